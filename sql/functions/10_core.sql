@@ -1,0 +1,204 @@
+-- What every other file uses: refusals, who calls, versions, doorbells, small renderers.
+
+-- Ends the call: status is HTTP's, slug the stable problem name, pointer (RFC 6901) the member that is wrong.
+create function app.refuse(p_status int, p_slug text, p_detail text, p_pointer text default '') returns void
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = p_pointer;
+end $$;
+
+-- The account that calls, or null where nobody does. RS401 for a proof that does not hold.
+create function app.caller_or_nobody(p_who text, p_proof bytea) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint;
+begin
+	if p_proof is null then
+		return null;
+	end if;
+	if p_who is null then
+		select s.account_id into v_account from app.session s
+		where s.token = p_proof and s.expires_at > now();
+	else
+		select a.id into v_account from app.account a
+		where a.email = p_who and convert_to(a.password_hash, 'UTF8') = p_proof;
+	end if;
+	if v_account is null then
+		perform app.refuse(401, 'unauthorized', 'The credentials are wrong or have expired.');
+	end if;
+	return v_account;
+end $$;
+
+create function app.caller(p_who text, p_proof bytea) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint := app.caller_or_nobody(p_who, p_proof);
+begin
+	if v_account is null then
+		perform app.refuse(401, 'unauthorized', 'This needs credentials.');
+	end if;
+	return v_account;
+end $$;
+
+-- The caller, who must be p_email (or have said 'me').
+create function app.owner(p_who text, p_proof bytea, p_email text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint := app.caller(p_who, p_proof);
+begin
+	if p_email <> 'me' and not exists (
+		select from app.account a where a.id = v_account and a.email = p_email)
+	then
+		perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
+	end if;
+	return v_account;
+end $$;
+
+-- The account named p_email as seen by v_caller; RS404.
+create function app.target(p_caller bigint, p_email text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint;
+begin
+	if p_email = 'me' then
+		return p_caller;
+	end if;
+	select a.id into v_account from app.account a where a.email = p_email;
+	if v_account is null then
+		perform app.refuse(404, 'user-not-found', 'There is no such user.');
+	end if;
+	return v_account;
+end $$;
+
+create function app.email(p_account bigint) returns text
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return (select a.email from app.account a where a.id = p_account);
+end $$;
+
+-- RFC 3339 in UTC with milliseconds.
+create function app.time_text(p_at timestamptz) returns text
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+end $$;
+
+-- An email as one segment of a path (RFC 3986, section 3.3: pchar stays as it is).
+create function app.url_segment(p_text text) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+declare
+	v_out text := '';
+	v_byte int;
+	v_bytes bytea;
+begin
+	if p_text ~ '^[A-Za-z0-9._~!$&''()*+,;=:@-]*$' then
+		return p_text;
+	end if;
+	v_bytes := convert_to(p_text, 'UTF8');
+	for i in 0 .. octet_length(v_bytes) - 1 loop
+		v_byte := get_byte(v_bytes, i);
+		v_out := v_out || case when chr(greatest(v_byte, 1)) ~ '[A-Za-z0-9._~!$&''()*+,;=:@-]' and v_byte < 128
+			then chr(v_byte) else '%' || upper(lpad(to_hex(v_byte), 2, '0')) end;
+	end loop;
+	return v_out;
+end $$;
+
+-- One object text: p_head is an object without its closing brace; the members of p_extra follow.
+create function app.doc_close(p_head text, p_extra jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	if p_extra is null or p_extra = '{}' then
+		return p_head || '}';
+	end if;
+	return p_head || ',' || substr(p_extra::text, 2);
+end $$;
+
+-- Locks a resource; its version as it stands. RS412 unless that is p_if_match (null: any).
+create function app.lock(p_kind app.resource_kind, p_id bigint, p_if_match bigint default null) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_version bigint;
+begin
+	select r.version into v_version from app.resource r where r.kind = p_kind and r.id = p_id for update;
+	if p_if_match is not null and p_if_match is distinct from v_version then
+		perform app.refuse(412, 'precondition-failed', 'The resource has changed since that version.');
+	end if;
+	return v_version;
+end $$;
+
+-- Gives a locked resource its next version.
+create function app.advance(p_kind app.resource_kind, p_id bigint) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_version bigint;
+begin
+	update app.resource r set version = nextval('app.version_seq')
+	where r.kind = p_kind and r.id = p_id returning r.version into v_version;
+	return v_version;
+end $$;
+
+-- The next id for something below a locked resource: /login/{email}/{n}.
+create function app.take_n(p_kind app.resource_kind, p_id bigint) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_n bigint;
+begin
+	update app.resource r set next_n = r.next_n + 1
+	where r.kind = p_kind and r.id = p_id returning r.next_n - 1 into v_n;
+	return v_n;
+end $$;
+
+-- After the write: where the resource is watched, writes its new look into the change log and says what to ring.
+-- Must not run in the statement that took the lock: it has to see the watchers of then, not of before.
+create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	if not exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
+		return null;
+	end if;
+	insert into app.change (kind, id, version, prior, doc)
+	values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id));
+	return array[app.change_bell(p_kind, p_id)];
+end $$;
+
+-- The JSON of a resource as it is now.
+create function app.render(p_kind app.resource_kind, p_id bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return case p_kind
+		when 'login' then app.login_list_doc(p_id)
+		when 'send' then app.send_doc(p_id)
+	end;
+end $$;
+
+create function app.change_bell(p_kind app.resource_kind, p_id bigint) returns text
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return 'restsip_change|' || p_kind || '/' || case p_kind
+		when 'login' then app.email(p_id)
+		else p_id::text end;
+end $$;
+
+-- Rings doorbells once each, in a commit that nobody waits for.
+create function api.ring(p_bells text[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text;
+begin
+	set local synchronous_commit = off;
+	for v_bell in select distinct b from unnest(p_bells) b
+	loop
+		if v_bell ~ '^restsip_(change|job|job_[0-9]+)\|' then
+			perform pg_notify(split_part(v_bell, '|', 1), substr(v_bell, strpos(v_bell, '|') + 1));
+		end if;
+	end loop;
+end $$;
+
+-- What this database speaks. A program runs with its own number and the next, and refuses any other.
+create function api.schema_version() returns int
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return 1;
+end $$;
+
+grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

@@ -1,0 +1,48 @@
+-- Sessions (bearer tokens) and tickets. Only hashes of either are ever seen here.
+
+-- p_token: SHA-256 of the new token. Lifetime in seconds, at most 30 days.
+create function api.session_create(p_who text, p_proof bytea, p_token bytea, p_lifetime_s int)
+returns table (email text, expires int, expires_at text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.caller(p_who, p_proof);
+	v_lifetime_s int := least(greatest(coalesce(p_lifetime_s, 86400), 1), 2592000);
+	v_expires_at timestamptz := now() + make_interval(secs => v_lifetime_s);
+begin
+	if p_who is null then
+		perform app.refuse(403, 'password-needed', 'A new session needs the account''s password.');
+	end if;
+	insert into app.session (token, account_id, expires_at) values (p_token, v_account, v_expires_at);
+	return query select app.email(v_account), v_lifetime_s, app.time_text(v_expires_at);
+end $$;
+
+-- Bearer: ends that session. Basic: ends all sessions of the account.
+create function api.session_delete(p_who text, p_proof bytea) returns table (ended int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.caller(p_who, p_proof);
+	v_ended int;
+begin
+	delete from app.session s
+	where s.account_id = v_account and (p_who is not null or s.token = p_proof);
+	get diagnostics v_ended = row_count;
+	return query select v_ended;
+end $$;
+
+-- A ticket stands once, within 60 s, for the session that asked for it.
+create function api.ticket_create(p_who text, p_proof bytea, p_ticket bytea)
+returns table (expires int, expires_at text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.caller(p_who, p_proof);
+	v_expires_at timestamptz := now() + interval '60 s';
+begin
+	insert into app.ticket (ticket, account_id, session_token, expires_at)
+	values (p_ticket, v_account, case when p_who is null then p_proof end, v_expires_at);
+	return query select 60, app.time_text(v_expires_at);
+end $$;
+
+grant execute on function api.session_create, api.session_delete, api.ticket_create to restsip_api;

@@ -1,0 +1,135 @@
+-- Digest credentials of SIP devices (RFC 7616, RFC 8760).
+
+create function app.credential_doc(p_n bigint, p_email text, p_username text, p_realm text, p_algorithm text,
+	p_label text, p_used_at timestamptz) returns text
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return '{"id":' || p_n || ',"url":' || to_json('/user/' || app.url_segment(p_email) || '/credential/' || p_n)
+		|| ',"username":' || to_json(p_username) || ',"realm":' || to_json(p_realm)
+		|| ',"algorithm":' || to_json(p_algorithm) || ',"label":' || to_json(p_label)
+		|| ',"used_at":' || coalesce(to_json(app.time_text(p_used_at))::text, 'null') || '}';
+end $$;
+
+-- The username is the email's local part for the first device, with a number behind it for a further one.
+create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
+	p_password text)
+returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_local text := substring(v_email from '^(.*)@[^@]*$');
+	v_realm text := substring(v_email from '[^@]*$');
+	v_algorithm text := coalesce(p_algorithm, 'MD5');
+	v_label text := coalesce(p_label, '');
+	v_n bigint;
+	v_username text;
+	v_a1 text;
+begin
+	if v_algorithm not in ('MD5', 'SHA-256') then
+		perform app.refuse(400, 'invalid-member', 'The algorithm is MD5 or SHA-256.', '/algorithm');
+	end if;
+	v_n := app.take_n('profile', v_account);
+	if (select count(*) from app.credential c where c.account_id = v_account) >= 100 then
+		perform app.refuse(409, 'too-many-credentials', 'An account has at most 100 credentials.');
+	end if;
+	v_username := v_local;
+	while exists (select from app.credential c where c.realm = v_realm and c.username = v_username)
+		or (v_username <> v_local and exists (
+			select from app.account a where a.email = v_username || '@' || v_realm))
+	loop
+		v_username := v_local || '-' || case when v_username = v_local then v_n::text
+			else substr(md5(gen_random_uuid()::text), 1, 6) end;
+	end loop;
+	v_a1 := v_username || ':' || v_realm || ':' || p_password;
+	insert into app.credential (account_id, n, username, realm, algorithm, ha1, label)
+	values (v_account, v_n, v_username, v_realm, v_algorithm, case v_algorithm
+		when 'MD5' then md5(v_a1) else encode(sha256(convert_to(v_a1, 'UTF8')), 'hex') end, v_label);
+	return query select v_n, v_email, v_username, v_realm, v_algorithm, v_label,
+		app.credential_doc(v_n, v_email, v_username, v_realm, v_algorithm, v_label, null);
+end $$;
+
+create function api.credential_list(p_who text, p_proof bytea, p_email text)
+returns table (n bigint, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+begin
+	return query
+		select c.n, app.credential_doc(c.n, a.email, c.username, c.realm, c.algorithm, c.label, c.used_at)
+		from app.credential c join app.account a on a.id = c.account_id
+		where c.account_id = v_account order by c.n;
+end $$;
+
+create function api.credential_delete(p_who text, p_proof bytea, p_email text, p_n bigint)
+returns table (gone bool)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+begin
+	delete from app.credential c where c.account_id = v_account and c.n = p_n;
+	if not found then
+		perform app.refuse(404, 'credential-not-found', 'There is no such credential.');
+	end if;
+	return query select true;
+end $$;
+
+-- For whoever sets up a demo as the owner of the database: a credential whose password is known already.
+create function app.credential_put(p_email text, p_username text, p_realm text, p_algorithm text, p_ha1 text,
+	p_label text) returns void
+language plpgsql volatile set search_path = pg_catalog as $$
+declare
+	v_account bigint;
+	v_n bigint;
+begin
+	select a.id into strict v_account from app.account a where a.email = p_email;
+	v_n := app.take_n('profile', v_account);
+	insert into app.credential (account_id, n, username, realm, algorithm, ha1, label)
+	values (v_account, v_n, p_username, p_realm, p_algorithm, p_ha1, p_label)
+	on conflict (realm, username) do update set ha1 = excluded.ha1, algorithm = excluded.algorithm
+	where app.credential.account_id = excluded.account_id;
+end $$;
+
+-- Which algorithm to challenge with: one alone, for Debian's baresip gives up on any offer of SHA-256.
+create function api.digest_algorithm(p_email text) returns text
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return case when (select bool_and(c.algorithm = 'SHA-256')
+			from app.credential c join app.account a on a.id = c.account_id where a.email = p_email)
+		then 'SHA-256' else 'MD5' end;
+end $$;
+
+create function api.digest_credential(p_username text, p_realm text)
+returns table (credential bigint, account bigint, email text, algorithm text, ha1 text)
+language plpgsql stable security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+begin
+	return query
+		select c.id, c.account_id, a.email, c.algorithm, c.ha1
+		from app.credential c join app.account a on a.id = c.account_id
+		where c.realm = p_realm and c.username = p_username;
+end $$;
+
+-- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more.
+create function app.digest_account(p_credential bigint, p_ha1 text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint;
+	v_used_at timestamptz;
+begin
+	select c.account_id, c.used_at into v_account, v_used_at
+	from app.credential c where c.id = p_credential and c.ha1 = p_ha1;
+	if v_account is null then
+		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
+	end if;
+	if v_used_at is null or v_used_at < now() - interval '1 hour' then
+		update app.credential set used_at = now() where id = p_credential;
+	end if;
+	return v_account;
+end $$;
+
+grant execute on function api.credential_create, api.credential_list, api.credential_delete to restsip_api;
+grant execute on function api.digest_algorithm, api.digest_credential to restsip_agent;

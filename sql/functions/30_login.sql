@@ -1,0 +1,316 @@
+-- Logins: what a binding is, however it came about. REST's door to it; the registrar's is the next file.
+
+create function app.login_doc(p_n bigint, p_email text, p_source text, p_contact text, p_expires_s int,
+	p_expires_at timestamptz, p_q numeric, p_user_agent text, p_extra jsonb) returns text
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return app.doc_close('{"id":' || p_n
+		|| case when p_contact is null then ',"lifetime":"stream"'
+			else ',"contact":' || to_json(p_contact) || ',"expires":' || p_expires_s
+				|| ',"expires_at":"' || app.time_text(p_expires_at) || '"' end
+		|| ',"source":"' || p_source || '"'
+		|| case when p_q is null then '' else ',"q":' || trim_scale(p_q) end
+		|| case when p_user_agent is null then '' else ',"user_agent":' || to_json(p_user_agent) end
+		|| ',"url":' || to_json('/login/' || app.url_segment(p_email) || '/' || p_n), p_extra);
+end $$;
+
+-- The contacts of an account as a JSON array; what has lapsed is not in it.
+create function app.login_list_doc(p_account bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return '[' || coalesce((select string_agg(l.doc, ',' order by l.n) from app.login l
+		where l.account_id = p_account and l.expires_at > now()), '') || ']';
+end $$;
+
+-- Removes bindings of an account whose login resource is locked; what was queued for them is kept for later.
+create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[];
+begin
+	if exists (select from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued') then
+		v_bell := app.delivery_unreached(array(
+			select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued'
+			order by d.id for update), 480, 'Contact gone');
+	end if;
+	delete from app.login l where l.account_id = p_account and l.id = any (p_ids);
+	return v_bell;
+end $$;
+
+-- What lapsed is removed before a writer looks at the bindings, so that a lapsed contact comes back as a new one.
+create function app.login_remove_lapsed(p_account bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_ids bigint[];
+begin
+	v_ids := array(select l.id from app.login l where l.account_id = p_account and l.expires_at <= now());
+	if v_ids = '{}' then
+		return null;
+	end if;
+	return app.login_remove(p_account, v_ids);
+end $$;
+
+-- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
+-- that lives with a stream. p_set holds what only a phone gives: call_id, cseq, instance, reg_id, path, flow, agent,
+-- user_agent. Members that the server itself gives are not kept from p_extra.
+create function app.login_put(p_account bigint, p_email text, p_source text, p_contact text, p_key text,
+	p_expires_s int, p_extra jsonb, p_set app.login default null,
+	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_variable
+declare
+	v_id bigint;
+	v_extra jsonb := coalesce(p_extra, '{}')
+		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
+	v_q numeric := p_set.q;
+	c_max_contacts constant int := 32;
+begin
+	if p_extra ? 'q' then
+		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
+			perform app.refuse(400, 'invalid-member', 'q is a number from 0 to 1.', '/q');
+		end if;
+		v_q := round((p_extra ->> 'q')::numeric, 3);
+	end if;
+	expires_s := least(p_expires_s, 604800);
+	expires_at := now() + make_interval(secs => expires_s);
+	select l.id, l.n into v_id, n from app.login l
+	where l.account_id = p_account and (l.key = p_key or p_key is null and l.id = p_set.id);
+	created := v_id is null;
+	if created then
+		if (select count(*) from app.login l where l.account_id = p_account) >= c_max_contacts then
+			perform app.refuse(409, 'too-many-contacts', 'An account has at most 32 contacts at a time.');
+		end if;
+		n := app.take_n('login', p_account);
+	end if;
+	doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
+	if created then
+		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, q, call_id, cseq,
+			instance, reg_id, path, flow, agent_id, user_agent, extra, doc)
+		values (p_account, n, p_key, p_contact, p_source, expires_s, expires_at, v_q, p_set.call_id, p_set.cseq,
+			p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.agent_id, p_set.user_agent, v_extra, doc)
+		returning id into v_id;
+	else
+		update app.login l set contact = p_contact, source = p_source, expires_s = login_put.expires_s,
+			expires_at = login_put.expires_at, q = v_q, call_id = p_set.call_id, cseq = p_set.cseq,
+			instance = p_set.instance, reg_id = p_set.reg_id, path = p_set.path, flow = p_set.flow,
+			agent_id = p_set.agent_id, user_agent = p_set.user_agent, extra = v_extra, doc = login_put.doc
+		where l.id = v_id;
+	end if;
+	if p_contact is not null and exists (select from app.delivery d
+		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact')
+	then
+		bell := app.release_stored(p_account, v_id, p_contact);
+	end if;
+end $$;
+
+create function api.login_get(p_who text, p_proof bytea, p_email text)
+returns table (email text, version bigint, settled bool, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_caller bigint := app.caller(p_who, p_proof);
+	v_email text := case when p_email = 'me' then app.email(v_caller) else p_email end;
+begin
+	return query
+		select a.email, r.version, coalesce(l.settled, true), coalesce(l.doc, '[]')
+		from app.account a
+		join app.resource r on r.kind = 'login' and r.id = a.id
+		left join lateral (
+			select bool_and(l.expires_at > now()) as settled,
+				'[' || coalesce(string_agg(l.doc, ',' order by l.n) filter (where l.expires_at > now()), '')
+					|| ']' as doc
+			from app.login l where l.account_id = a.id) l on true
+		where a.email = v_email;
+	if not found then
+		perform app.refuse(404, 'user-not-found', 'There is no such user.');
+	end if;
+end $$;
+
+-- Who is logged in, by email.
+create function api.login_list(p_who text, p_proof bytea, p_after text, p_limit int)
+returns table (email text, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_caller bigint := app.caller(p_who, p_proof);
+begin
+	return query
+		select a.email, '{"id":' || to_json(a.email) || ',"url":' || to_json('/login/' || app.url_segment(a.email))
+			|| ',"contacts":' || c.contacts || '}'
+		from app.account a
+		cross join lateral (
+			select count(*) as contacts from app.login l where l.account_id = a.id and l.expires_at > now()) c
+		where a.email > coalesce(p_after, '') and c.contacts > 0
+		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+end $$;
+
+-- /login/{email}/{n}: a contact, for anyone signed in; or a sent message, for its sender and its recipient.
+create function api.login_item(p_who text, p_proof bytea, p_email text, p_n bigint)
+returns table (email text, what text, version bigint, settled bool, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_caller bigint := app.caller(p_who, p_proof);
+	v_account bigint := app.target(v_caller, p_email);
+begin
+	return query
+		select app.email(v_account), 'contact', r.version, true, l.doc
+		from app.login l join app.resource r on r.kind = 'login' and r.id = l.account_id
+		where l.account_id = v_account and l.n = p_n and l.expires_at > now();
+	if not found then
+		return query
+			select app.email(v_account), 'send', s.version, true, app.send_doc(s.id)
+			from app.send s
+			where s.account_id = v_account and s.n = p_n and v_caller in (s.sender_id, s.account_id);
+	end if;
+	if not found then
+		perform app.refuse(404, 'contact-not-found', 'There is nothing of that number.');
+	end if;
+end $$;
+
+-- Several contacts at once, all or none. Items: {"contact", "key", "expires"?, "extra"?}. p_replace removes the
+-- other contacts that came by REST.
+create function api.login_register_many(p_who text, p_proof bytea, p_email text, p_items jsonb, p_replace bool,
+	p_if_match bigint)
+returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
+	bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_prior bigint := app.lock('login', v_account, p_if_match);
+	v_version bigint := app.advance('login', v_account);
+	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_item jsonb;
+	v_put record;
+	v_out app.login_result[];
+begin
+	if p_replace then
+		v_bell := v_bell || app.login_remove(v_account, array(
+			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
+			and l.key not in (select i ->> 'key' from jsonb_array_elements(p_items) i)));
+	end if;
+	for v_item in select i from jsonb_array_elements(p_items) i loop
+		v_put := app.login_put(v_account, v_email, 'rest', v_item ->> 'contact', v_item ->> 'key',
+			coalesce((v_item ->> 'expires')::int, 3600), v_item -> 'extra');
+		v_bell := v_bell || v_put.bell;
+		v_out := v_out || row(v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at),
+			v_version, v_put.doc, null)::app.login_result;
+	end loop;
+	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	return query select o.n, o.email, o.created, o.expires, o.expires_at, o.version, o.doc, v_bell
+		from unnest(v_out) o;
+end $$;
+
+-- One contact. The same contact again keeps its number.
+create function api.login_register(p_who text, p_proof bytea, p_email text, p_contact text, p_key text,
+	p_expires_s int, p_extra jsonb, p_if_match bigint)
+returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
+	bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_prior bigint := app.lock('login', v_account, p_if_match);
+	v_version bigint := app.advance('login', v_account);
+	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_put record;
+begin
+	v_put := app.login_put(v_account, v_email, 'rest', p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
+	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
+	return query
+		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+			v_put.doc, v_bell;
+end $$;
+
+-- A login without a contact that lives as long as its stream and 30 s after (the janitor sees to that).
+create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extra jsonb)
+returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
+	bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_prior bigint := app.lock('login', v_account);
+	v_version bigint := app.advance('login', v_account);
+	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_put record;
+begin
+	v_put := app.login_put(v_account, v_email, 'stream', null, null, 30, p_extra);
+	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	return query
+		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+			v_put.doc, v_bell;
+end $$;
+
+-- A refresh of contact n; null leaves a part as it was.
+create function api.login_refresh(p_who text, p_proof bytea, p_email text, p_n bigint, p_contact text, p_key text,
+	p_expires_s int, p_extra jsonb, p_if_match bigint)
+returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
+	bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_prior bigint := app.lock('login', v_account, p_if_match);
+	v_version bigint := app.advance('login', v_account);
+	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_old app.login;
+	v_put record;
+begin
+	select l.* into v_old from app.login l where l.account_id = v_account and l.n = p_n;
+	if v_old.id is null then
+		perform app.refuse(404, 'contact-not-found', 'That contact is gone: register it again.');
+	end if;
+	if v_old.source = 'stream' and p_contact is not null then
+		perform app.refuse(409, 'contact-exists', 'A login that lives with a stream has no contact.', '/contact');
+	end if;
+	if p_key is distinct from v_old.key and p_key is not null then
+		if exists (select from app.login l where l.account_id = v_account and l.key = p_key) then
+			perform app.refuse(409, 'contact-exists', 'Another number has that contact.', '/contact');
+		end if;
+		update app.login l set key = p_key, contact = p_contact where l.id = v_old.id;
+		v_old.flow := null;
+		v_old.agent_id := null;
+	end if;
+	v_put := app.login_put(v_account, v_email, v_old.source, coalesce(p_contact, v_old.contact),
+		coalesce(p_key, v_old.key), coalesce(p_expires_s, v_old.expires_s), coalesce(p_extra, v_old.extra), v_old);
+	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
+	return query
+		select v_put.n, v_email, false, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+			v_put.doc, v_bell;
+end $$;
+
+-- Unregisters contact n, or all (p_n null).
+create function api.login_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
+returns table (removed int, version bigint, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_prior bigint := app.lock('login', v_account, p_if_match);
+	v_version bigint;
+	v_ids bigint[];
+	v_bell text[];
+begin
+	v_ids := array(select l.id from app.login l
+		where l.account_id = v_account and (p_n is null or l.n = p_n and l.expires_at > now()));
+	if p_n is not null and v_ids = '{}' then
+		perform app.refuse(404, 'contact-not-found', 'There is no such contact.');
+	end if;
+	if v_ids = '{}' then
+		return query select 0, v_prior, null::text[];
+		return;
+	end if;
+	v_version := app.advance('login', v_account);
+	v_bell := app.login_remove(v_account, v_ids);
+	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	return query select cardinality(v_ids), v_version, v_bell;
+end $$;
+
+grant execute on function api.login_get, api.login_list, api.login_item, api.login_register, api.login_register_many,
+	api.login_stream, api.login_refresh, api.login_delete to restsip_api;

@@ -1,0 +1,101 @@
+-- The registrar's door to logins (RFC 3261, section 10.3).
+
+-- All contacts of one REGISTER, all or none. Contacts: {"contact", "key", "expires", "q"?, "instance"?, "reg_id"?};
+-- expires 0 removes; p_star removes all; neither: only asks. An equal REGISTER again (same Call-ID and CSeq) changes
+-- nothing and gets the same answer; an older one is refused.
+create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
+	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
+returns table (n bigint, contact text, expires int, q text, path text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.digest_account(p_credential, p_ha1);
+	v_email text := app.email(v_account);
+	v_prior bigint;
+	v_version bigint;
+	v_latest bigint;
+	v_bell text[];
+	v_contact jsonb;
+	v_ids bigint[] := '{}';
+	v_put record;
+	v_set app.login;
+begin
+	if v_email is distinct from p_aor then
+		perform app.refuse(403, 'not-owner', 'Only the owner may register here.');
+	end if;
+	if p_star or p_contacts <> '[]' then
+		v_prior := app.lock('login', v_account);
+		select max(l.cseq) into v_latest
+		from app.login l where l.account_id = v_account and l.call_id = p_call_id;
+		if v_latest > p_cseq then
+			perform app.refuse(500, 'cseq-out-of-order', 'A later REGISTER of this Call-ID was there already.');
+		end if;
+	end if;
+	if v_prior is not null and v_latest is distinct from p_cseq then
+		v_version := app.advance('login', v_account);
+		v_bell := app.login_remove_lapsed(v_account);
+		if p_star then
+			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.contact is not null);
+		else
+			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.key in (
+				select c ->> 'key' from jsonb_array_elements(p_contacts) c where (c ->> 'expires')::bigint = 0));
+		end if;
+		if v_ids <> '{}' then
+			v_bell := v_bell || app.login_remove(v_account, v_ids);
+		end if;
+		for v_contact in
+			select c from jsonb_array_elements(p_contacts) c where (c ->> 'expires')::bigint > 0
+		loop
+			v_set.q := (v_contact ->> 'q')::numeric;
+			v_set.call_id := p_call_id;
+			v_set.cseq := p_cseq;
+			v_set.instance := v_contact ->> 'instance';
+			v_set.reg_id := (v_contact ->> 'reg_id')::bigint;
+			v_set.path := p_path;
+			v_set.flow := p_flow;
+			v_set.agent_id := p_agent;
+			v_set.user_agent := left(p_user_agent, 200);
+			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',
+				least((v_contact ->> 'expires')::bigint, 604800)::int, null, v_set);
+			v_bell := v_bell || v_put.bell;
+		end loop;
+		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	end if;
+	return query
+		select l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
+			trim_scale(l.q)::text, l.path, v_bell
+		from app.login l where l.account_id = v_account and l.expires_at > now() and l.contact is not null
+		order by l.n;
+	if not found then
+		return query select null::bigint, null::text, null::int, null::text, null::text, v_bell;
+	end if;
+end $$;
+
+-- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3).
+create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint;
+	v_prior bigint;
+	v_version bigint;
+	v_ids bigint[];
+	v_removed int := 0;
+	v_bell text[];
+begin
+	for v_account in
+		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1
+	loop
+		v_prior := app.lock('login', v_account);
+		v_ids := array(select l.id from app.login l
+			where l.account_id = v_account and l.agent_id = p_agent and l.flow = p_flow);
+		continue when v_ids = '{}';
+		v_version := app.advance('login', v_account);
+		v_bell := v_bell || app.login_remove(v_account, v_ids);
+		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+		v_removed := v_removed + cardinality(v_ids);
+	end loop;
+	return query select v_removed, v_bell;
+end $$;
+
+grant execute on function api.sip_register, api.flow_lost to restsip_agent;

@@ -1,0 +1,165 @@
+-- Deliveries: a transactional outbox. queued -> sending (claimed, leased) -> delivered, accepted, failed or, for
+-- "not now", stored until the account is next reached.
+
+-- Deliveries (locked by the caller) that could not reach their contact now. What is nowhere else under way and
+-- arrived nowhere is stored; the others have failed.
+create function app.delivery_unreached(p_deliveries bigint[], p_code int, p_reason text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_delivery bigint;
+	v_sends bigint[];
+begin
+	foreach v_delivery in array p_deliveries loop
+		if exists (
+			select from app.delivery d join app.delivery o on o.send_id = d.send_id and o.id <> d.id
+			where d.id = v_delivery and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
+		then
+			update app.delivery d set state = 'failed', code = p_code, reason = p_reason, changed_at = now(),
+				settled_at = now()
+			where d.id = v_delivery;
+		else
+			update app.delivery d set kind = 'offline', state = 'stored', login_id = null, code = p_code,
+				reason = p_reason, changed_at = now()
+			where d.id = v_delivery;
+		end if;
+	end loop;
+	v_sends := array(select d.send_id from app.delivery d where d.id = any (p_deliveries));
+	return app.touch_sends(v_sends);
+end $$;
+
+-- What waited for the account goes to a contact that has just registered. The login resource is locked.
+create function app.release_stored(p_account bigint, p_login bigint, p_contact text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_deliveries bigint[];
+	v_agent int;
+begin
+	v_deliveries := array(select d.id from app.delivery d
+		where d.account_id = p_account and d.kind = 'offline' and d.state = 'stored'
+		order by d.id for update);
+	if v_deliveries = '{}' then
+		return null;
+	end if;
+	update app.delivery d set kind = 'contact', login_id = p_login, contact = p_contact, state = 'queued',
+		code = null, reason = null, changed_at = now()
+	where d.id = any (v_deliveries);
+	select l.agent_id into v_agent from app.login l where l.id = p_login;
+	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
+		|| app.job_bell(v_agent);
+end $$;
+
+-- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's. What another transaction
+-- holds is skipped; it comes up again at the next ring or poll.
+create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
+returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
+	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_deliveries bigint[];
+	v_bell text[];
+begin
+	v_deliveries := array(
+		select d.id
+		from app.delivery d
+		left join app.login l on l.id = d.login_id
+		left join app.agent g on g.id = l.agent_id
+		where d.kind = 'contact' and d.state = 'queued'
+			and (l.agent_id is null or l.agent_id = p_agent or g.dead_at is not null)
+		order by d.id limit p_limit
+		for update of d skip locked);
+	if v_deliveries = '{}' then
+		return;
+	end if;
+	update app.delivery d set state = 'sending', changed_at = now() where d.id = any (v_deliveries);
+	insert into app.lease as t (delivery_id, agent_id, attempt, until)
+	select d, p_agent, 1, now() + make_interval(secs => p_lease_s) from unnest(v_deliveries) d
+	on conflict (delivery_id) do update set agent_id = excluded.agent_id, attempt = t.attempt + 1,
+		until = excluded.until;
+	v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
+	return query
+		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
+			s.content_type, s.body, app.time_text(s.created_at), s.request_id, v_bell
+		from app.delivery d
+		join app.lease t on t.delivery_id = d.id
+		join app.send s on s.id = d.send_id
+		join app.account a on a.id = d.account_id
+		left join app.login l on l.id = d.login_id
+		where d.id = any (v_deliveries) order by d.id;
+end $$;
+
+create function api.delivery_renew(p_agent int, p_deliveries bigint[], p_lease_s int) returns table (renewed int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_renewed int;
+begin
+	update app.lease t set until = now() + make_interval(secs => p_lease_s)
+	where t.delivery_id = any (p_deliveries) and t.agent_id = p_agent;
+	get diagnostics v_renewed = row_count;
+	return query select v_renewed;
+end $$;
+
+-- The final answer to a delivery (RFC 3428). p_code null: it never left, queue it again. Fenced by (agent, attempt):
+-- who was overtaken changes nothing. 482 to a repeat means that the phone has it already.
+create function api.delivery_settle(p_agent int, p_delivery bigint, p_attempt int, p_code int, p_reason text)
+returns table (state text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint;
+	v_login bigint;
+	v_send bigint;
+	v_state text;
+	v_bell text[];
+	v_not_now bool := p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
+begin
+	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
+	from app.delivery d where d.id = p_delivery;
+	if v_not_now then
+		-- A contact that registers meanwhile must find it stored, or must be seen here.
+		perform app.lock('login', v_account);
+	end if;
+	perform from app.delivery d where d.id = p_delivery for update;
+	update app.lease t set agent_id = null, until = null
+	where t.delivery_id = p_delivery and t.agent_id = p_agent and t.attempt = p_attempt;
+	if not found then
+		return query select d.state, null::text[] from app.delivery d where d.id = p_delivery;
+		return;
+	end if;
+	if v_not_now then
+		v_bell := app.delivery_unreached(array[p_delivery], p_code, left(p_reason, 200));
+	else
+		v_state := case
+			when p_code is null then 'queued'
+			when p_code = 202 then 'accepted'
+			when p_code between 200 and 299 or p_code = 482 and p_attempt > 1 then 'delivered'
+			else 'failed' end;
+		update app.delivery d set state = v_state, code = p_code, reason = left(p_reason, 200), changed_at = now(),
+			settled_at = case when p_code is not null then now() end
+		where d.id = p_delivery;
+		v_bell := app.touch_sends(array[v_send]);
+	end if;
+	return query select d.state, v_bell from app.delivery d where d.id = p_delivery;
+end $$;
+
+-- What was claimed by an agent that is no more is queued again, with the same identity on the wire.
+create function app.release_claims(p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_deliveries bigint[];
+begin
+	v_deliveries := array(
+		select d.id from app.delivery d join app.lease t on t.delivery_id = d.id
+		where t.agent_id = p_agent order by d.id for update of d);
+	if v_deliveries = '{}' then
+		return null;
+	end if;
+	update app.lease t set agent_id = null, until = null where t.delivery_id = any (v_deliveries);
+	update app.delivery d set state = 'queued', changed_at = now()
+	where d.id = any (v_deliveries) and d.state = 'sending';
+	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
+		|| app.job_bell(null);
+end $$;
+
+grant execute on function api.delivery_claim, api.delivery_renew, api.delivery_settle to restsip_agent;

@@ -1,0 +1,76 @@
+-- Who is alive. A process is alive while its session holds its advisory lock; advisory classes: 29284 migrate,
+-- 29285 agents, 29286 stream processes, 29287 the janitor.
+
+create function app.lock_is_held(p_class int, p_id int) returns bool
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	return exists (select from pg_locks k
+		where k.locktype = 'advisory' and k.classid = p_class::oid and k.objid = p_id::oid and k.objsubid = 2
+			and k.granted and k.database = (select d.oid from pg_database d where d.datname = current_database()));
+end $$;
+
+-- Bindings of an agent's connections: with the process they are gone.
+create function app.remove_connections(p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_flow text;
+	v_bell text[];
+begin
+	for v_flow in
+		select distinct l.flow from app.login l
+		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' order by 1
+	loop
+		v_bell := v_bell || (select f.bell from api.flow_lost(p_agent, v_flow) f);
+	end loop;
+	return v_bell;
+end $$;
+
+-- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one.
+create function api.agent_start(p_name text, p_boot text) returns table (agent int, channel text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_agent int;
+	v_boot text;
+	v_bell text[];
+begin
+	insert into app.agent (name, boot) values (p_name, p_boot) on conflict (name) do nothing;
+	select g.id, g.boot into v_agent, v_boot from app.agent g where g.name = p_name for update;
+	if not pg_try_advisory_lock(29285, v_agent) then
+		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
+	end if;
+	if v_boot <> p_boot then
+		v_bell := app.remove_connections(v_agent) || app.release_claims(v_agent);
+	end if;
+	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null where g.id = v_agent;
+	return query select v_agent, 'restsip_job_' || v_agent, v_bell;
+end $$;
+
+create function api.stream_start(p_name text) returns table (process int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_process int;
+begin
+	insert into app.stream_process (name) values (p_name)
+	on conflict (name) do update set started_at = now(), free_since = null
+	returning id into v_process;
+	if not pg_try_advisory_lock(29286, v_process) then
+		perform app.refuse(409, 'stream-running', 'Another process is that stream process.');
+	end if;
+	delete from app.watch w where w.process_id = v_process;
+	return query select v_process;
+end $$;
+
+-- For /health/ready: what this database speaks, and how many agents are there.
+create function api.ready() returns table (schema_version int, agents int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+begin
+	return query select api.schema_version(), (
+		select count(*)::int from app.agent g where app.lock_is_held(29285, g.id));
+end $$;
+
+grant execute on function api.agent_start to restsip_agent;
+grant execute on function api.stream_start to restsip_stream;
+grant execute on function api.ready to restsip_api;

@@ -1,0 +1,140 @@
+-- Open streams: who watches what, what has changed since, and the inbox.
+
+-- Who opens a stream: by header, or by a ticket, which is used up.
+create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out account bigint,
+	out expires_at timestamptz)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_variable
+declare
+	v_session bytea := case when p_who is null then p_proof end;
+begin
+	if p_ticket is not null then
+		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
+		returning t.account_id, t.session_token into account, v_session;
+		if account is null then
+			perform app.refuse(401, 'unauthorized', 'The ticket is used up, or was none.');
+		end if;
+	else
+		account := app.caller(p_who, p_proof);
+	end if;
+	if v_session is not null then
+		select s.expires_at into expires_at from app.session s where s.token = v_session and s.expires_at > now();
+		if expires_at is null then
+			perform app.refuse(401, 'unauthorized', 'The session has ended.');
+		end if;
+	end if;
+end $$;
+
+-- Must be committed before the first watch_read: then either that read sees a write or its writer sees this row.
+create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text)
+returns table (id bigint, key text, mine bool, caller bigint, expires_at text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_caller record;
+	v_account bigint;
+begin
+	v_caller := app.stream_caller(p_who, p_proof, p_ticket);
+	if p_kind <> 'login' then
+		perform app.refuse(404, 'not-found', 'There is no such resource.');
+	end if;
+	v_account := app.target(v_caller.account, p_key);
+	insert into app.watch as w (kind, id, process_id, owner)
+	values ('login', v_account, p_process, v_account = v_caller.account)
+	on conflict (kind, id, process_id) do update set closed_at = null, owner = w.owner or excluded.owner;
+	return query select v_account, app.email(v_account), v_account = v_caller.account, v_caller.account,
+		app.time_text(v_caller.expires_at);
+end $$;
+
+-- The resource as it is (one row, prior null), or each change after p_since, where the log reaches back to it.
+create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool)
+returns table (version bigint, prior bigint, settled bool, doc text, gone bool)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_kind app.resource_kind := p_kind;
+	v_first bigint;
+begin
+	if p_lock then
+		perform from app.resource r where r.kind = v_kind and r.id = p_id for share;
+	end if;
+	if p_since is not null then
+		if exists (select from app.resource r where r.kind = v_kind and r.id = p_id and r.version = p_since) then
+			return;
+		end if;
+		select c.prior into v_first from app.change c
+		where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version limit 1;
+		if v_first = p_since and not exists (
+			select from app.change c
+			where c.kind = v_kind and c.id = p_id and c.version > p_since and c.prior <> p_since and not exists (
+				select from app.change b where b.kind = v_kind and b.id = p_id and b.version = c.prior))
+		then
+			return query select c.version, c.prior, true, c.doc, c.doc is null from app.change c
+				where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version;
+			return;
+		end if;
+	end if;
+	return query select r.version, null::bigint, true, app.render(v_kind, p_id), false
+		from app.resource r where r.kind = v_kind and r.id = p_id;
+	if not found then
+		return query select null::bigint, null::bigint, true, null::text, true;
+	end if;
+end $$;
+
+-- The row stays for a minute, so that who comes back finds what happened meanwhile.
+create function api.watch_close(p_process int, p_kind text, p_id bigint, p_only_owner bool) returns void
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	update app.watch w set owner = false, closed_at = case when not p_only_owner then now() end
+	where w.kind = p_kind::app.resource_kind and w.id = p_id and w.process_id = p_process;
+end $$;
+
+-- Messages for an account's streams in inbox order. Numbers are given under the account's lock, so a reader that has
+-- seen k has seen all below k.
+create function api.inbox_read(p_account bigint, p_after bigint, p_limit int)
+returns table (head bigint, inbox bigint, n bigint, sender text, content_type text, body bytea, sent_at text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+begin
+	return query
+		select r.next_inbox - 1, s.inbox, s.n, s.sender, s.content_type, s.body, app.time_text(s.created_at)
+		from app.resource r
+		left join lateral (
+			select s.* from app.send s
+			where p_after is not null and s.account_id = p_account and s.inbox > p_after
+				and exists (select from app.delivery d where d.send_id = s.id and d.state <> 'cancelled'
+					and (s.target_n is null or d.kind <> 'contact'))
+			union all
+			select s.* from app.send s
+			where p_after is null and s.inbox is not null and s.id in (
+				select d.send_id from app.delivery d
+				where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued'))
+			order by inbox limit p_limit) s on true
+		where r.kind = 'login' and r.id = p_account
+		order by s.inbox;
+end $$;
+
+-- These were written to an open stream of their recipient.
+create function api.inbox_written(p_process int, p_account bigint, p_inbox bigint[]) returns table (bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_deliveries bigint[];
+	v_bell text[];
+begin
+	v_deliveries := array(
+		select d.id from app.delivery d join app.send s on s.id = d.send_id
+		where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued')
+			and s.inbox = any (p_inbox)
+		order by d.id for update of d);
+	if v_deliveries <> '{}' then
+		update app.delivery d set kind = 'stream', state = 'delivered', code = null, reason = null,
+			changed_at = now(), settled_at = now()
+		where d.id = any (v_deliveries) and d.state in ('stored', 'queued');
+		v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
+	end if;
+	return query select v_bell;
+end $$;
+
+grant execute on function api.watch_open, api.watch_read, api.watch_close, api.inbox_read, api.inbox_written
+	to restsip_stream;

@@ -1,0 +1,133 @@
+-- What time does: contacts lapse, scheduled sends fall due, dead processes leave work behind, history ends.
+
+-- Bindings that have lapsed; only now does the version of their resource change.
+create function app.expire_logins() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_account bigint;
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
+begin
+	-- A page that is still open keeps its login.
+	update app.login l set expires_at = now() + interval '30 s'
+	where l.source = 'stream' and l.expires_at < now() + interval '20 s' and exists (
+		select from app.watch w
+		where w.kind = 'login' and w.id = l.account_id and w.owner and w.closed_at is null);
+	for v_account, v_prior in
+		select r.id, r.version from app.resource r
+		where r.kind = 'login' and r.id in (
+			select l.account_id from app.login l where l.expires_at <= now() order by l.expires_at limit 1000)
+		order by r.id for update skip locked
+	loop
+		v_version := app.advance('login', v_account);
+		v_bell := v_bell || app.login_remove_lapsed(v_account);
+		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	end loop;
+	return v_bell;
+end $$;
+
+-- Sends that were scheduled and are due now.
+create function app.start_due_sends() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_send app.send;
+	v_bell text[];
+	v_waiting int;
+begin
+	for v_send in
+		select s.* from app.send s where s.inbox is null and s.due_at <= now()
+		order by s.account_id, s.due_at, s.id limit 200
+	loop
+		perform app.lock('login', v_send.account_id);
+		-- Whoever cancels holds this row; after that it is there to be started, or not.
+		delete from app.delivery d where d.send_id = v_send.id and d.state = 'queued' and d.kind = 'offline';
+		get diagnostics v_waiting = row_count;
+		update app.send s set inbox = app.take_inbox(v_send.account_id) where s.id = v_send.id returning * into v_send;
+		if v_waiting > 0 then
+			v_bell := v_bell || app.send_fan_out(v_send, true) || app.touch_sends(array[v_send.id]);
+		end if;
+	end loop;
+	return v_bell;
+end $$;
+
+-- What was meant for a stream that has not come back within 30 s is kept for whoever comes next.
+create function app.store_unstreamed() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_deliveries bigint[];
+begin
+	v_deliveries := array(
+		select d.id from app.delivery d
+		where d.kind = 'stream' and d.state = 'queued' and d.changed_at < now() - interval '30 s'
+			and not exists (select from app.watch w
+				where w.kind = 'login' and w.id = d.account_id and w.owner and w.closed_at is null)
+		order by d.id limit 1000 for update skip locked);
+	if v_deliveries = '{}' then
+		return null;
+	end if;
+	return app.delivery_unreached(v_deliveries, 480, 'Stream gone');
+end $$;
+
+-- A process is dead when its lock was seen free for 30 s, all of them since the janitor's own connect: an outage of
+-- the database must not kill everybody's flows.
+create function app.bury_processes() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_connected timestamptz;
+	v_agent int;
+	v_bell text[];
+begin
+	select a.backend_start into v_connected from pg_stat_activity a where a.pid = pg_backend_pid();
+	update app.agent g set free_since = null, dead_at = null
+	where (g.free_since is not null or g.dead_at is not null) and app.lock_is_held(29285, g.id);
+	update app.agent g set free_since = now() where g.free_since is null and not app.lock_is_held(29285, g.id);
+	for v_agent in
+		update app.agent g set dead_at = now()
+		where g.dead_at is null and greatest(g.free_since, v_connected) < now() - interval '30 s'
+		returning g.id
+	loop
+		v_bell := v_bell || app.remove_connections(v_agent) || app.release_claims(v_agent);
+		update app.login l set agent_id = null where l.agent_id = v_agent;
+	end loop;
+	update app.stream_process p set free_since = null
+	where p.free_since is not null and app.lock_is_held(29286, p.id);
+	update app.stream_process p set free_since = now()
+	where p.free_since is null and not app.lock_is_held(29286, p.id);
+	update app.watch w set closed_at = now(), owner = false
+	from app.stream_process p
+	where p.id = w.process_id and w.closed_at is null
+		and greatest(p.free_since, v_connected) < now() - interval '30 s';
+	return v_bell;
+end $$;
+
+-- History and secrets whose time is over, a batch at a time.
+create function app.sweep() returns void
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	delete from app.watch w where w.closed_at < now() - interval '1 minute';
+	delete from app.change c where (c.kind, c.id, c.version) in (
+		select o.kind, o.id, o.version from app.change o
+		where o.at < now() - interval '1 hour' order by o.at limit 5000);
+	delete from app.session s where s.token in (
+		select o.token from app.session o where o.expires_at < now() order by o.expires_at limit 1000);
+	delete from app.ticket t where t.expires_at < now();
+	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
+		select o.id from app.send o order by o.id limit 1000);
+end $$;
+
+-- Every agent calls this once a second; one at a time does the work.
+create function api.janitor(p_agent int) returns table (bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_bell text[];
+begin
+	if pg_try_advisory_xact_lock(29287, 0) then
+		v_bell := app.expire_logins() || app.start_due_sends() || app.store_unstreamed() || app.bury_processes();
+		perform app.sweep();
+	end if;
+	return query select v_bell;
+end $$;
+
+grant execute on function api.janitor to restsip_agent;

@@ -1,0 +1,23 @@
+-- The roles. Passwords and pg_hba are the operator's; a role that exists is left as it is.
+do $$
+declare
+	v_role text;
+begin
+	foreach v_role in array array['restsip_owner', 'restsip_api', 'restsip_stream', 'restsip_agent',
+		'restsip_inspect', 'restsip_operator']
+	loop
+		if not exists (select from pg_roles where rolname = v_role) then
+			execute format('create role %I login', v_role);
+		end if;
+	end loop;
+end $$;
+grant restsip_inspect to restsip_operator;
+
+create schema if not exists app authorization restsip_owner;
+create schema if not exists api authorization restsip_owner;
+create schema if not exists inspect authorization restsip_owner;
+
+alter default privileges for role restsip_owner revoke execute on functions from public;
+
+grant usage on schema api to restsip_api, restsip_stream, restsip_agent;
+grant usage on schema inspect to restsip_inspect, restsip_operator;
