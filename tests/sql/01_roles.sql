@@ -1,0 +1,80 @@
+-- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
+begin;
+select plan(12);
+
+select is_empty($$
+	select r.rolname, c.oid::regclass
+	from pg_class c, pg_roles r
+	where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'S', 'v', 'm', 'p')
+		and r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')
+		and (c.relkind <> 'S' and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete, truncate')
+			or c.relkind = 'S' and has_sequence_privilege(r.oid, c.oid, 'usage, select, update'))
+	$$, 'no program''s role has any privilege on any table or sequence of app');
+
+select is_empty($$
+	select r.rolname, c.oid::regclass
+	from pg_class c, pg_roles r
+	where c.relnamespace = 'inspect'::regnamespace
+		and r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent')
+		and has_table_privilege(r.oid, c.oid, 'select')
+	$$, 'no program''s role reads the views for people');
+
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace in ('app'::regnamespace, 'api'::regnamespace, 'inspect'::regnamespace)
+		and has_function_privilege('public', p.oid, 'execute')
+	$$, 'PUBLIC executes nothing');
+
+select is_empty($$
+	select r.rolname, p.oid::regprocedure from pg_proc p, pg_roles r
+	where p.pronamespace = 'app'::regnamespace
+		and r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent')
+		and has_function_privilege(r.oid, p.oid, 'execute')
+	$$, 'the programs execute nothing of app');
+
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace in ('api'::regnamespace, 'inspect'::regnamespace) and not p.prosecdef
+	$$, 'all functions that are called from outside are security definer');
+
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace in ('app'::regnamespace, 'api'::regnamespace, 'inspect'::regnamespace)
+		and not coalesce(p.proconfig @> array['search_path=pg_catalog'], false)
+	$$, 'every function sets its search_path');
+
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace in ('app'::regnamespace, 'api'::regnamespace, 'inspect'::regnamespace)
+		and p.proowner <> 'restsip_owner'::regrole
+	$$, 'every function is restsip_owner''s');
+
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace = 'api'::regnamespace
+		and not exists (select from pg_roles r
+			where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent')
+				and has_function_privilege(r.oid, p.oid, 'execute'))
+	$$, 'every function of api is some program''s');
+
+select is_empty($$
+	select c.oid::regclass from pg_class c
+	where c.relnamespace in ('app'::regnamespace, 'inspect'::regnamespace) and c.relkind in ('r', 'v')
+		and obj_description(c.oid, 'pg_class') is null
+	$$, 'every table and view has a comment');
+
+select is_empty($$
+	select a.attrelid::regclass, a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+	where c.relnamespace = 'inspect'::regnamespace and a.attnum > 0 and col_description(c.oid, a.attnum) is null
+	$$, 'every column of every view has a comment');
+
+select is((select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles
+	where rolname = 'restsip_owner'), false, 'the owner is an ordinary role');
+
+set local role restsip_inspect;
+select throws_ok('select inspect.send(''alice@example.net'', ''hi'')', '42501', null,
+	'who only inspects cannot send');
+
+reset role;
+select * from finish();
+rollback;
