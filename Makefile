@@ -1,0 +1,179 @@
+# restsip. `make run` builds and runs the whole system, `make test` tests it.
+#   BUILD=DIR      where to build (several people can build one tree at once)
+#   SANITIZE=1     with AddressSanitizer and UndefinedBehaviorSanitizer
+#   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
+
+BUILD ?= build
+SANITIZE ?=
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SHARE = $(PREFIX)/share/restsip
+export BUILD SANITIZE
+
+CC = gcc
+# What a compiler call is made of; CFLAGS and LDFLAGS are the caller's to add.
+FLAGS := -std=c11 -D_GNU_SOURCE -g -fstack-protector-strong -fPIE \
+	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+LINK := -pie -Wl,-z,relro,-z,now
+ifeq ($(SANITIZE),1)
+# Sanitized code makes gcc see uninitialised values where there are none.
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS += -O1 -fno-omit-frame-pointer $(SAN) -Wno-maybe-uninitialized
+LINK += $(SAN)
+else
+FLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+
+pc = $(shell pkg-config --$(1) $(2) 2>/dev/null)
+LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2) -linih -lcrypt
+LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
+LIBS_STREAM := $(LIBS_API)
+LIBS_AGENT := -lre $(call pc,libs,libsystemd expat) $(LIBS_COMMON) -lpthread
+
+INC_COMMON := -I. -Icommon $(call pc,cflags,libpq yajl openssl)
+INC_API := -Ifcgi-app -Ifcgi-app/resources $(INC_COMMON)
+INC_STREAM := -Ifcgi-app/stream $(INC_API)
+# libre's pkg-config file lacks what its headers need.
+INC_AGENT := -Isip-agent $(INC_COMMON) -isystem /usr/include/re \
+	-DHAVE_INTTYPES_H -DHAVE_STDBOOL_H -DHAVE_STDLIB_H -DHAVE_INET6 \
+	-DUSE_OPENSSL -DUSE_TLS
+
+SRC_COMMON := $(wildcard common/*.c)
+SRC_API := $(filter-out fcgi-app/main.c, \
+	$(wildcard fcgi-app/*.c fcgi-app/resources/*.c))
+SRC_STREAM := $(filter-out fcgi-app/stream/main.c, $(wildcard fcgi-app/stream/*.c))
+SRC_AGENT := $(filter-out sip-agent/main.c, $(wildcard sip-agent/*.c))
+# What restsip-stream has of the worker; an archive, so only what it calls.
+STREAM_NEEDS = $(BUILD)/libapi.a
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+# A program is built once its main exists.
+PROGRAMS := $(BUILD)/restsip-supervisor \
+	$(if $(wildcard fcgi-app/main.c),$(BUILD)/restsip-api) \
+	$(if $(wildcard fcgi-app/stream/main.c),$(BUILD)/restsip-stream) \
+	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent)
+
+.PHONY: all programs unit run up down status reset test test-long asan bench \
+	fuzz format format-check deps install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all:
+	@deploy/local/deps build
+	@+$(MAKE) --no-print-directory programs
+
+programs: $(PROGRAMS)
+
+unit: $(UNIT)
+
+run up down status reset:
+	@deploy/local/restsip $@
+
+test:
+	@deploy/local/deps build run test
+	@tests/run
+
+test-long:
+	@deploy/local/deps build run test
+	@RESTSIP_LONG=1 tests/run
+
+asan:
+	@deploy/local/deps build run test
+	@BUILD=build-asan SANITIZE=1 tests/run
+
+bench:
+	@bench/run
+
+fuzz:
+	@tests/fuzz/run
+
+deps:
+	@deploy/local/deps build run test
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+
+format:
+	clang-format -i $(C_FILES)
+
+format-check:
+	clang-format --dry-run --Werror $(C_FILES)
+
+clean:
+	rm -rf build build-asan
+
+$(BUILD)/restsip-api: $(BUILD)/fcgi-app/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_API)
+
+$(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(BUILD)/libstream.a \
+		$(STREAM_NEEDS) $(BUILD)/libcommon.a
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
+
+$(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
+
+$(BUILD)/restsip-supervisor: $(BUILD)/deploy/local/supervisor.o
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
+# Everything but the mains, for unit tests and fuzzers to link with.
+$(BUILD)/libcommon.a: $(call objects,$(SRC_COMMON))
+$(BUILD)/libapi.a: $(call objects,$(SRC_API))
+$(BUILD)/libstream.a: $(call objects,$(SRC_STREAM))
+$(BUILD)/libagent.a: $(call objects,$(SRC_AGENT))
+$(BUILD)/lib%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+# tests/unit/test_agent_*.c see the agent, test_stream_*.c the stream program,
+# test_api_*.c the worker; all others only common/.
+AGENT_LIBS = $(BUILD)/libagent.a $(BUILD)/libcommon.a
+API_LIBS = $(BUILD)/libapi.a $(BUILD)/libcommon.a
+$(BUILD)/unit/test_agent_%: $(BUILD)/tests/unit/test_agent_%.o $(AGENT_LIBS)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)
+$(BUILD)/unit/test_stream_%: $(BUILD)/tests/unit/test_stream_%.o \
+		$(BUILD)/libstream.a $(API_LIBS)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_STREAM)
+$(BUILD)/unit/test_api_%: $(BUILD)/tests/unit/test_api_%.o $(API_LIBS)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
+$(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libcommon.a
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_COMMON) -lpthread
+
+$(BUILD)/common/%.o: INC = $(INC_COMMON)
+$(BUILD)/fcgi-app/%.o: INC = $(INC_API)
+$(BUILD)/fcgi-app/stream/%.o: INC = $(INC_STREAM)
+$(BUILD)/sip-agent/%.o: INC = $(INC_AGENT)
+$(BUILD)/tests/unit/%.o: INC = $(INC_STREAM)
+$(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(INC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Changes when the flags do, so that everything is built anew.
+NOW_FLAGS := $(CC) $(FLAGS) $(LINK) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+ifneq ($(NOW_FLAGS),$(strip $(file <$(BUILD)/flags)))
+.PHONY: $(BUILD)/flags
+endif
+$(BUILD)/flags:
+	@mkdir -p $(@D) $(BUILD)/unit
+	@printf '%s\n' '$(NOW_FLAGS)' >$@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+BIN = $(DESTDIR)$(PREFIX)/bin
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+NGINX = $(DESTDIR)$(SYSCONFDIR)/nginx
+install: all
+	install -d $(BIN) $(UNITS) $(NGINX)/restsip $(NGINX)/sites-available \
+		$(DESTDIR)$(SYSCONFDIR)/restsip $(DESTDIR)$(SHARE)/web
+	install $(filter-out %-supervisor,$(PROGRAMS)) $(BIN)
+	cp -R sql $(DESTDIR)$(SHARE)/
+	if [ -d web ]; then cp -R web $(DESTDIR)$(SHARE)/; fi
+	install -m 644 deploy/nginx/http.conf deploy/nginx/limits.conf \
+		deploy/nginx/pass.conf deploy/nginx/server.conf $(NGINX)/restsip
+	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
+		>$(NGINX)/sites-available/restsip
+	for unit in deploy/systemd/*; do \
+		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit \
+			>$(UNITS)/$${unit##*/}; done
+	if [ -e deploy/restsip.ini.example ]; then install -m 644 \
+		deploy/restsip.ini.example $(DESTDIR)$(SYSCONFDIR)/restsip/; fi
