@@ -161,12 +161,27 @@ begin
 	return array[app.change_bell(p_kind, p_id)];
 end $$;
 
+-- The same where the resource, which is locked, ends.
+create function app.publish_gone(p_kind app.resource_kind, p_id bigint, p_prior bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	if not exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
+		return null;
+	end if;
+	insert into app.change (kind, id, version, prior, doc)
+	values (p_kind, p_id, nextval('app.version_seq'), p_prior, null);
+	return array[app.change_bell(p_kind, p_id)];
+end $$;
+
 -- The JSON of a resource as it is now.
 create function app.render(p_kind app.resource_kind, p_id bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
 	return case p_kind
+		when 'call' then app.call_doc(p_id, true)
 		when 'login' then app.login_list_doc(p_id)
+		when 'mailbox' then app.mailbox_doc(p_id)
+		when 'profile' then (select app.profile_doc(a.email, a.profile, true) from app.account a where a.id = p_id)
 		when 'send' then app.send_doc(p_id)
 	end;
 end $$;
@@ -175,8 +190,9 @@ create function app.change_bell(p_kind app.resource_kind, p_id bigint) returns t
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
 	return 'restsip_change|' || p_kind || '/' || case p_kind
-		when 'login' then app.email(p_id)
-		else p_id::text end;
+		when 'call' then p_id::text
+		when 'send' then p_id::text
+		else app.email(p_id) end;
 end $$;
 
 -- Rings doorbells once each, in a commit that nobody waits for.

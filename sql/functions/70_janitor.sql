@@ -111,6 +111,8 @@ begin
 		where o.at < now() - interval '1 hour' order by o.at limit 5000);
 	delete from app.session s where s.token in (
 		select o.token from app.session o where o.expires_at < now() order by o.expires_at limit 1000);
+	delete from app.idempotency i where (i.account_id, i.key) in (
+		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day' order by o.at limit 1000);
 	delete from app.ticket t where t.expires_at < now();
 	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
 		select o.id from app.send o order by o.id limit 1000);
@@ -124,7 +126,8 @@ declare
 	v_bell text[];
 begin
 	if pg_try_advisory_xact_lock(29287, 0) then
-		v_bell := app.expire_logins() || app.start_due_sends() || app.store_unstreamed() || app.bury_processes();
+		v_bell := app.expire_logins() || app.start_due_sends() || app.start_due_calls()
+			|| app.store_unstreamed() || app.bury_processes();
 		perform app.sweep();
 	end if;
 	return query select v_bell;

@@ -105,7 +105,3 @@ comment on column inspect.stream.alive is 'It is connected to the database now.'
 comment on column inspect.stream.started_at is 'When it last connected.';
 comment on column inspect.stream.free_since is 'Since when it has not been seen, or null.';
 comment on column inspect.stream.watched is 'How many resources have open streams there.';
-
--- A view's reader needs EXECUTE on the functions in it, though not on what they read.
-grant execute on function app.lock_is_held, app.send_status to restsip_inspect;
-grant select on all tables in schema inspect to restsip_inspect;

@@ -1,0 +1,92 @@
+-- Profiles change, accounts end.
+
+-- RFC 7396.
+create function app.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog as $$
+declare
+	v_out jsonb := case when jsonb_typeof(p_target) = 'object' then p_target else '{}' end;
+	v_key text;
+	v_value jsonb;
+begin
+	if jsonb_typeof(p_patch) <> 'object' then
+		return p_patch;
+	end if;
+	for v_key, v_value in select e.key, e.value from jsonb_each(p_patch) e loop
+		if v_value = 'null' then
+			v_out := v_out - v_key;
+		else
+			v_out := v_out || jsonb_build_object(v_key, app.merge_patch(v_out -> v_key, v_value));
+		end if;
+	end loop;
+	return v_out;
+end $$;
+
+-- Accounts, by email.
+create function api.user_list(p_who text, p_proof bytea, p_after text, p_limit int)
+returns table (email text, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_caller bigint := app.caller(p_who, p_proof);
+begin
+	return query
+		select a.email, app.profile_doc(a.email, a.profile, false)
+		from app.account a where a.email > coalesce(p_after, '')
+		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+end $$;
+
+-- p_merge: p_extra is a merge patch (RFC 7396), else the whole profile. A new password (p_hash: the crypt(3) output;
+-- null: as it was) ends every session.
+create function api.user_put(p_who text, p_proof bytea, p_email text, p_extra jsonb, p_merge bool, p_hash text,
+	p_if_match bigint)
+returns table (email text, doc text, version bigint, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_prior bigint := app.lock('profile', v_account, p_if_match);
+	v_version bigint := app.advance('profile', v_account);
+	v_profile jsonb;
+	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password'];
+begin
+	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
+		password_hash = coalesce(p_hash, a.password_hash)
+	where a.id = v_account returning a.profile into v_profile;
+	if p_hash is not null then
+		delete from app.session s where s.account_id = v_account;
+	end if;
+	return query select v_email, app.profile_doc(v_email, v_profile, true), v_version,
+		app.publish('profile', v_account, v_version, v_prior);
+end $$;
+
+-- The account with its logins, its mail and its calls.
+create function api.user_delete(p_who text, p_proof bytea, p_email text, p_if_match bigint)
+returns table (email text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_email text := app.email(v_account);
+	v_call bigint;
+	v_kind app.resource_kind;
+	v_prior bigint;
+	v_bell text[];
+begin
+	for v_call in
+		select c.id from app.call c where c.owner_id = v_account and c.state <> 'ended'
+		union select p.call_id from app.participant p where p.account_id = v_account and p.state = 'joined'
+		order by 1
+	loop
+		v_bell := v_bell || app.call_forget(v_call, v_account);
+	end loop;
+	foreach v_kind in array array['login', 'mailbox', 'profile']::app.resource_kind[] loop
+		v_prior := app.lock(v_kind, v_account, case v_kind when 'profile' then p_if_match end);
+		v_bell := v_bell || app.publish_gone(v_kind, v_account, v_prior);
+	end loop;
+	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = v_account;
+	delete from app.account a where a.id = v_account;
+	return query select v_email, v_bell;
+end $$;
+
+grant execute on function api.user_list, api.user_put, api.user_delete to restsip_api;
