@@ -1,0 +1,113 @@
+-- Logins and calls in the forms other than JSON. Whoever shows one, at either door, gets it here.
+
+-- Text for XML 1.0, which has no place for most control characters, not even escaped.
+create function app.xml_text(p_text text) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return regexp_replace(p_text, '[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]', '', 'g');
+end $$;
+
+-- Presence of a contact that no one has set is open: it is registered.
+create function app.login_basic(p_extra jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return case when p_extra #>> '{presence,basic}' = 'closed' then 'closed' else 'open' end;
+end $$;
+
+-- application/reginfo+xml, RFC 3680: the full state under the given version.
+create function app.login_reginfo(p_account bigint, p_version bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_contacts xml;
+begin
+	select xmlagg(xmlelement(name contact, xmlattributes('c' || l.n as id, 'active' as state, 'registered' as event,
+			greatest(ceil(extract(epoch from l.expires_at - now()))::int, 0) as expires,
+			trim_scale(l.q)::text as q, l.call_id as callid, l.cseq as cseq),
+			xmlelement(name uri, app.xml_text(l.contact))) order by l.n)
+	into v_contacts
+	from app.login l where l.account_id = p_account and l.expires_at > now() and l.contact is not null;
+	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name reginfo,
+		xmlattributes('urn:ietf:params:xml:ns:reginfo' as xmlns, p_version as version, 'full' as state),
+		xmlelement(name registration, xmlattributes('sip:' || app.email(p_account) as aor, 'a' || p_account as id,
+			case when v_contacts is null then 'init' else 'active' end as state), v_contacts))::text;
+end $$;
+
+-- application/pidf+xml, RFC 3863: a tuple a contact; one that is closed where there is none.
+create function app.login_pidf(p_account bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_tuples xml;
+begin
+	select xmlagg(xmlelement(name tuple, xmlattributes('c' || l.n as id),
+			xmlelement(name status, xmlelement(name basic, app.login_basic(l.extra))),
+			case when l.contact is not null then xmlelement(name contact,
+				xmlattributes(trim_scale(l.q)::text as priority), app.xml_text(l.contact)) end,
+			case when l.extra #>> '{presence,note}' is not null then
+				xmlelement(name note, app.xml_text(l.extra #>> '{presence,note}')) end,
+			xmlelement(name "timestamp", app.time_text(l.created_at))) order by l.n)
+	into v_tuples
+	from app.login l where l.account_id = p_account and l.expires_at > now();
+	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name presence,
+		xmlattributes('urn:ietf:params:xml:ns:pidf' as xmlns, 'sip:' || app.email(p_account) as entity),
+		coalesce(v_tuples, xmlelement(name tuple, xmlattributes('none' as id),
+			xmlelement(name status, xmlelement(name basic, 'closed')))))::text;
+end $$;
+
+-- application/conference-info+xml, RFC 4575. Sessions have no place in it.
+create function app.call_info(p_call bigint, p_version bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_users xml;
+	v_count bigint;
+begin
+	select xmlagg(u.x order by u.email), sum(u.parts) into v_users, v_count
+	from (
+		select a.email, count(*) as parts, xmlelement(name "user",
+			xmlattributes('sip:' || a.email as entity, 'full' as state),
+			xmlagg(xmlelement(name endpoint, xmlattributes('/call/' || p.call_id || '/' || p.n as entity),
+				xmlelement(name status, 'connected')) order by p.n)) as x
+		from app.participant p join app.account a on a.id = p.account_id
+		where p.call_id = p_call and p.state = 'joined' group by a.email) u;
+	return (select '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name "conference-info",
+		xmlattributes('urn:ietf:params:xml:ns:conference-info' as xmlns,
+			'sip:' || c.id || '@' || substring(app.email(c.owner_id) from '[^@]*$') as entity,
+			'full' as state, p_version as version),
+		xmlelement(name "conference-description",
+			case when c.subject is not null then xmlelement(name subject, app.xml_text(c.subject)) end),
+		xmlelement(name "conference-state", xmlelement(name "user-count", coalesce(v_count, 0)),
+			xmlelement(name active, c.state = 'active')),
+		xmlelement(name users, v_users))::text
+	from app.call c where c.id = p_call);
+end $$;
+
+-- A login in a form: text, uri-list, reginfo or pidf.
+create function api.login_get_as(p_who text, p_proof bytea, p_email text, p_form text)
+returns table (email text, version bigint, settled bool, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_account bigint := app.target(app.caller(p_who, p_proof), p_email);
+	v_eol text := case p_form when 'uri-list' then E'\r\n' else E'\n' end;
+begin
+	return query
+		select app.email(v_account), r.version, not exists (
+			select from app.login l where l.account_id = v_account and l.expires_at <= now()),
+		case p_form
+			when 'reginfo' then app.login_reginfo(v_account, r.version)
+			when 'pidf' then app.login_pidf(v_account)
+			else coalesce((select string_agg(l.contact || v_eol, '' order by l.n) from app.login l
+				where l.account_id = v_account and l.expires_at > now() and l.contact is not null), '') end
+		from app.resource r where r.kind = 'login' and r.id = v_account;
+end $$;
+
+create function api.call_get_as(p_who text, p_proof bytea, p_call bigint) returns table (version bigint, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
+begin
+	return query select r.version, app.call_info(p_call, r.version)
+		from app.resource r where r.kind = 'call' and r.id = p_call;
+end $$;
+
+grant execute on function api.login_get_as, api.call_get_as to restsip_api;
