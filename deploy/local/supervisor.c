@@ -315,6 +315,8 @@ __attribute__((noreturn)) static void program_exec(
 
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGINT, SIG_DFL); /* shells ignore it in the background */
+	(void)signal(SIGQUIT, SIG_DFL);
 	(void)setpgid(0, 0);
 	/* Should the supervisor be killed, nothing is left behind. */
 	(void)prctl(PR_SET_PDEATHSIG, p->stop_signal);
