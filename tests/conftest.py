@@ -1,0 +1,98 @@
+"""Fixtures for tests/e2e and tests/sip.
+
+RESTSIP_TEST_STATE=DIR makes the session-wide system the one that is up in that state folder.
+"""
+import itertools
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+# pylint: disable=wrong-import-position
+from restsip_system import Account, System, test_folder, until as wait_until
+
+LONG = os.environ.get("RESTSIP_LONG") == "1"
+NUMBERS = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only run by make test-long")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "long" in item.keywords and not LONG:
+            item.add_marker(pytest.mark.skip(reason="make test-long"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.session.restsip_failed = True
+
+
+@pytest.fixture(scope="session")
+def systems(request):
+    """A factory of systems, all stopped at the end: systems("name", {"RESTSIP_WORKERS": "4"})."""
+    mine = "RESTSIP_TEST_DIR" not in os.environ
+    folder = test_folder()
+    made = []
+
+    def make(name, env=None):
+        system = System(folder / f"{name}-{os.getpid()}-{next(NUMBERS)}", env)
+        made.append(system)
+        return system.up()
+
+    yield make
+    for system in reversed(made):
+        system.down()
+    if mine and not getattr(request.session, "restsip_failed", False):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def system(systems, request):  # pylint: disable=redefined-outer-name
+    """The system that the tests share: leave it running and as it is."""
+    if "RESTSIP_TEST_STATE" in os.environ:
+        return System(os.environ["RESTSIP_TEST_STATE"]).attach()
+    return systems("shared")
+
+
+@pytest.fixture
+def own_system(systems):  # pylint: disable=redefined-outer-name
+    """A system of the test's own, to kill things in."""
+    made = systems("own", {"RESTSIP_DEMO": "no"})
+    yield made
+    made.down()
+
+
+def account_factory(of_system):
+    def make(name="user", password=None, **profile):
+        email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
+        password = password or os.urandom(9).hex()
+        answer = of_system.request("POST", "/user", json={"email": email, "password": password, **profile})
+        assert answer.status_code == 201, answer.text
+        return Account(of_system, email, password, answer.json())
+    return make
+
+
+@pytest.fixture
+def account(system):  # pylint: disable=redefined-outer-name
+    """Makes a fresh account on the shared system: account("alice"), account(name="bob", nick="b")."""
+    return account_factory(system)
+
+
+@pytest.fixture
+def own_account(own_system):  # pylint: disable=redefined-outer-name
+    """As account, on the test's own system."""
+    return account_factory(own_system)
+
+
+@pytest.fixture
+def until():
+    """until(fn, timeout_s=5): waits for a condition, never blindly."""
+    return wait_until
