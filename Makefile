@@ -161,9 +161,10 @@ $(BUILD)/flags:
 
 BIN = $(DESTDIR)$(PREFIX)/bin
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 NGINX = $(DESTDIR)$(SYSCONFDIR)/nginx
 install: all
-	install -d $(BIN) $(UNITS) $(NGINX)/restsip $(NGINX)/sites-available \
+	install -d $(BIN) $(UNITS) $(USERS) $(NGINX)/restsip $(NGINX)/sites-available \
 		$(DESTDIR)$(SYSCONFDIR)/restsip $(DESTDIR)$(SHARE)/web
 	install $(filter-out %-supervisor,$(PROGRAMS)) $(BIN)
 	cp -R sql $(DESTDIR)$(SHARE)/
@@ -172,6 +173,7 @@ install: all
 		deploy/nginx/pass.conf deploy/nginx/server.conf $(NGINX)/restsip
 	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
 		>$(NGINX)/sites-available/restsip
+	install -m 644 deploy/sysusers.conf $(USERS)/restsip.conf
 	for unit in deploy/systemd/*; do \
 		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit \
 			>$(UNITS)/$${unit##*/}; done

@@ -1,0 +1,268 @@
+"""make run, up, down, status and reset, as a person uses them."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import psycopg
+import pytest
+import requests
+
+from restsip_system import LOCAL, TOP, System, read_env, test_folder
+
+LINES_MAX = 20
+READY_S = 60
+STOPPED_S = 30
+
+
+class MakeRun:
+    """`make run` in the foreground, with its output in a file, in a process group as of a terminal."""
+
+    def __init__(self, state):
+        self.state = pathlib.Path(state)
+        self.output = self.state.with_suffix(".out")
+        env = {**os.environ, "RESTSIP_STATE": str(self.state), "RESTSIP_PORTS": "18080,15060"}
+        with open(self.output, "w", encoding="utf-8") as out:
+            self.process = subprocess.Popen(["make", "--no-print-directory", "run"], cwd=TOP, env=env, stdout=out,
+                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                            start_new_session=True)
+
+    def lines(self):
+        return self.output.read_text().splitlines()
+
+    def is_up(self):
+        assert self.process.poll() is None, self.output.read_text()
+        return self.lines() and self.lines()[-1] == "Stop: Ctrl-C"
+
+    def ctrl_c(self):
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(timeout=STOPPED_S)
+
+
+def processes(state):
+    """What runs from a state folder, zombies aside: {pid: command line}."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue
+        if str(state) in command:
+            found[int(path.parent.name)] = command
+    return found
+
+
+def nobody_listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def state(request):
+    """A folder name for the state; what is left running there is stopped."""
+    path = test_folder() / f"{request.node.name}-{os.getpid()}"
+    yield path
+    System(path).local("down")
+
+
+@pytest.fixture
+def make_run(state, until):
+    """Starts `make run` on the test's state folder and returns once it says that it is up."""
+    runs = []
+
+    def start():
+        run = MakeRun(state)
+        runs.append(run)
+        until(run.is_up, READY_S, "make run")
+        return run
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.ctrl_c()
+
+
+def bash(line, timeout_s=20):
+    return subprocess.run(["bash", "-c", line], text=True, capture_output=True, timeout=timeout_s, check=False)
+
+
+def test_what_make_run_prints_works_when_pasted(make_run, state, until):
+    run = make_run()
+    lines = run.lines()
+    assert len(lines) <= LINES_MAX, "\n".join(lines)
+    curls = [line.strip() for line in lines if line.strip().startswith("curl ")]
+    assert len(curls) == 3, lines
+    look, send, stream = curls
+
+    heard = state.with_suffix(".stream")
+    with open(heard, "w", encoding="utf-8") as out:
+        with subprocess.Popen(["bash", "-c", "exec " + stream], stdout=out, stderr=subprocess.DEVNULL) as listener:
+            try:
+                until(heard.read_text, 10, "a first event of the stream")
+                assert bash(look).stdout.startswith("["), bash(look)
+                sent = bash(send + " -s -w '\n%{http_code}'").stdout
+                assert sent.splitlines()[-1] == "202", sent
+                until(lambda: "hello, alice" in heard.read_text(), 5, "the message in the stream")
+            finally:
+                listener.terminate()
+
+    psql, = [line.split(": ", 1)[1] for line in lines if "psql" in line]
+    shown = bash(psql)
+    assert shown.returncode == 0 and "row" in shown.stdout, shown
+    source, = [line.split(": ", 1)[1] for line in lines if line.endswith("/env")]
+    assert bash(f'{source}; curl -sf "$RESTSIP_URL/health/live"').returncode == 0
+
+
+def test_ctrl_c_leaves_nothing_running_and_the_next_run_has_the_data(make_run, state):
+    run = make_run()
+    env = read_env(state / "env")
+    url = env["RESTSIP_URL"]
+    alice = ("alice@example.net", "alice-demo")
+    made = requests.post(f"{url}/login/alice@example.net", json={"contact": "sip:kept@192.0.2.1"}, auth=alice,
+                         timeout=10)
+    assert made.status_code == 201, made.text
+    assert len(processes(state)) > 5
+
+    run.ctrl_c()
+
+    assert not processes(state)
+    assert nobody_listens(int(url.rsplit(":", 1)[1]))
+    assert nobody_listens(int(env["RESTSIP_SIP"].rsplit(":", 1)[1]))
+    assert not [path for path in state.rglob("*") if path.is_socket()]
+    assert not list((state / "pids").iterdir())
+
+    make_run()
+    assert read_env(state / "env")["RESTSIP_URL"] == url
+    contacts = requests.get(f"{url}/login/alice@example.net", auth=alice, timeout=10).json()
+    assert "sip:kept@192.0.2.1" in [contact["contact"] for contact in contacts]
+
+
+def test_a_second_run_of_the_same_state_is_refused(make_run, state):
+    make_run()
+    again = System(state).local("run")
+    assert again.returncode == 1 and "already running" in again.stdout
+    assert System(state).attach().ready()
+
+
+def test_up_status_down_reset(state):
+    system = System(state, {"RESTSIP_WORKERS": "3"}).up()
+    status = system.local("status")
+    assert status.returncode == 0, status.stdout
+    lines = status.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == system.names() and len(lines) == 7
+    assert all(line.endswith(" up") for line in lines)
+    for line in lines:
+        os.kill(int(line.split()[1]), 0)
+    system.down()
+    status = system.local("status")
+    assert status.returncode == 1 and status.stdout.count(" down") == 7
+    assert system.local("reset").returncode == 0
+    assert not state.exists()
+
+
+def test_reset_leaves_what_is_not_ours(state):
+    state.mkdir()
+    (state / "thesis.txt").write_text("years of work")
+    assert System(state).local("reset").returncode != 0
+    assert (state / "thesis.txt").exists()
+    shutil.rmtree(state)
+
+
+def test_taken_ports_are_stepped_over(state):
+    with socket.socket() as http, socket.socket(type=socket.SOCK_DGRAM) as sip:
+        http.bind(("0.0.0.0", 0))
+        http.listen()
+        sip.bind(("127.0.0.1", 0))
+        taken = http.getsockname()[1], sip.getsockname()[1]
+        system = System(state, {"RESTSIP_PORTS": "{},{}".format(*taken)}).up()
+        http_port = int(system.url.rsplit(":", 1)[1])
+        assert taken[0] < http_port < taken[0] + 100
+        assert taken[1] < system.sip_port < taken[1] + 100
+        system.down()
+
+
+def test_two_systems_side_by_side(system, own_system):
+    assert system.ready() and own_system.ready()
+    assert system.url != own_system.url and system.sip_port != own_system.sip_port
+    assert system.query("select 1 as one") == own_system.query("select 1 as one")
+
+
+def test_a_long_and_odd_path(state, until):
+    """Unix sockets have at most 107 bytes of path; a blank or a quote in a path breaks careless scripts."""
+    odd = state.with_name("it's a folder " + "x" * 90)
+    system = System(odd, {"RESTSIP_DEMO": "no"}).up()
+    host = psycopg.conninfo.conninfo_to_dict(system.pg)["host"]
+    assert len(host) < 90
+    assert system.query("select 1 as one")
+    assert bash(f". {str(odd / 'env')!r}; echo \"$RESTSIP_PG\"").stdout.strip() == system.pg
+    system.down()
+    assert not pathlib.Path(host).exists()
+    until(lambda: not processes(odd))
+
+
+def test_a_program_that_cannot_start_is_named(state):
+    started = time.monotonic()
+    system = System(state, {"RESTSIP_LOG_LEVEL": "nonsense"})
+    failed = system.local("up")
+    assert failed.returncode != 0
+    assert time.monotonic() - started < 60
+    assert re.search(r"restsip-\S+ does not stay up", failed.stdout), failed.stdout
+    assert not processes(state)
+
+
+def test_every_program_is_restarted_within_a_second(own_system, until):
+    for name in own_system.names():
+        started = time.monotonic()
+        old = own_system.kill(name)
+        until(lambda n=name, o=old: own_system.pid(n) != o, 1.5, f"restart of {name}")
+        assert time.monotonic() - started < 1.5
+        own_system.await_ready(5)
+
+
+def test_a_killed_supervisor_takes_its_programs_along(own_system, until):
+    os.kill(int((own_system.state / "supervisor.lock").read_text()), signal.SIGKILL)
+    until(lambda: not processes(own_system.state), 10, "the end of all programs")
+    own_system.up()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_as_an_ordinary_user(request):
+    """A checkout of theirs, with the programs already built: make up, status, down."""
+    home = test_folder() / f"{request.node.name}-{os.getpid()}"
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, text=True, check=True,
+                           capture_output=True).stdout.splitlines()
+    for name in files:
+        if (TOP / name).is_file():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TOP / name, home / name)
+    build = home / "build"
+    build.mkdir()
+    for program in pathlib.Path(os.environ["BUILD"]).glob("restsip-*"):
+        shutil.copy(program, build / program.name)
+    subprocess.run(["chown", "-R", "nobody:nogroup", home], check=True)
+
+    def make(target):
+        env = {"PATH": os.environ["PATH"], "RESTSIP_PORTS": "18080,15060", "RESTSIP_BUILT": "yes"}
+        return subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "make",
+                               "--no-print-directory", target], cwd=home, env=env, text=True, timeout=120,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    up = make("up")
+    try:
+        assert up.returncode == 0, up.stdout
+        system = System(home / ".run").attach()
+        assert system.ready()
+        assert os.stat(f"/proc/{system.pid('postgres')}").st_uid == home.stat().st_uid
+        assert make("status").returncode == 0
+    finally:
+        down = make("down")
+    assert down.returncode == 0, down.stdout
+    assert not processes(home / ".run")
+
+
+def test_usage():
+    wrong = subprocess.run([LOCAL, "fly"], text=True, capture_output=True, check=False)
+    assert wrong.returncode == 1 and wrong.stderr.startswith("restsip: usage:")
