@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 # pylint: disable=wrong-import-position
-from restsip_system import Account, System, test_folder, until as wait_until
+from restsip_system import Account, System, run_folder, until as wait_until
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 NUMBERS = itertools.count(1)
@@ -39,7 +39,7 @@ def pytest_runtest_makereport(item):
 def systems(request):
     """A factory of systems, all stopped at the end: systems("name", {"RESTSIP_WORKERS": "4"})."""
     mine = "RESTSIP_TEST_DIR" not in os.environ
-    folder = test_folder()
+    folder = run_folder()
     made = []
 
     def make(name, env=None):

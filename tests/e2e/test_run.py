@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import requests
 
-from restsip_system import LOCAL, TOP, System, read_env, test_folder
+from restsip_system import LOCAL, TOP, System, read_env, run_folder
 
 LINES_MAX = 20
 READY_S = 60
@@ -64,7 +64,7 @@ def nobody_listens(port):
 @pytest.fixture
 def state(request):
     """A folder name for the state; what is left running there is stopped."""
-    path = test_folder() / f"{request.node.name}-{os.getpid()}"
+    path = run_folder() / f"{request.node.name}-{os.getpid()}"
     yield path
     System(path).local("down")
 
@@ -232,7 +232,7 @@ def test_a_killed_supervisor_takes_its_programs_along(own_system, until):
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_as_an_ordinary_user(request):
     """A checkout of theirs, with the programs already built: make up, status, down."""
-    home = test_folder() / f"{request.node.name}-{os.getpid()}"
+    home = run_folder() / f"{request.node.name}-{os.getpid()}"
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, text=True, check=True,
                            capture_output=True).stdout.splitlines()
     for name in files:

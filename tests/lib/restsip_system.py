@@ -35,7 +35,7 @@ def until(fn, timeout_s=5, what=None):
         time.sleep(0.01)
 
 
-def test_folder():
+def run_folder():
     """Where the systems of this test run live: of tests/run, or made now."""
     if "RESTSIP_TEST_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="restsip-test-")
