@@ -1,0 +1,27 @@
+/*
+ * What the parts of the agent share: one object, made by main, passed to all.
+ */
+#ifndef AGENT_H
+#define AGENT_H
+
+struct flow_table;
+struct inbound;
+struct nonce_pool;
+struct outbox;
+struct pgloop;
+struct settings;
+struct sip;
+struct uas_list;
+
+struct agent {
+	const struct settings *set;
+	struct sip *sip;
+	struct pgloop *pl;
+	struct nonce_pool *nonces;
+	struct flow_table *flows;
+	struct outbox *outbox;
+	struct inbound *inbound;
+	struct uas_list *uas;
+};
+
+#endif

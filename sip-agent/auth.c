@@ -1,0 +1,337 @@
+/*
+ * The steps of digest authentication on the server's side.
+ *
+ * No credentials, a nonce that is stale, or a wrong response: a challenge, for
+ * which the database is asked which algorithm to offer.  A username that does
+ * not exist costs the same questions, the same hashes, and gets the same
+ * answer as a wrong password.
+ */
+#include "auth.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "hdr.h"
+#include "log.h"
+#include "nameaddr.h"
+#include "nonce.h"
+#include "pgloop.h"
+#include "settings.h"
+#include "uas.h"
+
+struct auth {
+	struct uas *u;
+	struct digest_auth digest; /* borrows from the request */
+	struct auth_id id;
+	const char *realm; /* of the settings */
+	bool stale;
+	auth_h *h;
+	void *arg;
+};
+
+static const struct pg_stmt stmt_algorithm = {
+	"digest_algorithm", "select api.digest_algorithm($1) as algorithm", 1,
+	0};
+static const struct pg_stmt stmt_credential = {
+	"digest_credential", "select * from api.digest_credential($1, $2)", 2,
+	0};
+
+static void auth_destructor(void *arg)
+{
+	struct auth *a = arg;
+
+	mem_deref(a->u);
+}
+
+/* --- the challenge ------------------------------------------------------ */
+
+static void challenge(struct auth *a, enum digest_alg alg)
+{
+	const struct agent *ag = uas_agent(a->u);
+	char nonce[NONCE_SIZE];
+
+	if (nonce_make(ag->nonces, nonce, sizeof(nonce), alg, tmr_jiffies())) {
+		uas_refuse(a->u, 500);
+		return;
+	}
+
+	uas_reply(a->u, 401, NULL,
+		  "WWW-Authenticate: Digest realm=\"%s\", nonce=\"%s\", "
+		  "algorithm=%s, qop=\"auth\"%s\r\n",
+		  a->realm, nonce, digest_alg_name(alg),
+		  a->stale ? ", stale=true" : "");
+}
+
+static void on_algorithm(const struct pg_answer *ans, void *arg)
+{
+	struct auth *a = arg;
+	enum digest_alg alg = DIGEST_MD5;
+	struct pl name;
+
+	if (ans->end == PG_OK && pg_str(ans, 0, "algorithm")) {
+		pl_set_str(&name, pg_str(ans, 0, "algorithm"));
+		(void)digest_alg_decode(&alg, &name);
+		challenge(a, alg);
+	}
+	else {
+		uas_db_failed(a->u, ans);
+	}
+	mem_deref(a);
+}
+
+/* Takes over the reference */
+static void ask_algorithm(struct auth *a)
+{
+	const struct pg_val valv[] = {pg_text(a->id.aor)};
+	const struct agent *ag = uas_agent(a->u);
+	int err;
+
+	err = pgloop_query(ag->pl, &stmt_algorithm, valv, on_algorithm, a);
+	if (err) {
+		uas_db_away(a->u, err);
+		mem_deref(a);
+	}
+}
+
+/* --- the response ------------------------------------------------------- */
+
+/* The user's hash, or one of the same form that nobody knows */
+static void take_ha1(struct auth *a, const struct pg_answer *ans,
+		     bool *known)
+{
+	const char *ha1 = pg_str(ans, 0, "ha1");
+	const char *algorithm = pg_str(ans, 0, "algorithm");
+	const size_t len = a->digest.alg == DIGEST_MD5 ? 32 : 64;
+
+	*known = ha1 && algorithm && strlen(ha1) == len &&
+		 !strcmp(algorithm, digest_alg_name(a->digest.alg));
+	if (*known)
+		str_ncpy(a->id.ha1, ha1, sizeof(a->id.ha1));
+	else
+		rand_str(a->id.ha1, len + 1);
+	a->id.credential = pg_num(ans, 0, "credential", 0);
+}
+
+/* @return 0, EACCES where the response is wrong, EPERM where the user is not
+   who From says, ESTALE where the count was used before */
+static int check_response(struct auth *a, const struct pg_answer *ans)
+{
+	const struct sip_msg *msg = uas_msg(a->u);
+	const char *email = pg_str(ans, 0, "email");
+	char expected[DIGEST_HEX_SIZE];
+	bool known;
+
+	take_ha1(a, ans, &known);
+	if (digest_response(expected, sizeof(expected), &a->digest, a->id.ha1,
+			    &msg->met))
+		return EACCES;
+	if (!digest_equal(expected, &a->digest.response) || !known || !email)
+		return EACCES;
+
+	if (!nonce_count(uas_agent(a->u)->nonces, &a->digest.nonce,
+			 a->digest.nc, tmr_jiffies()))
+		return ESTALE;
+
+	return strcmp(email, a->id.aor) ? EPERM : 0;
+}
+
+static void on_credential(const struct pg_answer *ans, void *arg)
+{
+	struct auth *a = arg;
+	int err;
+
+	if (ans->end != PG_OK) {
+		uas_db_failed(a->u, ans);
+		mem_deref(a);
+		return;
+	}
+
+	err = check_response(a, ans);
+	switch (err) {
+
+	case 0:
+		a->h(a->u, &a->id, a->arg);
+		break;
+
+	case EPERM:
+		uas_reply(a->u, 403, "From Is Not The User", NULL);
+		break;
+
+	default:
+		a->stale = err == ESTALE;
+		log_info("auth_failed", LOG_STR("request", uas_id(a->u)),
+			 LOG_SA("source", &uas_msg(a->u)->src),
+			 LOG_STR("username", a->digest.username),
+			 LOG_STR("why", a->stale ? "replay" : "response"));
+		ask_algorithm(a);
+		return;
+	}
+	mem_deref(a);
+}
+
+/* Takes over the reference */
+static void ask_credential(struct auth *a)
+{
+	const struct pg_val valv[] = {pg_text(a->digest.username),
+				      pg_text(a->realm)};
+	const struct agent *ag = uas_agent(a->u);
+	int err;
+
+	err = pgloop_query(ag->pl, &stmt_credential, valv, on_credential, a);
+	if (err) {
+		uas_db_away(a->u, err);
+		mem_deref(a);
+	}
+}
+
+/* --- what came ---------------------------------------------------------- */
+
+struct search {
+	struct digest_auth *digest;
+	const char *realm;
+	bool found;
+};
+
+/* There may be several Authorization headers, for several realms */
+static bool realm_handler(const struct pl *val, void *arg)
+{
+	struct search *s = arg;
+
+	if (digest_parse(s->digest, val) ||
+	    pl_strcmp(&s->digest->realm, s->realm))
+		return false;
+	s->found = true;
+
+	return true;
+}
+
+/* The digest's uri must be the request's; that of the server itself is what
+   some clients put there (RFC 7616 section 3.4.6) */
+static bool is_our_uri(const struct auth *a)
+{
+	const struct sip_msg *msg = uas_msg(a->u);
+	struct uri uri;
+
+	if (!pl_casecmp(&a->digest.uri, &msg->ruri))
+		return true;
+
+	return !uri_decode(&uri, &a->digest.uri) && !pl_isset(&uri.user) &&
+	       settings_is_ours(uas_agent(a->u)->set, &uri);
+}
+
+static bool has_good_nonce(struct auth *a)
+{
+	const struct agent *ag = uas_agent(a->u);
+	enum digest_alg alg;
+
+	switch (nonce_check(ag->nonces, &a->digest.nonce, &alg,
+			    tmr_jiffies())) {
+
+	case NONCE_GOOD:
+		return alg == a->digest.alg;
+
+	case NONCE_STALE:
+		a->stale = true;
+		return false;
+
+	default:
+		return false;
+	}
+}
+
+static int from_aor(struct auth *a)
+{
+	const struct sip_msg *msg = uas_msg(a->u);
+	struct nameaddr na;
+	int err;
+
+	err = nameaddr_decode(&na, hdr_get(msg, HDR_FROM));
+	if (err)
+		return err;
+
+	err = uri_to_aor(a->id.aor, sizeof(a->id.aor), &na.uri);
+	if (err)
+		return err;
+
+	a->realm = settings_domain(uas_agent(a->u)->set, a->id.aor);
+
+	return a->realm ? 0 : ENOENT;
+}
+
+static int auth_alloc(struct auth **ap, struct uas *u)
+{
+	struct auth *a = mem_zalloc(sizeof(*a), auth_destructor);
+
+	if (!a)
+		return ENOMEM;
+	a->u = mem_ref(u);
+	*ap = a;
+
+	return 0;
+}
+
+/**
+ * Find out who sent a request
+ *
+ * @param u   The request; answered here unless h is called
+ * @param h   Called with the sender where the request is authentic
+ * @param arg Handler argument
+ */
+void auth_request(struct uas *u, auth_h *h, void *arg)
+{
+	struct search s;
+	struct auth *a;
+
+	if (auth_alloc(&a, u)) {
+		uas_refuse(u, 503);
+		return;
+	}
+
+	a->h = h;
+	a->arg = arg;
+	switch (from_aor(a)) {
+
+	case 0:
+		break;
+
+	case ENOENT:
+		uas_reply(u, 403, "Not Our Domain", NULL);
+		mem_deref(a);
+		return;
+
+	default:
+		uas_reply(u, 400, "Bad From", NULL);
+		mem_deref(a);
+		return;
+	}
+
+	s = (struct search){.digest = &a->digest, .realm = a->realm};
+	(void)hdr_each(uas_msg(u), HDR_AUTHORIZATION, realm_handler, &s);
+	if (s.found && is_our_uri(a) && has_good_nonce(a))
+		ask_credential(a);
+	else
+		ask_algorithm(a);
+}
+
+/**
+ * Answer that the database refused what an authentic request asked for; a
+ * credential that is valid no more is challenged again
+ *
+ * @param aor Who the request is from
+ */
+void auth_db_failed(struct uas *u, const char *aor,
+		    const struct pg_answer *ans)
+{
+	struct auth *a;
+
+	if (ans->end != PG_REFUSED || ans->status != 401 ||
+	    auth_alloc(&a, u)) {
+		uas_db_failed(u, ans);
+		return;
+	}
+
+	str_ncpy(a->id.aor, aor, sizeof(a->id.aor));
+	a->realm = settings_domain(uas_agent(u)->set, aor);
+	ask_algorithm(a);
+}

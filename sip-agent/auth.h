@@ -1,0 +1,30 @@
+/*
+ * Who sent a request: digest authentication against the database (RFC 3261
+ * section 22, RFC 7616, RFC 8760).
+ */
+#ifndef AUTH_H
+#define AUTH_H
+
+#include <re.h>
+
+#include "digest.h"
+#include "uri.h"
+
+struct pg_answer;
+struct uas;
+
+/** A sender who has proved to be who From says */
+struct auth_id {
+	int64_t credential;
+	char ha1[DIGEST_HEX_SIZE];
+	char aor[AOR_SIZE]; /* of From, as the account is written */
+};
+
+/** Called only where the request is authentic; else it is answered here */
+typedef void(auth_h)(struct uas *u, const struct auth_id *id, void *arg);
+
+void auth_request(struct uas *u, auth_h *h, void *arg);
+void auth_db_failed(struct uas *u, const char *aor,
+		    const struct pg_answer *ans);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * SIP status codes: their phrases, and what refusals of the database mean.
+ */
+#ifndef CODES_H
+#define CODES_H
+
+#include <stdint.h>
+
+struct pg_answer;
+
+const char *codes_reason(uint16_t scode);
+uint16_t codes_of_answer(const struct pg_answer *ans);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * The contacts of a REGISTER (RFC 3261 section 10.2.1, RFC 5626 section 4.2).
+ */
+#ifndef CONTACT_H
+#define CONTACT_H
+
+#include <re.h>
+
+struct settings;
+
+enum {
+	CONTACTS_MAX = 32,
+	CONTACT_URI_MAX = 1024,
+};
+
+/** What a REGISTER asks for */
+struct contact_set {
+	unsigned count;
+	bool star;
+	uint32_t min_s;	   /**< the shortest interval asked for, not 0 */
+	uint32_t expires_s; /**< of the Expires header or the default */
+	bool flow;	   /**< over a connection */
+	const struct settings *set;
+	struct mbuf *json; /**< for api.sip_register; owned */
+};
+
+int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
+		       const struct settings *set, const char **why);
+void contact_set_close(struct contact_set *cs);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * From a request to its handler: first the guard, then Require, then the table
+ * of methods (RFC 3261 section 8.2).
+ */
+#include "dispatch.h"
+
+#include <string.h>
+
+#include "agent.h"
+#include "guard.h"
+#include "hdr.h"
+#include "log.h"
+#include "message.h"
+#include "registrar.h"
+#include "uas.h"
+
+#define ALLOW "Allow: MESSAGE, OPTIONS, REGISTER\r\n"
+
+enum { UNSUPPORTED_MAX = 512 };
+
+typedef void(method_h)(struct agent *ag, const struct sip_msg *msg);
+
+/* Says what we are; tells nothing of users (RFC 3261 section 11.2) */
+static void options_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	uas_reply_stateless(ag, msg, 200, NULL,
+			    ALLOW "Accept: */*\r\nSupported: path\r\n");
+}
+
+/* What a CANCEL could cancel is caught by the transactions before us */
+static void cancel_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	uas_reply_stateless(ag, msg, 481, NULL, NULL);
+}
+
+static void ack_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	(void)ag; /* an ACK is never answered */
+	(void)msg;
+}
+
+static void event_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	uas_reply_stateless(ag, msg, 489, NULL, ALLOW);
+}
+
+static void known_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	uas_reply_stateless(ag, msg, 405, NULL, ALLOW);
+}
+
+static const struct {
+	const char *method;
+	method_h *handle;
+} methods[] = {
+	{"ACK", ack_handle},
+	{"BYE", cancel_handle},
+	{"CANCEL", cancel_handle},
+	{"INFO", known_handle},
+	{"INVITE", known_handle},
+	{"MESSAGE", message_handle},
+	{"NOTIFY", cancel_handle},
+	{"OPTIONS", options_handle},
+	{"PRACK", cancel_handle},
+	{"PUBLISH", event_handle},
+	{"REFER", known_handle},
+	{"REGISTER", registrar_handle},
+	{"SUBSCRIBE", event_handle},
+	{"UPDATE", cancel_handle},
+};
+
+static method_h *find(const struct pl *method)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		if (!pl_strcmp(method, methods[i].method))
+			return methods[i].handle;
+	}
+
+	return NULL;
+}
+
+struct unsupported {
+	char text[UNSUPPORTED_MAX];
+	size_t len;
+};
+
+static bool require_handler(const struct pl *val, void *arg)
+{
+	struct unsupported *un = arg;
+	struct pl list = *val, tok;
+	int n;
+
+	while (!hdr_token(&tok, &list)) {
+		if (!pl_strcasecmp(&tok, "path"))
+			continue;
+		n = re_snprintf(un->text + un->len,
+				sizeof(un->text) - un->len, "%s%r",
+				un->len ? ", " : "", &tok);
+		if (n < 0)
+			return true;
+		un->len += (size_t)n;
+	}
+
+	return false;
+}
+
+/* @return whether it was refused (RFC 3261 section 8.2.2.3) */
+static bool needs_unknown(struct agent *ag, const struct sip_msg *msg)
+{
+	struct unsupported un = {.len = 0};
+	char hdrs[UNSUPPORTED_MAX + 32];
+
+	(void)hdr_each(msg, HDR_REQUIRE, require_handler, &un);
+	(void)hdr_each(msg, HDR_PROXY_REQUIRE, require_handler, &un);
+	if (!un.len)
+		return false;
+
+	(void)re_snprintf(hdrs, sizeof(hdrs), "Unsupported: %s\r\n", un.text);
+	uas_reply_stateless(ag, msg, 420, NULL, hdrs);
+
+	return true;
+}
+
+static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
+		   const char *why)
+{
+	log_debug("guard", LOG_SA("source", &msg->src),
+		  LOG_PL("method", &msg->met), LOG_STR("why", why));
+	if (scode != GUARD_DROP)
+		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
+}
+
+/**
+ * Serve a request, or refuse it
+ *
+ * @param msg A request that is no retransmission
+ */
+void dispatch_request(struct agent *ag, const struct sip_msg *msg)
+{
+	method_h *handle = find(&msg->met);
+	const char *why;
+	int scode;
+
+	scode = guard_request(msg, &why);
+	if (scode) {
+		if (handle != ack_handle)
+			refuse(ag, msg, scode, why);
+		return;
+	}
+	if (!handle) {
+		uas_reply_stateless(ag, msg, 501, NULL, ALLOW);
+		return;
+	}
+	if (handle != ack_handle && handle != cancel_handle &&
+	    needs_unknown(ag, msg))
+		return;
+
+	handle(ag, msg);
+}

@@ -1,0 +1,13 @@
+/*
+ * Which method is served by whom.
+ */
+#ifndef DISPATCH_H
+#define DISPATCH_H
+
+#include <re.h>
+
+struct agent;
+
+void dispatch_request(struct agent *ag, const struct sip_msg *msg);
+
+#endif

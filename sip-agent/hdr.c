@@ -1,0 +1,212 @@
+/*
+ * Headers by name (RFC 3261 section 7.3).  Works on whole lines as they came,
+ * not on libre's split values, which know nothing of <> and quoting.
+ */
+#include "hdr.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	enum sip_hdrid id;
+	char compact; /* RFC 3261 section 7.3.3 */
+} hdrs[HDR_COUNT] = {
+	[HDR_ACCEPT] = {"Accept", SIP_HDR_ACCEPT, 0},
+	[HDR_AUTHORIZATION] = {"Authorization", SIP_HDR_AUTHORIZATION, 0},
+	[HDR_CALL_ID] = {"Call-ID", SIP_HDR_CALL_ID, 'i'},
+	[HDR_CONTACT] = {"Contact", SIP_HDR_CONTACT, 'm'},
+	[HDR_CONTENT_ENCODING] = {"Content-Encoding", SIP_HDR_CONTENT_ENCODING,
+				  'e'},
+	[HDR_CONTENT_LENGTH] = {"Content-Length", SIP_HDR_CONTENT_LENGTH, 'l'},
+	[HDR_CONTENT_TYPE] = {"Content-Type", SIP_HDR_CONTENT_TYPE, 'c'},
+	[HDR_CSEQ] = {"CSeq", SIP_HDR_CSEQ, 0},
+	[HDR_EXPIRES] = {"Expires", SIP_HDR_EXPIRES, 0},
+	[HDR_FROM] = {"From", SIP_HDR_FROM, 'f'},
+	[HDR_MAX_FORWARDS] = {"Max-Forwards", SIP_HDR_MAX_FORWARDS, 0},
+	[HDR_PATH] = {"Path", SIP_HDR_PATH, 0},
+	[HDR_PROXY_REQUIRE] = {"Proxy-Require", SIP_HDR_PROXY_REQUIRE, 0},
+	[HDR_REQUIRE] = {"Require", SIP_HDR_REQUIRE, 0},
+	[HDR_SUPPORTED] = {"Supported", SIP_HDR_SUPPORTED, 'k'},
+	[HDR_TO] = {"To", SIP_HDR_TO, 't'},
+	[HDR_USER_AGENT] = {"User-Agent", SIP_HDR_USER_AGENT, 0},
+	[HDR_VIA] = {"Via", SIP_HDR_VIA, 'v'},
+};
+
+const char *hdr_name(enum hdr h)
+{
+	return hdrs[h].name;
+}
+
+static bool is_name(const struct pl *name, enum hdr h)
+{
+	if (name->l == 1 && hdrs[h].compact)
+		return (name->p[0] | 0x20) == hdrs[h].compact;
+
+	return !pl_strcasecmp(name, hdrs[h].name);
+}
+
+bool hdr_is(const struct sip_hdr *hdr, enum hdr h)
+{
+	return hdr->id == hdrs[h].id && is_name(&hdr->name, h);
+}
+
+/** Whether libre takes this header for one that it is not */
+bool hdr_is_impostor(const struct sip_hdr *hdr)
+{
+	for (size_t i = 0; i < HDR_COUNT; i++) {
+		if (hdr->id == hdrs[i].id)
+			return !is_name(&hdr->name, (enum hdr)i);
+	}
+
+	return false;
+}
+
+/**
+ * Call a handler for each line of a header, in order
+ *
+ * Via and Route come a value each, for libre keeps only those.
+ *
+ * @return true where the handler stopped it
+ */
+bool hdr_each(const struct sip_msg *msg, enum hdr h, hdr_line_h *lh, void *arg)
+{
+	struct le *le;
+
+	LIST_FOREACH(&msg->hdrl, le)
+	{
+		const struct sip_hdr *hdr = le->data;
+
+		if (hdr_is(hdr, h) && lh(&hdr->val, arg))
+			return true;
+	}
+
+	return false;
+}
+
+static bool first_handler(const struct pl *val, void *arg)
+{
+	const struct pl **found = arg;
+
+	*found = val;
+
+	return true;
+}
+
+/** Value of the first line of a header, NULL where there is none; borrowed */
+const struct pl *hdr_get(const struct sip_msg *msg, enum hdr h)
+{
+	const struct pl *found = NULL;
+
+	(void)hdr_each(msg, h, first_handler, &found);
+
+	return found;
+}
+
+static bool count_handler(const struct pl *val, void *arg)
+{
+	unsigned *n = arg;
+
+	(void)val;
+	++*n;
+
+	return false;
+}
+
+unsigned hdr_count(const struct sip_msg *msg, enum hdr h)
+{
+	unsigned n = 0;
+
+	(void)hdr_each(msg, h, count_handler, &n);
+
+	return n;
+}
+
+static bool is_lws(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static bool is_token_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c >= 'a' && c <= 'z') ||
+	       (c != '\0' && strchr("-.!%*_+`'~", c) != NULL);
+}
+
+/**
+ * Take the next token of a comma-separated list
+ *
+ * @param tok  Set to the token
+ * @param list Advanced past it
+ *
+ * @return 0, ENOENT at the end, EBADMSG
+ */
+int hdr_token(struct pl *tok, struct pl *list)
+{
+	while (list->l && (is_lws(*list->p) || *list->p == ','))
+		pl_advance(list, 1);
+	if (!list->l)
+		return ENOENT;
+
+	*tok = (struct pl){list->p, 0};
+	while (list->l && is_token_char(*list->p)) {
+		tok->l++;
+		pl_advance(list, 1);
+	}
+	while (list->l && is_lws(*list->p))
+		pl_advance(list, 1);
+
+	return tok->l && (!list->l || *list->p == ',') ? 0 : EBADMSG;
+}
+
+static bool token_handler(const struct pl *val, void *arg)
+{
+	const char *token = arg;
+	struct pl list = *val, tok;
+
+	while (!hdr_token(&tok, &list)) {
+		if (!pl_strcasecmp(&tok, token))
+			return true;
+	}
+
+	return false;
+}
+
+/** Whether a list of tokens (Supported, Require) has one */
+bool hdr_has_token(const struct sip_msg *msg, enum hdr h, const char *token)
+{
+	union {
+		const char *in;
+		void *out;
+	} u = {.in = token};
+
+	return hdr_each(msg, h, token_handler, u.out);
+}
+
+/**
+ * A number of digits only
+ *
+ * @return 0, EBADMSG where it is none, EOVERFLOW where it is above max
+ */
+int hdr_number(uint64_t *num, const struct pl *val, uint64_t max)
+{
+	uint64_t n = 0;
+
+	if (!val->l)
+		return EBADMSG;
+
+	for (size_t i = 0; i < val->l; i++) {
+		const char c = val->p[i];
+
+		if (c < '0' || c > '9')
+			return EBADMSG;
+		if (n <= max)
+			n = n * 10 + (uint64_t)(c - '0');
+	}
+	if (n > max)
+		return EOVERFLOW;
+	*num = n;
+
+	return 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * Headers of a message by their names.  libre finds them by a 12-bit hash, so
+ * that `Qefda:` reads as Authorization; here the name is compared too.
+ */
+#ifndef HDR_H
+#define HDR_H
+
+#include <re.h>
+
+enum hdr {
+	HDR_ACCEPT,
+	HDR_AUTHORIZATION,
+	HDR_CALL_ID,
+	HDR_CONTACT,
+	HDR_CONTENT_ENCODING,
+	HDR_CONTENT_LENGTH,
+	HDR_CONTENT_TYPE,
+	HDR_CSEQ,
+	HDR_EXPIRES,
+	HDR_FROM,
+	HDR_MAX_FORWARDS,
+	HDR_PATH,
+	HDR_PROXY_REQUIRE,
+	HDR_REQUIRE,
+	HDR_SUPPORTED,
+	HDR_TO,
+	HDR_USER_AGENT,
+	HDR_VIA,
+	HDR_COUNT,
+};
+
+/** @return true to stop */
+typedef bool(hdr_line_h)(const struct pl *val, void *arg);
+
+const char *hdr_name(enum hdr h);
+bool hdr_is(const struct sip_hdr *hdr, enum hdr h);
+bool hdr_is_impostor(const struct sip_hdr *hdr);
+const struct pl *hdr_get(const struct sip_msg *msg, enum hdr h);
+unsigned hdr_count(const struct sip_msg *msg, enum hdr h);
+bool hdr_each(const struct sip_msg *msg, enum hdr h, hdr_line_h *lh,
+	      void *arg);
+bool hdr_has_token(const struct sip_msg *msg, enum hdr h, const char *token);
+int hdr_token(struct pl *tok, struct pl *list);
+int hdr_number(uint64_t *num, const struct pl *val, uint64_t max);
+
+#endif

@@ -1,0 +1,361 @@
+/*
+ * The outbox: claims deliveries while there is room, keeps their leases, and
+ * settles them however long that takes.  Delivery is at least once: a claim
+ * that is not settled goes to whoever comes after us.
+ */
+#include "outbox.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "delivery.h"
+#include "log.h"
+#include "message.h"
+#include "pgloop.h"
+
+enum {
+	SETTLE_AGAIN_MS = 500,
+	REASON_SIZE = 256,
+};
+
+struct outbox {
+	struct agent *ag;
+	struct list active; /* struct delivery: transaction under way */
+	struct list ended;  /* struct settling: the database must be told */
+	size_t in_flight;   /* active and ended */
+	struct tmr tmr_poll, tmr_renew, tmr_settle;
+	int64_t asked; /* rows, of the last claim */
+	bool claiming, again, draining;
+	bool more; /* the last claim got all that it asked for */
+};
+
+/** How a delivery has ended, until the database knows */
+struct settling {
+	struct le le;
+	struct outbox *ob;
+	int64_t delivery, send;
+	int attempt, code;
+	char reason[REASON_SIZE];
+	bool asking;
+};
+
+static const struct pg_stmt stmt_claim = {
+	"delivery_claim", "select * from api.delivery_claim($1, $2, $3)", 3, 0};
+static const struct pg_stmt stmt_renew = {
+	"delivery_renew",
+	"select * from api.delivery_renew($1, $2::bigint[], $3)", 3, 0};
+static const struct pg_stmt stmt_settle = {
+	"delivery_settle",
+	"select * from api.delivery_settle($1, $2, $3, $4, $5)", 5, 0};
+
+static void settle(struct settling *s);
+
+/* --- settling ----------------------------------------------------------- */
+
+static void settling_destructor(void *arg)
+{
+	struct settling *s = arg;
+
+	list_unlink(&s->le);
+}
+
+static void settle_all(void *arg)
+{
+	struct outbox *ob = arg;
+	struct le *le = list_head(&ob->ended);
+
+	while (le) {
+		struct settling *s = le->data;
+
+		le = le->next;
+		if (!s->asking)
+			settle(s);
+	}
+}
+
+static void settle_later(struct outbox *ob)
+{
+	if (!tmr_isrunning(&ob->tmr_settle))
+		tmr_start(&ob->tmr_settle, SETTLE_AGAIN_MS, settle_all, ob);
+}
+
+static void forget(struct settling *s)
+{
+	struct outbox *ob = s->ob;
+
+	list_unlink(&s->le);
+	mem_deref(s);
+	ob->in_flight--;
+	if (ob->more)
+		outbox_kick(ob);
+}
+
+static void on_settled(const struct pg_answer *ans, void *arg)
+{
+	struct settling *s = arg;
+	struct outbox *ob = s->ob;
+
+	s->asking = false;
+	if (!s->le.list) {
+		/* the outbox is gone */
+	}
+	else if (ans->end == PG_AWAY) {
+		settle_later(ob);
+	}
+	else {
+		if (ans->end == PG_OK && s->code)
+			inbound_settled(ob->ag->inbound, s->send, s->code);
+		forget(s);
+	}
+	mem_deref(s);
+}
+
+static void settle(struct settling *s)
+{
+	struct pgloop *pl = s->ob->ag->pl;
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(pl)),
+		pg_int(s->delivery),
+		pg_int(s->attempt),
+		s->code ? pg_int(s->code) : pg_null(),
+		pg_text(s->reason),
+	};
+
+	mem_ref(s);
+	s->asking = true;
+	if (!pgloop_query(pl, &stmt_settle, valv, on_settled, s))
+		return;
+
+	s->asking = false;
+	mem_deref(s);
+	settle_later(s->ob);
+}
+
+/* Counts as in flight already */
+static void add_settling(struct outbox *ob, const struct settling *from,
+			 const char *reason)
+{
+	struct settling *s = mem_zalloc(sizeof(*s), settling_destructor);
+
+	if (!s) {
+		ob->in_flight--; /* its lease will run out */
+		return;
+	}
+
+	*s = *from;
+	s->ob = ob;
+	str_ncpy(s->reason, reason, sizeof(s->reason));
+	list_append(&ob->ended, &s->le, s);
+	settle(s);
+}
+
+static void on_end(struct delivery *d, int code, const char *reason, void *arg)
+{
+	const struct settling s = {
+		.delivery = delivery_id(d),
+		.send = delivery_send(d),
+		.attempt = delivery_attempt(d),
+		.code = code,
+	};
+
+	list_unlink(delivery_le(d));
+	add_settling(arg, &s, reason);
+	mem_deref(d);
+}
+
+/* --- claiming ----------------------------------------------------------- */
+
+/* A row that cannot become a message: final, unless memory was short */
+static void refuse_row(struct outbox *ob, const struct pg_answer *ans, int row,
+		       int err)
+{
+	const struct settling s = {
+		.delivery = pg_num(ans, row, "delivery", 0),
+		.send = pg_num(ans, row, "send", 0),
+		.attempt = (int)pg_num(ans, row, "attempt", 0),
+		.code = err == ENOMEM ? 0 : 400,
+	};
+
+	add_settling(ob, &s, "Cannot be delivered");
+}
+
+static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
+{
+	struct delivery *d;
+	int err;
+
+	ob->in_flight++;
+	err = delivery_alloc(&d, ob->ag, ans, row, on_end, ob);
+	if (err) {
+		refuse_row(ob, ans, row, err);
+		return;
+	}
+
+	list_append(&ob->active, delivery_le(d), d);
+	delivery_start(d);
+}
+
+static void on_claimed(const struct pg_answer *ans, void *arg)
+{
+	struct outbox *ob = arg;
+	const int rows = ans->end == PG_OK ? pg_rows(ans) : 0;
+
+	ob->claiming = false;
+	ob->more = rows == ob->asked;
+	for (int i = 0; i < rows; i++)
+		take_row(ob, ans, i);
+
+	if (ob->more || ob->again)
+		outbox_kick(ob);
+	mem_deref(ob);
+}
+
+/** There may be work: claim what there is room for */
+void outbox_kick(struct outbox *ob)
+{
+	struct pgloop *pl = ob->ag->pl;
+
+	if (ob->claiming || ob->draining) {
+		ob->again = true;
+		return;
+	}
+	if (ob->in_flight >= OUTBOX_MAX || !pgloop_is_ready(pl))
+		return;
+
+	ob->asked = (int64_t)(OUTBOX_MAX - ob->in_flight);
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(pl)),
+		pg_int(ob->asked),
+		pg_int(OUTBOX_LEASE_S),
+	};
+
+	ob->again = false;
+	if (!pgloop_query(pl, &stmt_claim, valv, on_claimed, ob)) {
+		ob->claiming = true;
+		mem_ref(ob);
+	}
+}
+
+static void poll(void *arg)
+{
+	struct outbox *ob = arg;
+
+	tmr_start(&ob->tmr_poll, OUTBOX_POLL_MS, poll, ob);
+	outbox_kick(ob);
+}
+
+/* --- leases ------------------------------------------------------------- */
+
+static void on_renewed(const struct pg_answer *ans, void *arg)
+{
+	(void)ans; /* settling is fenced: a lost lease does no harm */
+	(void)arg;
+}
+
+static int write_ids(struct mbuf *mb, const struct outbox *ob)
+{
+	struct le *le;
+	int err = 0;
+
+	LIST_FOREACH(&ob->active, le)
+	{
+		err |= mbuf_printf(mb, "%c%lld", mb->end ? ',' : '{',
+				   delivery_id(le->data));
+	}
+
+	return err | mbuf_write_str(mb, "}");
+}
+
+static void renew(void *arg)
+{
+	struct outbox *ob = arg;
+	struct pgloop *pl = ob->ag->pl;
+	struct mbuf *mb;
+
+	tmr_start(&ob->tmr_renew, OUTBOX_RENEW_MS, renew, ob);
+	if (list_isempty(&ob->active))
+		return;
+
+	mb = mbuf_alloc(256);
+	if (mb && !write_ids(mb, ob)) {
+		const struct pl ids = {(const char *)mb->buf, mb->end};
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(pl)),
+			pg_pl(&ids),
+			pg_int(OUTBOX_LEASE_S),
+		};
+
+		(void)pgloop_query(pl, &stmt_renew, valv, on_renewed, NULL);
+	}
+	mem_deref(mb);
+}
+
+/* --- life --------------------------------------------------------------- */
+
+/**
+ * A connection has closed: what was sent over it will not be answered
+ *
+ * @param flow Its name
+ */
+void outbox_flow_lost(struct outbox *ob, const char *flow)
+{
+	struct le *le = list_head(&ob->active);
+
+	while (le) {
+		struct delivery *d = le->data;
+
+		le = le->next;
+		if (delivery_flow(d) && !strcmp(delivery_flow(d), flow))
+			delivery_flow_failed(d);
+	}
+}
+
+/** Claim nothing more; @return how many deliveries are in flight */
+size_t outbox_drain(struct outbox *ob)
+{
+	ob->draining = true;
+
+	return ob->in_flight;
+}
+
+/** Give back what has no answer yet: it is sent again as it was */
+void outbox_give_back(struct outbox *ob)
+{
+	struct le *le;
+
+	ob->draining = true;
+	while ((le = list_head(&ob->active))) {
+		struct delivery *d = le->data;
+
+		delivery_abandon(d);
+		on_end(d, 0, "", ob);
+	}
+}
+
+static void destructor(void *arg)
+{
+	struct outbox *ob = arg;
+
+	tmr_cancel(&ob->tmr_poll);
+	tmr_cancel(&ob->tmr_renew);
+	tmr_cancel(&ob->tmr_settle);
+	list_flush(&ob->active);
+	list_flush(&ob->ended);
+}
+
+/** Allocate the outbox; owned by the caller */
+int outbox_alloc(struct outbox **obp, struct agent *ag)
+{
+	struct outbox *ob = mem_zalloc(sizeof(*ob), destructor);
+
+	if (!ob)
+		return ENOMEM;
+
+	ob->ag = ag;
+	tmr_start(&ob->tmr_poll, OUTBOX_POLL_MS, poll, ob);
+	tmr_start(&ob->tmr_renew, OUTBOX_RENEW_MS, renew, ob);
+	*obp = ob;
+
+	return 0;
+}

@@ -1,0 +1,535 @@
+/*
+ * The agent's connections to PostgreSQL, and which statement goes over which.
+ *
+ * The listener first calls agent_start, then LISTENs, then says ready, so that
+ * nothing that is queued after the reading can be missed.  Workers take
+ * statements in order of asking, the least busy first.  Doorbells that answers
+ * carry (their column bell) are rung together, at most every 5 ms.
+ */
+#include "pgloop.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+
+#include "bells.h"
+#include "compat.h"
+#include "log.h"
+
+enum {
+	WORKERS = 4,
+	WORKER_LOAD_MAX = 64, /* statements in flight, each */
+	RING_MS = 5,
+	TICK_MS = 250,
+	RESTART_MS = 500, /* another process still holds our lock */
+	SCHEMA_OWN = 1,
+	SCHEMA_NEXT = 2,
+	BOOT_SIZE = 17,
+};
+
+struct pgloop {
+	struct pgloop_conf conf;
+	struct pgconn *listener;
+	struct pgconn *workerv[WORKERS];
+	struct list queue; /* struct pg_job */
+	size_t queued;
+	struct bells *bells;
+	struct tmr tmr_ring;
+	struct tmr tmr_tick;
+	struct tmr tmr_start;
+	char boot[BOOT_SIZE];
+	char listen_sql[PG_CHANNEL_SIZE + 16];
+	struct pg_stmt listen_own;
+	int agent;
+	bool closing;
+};
+
+static const struct pg_stmt stmt_version = {
+	"schema_version", "select api.schema_version() as version", 0, 0};
+static const struct pg_stmt stmt_start = {
+	"agent_start", "select * from api.agent_start($1, $2)", 2, 0};
+static const struct pg_stmt stmt_listen = {"listen", "listen restsip_job", 0,
+					   0};
+static const struct pg_stmt stmt_ring = {
+	"ring", "select api.ring($1::text[])", 1, 0};
+
+static void start_listener(void *arg);
+
+/* --- reading an answer -------------------------------------------------- */
+
+int pg_rows(const struct pg_answer *ans)
+{
+	return ans->res ? PQntuples(ans->res) : 0;
+}
+
+/**
+ * A value as text
+ *
+ * @return NULL where it is null or there is no such column; borrowed from ans
+ */
+const char *pg_str(const struct pg_answer *ans, int row, const char *col)
+{
+	const int i = ans->res ? PQfnumber(ans->res, col) : -1;
+
+	if (i < 0 || row >= PQntuples(ans->res) ||
+	    PQgetisnull(ans->res, row, i))
+		return NULL;
+
+	return PQgetvalue(ans->res, row, i);
+}
+
+/** A whole number, or none where it is null */
+int64_t pg_num(const struct pg_answer *ans, int row, const char *col,
+	       int64_t none)
+{
+	const char *s = pg_str(ans, row, col);
+
+	return s ? strtoll(s, NULL, 10) : none;
+}
+
+/* --- doorbells ---------------------------------------------------------- */
+
+static void on_rung(const struct pg_answer *ans, void *arg)
+{
+	(void)ans; /* a lost bell is harmless: everyone polls */
+	(void)arg;
+}
+
+static void ring(void *arg)
+{
+	struct pgloop *pl = arg;
+	const char *bells = bells_text(pl->bells);
+	const struct pg_val valv[] = {pg_text(bells)};
+
+	if (bells)
+		(void)pgloop_query(pl, &stmt_ring, valv, on_rung, pl);
+	bells_clear(pl->bells);
+}
+
+static void collect_bells(struct pgloop *pl, const struct pg_answer *ans)
+{
+	const char *last = NULL;
+
+	if (ans->end != PG_OK)
+		return;
+
+	for (int i = 0; i < pg_rows(ans); i++) {
+		const char *bell = pg_str(ans, i, "bell");
+
+		if (!bell || (last && !strcmp(bell, last)))
+			continue;
+		bells_add(pl->bells, bell);
+		last = bell;
+	}
+
+	if (bells_text(pl->bells) && !tmr_isrunning(&pl->tmr_ring))
+		tmr_start(&pl->tmr_ring, RING_MS, ring, pl);
+}
+
+/* --- statements --------------------------------------------------------- */
+
+/* Stands between the asker and the job, to see the bells */
+struct asked {
+	struct pgloop *pl;
+	pg_answer_h *h;
+	void *arg;
+};
+
+static void on_answer(const struct pg_answer *ans, void *arg)
+{
+	struct asked *asked = arg;
+
+	if (!asked->pl->closing)
+		collect_bells(asked->pl, ans);
+	asked->h(ans, asked->arg);
+	mem_deref(asked);
+}
+
+static struct pgconn *free_worker(struct pgloop *pl, bool *any_up)
+{
+	struct pgconn *best = NULL;
+	size_t least = WORKER_LOAD_MAX;
+
+	*any_up = false;
+	for (int i = 0; i < WORKERS; i++) {
+		struct pgconn *pc = pl->workerv[i];
+
+		if (!pc || !pgconn_is_up(pc))
+			continue;
+		*any_up = true;
+		if (pgconn_load(pc) < least) {
+			best = pc;
+			least = pgconn_load(pc);
+		}
+	}
+
+	return best;
+}
+
+static void unqueue(struct pgloop *pl, struct pg_job *job)
+{
+	pg_job_unlink(job);
+	pl->queued--;
+}
+
+static void fail_queue(struct pgloop *pl, const char *why)
+{
+	struct pg_job *job;
+
+	while ((job = list_ledata(list_head(&pl->queue)))) {
+		unqueue(pl, job);
+		pg_job_fail(job, why);
+		mem_deref(job);
+	}
+}
+
+static void dispatch(struct pgloop *pl)
+{
+	struct pgconn *pc;
+	struct pg_job *job;
+	bool any_up;
+
+	while ((job = list_ledata(list_head(&pl->queue)))) {
+		pc = free_worker(pl, &any_up);
+		if (!pc && any_up)
+			return;
+		if (!pc) {
+			fail_queue(pl, "no connection");
+			return;
+		}
+		unqueue(pl, job);
+		if (pgconn_send(pc, job))
+			pg_job_fail(job, "connection lost");
+		mem_deref(job);
+	}
+}
+
+/**
+ * Run a statement on one of the work connections
+ *
+ * @param stmt Statement, const and static
+ * @param valv Its parameters, copied
+ * @param h    Called exactly once if 0 is returned, never within this call
+ * @param arg  Handler argument
+ *
+ * @return 0; ENOTCONN where the database is away; ENOBUFS where too much
+ *         waits already; EILSEQ where a text is not UTF-8; ENOMEM
+ */
+int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
+		 const struct pg_val *valv, pg_answer_h *h, void *arg)
+{
+	struct pgconn *pc;
+	struct asked *asked;
+	struct pg_job *job;
+	bool any_up;
+	int err;
+
+	pc = free_worker(pl, &any_up);
+	if (!any_up || pl->closing)
+		return ENOTCONN;
+	if (!pc && pl->queued >= PG_QUEUE_MAX)
+		return ENOBUFS;
+
+	asked = mem_zalloc(sizeof(*asked), NULL);
+	if (!asked)
+		return ENOMEM;
+	asked->pl = pl;
+	asked->h = h;
+	asked->arg = arg;
+
+	err = pg_job_alloc(&job, stmt, valv, tmr_jiffies() + PG_DEADLINE_MS,
+			   on_answer, asked);
+	if (err) {
+		mem_deref(asked);
+		return err;
+	}
+
+	if (pc && !pl->queued) {
+		err = pgconn_send(pc, job);
+		if (err) {
+			pg_job_disown(job);
+			mem_deref(asked);
+		}
+		mem_deref(job);
+		return err;
+	}
+
+	pg_job_append(&pl->queue, job);
+	pl->queued++;
+
+	return 0;
+}
+
+static void tick(void *arg)
+{
+	struct pgloop *pl = arg;
+	const uint64_t now = tmr_jiffies();
+	struct pg_job *job;
+
+	tmr_start(&pl->tmr_tick, TICK_MS, tick, pl);
+
+	for (int i = 0; i < WORKERS; i++)
+		pgconn_check(pl->workerv[i], now);
+	pgconn_check(pl->listener, now);
+
+	while ((job = list_ledata(list_head(&pl->queue))) &&
+	       pg_job_deadline(job) < now) {
+		unqueue(pl, job);
+		pg_job_fail(job, "deadline");
+		mem_deref(job);
+	}
+}
+
+static void worker_up(struct pgconn *pc, void *arg)
+{
+	(void)pc;
+	dispatch(arg);
+}
+
+static void worker_down(struct pgconn *pc, void *arg)
+{
+	(void)pc;
+	dispatch(arg); /* to another, or to nobody */
+}
+
+static void worker_room(struct pgconn *pc, void *arg)
+{
+	struct pgloop *pl = arg;
+
+	(void)pc;
+	if (pl->queued)
+		dispatch(pl);
+}
+
+/* --- the listener ------------------------------------------------------- */
+
+static int listener_ask(struct pgloop *pl, const struct pg_stmt *stmt,
+			const struct pg_val *valv, pg_answer_h *h)
+{
+	struct pg_job *job;
+	int err;
+
+	err = pg_job_alloc(&job, stmt, valv, tmr_jiffies() + PG_DEADLINE_MS,
+			   h, pl);
+	if (err)
+		return err;
+
+	err = pgconn_send(pl->listener, job);
+	if (err)
+		pg_job_disown(job);
+	mem_deref(job);
+
+	return err;
+}
+
+static void start_failed(struct pgloop *pl, const struct pg_answer *ans)
+{
+	if (pl->closing)
+		return;
+
+	if (ans->end == PG_REFUSED)
+		log_warn("agent_start_refused", LOG_STR("name", pl->conf.name),
+			 LOG_STR("why", ans->slug));
+	tmr_start(&pl->tmr_start, RESTART_MS, start_listener, pl);
+}
+
+static void on_listening(const struct pg_answer *ans, void *arg)
+{
+	struct pgloop *pl = arg;
+
+	if (ans->end != PG_OK) {
+		start_failed(pl, ans);
+		return;
+	}
+
+	log_info("ready", LOG_INT("agent", pl->agent),
+		 LOG_STR("name", pl->conf.name), LOG_STR("boot", pl->boot));
+	pl->conf.ready(pl->agent, pl->conf.arg);
+}
+
+static void on_common(const struct pg_answer *ans, void *arg)
+{
+	(void)ans; /* on_listening tells */
+	(void)arg;
+}
+
+static void on_started(const struct pg_answer *ans, void *arg)
+{
+	struct pgloop *pl = arg;
+	const char *channel = pg_str(ans, 0, "channel");
+
+	if (ans->end != PG_OK || !channel) {
+		start_failed(pl, ans);
+		return;
+	}
+
+	pl->agent = (int)pg_num(ans, 0, "agent", 0);
+	(void)re_snprintf(pl->listen_sql, sizeof(pl->listen_sql),
+			  "listen \"%s\"", channel);
+	if (listener_ask(pl, &stmt_listen, NULL, on_common) ||
+	    listener_ask(pl, &pl->listen_own, NULL, on_listening))
+		start_failed(pl, ans);
+}
+
+static void on_version(const struct pg_answer *ans, void *arg)
+{
+	struct pgloop *pl = arg;
+	const int64_t version = pg_num(ans, 0, "version", 0);
+	const struct pg_val valv[] = {pg_text(pl->conf.name),
+				      pg_text(pl->boot)};
+
+	if (ans->end != PG_OK) {
+		start_failed(pl, ans);
+		return;
+	}
+
+	if (version != SCHEMA_OWN && version != SCHEMA_NEXT) {
+		log_error("schema_version", LOG_INT("found", version),
+			  LOG_INT("needed", SCHEMA_OWN),
+			  LOG_STR("mend", "run sql/migrate CONNINFO"));
+		pl->conf.fatal(pl->conf.arg);
+		return;
+	}
+
+	if (listener_ask(pl, &stmt_start, valv, on_started))
+		start_failed(pl, ans);
+}
+
+static void start_listener(void *arg)
+{
+	struct pgloop *pl = arg;
+
+	/* a listener that is down starts over when it is up again */
+	if (pgconn_is_up(pl->listener))
+		(void)listener_ask(pl, &stmt_version, NULL, on_version);
+}
+
+static void listener_up(struct pgconn *pc, void *arg)
+{
+	struct pgloop *pl = arg;
+
+	(void)pc;
+	tmr_cancel(&pl->tmr_start);
+	tmr_start(&pl->tmr_start, 0, start_listener, pl);
+}
+
+static void listener_down(struct pgconn *pc, void *arg)
+{
+	struct pgloop *pl = arg;
+
+	(void)pc;
+	tmr_cancel(&pl->tmr_start);
+}
+
+static void listener_room(struct pgconn *pc, void *arg)
+{
+	(void)pc;
+	(void)arg;
+}
+
+static void on_notify(const char *channel, const char *payload, void *arg)
+{
+	struct pgloop *pl = arg;
+
+	(void)channel; /* both say: there is work */
+	(void)payload;
+	pl->conf.bell(pl->conf.arg);
+}
+
+/* --- life --------------------------------------------------------------- */
+
+static void destructor(void *arg)
+{
+	struct pgloop *pl = arg;
+
+	pl->closing = true;
+	tmr_cancel(&pl->tmr_ring);
+	tmr_cancel(&pl->tmr_tick);
+	tmr_cancel(&pl->tmr_start);
+	fail_queue(pl, "closing");
+	for (int i = 0; i < WORKERS; i++)
+		pl->workerv[i] = mem_deref(pl->workerv[i]);
+	pl->listener = mem_deref(pl->listener);
+	mem_deref(pl->bells);
+}
+
+static int open_all(struct pgloop *pl)
+{
+	const struct pgconn_handlers listen = {
+		listener_up, listener_down, listener_room, on_notify, pl};
+	const struct pgconn_handlers work = {worker_up, worker_down,
+					     worker_room, NULL, pl};
+	int err;
+
+	err = pgconn_alloc(&pl->listener, "listener", pl->conf.conninfo,
+			   &listen);
+	for (int i = 0; !err && i < WORKERS; i++) {
+		char name[16];
+
+		(void)re_snprintf(name, sizeof(name), "worker%d", i + 1);
+		err = pgconn_alloc(&pl->workerv[i], name, pl->conf.conninfo,
+				   &work);
+	}
+
+	return err;
+}
+
+/**
+ * Allocate all connections; they open when the loop runs
+ *
+ * @param plp  Set to the object, owned by the caller
+ * @param conf Copied; its strings must outlive the object
+ */
+int pgloop_alloc(struct pgloop **plp, const struct pgloop_conf *conf)
+{
+	struct pgloop *pl = mem_zalloc(sizeof(*pl), destructor);
+	int err;
+
+	if (!pl)
+		return ENOMEM;
+
+	pl->conf = *conf;
+	pl->listen_own =
+		(struct pg_stmt){"listen_own", pl->listen_sql, 0, 0};
+	(void)re_snprintf(pl->boot, sizeof(pl->boot), "%016llx", rand_u64());
+
+	err = bells_alloc(&pl->bells);
+	if (!err)
+		err = open_all(pl);
+	if (err) {
+		mem_deref(pl);
+		return err;
+	}
+
+	tmr_start(&pl->tmr_tick, TICK_MS, tick, pl);
+	*plp = pl;
+
+	return 0;
+}
+
+/** Whether requests can be worked on: we know who we are, and are connected */
+bool pgloop_is_ready(const struct pgloop *pl)
+{
+	bool any_up = false;
+
+	if (!pl->agent || pl->closing)
+		return false;
+
+	for (int i = 0; i < WORKERS; i++)
+		any_up = any_up || pgconn_is_up(pl->workerv[i]);
+
+	return any_up;
+}
+
+/** This agent's id in the database, 0 before the first start */
+int pgloop_agent(const struct pgloop *pl)
+{
+	return pl->agent;
+}
+
+/** Names this process among all that ever had its name */
+const char *pgloop_boot(const struct pgloop *pl)
+{
+	return pl->boot;
+}

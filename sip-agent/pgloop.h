@@ -1,0 +1,48 @@
+/*
+ * PostgreSQL as the agent sees it: statements in, answers out, doorbells both
+ * ways.  One connection listens and holds the agent's advisory lock; a few
+ * more work.
+ */
+#ifndef PGLOOP_H
+#define PGLOOP_H
+
+#include "pgconn.h"
+
+enum {
+	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
+	PG_QUEUE_MAX = 8192,   /* statements that wait for a connection */
+	PG_CHANNEL_SIZE = 64,
+};
+
+struct pgloop;
+
+/** The listening connection has started: read everything anew */
+typedef void(pgloop_ready_h)(int agent, void *arg);
+/** A doorbell rang */
+typedef void(pgloop_bell_h)(void *arg);
+/** The database cannot be used at all */
+typedef void(pgloop_fatal_h)(void *arg);
+
+struct pgloop_conf {
+	const char *conninfo; /**< with the role */
+	const char *name;     /**< of this agent, as others see it */
+	pgloop_ready_h *ready;
+	pgloop_bell_h *bell;
+	pgloop_fatal_h *fatal;
+	void *arg;
+};
+
+int pgloop_alloc(struct pgloop **plp, const struct pgloop_conf *conf);
+bool pgloop_is_ready(const struct pgloop *pl);
+int pgloop_agent(const struct pgloop *pl);
+const char *pgloop_boot(const struct pgloop *pl);
+int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
+		 const struct pg_val *valv, pg_answer_h *h, void *arg);
+
+/* Reading an answer */
+int pg_rows(const struct pg_answer *ans);
+const char *pg_str(const struct pg_answer *ans, int row, const char *col);
+int64_t pg_num(const struct pg_answer *ans, int row, const char *col,
+	       int64_t none);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * The sockets that SIP comes in by.
+ */
+#ifndef TRANSPORT_H
+#define TRANSPORT_H
+
+#include <re.h>
+
+struct settings;
+struct transport;
+
+typedef void(transport_request_h)(const struct sip_msg *msg, void *arg);
+
+int transport_alloc(struct transport **tp, const struct settings *set,
+		    transport_request_h *h, void *arg);
+struct sip *transport_sip(const struct transport *t);
+
+#endif

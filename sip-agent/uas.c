@@ -1,0 +1,209 @@
+/*
+ * Requests being served.  The server transaction is there before the first
+ * question to the database, so that retransmissions are absorbed while the
+ * answer is awaited.
+ */
+#include "uas.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "agent.h"
+#include "codes.h"
+#include "log.h"
+#include "pgconn.h"
+
+struct uas_list {
+	struct list list;
+	size_t count;
+};
+
+struct uas {
+	struct le le;
+	struct agent *ag;
+	struct sip_strans *st; /* NULL once answered */
+	struct sip_msg *msg;
+	char id[UAS_ID_SIZE];
+};
+
+static void list_destructor(void *arg)
+{
+	struct uas_list *ul = arg;
+
+	list_clear(&ul->list);
+}
+
+int uas_list_alloc(struct uas_list **ulp)
+{
+	struct uas_list *ul = mem_zalloc(sizeof(*ul), list_destructor);
+
+	if (!ul)
+		return ENOMEM;
+	*ulp = ul;
+
+	return 0;
+}
+
+/** Requests that are not answered yet */
+size_t uas_list_count(const struct uas_list *ul)
+{
+	return ul->count;
+}
+
+static void uas_destructor(void *arg)
+{
+	struct uas *u = arg;
+
+	if (u->le.list)
+		u->ag->uas->count--;
+	list_unlink(&u->le);
+	mem_deref(u->st);
+	mem_deref(u->msg);
+}
+
+/**
+ * Begin to serve a request
+ *
+ * @param up  Set to the request; whoever is to answer it holds a reference
+ * @param msg The request, referenced
+ *
+ * @return 0, EAGAIN where too many are being served, ENOMEM
+ */
+int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
+{
+	struct uas *u;
+	int err;
+
+	if (ag->uas->count >= UAS_MAX)
+		return EAGAIN;
+
+	u = mem_zalloc(sizeof(*u), uas_destructor);
+	if (!u)
+		return ENOMEM;
+
+	u->ag = ag;
+	err = sip_strans_alloc(&u->st, ag->sip, msg, NULL, NULL);
+	if (err) {
+		mem_deref(u);
+		return err;
+	}
+	u->msg = mem_ref((void *)msg);
+	(void)re_snprintf(u->id, sizeof(u->id), "%016llx", rand_u64());
+	list_append(&ag->uas->list, &u->le, u);
+	ag->uas->count++;
+	*up = u;
+
+	return 0;
+}
+
+const struct sip_msg *uas_msg(const struct uas *u)
+{
+	return u->msg;
+}
+
+struct agent *uas_agent(const struct uas *u)
+{
+	return u->ag;
+}
+
+/** Names the request in logs and in the database */
+const char *uas_id(const struct uas *u)
+{
+	return u->id;
+}
+
+bool uas_is_answered(const struct uas *u)
+{
+	return !u->st;
+}
+
+static void log_answer(const struct uas *u, uint16_t scode)
+{
+	log_debug("answer", LOG_STR("request", u->id),
+		  LOG_PL("method", &u->msg->met),
+		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
+}
+
+/**
+ * Answer a request; further answers do nothing
+ *
+ * @param reason NULL for the usual phrase
+ * @param fmt    Further headers, each ended by CRLF, or NULL
+ */
+void uas_reply(struct uas *u, uint16_t scode, const char *reason,
+	       const char *fmt, ...)
+{
+	char *hdrs = NULL;
+	va_list ap;
+	int err = 0;
+
+	if (!u->st)
+		return;
+
+	/* libre would dial a phone whose connection has closed */
+	if (u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) {
+		u->st = mem_deref(u->st);
+		return;
+	}
+
+	if (fmt) {
+		va_start(ap, fmt);
+		err = re_vsdprintf(&hdrs, fmt, ap);
+		va_end(ap);
+	}
+	if (!err)
+		err = sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, false,
+				  scode, reason ? reason : codes_reason(scode),
+				  "%sContent-Length: 0\r\n\r\n",
+				  hdrs ? hdrs : "");
+	if (err)
+		log_warn("reply_failed", LOG_STR("request", u->id),
+			 LOG_INT("code", scode), LOG_INT("errno", err));
+	log_answer(u, scode);
+
+	/* libre has the transaction from here on, or has freed it */
+	u->st = NULL;
+	mem_deref(hdrs);
+}
+
+/** Answer with a code, its usual phrase and the headers that go with it */
+void uas_refuse(struct uas *u, uint16_t scode)
+{
+	if (scode == 503)
+		uas_reply(u, 503, NULL, "Retry-After: %u\r\n", RETRY_AFTER_S);
+	else
+		uas_reply(u, scode, NULL, NULL);
+}
+
+/** Answer what a refusal or a failure of the database means in SIP */
+void uas_db_failed(struct uas *u, const struct pg_answer *ans)
+{
+	const uint16_t scode = codes_of_answer(ans);
+
+	log_debug("refused", LOG_STR("request", u->id),
+		  LOG_STR("slug", ans->slug), LOG_INT("code", scode));
+	uas_refuse(u, scode);
+}
+
+/** Answer that a statement could not even be sent (pgloop_query's error) */
+void uas_db_away(struct uas *u, int err)
+{
+	uas_refuse(u, err == EILSEQ ? 400 : 503);
+}
+
+/**
+ * Answer without a transaction: what costs nothing to say again
+ *
+ * @param reason NULL for the usual phrase
+ * @param hdrs   Further headers, each ended by CRLF, or NULL
+ */
+void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
+			 uint16_t scode, const char *reason, const char *hdrs)
+{
+	if (msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(msg))
+		return;
+
+	(void)sip_replyf(ag->sip, msg, scode,
+			 reason ? reason : codes_reason(scode),
+			 "%sContent-Length: 0\r\n\r\n", hdrs ? hdrs : "");
+}

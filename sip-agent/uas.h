@@ -1,0 +1,38 @@
+/*
+ * A request that we serve, from its arrival to its one final answer (RFC 3261
+ * sections 8.2 and 17.2).
+ */
+#ifndef UAS_H
+#define UAS_H
+
+#include <re.h>
+
+struct agent;
+struct pg_answer;
+struct uas;
+struct uas_list;
+
+enum {
+	UAS_MAX = 20000, /* requests at once; more get 503 */
+	UAS_ID_SIZE = 17,
+	RETRY_AFTER_S = 1,
+};
+
+int uas_list_alloc(struct uas_list **ulp);
+size_t uas_list_count(const struct uas_list *ul);
+
+int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg);
+const struct sip_msg *uas_msg(const struct uas *u);
+struct agent *uas_agent(const struct uas *u);
+const char *uas_id(const struct uas *u);
+bool uas_is_answered(const struct uas *u);
+void uas_reply(struct uas *u, uint16_t scode, const char *reason,
+	       const char *fmt, ...);
+void uas_refuse(struct uas *u, uint16_t scode);
+void uas_db_failed(struct uas *u, const struct pg_answer *ans);
+void uas_db_away(struct uas *u, int err);
+
+void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
+			 uint16_t scode, const char *reason, const char *hdrs);
+
+#endif
