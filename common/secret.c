@@ -1,0 +1,120 @@
+#include "secret.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+enum {
+	TOKEN_BYTES = 32,
+	BASE64_MAX = 4096,
+};
+
+int random_bytes(void *p, size_t n)
+{
+	if (n > INT32_MAX || RAND_bytes(p, (int)n) != 1)
+		return EIO;
+
+	return 0;
+}
+
+/** 256 random bits as base64url without padding (RFC 4648, section 5) */
+int random_token(char token[static TOKEN_SIZE])
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
+				       "klmnopqrstuvwxyz0123456789-_";
+	uint8_t raw[TOKEN_BYTES + 1] = {0};
+	int err = random_bytes(raw, TOKEN_BYTES);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < TOKEN_SIZE - 1; i++) {
+		const size_t bit = i * 6;
+		const unsigned two = (unsigned)raw[bit / 8] << 8 |
+				     (bit / 8 + 1 < sizeof(raw)
+					      ? raw[bit / 8 + 1]
+					      : 0U);
+
+		token[i] = alphabet[two >> (10 - bit % 8) & 63];
+	}
+	token[TOKEN_SIZE - 1] = '\0';
+	secret_wipe(raw, sizeof(raw));
+
+	return 0;
+}
+
+int sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n)
+{
+	return EVP_Digest(p, n, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : EIO;
+}
+
+int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
+		size_t key_len, const void *p, size_t n)
+{
+	if (key_len > INT32_MAX ||
+	    !HMAC(EVP_sha256(), key, (int)key_len, p, n, out, NULL))
+		return EIO;
+
+	return 0;
+}
+
+bool secret_equal(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+void secret_wipe(void *p, size_t n)
+{
+	OPENSSL_cleanse(p, n);
+}
+
+/**
+ * Base64 with padding (RFC 4648, section 4), as in Basic credentials.
+ *
+ * @param out   At least n / 4 * 3 bytes
+ * @param size  Its size in bytes
+ * @param len   Set to the length of the result
+ * @return  0, EBADMSG for what is no base64, EOVERFLOW when out is too small
+ */
+int base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
+		  size_t n)
+{
+	size_t pad = 0;
+	int r;
+
+	if (n == 0 || n % 4 || n > BASE64_MAX)
+		return EBADMSG;
+	for (size_t i = 0; i < n; i++) {
+		const char c = p[i];
+
+		if (c == '=' && i + 2 >= n)
+			pad++;
+		else if (pad || !((c >= 'A' && c <= 'Z') ||
+				  (c >= 'a' && c <= 'z') ||
+				  (c >= '0' && c <= '9') || c == '+' ||
+				  c == '/'))
+			return EBADMSG;
+	}
+	if (size < n / 4 * 3)
+		return EOVERFLOW;
+	r = EVP_DecodeBlock(out, (const unsigned char *)p, (int)n);
+	if (r < 0)
+		return EBADMSG;
+	*len = (size_t)r - pad;
+
+	return 0;
+}
+
+/** @param out  2 * n + 1 bytes: lower-case digits and a NUL */
+void hex_encode(char *out, const uint8_t *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[p[i] >> 4];
+		out[2 * i + 1] = digits[p[i] & 15];
+	}
+	out[2 * n] = '\0';
+}

@@ -1,0 +1,27 @@
+/*
+ * Random bytes, digests, and comparing without telling how far it went.
+ */
+#ifndef SECRET_H
+#define SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SHA256_SIZE = 32,
+	TOKEN_SIZE = 44, /**< A token's characters with the NUL */
+};
+
+int random_bytes(void *p, size_t n);
+int random_token(char token[static TOKEN_SIZE]);
+int sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n);
+int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
+		size_t key_len, const void *p, size_t n);
+bool secret_equal(const void *a, const void *b, size_t n);
+void secret_wipe(void *p, size_t n);
+int base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
+		  size_t n);
+void hex_encode(char *out, const uint8_t *p, size_t n);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * UTF-8 (RFC 3629).
+ */
+#ifndef UTF8_H
+#define UTF8_H
+
+#include <stddef.h>
+
+/* How many bytes from p on are well-formed: len if all of them are. */
+size_t utf8_valid(const char *p, size_t len);
+
+/* Bytes of the well-formed character at p, 0 where there is none. */
+size_t utf8_char(const char *p, size_t len);
+
+#endif
