@@ -1,136 +1,136 @@
-/*
- * An address-of-record: what is good both as an email (RFC 5321 dot-atom) and
- * as user@host of a SIP URI (RFC 3261 section 25.1) without any escape.
- */
+#include "aor.h"
 
 #include <errno.h>
 #include <idn2.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "aor.h"
-
 enum {
-	DOMAIN_MAX = 253,
-	LABEL_MAX = 63,
-	DOMAIN_IN_MAX = 512, /* bytes of UTF-8 */
+	LOCAL_MAX = 64,	  /* RFC 5321, section 4.5.3.1.1 */
+	LABEL_MAX = 63,	  /* RFC 1035, section 2.3.4 */
+	DOMAIN_MAX = 253, /* the same */
 };
 
-/* atext of RFC 5321 that is unreserved, mark or user-unreserved in SIP; no
- * quote, which shells and SQL read in their own way. */
-static bool is_local(char c)
+static bool is_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		(c >= '0' && c <= '9') || (c && strchr("-_!~*&=+$?/", c));
+	       (c >= '0' && c <= '9');
 }
 
-static bool local_is_valid(const char *p, size_t len)
+/*
+ * What an email's local part (RFC 5322, atext) and a SIP URI's user part
+ * (RFC 3261, section 25.1) both may hold without escaping.
+ */
+static bool is_local(const char *p, size_t n)
 {
-	if (!len || p[0] == '.' || p[len - 1] == '.')
+	if (n == 0 || n > LOCAL_MAX || p[0] == '.' || p[n - 1] == '.')
 		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] == '.' && p[i - 1] != '.')
-			continue;
-		if (!is_local(p[i]))
+	for (size_t i = 0; i < n; i++) {
+		const char c = p[i];
+
+		if (!is_alnum(c) && (c == '\0' || !strchr("-_.!~*'&=+$?/", c)))
+			return false;
+		if (c == '.' && p[i + 1] == '.')
 			return false;
 	}
+
 	return true;
 }
 
-static bool is_ldh(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-}
-
-/* Letters, digits and hyphens in labels of 1 to 63 (RFC 1123). */
-static bool domain_is_valid(const char *p)
+/* Letters, digits and hyphens, label by label (RFC 1123, section 2.1) */
+static bool is_ascii_domain(const char *s)
 {
 	size_t label = 0;
 
-	if (strlen(p) > DOMAIN_MAX)
+	if (strlen(s) > DOMAIN_MAX)
 		return false;
-	for (; *p; p++) {
-		if (*p == '.') {
-			if (!label || p[-1] == '-')
+	for (; *s; s++) {
+		if (*s == '.') {
+			if (label == 0 || s[-1] == '-')
 				return false;
 			label = 0;
 			continue;
 		}
-		if (!is_ldh(*p) || (*p == '-' && !label) || ++label > LABEL_MAX)
+		if (!is_alnum(*s) && (*s != '-' || label == 0))
+			return false;
+		if (++label > LABEL_MAX)
 			return false;
 	}
-	return label && p[-1] != '-';
+
+	return label > 0 && s[-1] != '-';
 }
 
-static bool to_lower(char *out, const char *p, size_t len)
+/**
+ * A domain in the one form that is stored and compared: lower case, and
+ * A-labels for what is not ASCII (RFC 5891).
+ *
+ * @param out  Written only on success
+ * @return  0, or EBADMSG
+ */
+int domain_parse(char out[static AOR_BUF], const char *p, size_t n)
 {
-	bool ascii = true;
-
-	for (size_t i = 0; i < len; i++) {
-		out[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
-		if ((unsigned char)p[i] >= 0x80)
-			ascii = false;
-	}
-	out[len] = '\0';
-	return ascii;
-}
-
-int aor_domain_parse(char *out, size_t size, const char *p, size_t len)
-{
-	char lower[DOMAIN_IN_MAX + 1];
+	char text[AOR_BUF];
 	char *ascii = NULL;
-	int err = EINVAL;
+	bool plain = true;
+	int err = EBADMSG;
 
-	if (!len || memchr(p, '\0', len))
-		return EINVAL;
-	if (len > DOMAIN_IN_MAX)
-		return EMSGSIZE;
-	if (!to_lower(lower, p, len)) {
-		const int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL |
-			IDN2_USE_STD3_ASCII_RULES;
+	if (n == 0 || n > AOR_MAX || memchr(p, '\0', n))
+		return EBADMSG;
+	for (size_t i = 0; i < n; i++) {
+		const char c = p[i];
 
-		if (idn2_to_ascii_8z(lower, &ascii, flags) != IDN2_OK)
-			return EINVAL;
+		text[i] = (char)(c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c);
+		plain = plain && (unsigned char)c < 0x80;
 	}
-	if (domain_is_valid(ascii ? ascii : lower)) {
-		const char *from = ascii ? ascii : lower;
-
-		err = strlen(from) < size ? 0 : EMSGSIZE;
-		if (!err)
-			memcpy(out, from, strlen(from) + 1);
+	text[n] = '\0';
+	if (!plain) {
+		if (idn2_to_ascii_8z(text, &ascii,
+				     IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) !=
+			    IDN2_OK ||
+		    strlen(ascii) > AOR_MAX)
+			goto out;
+		memcpy(text, ascii, strlen(ascii) + 1);
 	}
+	if (!is_ascii_domain(text))
+		goto out;
+	memcpy(out, text, strlen(text) + 1);
+	err = 0;
+out:
 	idn2_free(ascii);
+
 	return err;
 }
 
-int aor_parse(char out[AOR_SIZE], const char *p, size_t len)
+/**
+ * Checks an email and gives it the one form that is stored and compared. The
+ * local part stays as it is; the domain is lower-cased.
+ *
+ * @param out  Written only on success
+ * @return  0, or EBADMSG
+ */
+int aor_parse(char out[static AOR_BUF], const char *p, size_t n)
 {
-	const char *at = len ? memchr(p, '@', len) : NULL;
-	char domain[AOR_SIZE];
-	size_t local, host;
-	int err;
+	char domain[AOR_BUF];
+	const char *at = n <= 4 * AOR_MAX ? memchr(p, '@', n) : NULL;
+	size_t local;
 
 	if (!at)
-		return EINVAL;
+		return EBADMSG;
 	local = (size_t)(at - p);
-	if (!local_is_valid(p, local))
-		return EINVAL;
-	if (local > AOR_LOCAL_MAX)
-		return EMSGSIZE;
-	err = aor_domain_parse(domain, sizeof(domain), at + 1, len - local - 1);
-	if (err)
-		return err;
-	host = strlen(domain);
-	if (local + 1 + host > AOR_MAX)
-		return EMSGSIZE;
+	if (!is_local(p, local) ||
+	    domain_parse(domain, at + 1, n - local - 1) ||
+	    local + 1 + strlen(domain) > AOR_MAX)
+		return EBADMSG;
 	memcpy(out, p, local + 1);
-	memcpy(out + local + 1, domain, host + 1);
+	memcpy(out + local + 1, domain, strlen(domain) + 1);
+
 	return 0;
 }
 
+/** @return  The domain of what aor_parse() gave, borrowed from it */
 const char *aor_domain(const char *aor)
 {
 	const char *at = strrchr(aor, '@');
 
-	return at ? at + 1 : aor;
+	return at ? at + 1 : "";
 }

@@ -1,183 +1,140 @@
-/*
- * Lists of networks (CIDR, RFC 4632 and RFC 4291).
- */
+#include "cidr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cidr.h"
-
 enum {
-	ADDRESS_BYTES = 16,
-	V4_PREFIX_BITS = 96, /* of ::ffff:0:0/96 */
-	ITEM_MAX = INET6_ADDRSTRLEN + 4,
+	NETWORKS_MAX = 64,
+	V4_BITS_BEFORE = 96, /* IPv4 as ::ffff:a.b.c.d, RFC 4291, 2.5.5.2 */
 };
 
-/* IPv4 as ::ffff:a.b.c.d, so that there is one kind. */
 struct network {
-	uint8_t address[ADDRESS_BYTES];
+	uint8_t addr[16];
 	unsigned bits;
 };
 
 struct cidr_list {
-	size_t n;
-	struct network v[CIDR_LIST_MAX];
+	size_t count;
+	struct network networks[NETWORKS_MAX];
 };
 
-static void map_v4(uint8_t out[ADDRESS_BYTES], const void *v4)
+static void map_v4(uint8_t out[static 16], const void *addr)
 {
-	memset(out, 0, ADDRESS_BYTES);
-	out[10] = out[11] = 0xff;
-	memcpy(out + 12, v4, 4);
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	memcpy(out + 12, addr, 4);
 }
 
-static bool address_parse(
-	uint8_t out[ADDRESS_BYTES], const char *text, bool *is_v4)
+static int parse_network(struct network *net, char *text)
 {
 	struct in_addr v4;
-
-	*is_v4 = inet_pton(AF_INET, text, &v4) == 1;
-	if (*is_v4)
-		map_v4(out, &v4);
-	return *is_v4 || inet_pton(AF_INET6, text, out) == 1;
-}
-
-static bool bits_parse(unsigned *bits, const char *text, unsigned max)
-{
-	unsigned n = 0;
-
-	if (!*text || strlen(text) > 3)
-		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		n = n * 10 + (unsigned)(*text - '0');
-	}
-	*bits = n;
-	return n <= max;
-}
-
-static bool network_parse(struct network *net, char *text)
-{
 	char *slash = strchr(text, '/');
-	bool is_v4;
+	char *end = NULL;
+	unsigned long bits, max;
 
 	if (slash)
 		*slash = '\0';
-	if (!address_parse(net->address, text, &is_v4))
-		return false;
-	net->bits = is_v4 ? 32 : 128;
-	if (slash && !bits_parse(&net->bits, slash + 1, net->bits))
-		return false;
-	if (is_v4)
-		net->bits += V4_PREFIX_BITS;
-	return true;
-}
-
-static int list_parse(struct cidr_list *l, const char *text)
-{
-	static const char between[] = ", \t";
-
-	for (;;) {
-		char item[ITEM_MAX + 1];
-		size_t len;
-
-		text += strspn(text, between);
-		len = strcspn(text, between);
-		if (!len)
-			return 0;
-		if (l->n == CIDR_LIST_MAX)
-			return EMSGSIZE;
-		if (len > ITEM_MAX)
-			return EINVAL;
-		memcpy(item, text, len);
-		item[len] = '\0';
-		if (!network_parse(&l->v[l->n], item))
-			return EINVAL;
-		l->n++;
-		text += len;
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		map_v4(net->addr, &v4);
+		max = 32;
+	} else if (inet_pton(AF_INET6, text, net->addr) == 1) {
+		max = 128;
+	} else {
+		return EINVAL;
 	}
-}
-
-int cidr_list_alloc(struct cidr_list **lp, const char *text)
-{
-	struct cidr_list *l = calloc(1, sizeof(*l));
-	int err;
-
-	if (!l)
-		return ENOMEM;
-	err = list_parse(l, text ? text : "");
-	if (err) {
-		cidr_list_free(l);
-		return err;
+	bits = max;
+	if (slash) {
+		if (slash[1] < '0' || slash[1] > '9')
+			return EINVAL;
+		bits = strtoul(slash + 1, &end, 10);
+		if (*end || bits > max)
+			return EINVAL;
 	}
-	*lp = l;
+	net->bits = (unsigned)(max == 32 ? bits + V4_BITS_BEFORE : bits);
+
 	return 0;
 }
 
-void cidr_list_free(struct cidr_list *l)
+/**
+ * @param list  Set on success, owned by the caller: cidr_list_free()
+ * @param text  Networks with commas or blanks between them; may be empty
+ * @return  0, EINVAL for what is no list of networks, ENOMEM
+ */
+int cidr_list_parse(struct cidr_list **list, const char *text)
 {
-	free(l);
-}
+	struct cidr_list *l = calloc(1, sizeof(*l));
+	int err = 0;
 
-bool cidr_list_is_empty(const struct cidr_list *l)
-{
-	return !l->n;
-}
+	if (!l)
+		return ENOMEM;
+	while (!err) {
+		char one[64];
+		size_t n;
 
-static bool network_has(
-	const struct network *net, const uint8_t address[ADDRESS_BYTES])
-{
-	const unsigned whole = net->bits / 8, rest = net->bits % 8;
-	const unsigned mask = 0xffU << (8 - rest) & 0xffU;
-
-	if (memcmp(net->address, address, whole))
-		return false;
-	return !rest || !((net->address[whole] ^ address[whole]) & mask);
-}
-
-static bool list_has(
-	const struct cidr_list *l, const uint8_t address[ADDRESS_BYTES])
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (network_has(&l->v[i], address))
-			return true;
-	return false;
-}
-
-bool cidr_list_has(const struct cidr_list *l, const struct sockaddr *sa)
-{
-	uint8_t address[ADDRESS_BYTES];
-
-	if (sa->sa_family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, sa, sizeof(in));
-		map_v4(address, &in.sin_addr);
-	} else if (sa->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-
-		memcpy(&in6, sa, sizeof(in6));
-		memcpy(address, &in6.sin6_addr, sizeof(address));
-	} else {
-		return false;
+		text += strspn(text, ", \t");
+		n = strcspn(text, ", \t");
+		if (n == 0)
+			break;
+		if (n >= sizeof(one) || l->count == NETWORKS_MAX) {
+			err = EINVAL;
+			break;
+		}
+		memcpy(one, text, n);
+		one[n] = '\0';
+		text += n;
+		err = parse_network(&l->networks[l->count++], one);
 	}
-	return list_has(l, address);
+	if (err) {
+		free(l);
+		return err;
+	}
+	*list = l;
+
+	return 0;
 }
 
-bool cidr_list_has_text(const struct cidr_list *l, const char *p, size_t len)
+void cidr_list_free(struct cidr_list *list)
 {
-	char text[ITEM_MAX + 1];
-	uint8_t address[ADDRESS_BYTES];
-	bool is_v4;
+	free(list);
+}
 
-	if (len > ITEM_MAX)
+bool cidr_list_empty(const struct cidr_list *list)
+{
+	return list->count == 0;
+}
+
+static bool network_has(const struct network *net, const uint8_t *addr)
+{
+	const unsigned bytes = net->bits / 8;
+	const uint8_t mask = (uint8_t)(0xff00u >> net->bits % 8);
+
+	return !memcmp(net->addr, addr, bytes) &&
+	       (net->bits % 8 == 0 ||
+		!((net->addr[bytes] ^ addr[bytes]) & mask));
+}
+
+/** @return  Whether the address, IPv4 or IPv6, is in one of the networks */
+bool cidr_list_match(const struct cidr_list *list, const struct sockaddr *sa)
+{
+	uint8_t addr[16];
+
+	if (sa->sa_family == AF_INET)
+		map_v4(addr, &((const struct sockaddr_in *)(const void *)sa)
+				      ->sin_addr);
+	else if (sa->sa_family == AF_INET6)
+		memcpy(addr,
+		       &((const struct sockaddr_in6 *)(const void *)sa)
+				->sin6_addr,
+		       sizeof(addr));
+	else
 		return false;
-	memcpy(text, p, len);
-	text[len] = '\0';
-	return address_parse(address, text, &is_v4) && list_has(l, address);
+	for (size_t i = 0; i < list->count; i++) {
+		if (network_has(&list->networks[i], addr))
+			return true;
+	}
+
+	return false;
 }

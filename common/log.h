@@ -12,8 +12,8 @@
 
 enum log_level {
 	LOG_LEVEL_ERROR, /**< An operator must act */
-	LOG_LEVEL_WARN,	 /**< Degraded */
-	LOG_LEVEL_INFO,	 /**< Life cycle */
+	LOG_LEVEL_WARN,  /**< Degraded */
+	LOG_LEVEL_INFO,  /**< Life cycle */
 	LOG_LEVEL_DEBUG, /**< Per message */
 };
 
@@ -37,14 +37,13 @@ struct log_field log_field_str(const char *key, const char *s);
 #define log_info(...) LOG_EVENT(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) LOG_EVENT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 /* The field without a key ends the list. */
-#define LOG_EVENT(level, ...) \
-	LOG_FIELDS(level, __VA_ARGS__, {.key = NULL})
+#define LOG_EVENT(level, ...) LOG_FIELDS(level, __VA_ARGS__, {.key = NULL})
 #define LOG_FIELDS(level, event, ...) \
 	log_emit((level), (event), (const struct log_field[]){__VA_ARGS__})
 
 void log_init(const char *program, enum log_level level);
 int log_level_parse(enum log_level *level, const char *name);
 void log_emit(enum log_level level, const char *event,
-	      const struct log_field *fields);
+	const struct log_field *fields);
 
 #endif

@@ -1,292 +1,310 @@
-/*
- * sip: and sips: URIs (RFC 3261 sections 19.1 and 25.1).
- */
+#include "sipuri.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
-#include "sipuri.h"
-
-enum {
-	HOST_MAX = 253,
-	PORT_MAX = 65535,
-};
-
-static bool is_alnum(char c)
+static bool is_alpha(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		(c >= '0' && c <= '9');
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
 }
 
 static int hex_value(char c)
 {
-	if (c >= '0' && c <= '9')
+	if (is_digit(c))
 		return c - '0';
 	if (c >= 'a' && c <= 'f')
 		return c - 'a' + 10;
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
+
 	return -1;
 }
 
-static bool is_unreserved(char c)
+/* RFC 3261, section 25.1: unreserved, escaped, and what else is named */
+static bool is_text(const char *p, size_t n, const char *also)
 {
-	return is_alnum(c) || (c && strchr("-_.!~*'()", c));
-}
+	for (size_t i = 0; i < n; i++) {
+		const char c = p[i];
 
-/* unreserved, escaped, or one of more. An escaped NUL is refused: no text of
- * ours holds one. */
-static bool is_text(struct span s, const char *more)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		const char c = s.p[i];
-
-		if (is_unreserved(c) || (c && strchr(more, c)))
+		if (is_alpha(c) || is_digit(c))
 			continue;
-		if (c != '%' || s.len - i < 3 || hex_value(s.p[i + 1]) < 0 ||
-			hex_value(s.p[i + 2]) < 0)
+		if (c == '%') {
+			if (i + 2 >= n || hex_value(p[i + 1]) < 0 ||
+			    hex_value(p[i + 2]) < 0)
+				return false;
+			if (p[i + 1] == '0' || p[i + 1] == '1')
+				return false; /* no control characters */
+			i += 2;
+			continue;
+		}
+		if (c == '\0' || (!strchr("-_.!~*'()", c) && !strchr(also, c)))
 			return false;
-		if (s.p[i + 1] == '0' && s.p[i + 2] == '0')
-			return false;
-		i += 2;
 	}
+
 	return true;
 }
 
-static bool userinfo_parse(struct sipuri *u, struct span info)
+static bool is_host(const char *p, size_t n)
 {
-	const char *colon = info.len ? memchr(info.p, ':', info.len) : NULL;
+	char text[256];
+	unsigned char addr[sizeof(struct in6_addr)];
+	bool numeric = true;
 
-	u->user = info;
-	if (colon) {
-		u->user.len = (size_t)(colon - info.p);
-		u->password = (struct span){
-			colon + 1, info.len - u->user.len - 1};
-	}
-	return u->user.len && is_text(u->user, "&=+$,;?/") &&
-		is_text(u->password, "&=+$,");
-}
-
-static bool host_is_name(struct span h)
-{
-	char before = '.';
-
-	for (size_t i = 0; i < h.len; i++) {
-		const char c = h.p[i];
-
-		if (!is_alnum(c) && c != '-' && c != '.')
-			return false;
-		if ((c == '.' || c == '-') && before == '.')
-			return false;
-		if (c == '.' && before == '-')
-			return false;
-		before = c;
-	}
-	return h.len && h.len <= HOST_MAX && before != '-';
-}
-
-static bool host_is_ip6(struct span h)
-{
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr addr;
-
-	if (h.len >= sizeof(text))
+	if (n == 0 || n >= sizeof(text))
 		return false;
-	memcpy(text, h.p, h.len);
-	text[h.len] = '\0';
-	return !memchr(text, '\0', h.len) &&
-		inet_pton(AF_INET6, text, &addr) == 1;
-}
-
-static bool port_parse(struct sipuri *u, struct span s)
-{
-	unsigned port = 0;
-
-	if (!s.len || s.len > 5)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
+	memcpy(text, p, n);
+	text[n] = '\0';
+	if (p[0] == '[') {
+		if (p[n - 1] != ']')
 			return false;
-		port = port * 10 + (unsigned)(s.p[i] - '0');
+		text[n - 1] = '\0';
+		return inet_pton(AF_INET6, text + 1, addr) == 1;
 	}
-	if (!port || port > PORT_MAX)
-		return false;
-	u->port = (uint16_t)port;
-	return true;
-}
-
-static bool hostport_parse(struct sipuri *u, struct span hp)
-{
-	const char *end;
-
-	if (hp.len && hp.p[0] == '[') {
-		end = memchr(hp.p, ']', hp.len);
-		if (!end)
+	for (size_t i = 0; i < n; i++) {
+		if (!is_alpha(p[i]) && !is_digit(p[i]) && p[i] != '-' &&
+		    p[i] != '.')
 			return false;
-		u->host = (struct span){hp.p + 1, (size_t)(end - hp.p) - 1};
-		u->host_is_ip6 = true;
-		end++;
-	} else {
-		end = hp.len ? memchr(hp.p, ':', hp.len) : NULL;
-		if (!end)
-			end = hp.p + hp.len;
-		u->host = (struct span){hp.p, (size_t)(end - hp.p)};
-	}
-	if (u->host_is_ip6 ? !host_is_ip6(u->host) : !host_is_name(u->host))
-		return false;
-	if (end == hp.p + hp.len)
-		return true;
-	return *end == ':' && port_parse(u,
-		(struct span){end + 1, (size_t)(hp.p + hp.len - end) - 1});
-}
-
-/* The next parameter behind s, which starts with its ';'. */
-static bool param_take(struct span *s, struct span *name, struct span *value)
-{
-	const char *p, *end, *equal;
-
-	if (!s->len)
-		return false;
-	p = s->p + 1;
-	end = memchr(p, ';', s->len - 1);
-	if (!end)
-		end = s->p + s->len;
-	equal = end > p ? memchr(p, '=', (size_t)(end - p)) : NULL;
-	*name = (struct span){p, (size_t)((equal ? equal : end) - p)};
-	*value = equal
-		? (struct span){equal + 1, (size_t)(end - equal) - 1}
-		: (struct span){.p = end, .len = 0};
-	*s = (struct span){end, (size_t)(s->p + s->len - end)};
-	return true;
-}
-
-static bool params_are_valid(struct span params)
-{
-	struct span name, value;
-
-	while (param_take(&params, &name, &value))
-		if (!name.len || !is_text(name, "[]/:&+$") ||
-			!is_text(value, "[]/:&+$") ||
-			(name.p + name.len != value.p && !value.len))
+		if ((p[i] == '.' || p[i] == '-') && i == 0)
 			return false;
-	return true;
+		if (p[i] == '.' && p[i - 1] == '.')
+			return false;
+		numeric = numeric && (is_digit(p[i]) || p[i] == '.');
+	}
+	if (p[n - 1] == '-')
+		return false;
+
+	return !numeric || inet_pton(AF_INET, text, addr) == 1;
 }
 
-int sipuri_parse(struct sipuri *u, const char *p, size_t len)
+static int parse_port(uint16_t *port, const char *p, size_t n)
 {
-	struct sipuri out = {0};
-	const char *end, *at;
-	struct span rest;
+	unsigned long value = 0;
 
-	if (len > SIPURI_MAX)
-		return EMSGSIZE;
-	if (len > 4 && !strncasecmp(p, "sip:", 4)) {
-		rest = (struct span){p + 4, len - 4};
-	} else if (len > 5 && !strncasecmp(p, "sips:", 5)) {
-		rest = (struct span){p + 5, len - 5};
-		out.secure = true;
-	} else {
-		return EINVAL;
+	if (n == 0 || n > 5)
+		return EBADMSG;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_digit(p[i]))
+			return EBADMSG;
+		value = value * 10 + (unsigned long)(p[i] - '0');
 	}
-	/* Only the userinfo may hold ';' or '?' before the '@', and no '@'
-	 * may stand unescaped behind it. */
-	at = memchr(rest.p, '@', rest.len);
-	if (at) {
-		const size_t n = (size_t)(at - rest.p);
+	if (value == 0 || value > UINT16_MAX)
+		return EBADMSG;
+	*port = (uint16_t)value;
 
-		if (!userinfo_parse(&out, (struct span){rest.p, n}))
-			return EINVAL;
-		rest = (struct span){at + 1, rest.len - n - 1};
-	}
-	end = rest.len ? memchr(rest.p, ';', rest.len) : NULL;
-	if (!end)
-		end = rest.p + rest.len;
-	out.params = (struct span){end, (size_t)(rest.p + rest.len - end)};
-	rest.len = (size_t)(end - rest.p);
-	if (!hostport_parse(&out, rest) || !params_are_valid(out.params))
-		return EINVAL;
-	*u = out;
 	return 0;
 }
 
-bool sipuri_param(const struct sipuri *u, const char *name, struct span *value)
+/* ;name or ;name=value, one after another */
+static bool are_params(const char *p, size_t n)
 {
-	struct span rest = u->params, n, v;
+	size_t i = 0;
 
-	while (param_take(&rest, &n, &v)) {
-		if (!span_is_nocase(n, name))
-			continue;
-		*value = v;
-		return true;
+	while (i < n) {
+		size_t from = ++i, eq = 0;
+
+		while (i < n && p[i] != ';') {
+			if (p[i] == '=' && !eq)
+				eq = i;
+			i++;
+		}
+		if (eq == from || i == from)
+			return false;
+		if (!is_text(p + from, (eq ? eq : i) - from, "[]/:&+$"))
+			return false;
+		if (eq && (i == eq + 1 ||
+			   !is_text(p + eq + 1, i - eq - 1, "[]/:&+$")))
+			return false;
 	}
+
+	return true;
+}
+
+static int parse_hostport(struct sipuri *u, const char *p, const char *end)
+{
+	const char *host_end = p;
+
+	if (p < end && *p == '[') {
+		host_end = memchr(p, ']', (size_t)(end - p));
+		if (!host_end)
+			return EBADMSG;
+		host_end++;
+	} else {
+		while (host_end < end && *host_end != ':')
+			host_end++;
+	}
+	if (!is_host(p, (size_t)(host_end - p)))
+		return EBADMSG;
+	u->host = (struct sipuri_part){p, (size_t)(host_end - p)};
+	if (host_end == end)
+		return 0;
+	if (*host_end != ':')
+		return EBADMSG;
+
+	return parse_port(&u->port, host_end + 1,
+			  (size_t)(end - host_end - 1));
+}
+
+/**
+ * Parses a SIP or SIPS URI that may be a contact: no headers, no password, no
+ * character that would have to be quoted.
+ *
+ * @param u  Written only on success; its parts are borrowed from p
+ * @return  0, or EBADMSG
+ */
+int sipuri_parse(struct sipuri *u, const char *p, size_t n)
+{
+	struct sipuri out = {.secure = false};
+	const char *end = p + n;
+	const char *at, *params;
+	int err;
+
+	if (n > SIPURI_MAX)
+		return EBADMSG;
+	if (n > 4 && !strncasecmp(p, "sip:", 4)) {
+		p += 4;
+	} else if (n > 5 && !strncasecmp(p, "sips:", 5)) {
+		out.secure = true;
+		p += 5;
+	} else {
+		return EBADMSG;
+	}
+	at = memchr(p, '@', (size_t)(end - p));
+	if (at) {
+		out.user = (struct sipuri_part){p, (size_t)(at - p)};
+		if (out.user.n == 0 || !is_text(p, out.user.n, "&=+$,;?/"))
+			return EBADMSG;
+		p = at + 1;
+	}
+	params = memchr(p, ';', (size_t)(end - p));
+	if (params) {
+		out.params = (struct sipuri_part){params,
+						  (size_t)(end - params)};
+		if (!are_params(params, out.params.n))
+			return EBADMSG;
+	}
+	err = parse_hostport(&out, p, params ? params : end);
+	if (err)
+		return err;
+	*u = out;
+
+	return 0;
+}
+
+/**
+ * @param value  Set when the parameter is there; empty: it has no value
+ * @return  Whether the URI has the parameter
+ */
+bool sipuri_param(const struct sipuri *u, const char *name,
+		  struct sipuri_part *value)
+{
+	const size_t len = strlen(name);
+	const char *p = u->params.p;
+	const char *end = p ? p + u->params.n : NULL;
+
+	while (p && p < end) {
+		const char *next = memchr(p + 1, ';', (size_t)(end - p - 1));
+		const char *stop = next ? next : end;
+		const char *eq = memchr(p, '=', (size_t)(stop - p));
+		const size_t n = (size_t)((eq ? eq : stop) - p - 1);
+
+		if (n == len && !strncasecmp(p + 1, name, len)) {
+			*value = eq ? (struct sipuri_part){eq + 1,
+							   (size_t)(stop - eq -
+								    1)}
+				    : (struct sipuri_part){stop, 0};
+			return true;
+		}
+		p = next;
+	}
+
 	return false;
 }
 
-static char lower(char c)
+static void add(char *out, size_t *len, char c)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	out[(*len)++] = c;
 }
 
-/* Unescaped where the character needs no escape, else %XX in capitals. */
-static void add_canonical(struct buf *b, struct span s, bool fold)
+/* Escapes of what need not be escaped are undone; others are in capitals */
+static void add_user(char *out, size_t *len, struct sipuri_part user)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
+	static const char digits[] = "0123456789ABCDEF";
 
-		if (c == '%') {
-			const int n = hex_value(s.p[i + 1]) * 16 +
-				hex_value(s.p[i + 2]);
+	for (size_t i = 0; i < user.n; i++) {
+		int c = (unsigned char)user.p[i];
 
-			i += 2;
-			c = (char)n;
-			if (!is_unreserved(c)) {
-				buf_printf(b, "%%%02X", (unsigned)n);
-				continue;
-			}
+		if (c != '%') {
+			add(out, len, (char)c);
+			continue;
 		}
-		buf_add_char(b, fold ? lower(c) : c);
+		c = hex_value(user.p[i + 1]) * 16 + hex_value(user.p[i + 2]);
+		i += 2;
+		if (is_alpha((char)c) || is_digit((char)c) ||
+		    strchr("-_.!~*'()", c)) {
+			add(out, len, (char)c);
+			continue;
+		}
+		add(out, len, '%');
+		add(out, len, digits[c >> 4]);
+		add(out, len, digits[c & 15]);
 	}
 }
 
-int sipuri_key(char *out, size_t size, const struct sipuri *u)
+static void add_lower(char *out, size_t *len, const char *p, size_t n)
 {
-	static const char *const names[] = {
-		"maddr", "method", "transport", "ttl", "user"};
-	struct buf b = BUF_INIT(SIPURI_KEY_SIZE * 2);
-	struct span value;
-	int err;
+	for (size_t i = 0; i < n; i++)
+		add(out, len,
+		    (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 'a' - 'A'
+						      : p[i]));
+}
 
-	buf_add_str(&b, u->secure ? "sips:" : "sip:");
+/**
+ * The key under which URIs are equal as RFC 3261, section 19.1.4 has it: the
+ * user to the letter, scheme and host in any case, the port as given, and of
+ * the parameters those that count even when only one side has them.
+ *
+ * @param out  Written only on success
+ * @return  0, or EOVERFLOW
+ */
+int sipuri_key(char out[static SIPURI_KEY_BUF], const struct sipuri *u)
+{
+	static const char *const names[] = {"maddr", "method", "transport",
+					    "ttl", "user"};
+	struct sipuri_part value;
+	size_t len = 0;
+	char port[8];
+
+	if (u->user.n + u->host.n + u->params.n > SIPURI_MAX)
+		return EOVERFLOW;
+	add_lower(out, &len, u->secure ? "sips:" : "sip:",
+		  u->secure ? 5 : 4);
 	if (u->user.p) {
-		add_canonical(&b, u->user, false);
-		if (u->password.p) {
-			buf_add_char(&b, ':');
-			add_canonical(&b, u->password, false);
-		}
-		buf_add_char(&b, '@');
+		add_user(out, &len, u->user);
+		add(out, &len, '@');
 	}
-	if (u->host_is_ip6)
-		buf_add_char(&b, '[');
-	for (size_t i = 0; i < u->host.len; i++)
-		buf_add_char(&b, lower(u->host.p[i]));
-	if (u->host_is_ip6)
-		buf_add_char(&b, ']');
-	if (u->port)
-		buf_printf(&b, ":%u", u->port);
+	add_lower(out, &len, u->host.p, u->host.n);
+	if (u->port) {
+		const int n = snprintf(port, sizeof(port), ":%u", u->port);
+
+		add_lower(out, &len, port, (size_t)n);
+	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (!sipuri_param(u, names[i], &value))
 			continue;
-		buf_printf(&b, ";%s=", names[i]);
-		add_canonical(&b, value, true);
+		add(out, &len, ';');
+		add_lower(out, &len, names[i], strlen(names[i]));
+		add(out, &len, '=');
+		add_lower(out, &len, value.p, value.n);
 	}
-	err = buf_error(&b);
-	if (!err && b.len >= size)
-		err = EMSGSIZE;
-	if (!err)
-		memcpy(out, buf_text(&b), b.len + 1);
-	buf_free(&b);
-	return err;
+	out[len] = '\0';
+
+	return 0;
 }
