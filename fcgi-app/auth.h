@@ -1,0 +1,75 @@
+/*
+ * auth.h: who calls, as far as C can tell: the database has the last word.
+ * Basic (RFC 7617) and Bearer (RFC 6750).
+ */
+#ifndef RESTSIP_AUTH_H
+#define RESTSIP_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "db.h"
+#include "hasher.h"
+#include "loop.h"
+#include "request.h"
+
+enum {
+	AUTH_CACHE_MAX = 1024,	/* remembered passwords */
+	AUTH_CACHE_S = 60,
+	AUTH_TOKEN_MAX = 512,
+};
+
+struct auth;
+
+enum auth_kind {
+	AUTH_NONE,     /* credentials are not looked at */
+	AUTH_OPTIONAL, /* used if given */
+	AUTH_REQUIRED, /* 401 without */
+	AUTH_BASIC,    /* 401 with anything but Basic */
+};
+
+/** The first two parameters of nearly every SQL function. */
+struct principal {
+	const char *who;	/* email of Basic, else null */
+	const uint8_t *proof;	/* null: nobody */
+	size_t proof_len;
+	uint8_t key[32];	/* of the cache, Basic only */
+};
+
+enum auth_result {
+	AUTH_DONE,	  /* principal is filled in, perhaps with nobody */
+	AUTH_DENIED,	  /* 401 `unauthorized` */
+	AUTH_MALFORMED,	  /* 400: the Authorization header is none */
+	AUTH_BUSY,	  /* 503 `busy`: too many passwords to be hashed */
+	AUTH_UNAVAILABLE, /* 503 `unavailable`: no database */
+};
+
+/** Called once, perhaps before auth_check() returns. */
+typedef void (auth_h)(enum auth_result result, void *arg);
+
+int auth_new(struct auth **out, struct loop *l, struct db *db,
+	     struct hasher *hasher);
+void auth_free(struct auth *auth);
+
+/**
+ * Find out who calls.
+ *
+ * @param p     filled in before done is called; with what it points at in a;
+ *              both must live until then
+ */
+void auth_check(struct auth *auth, const struct request *req,
+		enum auth_kind kind, struct arena *a, struct principal *p,
+		auth_h *done, void *arg);
+
+/** SQL accepted this principal: a password is remembered. */
+void auth_accepted(struct auth *auth, const struct principal *p);
+
+/** SQL answered RS401: a password is forgotten. */
+void auth_refused(struct auth *auth, const struct principal *p);
+
+/** The first two parameters of a statement: p_who, p_proof. */
+void auth_args(struct db_args *args, const struct principal *p);
+
+#endif
