@@ -1,357 +1,306 @@
-/*
- * Settings: the table, and reading them by libinih.
- */
+#include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <limits.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
+#include "aor.h"
 #include "cidr.h"
-#include "config.h"
-#include "log.h"
 
-enum setting_type {
-	SETTING_TEXT,
-	SETTING_NUMBER,   /* min to max */
-	SETTING_CHOICE,   /* one of the words of choices */
-	SETTING_SWITCH,   /* the first word of choices means true */
-	SETTING_NETWORKS, /* cidr.h */
+enum {
+	NAME_MAX_BYTES = 128,
+};
+
+enum type {
+	TYPE_CIDR,   /* text that is a list of networks */
+	TYPE_INT,    /* from min to max */
+	TYPE_LEVEL,  /* of the log */
+	TYPE_SIGNUP, /* open or closed */
+	TYPE_TEXT,
 };
 
 struct setting {
-	const char *name; /* section.key */
-	enum setting_type type;
+	const char *section;
+	const char *key;
+	enum type type;
 	size_t offset;
-	const char *fallback; /* NULL: must be given, by whoever needs it */
-	long min, max;
-	const char *choices;
+	const char *initial;
+	int min;
+	int max;
 	const char *doc;
 };
 
 #define AT(member) offsetof(struct config, member)
 
-/* By name. deploy/restsip.ini.example is made of this; a test compares. */
+/* Alphabetical; the environment's names follow from section and key. */
 static const struct setting settings[] = {
-	{"agent.bind_deny", SETTING_NETWORKS, AT(agent.bind_deny), "", 0, 0,
-		NULL, "networks whose addresses may not be bound as contacts"},
-	{"agent.default_expires_s", SETTING_NUMBER, AT(agent.default_expires_s),
-		"3600", 1, 604800, NULL,
-		"lifetime of a registration that asks for none, in seconds"},
-	{"agent.listen", SETTING_TEXT, AT(agent.listen), "127.0.0.1:5060", 0, 0,
-		NULL, "address and port for SIP over UDP and TCP"},
-	{"agent.max_expires_s", SETTING_NUMBER, AT(agent.max_expires_s), "7200",
-		1, 604800, NULL, "longest lifetime that a phone is granted"},
-	{"agent.min_expires_s", SETTING_NUMBER, AT(agent.min_expires_s), "60",
-		1, 86400, NULL,
-		"shortest lifetime that a phone may ask for (else 423)"},
-	{"agent.name", SETTING_TEXT, AT(agent.name), "", 0, 0, NULL,
-		"what the agent is called in the database; empty: as agent.listen"},
-	{"agent.send_allow", SETTING_NETWORKS, AT(agent.send_allow), "", 0, 0,
-		NULL, "networks that the agent may send SIP to; empty: all"},
-	{"api.listen", SETTING_TEXT, AT(api.listen),
-		"unix:/run/restsip/api.sock", 0, 0, NULL,
-		"unix:/path or host:port, where no socket is handed over"},
-	{"api.readers", SETTING_NUMBER, AT(api.readers), "1", 1, 16, NULL,
-		"connections of a worker to the database, for reading"},
-	{"api.writers", SETTING_NUMBER, AT(api.writers), "4", 1, 64, NULL,
-		"connections of a worker to the database, for writing"},
-	{"database.conninfo", SETTING_TEXT, AT(database.conninfo),
-		"dbname=restsip", 0, 0, NULL,
-		"libpq's words; the user is the program's own role unless given"},
-	{"http.cors_origins", SETTING_TEXT, AT(http.cors_origins), "", 0, 0,
-		NULL,
-		"origins whose pages may call, such as https://app.example.net"},
-	{"http.domains", SETTING_TEXT, AT(http.domains), "", 0, 0, NULL,
-		"domains whose accounts live here; empty: any may sign up"},
-	{"http.signup", SETTING_SWITCH, AT(http.signup_open), "open", 0, 0,
-		"open closed", "whether anybody may make an account"},
-	{"log.level", SETTING_CHOICE, AT(log.level), "info", 0, 0,
-		"error warn info debug", "how much to log"},
-	{"stream.listen", SETTING_TEXT, AT(stream.listen),
-		"unix:/run/restsip/stream.sock", 0, 0, NULL,
-		"as api.listen, for streams"},
-	{"stream.name", SETTING_TEXT, AT(stream.name), "", 0, 0, NULL,
-		"what the stream process is called; empty: host name and socket"},
+	{"agent", "bind_deny", TYPE_CIDR, AT(agent.bind_deny),
+	 "0.0.0.0/32, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255/32, "
+	 "::/128, fe80::/10, ff00::/8",
+	 0, 0,
+	 "networks that no contact may be in; the agent's own addresses and "
+	 "ports are refused anyway"},
+	{"agent", "default_expires_s", TYPE_INT, AT(agent.default_expires_s),
+	 "3600", 1, 604800, "lifetime of a binding that asks for none, in s"},
+	{"agent", "listen", TYPE_TEXT, AT(agent.listen), "127.0.0.1:5060", 0,
+	 0,
+	 "concrete addresses for SIP, UDP and TCP on each, with commas "
+	 "between"},
+	{"agent", "max_expires_s", TYPE_INT, AT(agent.max_expires_s), "7200",
+	 1, 604800, "longer lifetimes are shortened to this, in s"},
+	{"agent", "min_expires_s", TYPE_INT, AT(agent.min_expires_s), "60", 1,
+	 604800, "shorter lifetimes are refused (423), in s"},
+	{"agent", "name", TYPE_TEXT, AT(agent.name), "", 0, 0,
+	 "what the agent is called in the database; empty: its first address"},
+	{"agent", "send_allow", TYPE_CIDR, AT(agent.send_allow),
+	 "0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3, ::/0", 0, 0,
+	 "networks that the agent may send to, checked after DNS at every "
+	 "send; loopback and what no contact may be in only where listed "
+	 "here by a network inside them"},
+	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api",
+	 0, 0,
+	 "FastCGI socket of a worker, unix:/path or host:port, unless the "
+	 "service manager passes one"},
+	{"api", "readers", TYPE_INT, AT(api.readers), "1", 1, 16,
+	 "database connections of a worker for reading"},
+	{"api", "writers", TYPE_INT, AT(api.writers), "4", 1, 16,
+	 "database connections of a worker for writing"},
+	{"database", "conninfo", TYPE_TEXT, AT(database.conninfo),
+	 "host=/run/postgresql dbname=restsip", 0, 0,
+	 "libpq connection string; each program adds its own role"},
+	{"http", "cors_origins", TYPE_TEXT, AT(http.cors_origins), "", 0, 0,
+	 "origins whose pages may call the API, with blanks between"},
+	{"http", "domains", TYPE_TEXT, AT(http.domains), "example.net", 0, 0,
+	 "domains that are hosted here, with blanks or commas between"},
+	{"http", "signup", TYPE_SIGNUP, AT(http.signup_open), "open", 0, 0,
+	 "open or closed: whether anyone may make an account"},
+	{"log", "level", TYPE_LEVEL, AT(log.level), "info", 0, 0,
+	 "error, warn, info or debug"},
+	{"stream", "listen", TYPE_TEXT, AT(stream.listen),
+	 "unix:/run/restsip/stream", 0, 0,
+	 "FastCGI socket of the stream process, as for the workers"},
+	{"stream", "name", TYPE_TEXT, AT(stream.name), "", 0, 0,
+	 "what the stream process is called in the database; empty: the "
+	 "host's name"},
 };
 
 enum {
 	SETTINGS = sizeof(settings) / sizeof(*settings),
-	NAME_MAX_BYTES = 64,
-	LINE_MAX_BYTES = 200, /* libinih as Debian builds it */
 };
 
 struct loading {
-	struct config *cfg;
-	char *reason;
-	bool seen[SETTINGS];
-	int err;
+	struct config *c;
+	char *why;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(
-	struct loading *l, const char *fmt, ...)
+static void say(char *why, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say(char *why, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!l->err) {
-		va_start(ap, fmt);
-		(void)vsnprintf(l->reason, CONFIG_REASON_SIZE, fmt, ap);
-		va_end(ap);
-		l->err = EINVAL;
-	}
-	return EINVAL;
+	va_start(ap, fmt);
+	(void)vsnprintf(why, CONFIG_WHY_SIZE, fmt, ap);
+	va_end(ap);
 }
 
-static bool word_has(
-	const char *list, const char *between, const char *word, size_t len)
+static int set_text(char **member, const char *value)
 {
-	while (*list) {
-		const size_t n = strcspn(list, between);
-
-		if (n == len && n && !strncasecmp(list, word, len))
-			return true;
-		list += n;
-		list += strspn(list, between);
-	}
-	return false;
-}
-
-bool config_list_has(const char *list, const char *word, size_t len)
-{
-	return word_has(list, ", \t", word, len);
-}
-
-static int set_text(
-	struct loading *l, const struct setting *s, const char *value)
-{
-	char **at = (char **)(void *)((char *)l->cfg + s->offset);
 	char *copy = strdup(value);
 
-	if (!copy) {
-		l->err = ENOMEM;
+	if (!copy)
 		return ENOMEM;
-	}
-	free(*at);
-	*at = copy;
+	free(*member);
+	*member = copy;
+
 	return 0;
 }
 
-static int set_number(
-	struct loading *l, const struct setting *s, const char *value)
+static int set_cidr(char **member, const char *value)
 {
-	char *end;
+	struct cidr_list *list = NULL;
+	int err = cidr_list_parse(&list, value);
+
+	if (err)
+		return err;
+	cidr_list_free(list);
+
+	return set_text(member, value);
+}
+
+static int set_int(int *member, const struct setting *s, const char *value)
+{
+	char *end = NULL;
 	long n;
 
 	errno = 0;
 	n = strtol(value, &end, 10);
 	if (errno || end == value || *end || n < s->min || n > s->max)
-		return refuse(l, "%s is a number from %ld to %ld, not '%s'",
-			s->name, s->min, s->max, value);
-	*(long *)(void *)((char *)l->cfg + s->offset) = n;
+		return EINVAL;
+	*member = (int)n;
+
 	return 0;
 }
 
-static int set_value(
-	struct loading *l, const struct setting *s, const char *value)
+static int set_signup(bool *open, const char *value)
 {
-	struct cidr_list *networks;
+	if (strcmp(value, "open") && strcmp(value, "closed"))
+		return EINVAL;
+	*open = !strcmp(value, "open");
+
+	return 0;
+}
+
+static int set(struct config *c, const struct setting *s, const char *value)
+{
+	void *member = (char *)c + s->offset;
 
 	switch (s->type) {
-	case SETTING_NUMBER:
-		return set_number(l, s, value);
-	case SETTING_NETWORKS:
-		if (cidr_list_alloc(&networks, value))
-			return refuse(l, "%s is a list of networks, not '%s'",
-				s->name, value);
-		cidr_list_free(networks);
-		break;
-	case SETTING_CHOICE:
-	case SETTING_SWITCH:
-		if (!word_has(s->choices, " ", value, strlen(value)))
-			return refuse(l, "%s is one of %s, not '%s'", s->name,
-				s->choices, value);
-		break;
-	case SETTING_TEXT:
-		break;
+	case TYPE_CIDR:
+		return set_cidr(member, value);
+	case TYPE_INT:
+		return set_int(member, s, value);
+	case TYPE_LEVEL:
+		return log_level_parse(member, value);
+	case TYPE_SIGNUP:
+		return set_signup(member, value);
+	case TYPE_TEXT:
+		return set_text(member, value);
 	}
-	if (s->type == SETTING_SWITCH) {
-		*(bool *)((char *)l->cfg + s->offset) = !strcasecmp(
-			value, "open");
-		return 0;
-	}
-	return set_text(l, s, value);
+
+	return EINVAL;
 }
 
-/* libinih's: 0 stops. */
-static int on_pair(
-	void *arg, const char *section, const char *key, const char *value)
+/* One line of the file; 0 ends the reading (libinih's convention). */
+static int on_line(void *arg, const char *section, const char *key,
+		   const char *value)
 {
 	struct loading *l = arg;
-	char name[NAME_MAX_BYTES];
-	const int n = snprintf(name, sizeof(name), "%s.%s", section, key);
 
-	for (size_t i = 0; n < (int)sizeof(name) && i < SETTINGS; i++) {
-		if (strcmp(settings[i].name, name))
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings[i];
+
+		if (strcmp(s->section, section) || strcmp(s->key, key))
 			continue;
-		if (l->seen[i])
-			return !refuse(l, "%s is given twice", name);
-		l->seen[i] = true;
-		return !set_value(l, &settings[i], value);
+		if (!set(l->c, s, value))
+			return 1;
+		say(l->why, "[%s] %s: not a value it can have: %.100s",
+		    section, key, value);
+		return 0;
 	}
-	return !refuse(l, "unknown setting [%s] %s", section, key);
-}
+	say(l->why, "[%.50s] %.50s: there is no such setting", section, key);
 
-struct lines {
-	FILE *f;
-	struct loading *l;
-};
-
-/* As fgets, but a line that libinih would cut in two is an error. */
-static char *read_line(char *to, int size, void *arg)
-{
-	struct lines *in = arg;
-	char *got = fgets(to, size, in->f);
-
-	if (got && !strchr(got, '\n') && !feof(in->f)) {
-		(void)refuse(in->l, "a line is longer than %d bytes", size - 2);
-		return NULL;
-	}
-	return got;
-}
-
-static int read_file(struct loading *l, const char *path)
-{
-	struct lines in = {.f = fopen(path, "re"), .l = l};
-	int line;
-
-	if (!in.f) {
-		const int err = errno;
-
-		(void)refuse(l, "%s: %s", path, strerror(err));
-		l->err = err;
-		return err;
-	}
-	line = ini_parse_stream(read_line, &in, on_pair, l);
-	(void)fclose(in.f); /* only read from */
-	if (line && !l->err)
-		(void)refuse(l,
-			"%s, line %d: neither [section] nor key = value", path,
-			line);
-	return l->err;
-}
-
-static int read_environment(struct loading *l)
-{
-	for (size_t i = 0; i < SETTINGS && !l->err; i++) {
-		char name[NAME_MAX_BYTES + 8];
-		const char *value;
-		char *p;
-
-		(void)snprintf(
-			name, sizeof(name), "RESTSIP_%s", settings[i].name);
-		for (p = name; *p; p++)
-			*p = *p == '.'                   ? '_'
-				: *p >= 'a' && *p <= 'z' ? (char)(*p - 32)
-							 : *p;
-		value = getenv(name);
-		if (value)
-			(void)set_value(l, &settings[i], value);
-	}
-	return l->err;
-}
-
-int config_load(
-	struct config **cfgp, const char *path, char reason[CONFIG_REASON_SIZE])
-{
-	struct loading l = {.reason = reason};
-
-	reason[0] = '\0';
-	l.cfg = calloc(1, sizeof(*l.cfg));
-	if (!l.cfg)
-		return ENOMEM;
-	for (size_t i = 0; i < SETTINGS && !l.err; i++)
-		(void)set_value(&l, &settings[i], settings[i].fallback);
-	if (!l.err && path)
-		(void)read_file(&l, path);
-	if (!l.err)
-		(void)read_environment(&l);
-	if (!l.err && !*l.cfg->agent.name)
-		(void)set_value(&l, &settings[5], l.cfg->agent.listen);
-	if (l.err) {
-		config_free(l.cfg);
-		return l.err;
-	}
-	*cfgp = l.cfg;
 	return 0;
 }
 
-void config_free(struct config *cfg)
+static int load_environment(struct config *c, char *why)
 {
-	if (!cfg)
-		return;
 	for (size_t i = 0; i < SETTINGS; i++) {
-		if (settings[i].type == SETTING_NUMBER ||
-			settings[i].type == SETTING_SWITCH)
-			continue;
-		free(*(char **)(void *)((char *)cfg + settings[i].offset));
+		const struct setting *s = &settings[i];
+		char name[NAME_MAX_BYTES];
+		const char *value;
+
+		(void)snprintf(name, sizeof(name), "RESTSIP_%s_%s", s->section,
+			       s->key);
+		for (char *p = name; *p; p++)
+			*p = (char)toupper((unsigned char)*p);
+		value = getenv(name);
+		if (value && set(c, s, value)) {
+			say(why, "%s: not a value it can have: %.100s", name,
+			    value);
+			return EINVAL;
+		}
 	}
-	free(cfg);
+
+	return 0;
 }
 
-void config_print(FILE *f)
+/**
+ * Reads the settings: what is built in, then the file, then the environment.
+ *
+ * @param c     Set up in any case: config_free() after a failure too
+ * @param file  NULL: no file
+ * @param why   A sentence about the failure
+ * @return  0 or errno
+ */
+int config_load(struct config *c, const char *file,
+		char why[static CONFIG_WHY_SIZE])
+{
+	struct loading l = {.c = c, .why = why};
+	int err;
+
+	*c = (struct config){.http = {.signup_open = true}};
+	why[0] = '\0';
+	for (size_t i = 0; i < SETTINGS; i++) {
+		err = set(c, &settings[i], settings[i].initial);
+		if (err) {
+			say(why, "%s: bad initial value", settings[i].key);
+			return err;
+		}
+	}
+	if (file) {
+		const int line = ini_parse(file, on_line, &l);
+
+		if (line) {
+			if (!why[0])
+				say(why, line < 0 ? "%.200s: cannot be read"
+						  : "%.200s: not an INI file",
+				    file);
+			return line < 0 ? ENOENT : EINVAL;
+		}
+	}
+
+	return load_environment(c, why);
+}
+
+void config_free(struct config *c)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings[i];
+
+		if (s->type == TYPE_TEXT || s->type == TYPE_CIDR)
+			free(*(char **)(void *)((char *)c + s->offset));
+	}
+	*c = (struct config){.http = {.signup_open = true}};
+}
+
+/** @return  Whether a domain, as domain_parse() gives it, is hosted here */
+bool config_hosts(const struct config *c, const char *domain)
+{
+	const char *p = c->http.domains;
+
+	for (;;) {
+		char one[AOR_BUF];
+		size_t n;
+
+		p += strspn(p, ", \t");
+		n = strcspn(p, ", \t");
+		if (n == 0)
+			return false;
+		if (!domain_parse(one, p, n) && !strcmp(one, domain))
+			return true;
+		p += n;
+	}
+}
+
+/** Writes an INI file of all settings with what they mean */
+int config_example(FILE *f)
 {
 	const char *section = "";
 
-	fputs("; Settings of restsip-api, restsip-stream and restsip-agent, with their\n"
-	      "; defaults. RESTSIP_<SECTION>_<KEY> in the environment stands above this.\n",
-		f);
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
-		const char *key = strchr(s->name, '.') + 1;
-		const size_t len = (size_t)(key - s->name);
 
-		if (strncmp(section, s->name, len))
-			fprintf(f, "\n[%.*s]\n", (int)len - 1, s->name);
-		section = s->name;
-		fprintf(f, "; %s", s->doc);
-		if (s->type == SETTING_NUMBER)
-			fprintf(f, " (%ld to %ld)", s->min, s->max);
-		if (s->choices)
-			fprintf(f, " (%s)", s->choices);
-		fprintf(f, "\n;%s = %s\n", key, s->fallback);
-	}
-}
-
-struct config *config_main(const char *prog, int argc, char **argv)
-{
-	char reason[CONFIG_REASON_SIZE];
-	struct config *cfg = NULL;
-	const char *path = NULL;
-	int opt;
-
-	log_init(prog, "info");
-	while ((opt = getopt(argc, argv, "c:p")) != -1) {
-		switch (opt) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'p':
-			config_print(stdout);
-			exit(0);
-		default:
-			fprintf(stderr, "usage: %s [-c FILE] [-p]\n", prog);
-			exit(2);
+		if (strcmp(section, s->section)) {
+			fprintf(f, "%s[%s]\n", i ? "\n" : "", s->section);
+			section = s->section;
 		}
+		fprintf(f, "; %s\n;%s = %s\n", s->doc, s->key, s->initial);
 	}
-	if (config_load(&cfg, path, reason)) {
-		log_error("settings", LOG_STR("reason", reason));
-		exit(2);
-	}
-	log_init(prog, cfg->log.level);
-	return cfg;
+
+	return ferror(f) ? EIO : 0;
 }

@@ -1,6 +1,7 @@
 /*
- * Settings: one INI file, one table of what may stand in it, the environment
- * above it (RESTSIP_<SECTION>_<KEY>).
+ * The settings of all programs: one INI file, each setting overridable by the
+ * environment (RESTSIP_<SECTION>_<KEY>). One table, in config.c, says what
+ * there is; deploy/restsip.ini.example is checked against it.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -9,32 +10,38 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Every setting, typed and within its bounds. Owned by whoever loaded it. */
+#include "log.h"
+
+enum {
+	CONFIG_WHY_SIZE = 256,
+};
+
+/** Strings are owned by the config, and never NULL. */
 struct config {
 	struct {
-		char *bind_deny; /* networks: cidr.h */
-		long default_expires_s;
-		char *listen; /* host:port */
-		long max_expires_s;
-		long min_expires_s;
+		char *bind_deny;
+		int default_expires_s;
+		char *listen;
+		int max_expires_s;
+		int min_expires_s;
 		char *name;
-		char *send_allow; /* networks */
+		char *send_allow;
 	} agent;
 	struct {
-		char *listen; /* unix:/path or host:port */
-		long readers;
-		long writers;
+		char *listen;
+		int readers;
+		int writers;
 	} api;
 	struct {
 		char *conninfo;
 	} database;
 	struct {
-		char *cors_origins; /* by comma or space */
-		char *domains;      /* by comma or space */
+		char *cors_origins;
+		char *domains;
 		bool signup_open;
 	} http;
 	struct {
-		char *level;
+		enum log_level level;
 	} log;
 	struct {
 		char *listen;
@@ -42,36 +49,10 @@ struct config {
 	} stream;
 };
 
-enum {
-	CONFIG_REASON_SIZE = 256,
-};
-
-/*
- * Reads path (NULL: no file) and the environment.
- *
- * 0; ENOENT and the like where the file cannot be read; EINVAL for an unknown
- * key or a value out of bounds; reason then says what and where. *cfgp is
- * written only on success, and freed by config_free.
- */
-int config_load(struct config **cfgp, const char *path,
-	char reason[CONFIG_REASON_SIZE]);
-void config_free(struct config *cfg);
-
-/*
- * The command line of every program: -c FILE reads it, -p prints an example
- * file and exits, anything else prints the usage and exits. Never returns
- * without settings: it exits with 2 after a line of log. Sets up the log under
- * the name prog.
- */
-struct config *config_main(const char *prog, int argc, char **argv);
-
-/* All settings with their defaults and what they mean, as an INI file. */
-void config_print(FILE *f);
-
-/*
- * Whether word is one of a list by comma or space (http.domains); letters of
- * either case.
- */
-bool config_list_has(const char *list, const char *word, size_t len);
+int config_load(struct config *c, const char *file,
+		char why[static CONFIG_WHY_SIZE]);
+void config_free(struct config *c);
+bool config_hosts(const struct config *c, const char *domain);
+int config_example(FILE *f);
 
 #endif
