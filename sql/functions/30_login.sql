@@ -171,21 +171,29 @@ end $$;
 -- Several contacts at once, all or none. Items: {"contact", "key", "expires"?, "extra"?}. p_replace removes the
 -- other contacts that came by REST.
 create function api.login_register_many(p_who text, p_proof bytea, p_email text, p_items jsonb, p_replace bool,
-	p_if_match bigint)
+	p_if_match bigint, p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
 	v_email text := app.email(v_account);
-	v_prior bigint := app.lock('login', v_account, p_if_match);
-	v_version bigint := app.advance('login', v_account);
-	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
 	v_item jsonb;
 	v_put record;
 	v_out app.login_result[];
 begin
+	if v_done is not null then
+		return query select r.* from jsonb_populate_recordset(null::app.login_result, v_done) r;
+		return;
+	end if;
+	v_prior := app.lock('login', v_account, p_if_match);
+	v_version := app.advance('login', v_account);
+	v_bell := app.login_remove_lapsed(v_account);
 	if p_replace then
 		v_bell := v_bell || app.login_remove(v_account, array(
 			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
@@ -199,27 +207,44 @@ begin
 			v_version, v_put.doc, null)::app.login_result;
 	end loop;
 	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	if p_idem_key is not null then
+		perform app.idem_end(v_account, p_idem_key, p_print, to_jsonb(v_out));
+	end if;
 	return query select o.n, o.email, o.created, o.expires, o.expires_at, o.version, o.doc, v_bell
 		from unnest(v_out) o;
 end $$;
 
 -- One contact. The same contact again keeps its number.
 create function api.login_register(p_who text, p_proof bytea, p_email text, p_contact text, p_key text,
-	p_expires_s int, p_extra jsonb, p_if_match bigint)
+	p_expires_s int, p_extra jsonb, p_if_match bigint, p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
 	v_email text := app.email(v_account);
-	v_prior bigint := app.lock('login', v_account, p_if_match);
-	v_version bigint := app.advance('login', v_account);
-	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
 	v_put record;
 begin
+	if v_done is not null then
+		return query select * from jsonb_to_record(v_done) as r (n bigint, email text, created bool, expires int,
+			expires_at text, version bigint, doc text, bell text[]);
+		return;
+	end if;
+	v_prior := app.lock('login', v_account, p_if_match);
+	v_version := app.advance('login', v_account);
+	v_bell := app.login_remove_lapsed(v_account);
 	v_put := app.login_put(v_account, v_email, 'rest', p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
 	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
+	if p_idem_key is not null then
+		perform app.idem_end(v_account, p_idem_key, p_print, jsonb_build_object('n', v_put.n, 'email', v_email,
+			'created', v_put.created, 'expires', v_put.expires_s, 'expires_at', app.time_text(v_put.expires_at),
+			'version', v_version, 'doc', v_put.doc));
+	end if;
 	return query
 		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
 			v_put.doc, v_bell;

@@ -145,21 +145,30 @@ begin
 end $$;
 
 create function api.send_post(p_who text, p_proof bytea, p_email text, p_n bigint, p_type text, p_body bytea,
-	p_offline bool, p_send_at timestamptz, p_request_id text)
+	p_offline bool, p_send_at timestamptz, p_request_id text, p_key text default null, p_print bytea default null)
 returns table (n bigint, email text, status text, version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
+	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
 	v_put record;
 begin
+	if v_done is not null then
+		return query select (v_done ->> 'n')::bigint, v_done ->> 'email', v_done ->> 'status',
+			(v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[];
+		return;
+	end if;
 	v_put := app.send_put(v_account, v_caller, app.email(v_caller), p_n,
 		coalesce(nullif(p_type, ''), 'application/octet-stream'), coalesce(p_body, ''), coalesce(p_offline, true),
 		p_send_at, null, p_request_id);
-	return query
-		select s.n, app.email(v_account), app.send_status(s.id), s.version, app.send_doc(s.id), v_put.bell
-		from app.send s where s.id = v_put.send_id;
+	select s.n, app.email(v_account), app.send_status(s.id), s.version, app.send_doc(s.id), v_put.bell
+	into n, email, status, version, doc, bell
+	from app.send s where s.id = v_put.send_id;
+	perform app.idem_end(v_caller, p_key, p_print, jsonb_build_object('n', n, 'email', email, 'status', status,
+		'version', version, 'doc', doc));
+	return next;
 end $$;
 
 -- Takes back what was not claimed yet. 409 where any recipient was claimed: the rest are stopped all the same, so this

@@ -48,8 +48,9 @@ begin
 		|| app.job_bell(v_agent);
 end $$;
 
--- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's. What another transaction
--- holds is skipped; it comes up again at the next ring or poll.
+-- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's; and what it has claimed
+-- itself without getting to know it (it renews the leases of all that it knows of). What another transaction holds is
+-- skipped; it comes up again at the next ring or poll.
 create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, bell text[])
@@ -67,6 +68,11 @@ begin
 		where d.kind = 'contact' and d.state = 'queued'
 			and (l.agent_id is null or l.agent_id = p_agent or g.dead_at is not null)
 		order by d.id limit p_limit
+		for update of d skip locked);
+	v_deliveries := v_deliveries || array(
+		select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
+		where t.agent_id = p_agent and t.until < now() and d.state = 'sending'
+		order by d.id limit p_limit - cardinality(v_deliveries)
 		for update of d skip locked);
 	if v_deliveries = '{}' then
 		return;

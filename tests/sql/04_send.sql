@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(42);
+select plan(43);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
@@ -91,6 +91,9 @@ select * from api.agent_start('test:1', 'boot2');
 select is((select count(*) from app.delivery where state = 'queued'), 2::bigint, 'a new one has to claim them again');
 select results_eq($$ select attempt from api.delivery_claim((select id from app.agent where name = 'test:1'), 10, 30) $$,
 	array[3, 2], 'as a later attempt');
+update app.lease set until = now() - interval '1 s' where attempt = 3;
+select results_eq($$ select attempt from api.delivery_claim((select id from app.agent where name = 'test:1'), 10, 30) $$,
+	array[4], 'a claim that its agent never heard of comes up again when its lease is over');
 
 -- Scheduled
 select is((select status from pg_temp.send('later', p_at => now() + interval '1 hour')), 'queued', 'scheduled');
