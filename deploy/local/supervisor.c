@@ -92,8 +92,8 @@ static long long now_ms(void)
 	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-__attribute__((format(printf, 2, 3))) static void log_line(
-	const char *level, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void log_line(const char *level,
+							   const char *fmt, ...)
 {
 	char text[1024], when[32];
 	time_t now = time(NULL);
@@ -109,8 +109,8 @@ __attribute__((format(printf, 2, 3))) static void log_line(
 		text);
 }
 
-__attribute__((format(printf, 1, 2), noreturn)) static void die(
-	const char *fmt, ...)
+__attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt,
+								...)
 {
 	char text[1024];
 	va_list ap;
@@ -129,8 +129,8 @@ static void *must(void *p)
 	return p;
 }
 
-static void path_join(
-	char *out, const char *dir, const char *name, const char *suffix)
+static void path_join(char *out, const char *dir, const char *name,
+		      const char *suffix)
 {
 	int n = snprintf(out, PATH_MAX_BYTES, "%s/%s%s", dir, name, suffix);
 
@@ -173,8 +173,8 @@ static void socket_add(struct supervisor *s, char **field, int n)
 	s->n_sockets++;
 }
 
-static void program_add(
-	struct supervisor *s, char **field, int n, const char *wait_path)
+static void program_add(struct supervisor *s, char **field, int n,
+			const char *wait_path)
 {
 	struct program *p = &s->programs[s->n_programs];
 
@@ -212,8 +212,8 @@ static void list_read(struct supervisor *s, const char *path)
 		if (!strcmp(field[0], "socket"))
 			socket_add(s, field, n);
 		else if (!strcmp(field[0], "program"))
-			program_add(
-				s, field, n, wait_path[0] ? wait_path : NULL);
+			program_add(s, field, n,
+				    wait_path[0] ? wait_path : NULL);
 		else if (!strcmp(field[0], "wait") && n == 2)
 			snprintf(wait_path, sizeof(wait_path), "%s", field[1]);
 		else
@@ -236,8 +236,8 @@ static void sockets_open(struct supervisor *s)
 		(void)unlink(sock->path); /* of an earlier run, if any */
 		sock->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (sock->fd < 0 ||
-			bind(sock->fd, (struct sockaddr *)&sun, sizeof(sun)) ||
-			chmod(sock->path, 0600) || listen(sock->fd, BACKLOG))
+		    bind(sock->fd, (struct sockaddr *)&sun, sizeof(sun)) ||
+		    chmod(sock->path, 0600) || listen(sock->fd, BACKLOG))
 			die("%s: %s", sock->path, strerror(errno));
 	}
 }
@@ -266,11 +266,11 @@ static bool port_free(int port)
 
 		/* As servers do: connections in TIME_WAIT do not count. */
 		if (type[i] == SOCK_STREAM)
-			(void)setsockopt(
-				fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+			(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+					 sizeof(on));
 		ok = fd >= 0 &&
-			!bind(fd, (struct sockaddr *)&sin, sizeof(sin)) &&
-			(type[i] == SOCK_DGRAM || !listen(fd, 1));
+		     !bind(fd, (struct sockaddr *)&sin, sizeof(sin)) &&
+		     (type[i] == SOCK_DGRAM || !listen(fd, 1));
 		if (fd >= 0)
 			(void)close(fd);
 	}
@@ -300,14 +300,15 @@ static void pid_write(const struct supervisor *s, const struct program *p)
 	path_join(part, s->pids, p->name, ".pid.part");
 	f = fopen(part, "we");
 	if (!f || fprintf(f, "%d\n", p->pid) < 0 || fclose(f) ||
-		rename(part, path))
+	    rename(part, path))
 		log_line("error", "event=pid_file name=%s reason=\"%s\"",
-			p->name, strerror(errno));
+			 p->name, strerror(errno));
 }
 
 /* In the child: become the program. */
-__attribute__((noreturn)) static void program_exec(
-	const struct supervisor *s, const struct program *p, pid_t parent)
+__attribute__((noreturn)) static void program_exec(const struct supervisor *s,
+						   const struct program *p,
+						   pid_t parent)
 {
 	char path[PATH_MAX_BYTES], text[32];
 	sigset_t none;
@@ -326,7 +327,7 @@ __attribute__((noreturn)) static void program_exec(
 	log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) {
 		log_line("error", "event=log name=%s reason=\"%s\"", p->name,
-			strerror(errno));
+			 strerror(errno));
 		_exit(127);
 	}
 	(void)unsetenv("LISTEN_FDS");
@@ -343,7 +344,7 @@ __attribute__((noreturn)) static void program_exec(
 	}
 	execv(p->argv[0], p->argv);
 	log_line("error", "event=exec name=%s reason=\"%s\"", p->name,
-		strerror(errno));
+		 strerror(errno));
 	_exit(127);
 }
 
@@ -356,7 +357,7 @@ static void program_start(struct supervisor *s, struct program *p)
 	p->started_ms = now_ms();
 	if (pid < 0) {
 		log_line("error", "event=fork name=%s reason=\"%s\"", p->name,
-			strerror(errno));
+			 strerror(errno));
 		p->retry_at_ms = p->started_ms + RETRY_MAX_MS;
 		return;
 	}
@@ -406,24 +407,24 @@ static void orphans_kill(const struct supervisor *s)
 		/* "pid (name) state ppid": the name may hold anything */
 		after_name = strrchr(stat, ')');
 		if (after_name && strlen(after_name) > 4 &&
-			strtol(after_name + 4, NULL, 10) == getpid() &&
-			!is_program(s, pid))
+		    strtol(after_name + 4, NULL, 10) == getpid() &&
+		    !is_program(s, pid))
 			(void)kill(pid, SIGKILL);
 	}
 	closedir(proc);
 }
 
-static void program_died(
-	struct supervisor *s, struct program *p, int status, bool stopping)
+static void program_died(struct supervisor *s, struct program *p, int status,
+			 bool stopping)
 {
 	long long lived_ms = now_ms() - p->started_ms;
 	char path[PATH_MAX_BYTES];
 
 	log_line(stopping ? "info" : "warn",
-		"event=died name=%s pid=%d %s=%d lived_ms=%lld", p->name,
-		p->pid, WIFSIGNALED(status) ? "signal" : "exit",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-		lived_ms);
+		 "event=died name=%s pid=%d %s=%d lived_ms=%lld", p->name,
+		 p->pid, WIFSIGNALED(status) ? "signal" : "exit",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		 lived_ms);
 	path_join(path, s->pids, p->name, ".pid");
 	(void)unlink(path);
 	(void)kill(-p->pid, SIGKILL); /* the rest of its group, if any */
@@ -445,8 +446,8 @@ static void reap(struct supervisor *s, bool stopping)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (int i = 0; i < s->n_programs; i++)
 			if (s->programs[i].pid == pid)
-				program_died(
-					s, &s->programs[i], status, stopping);
+				program_died(s, &s->programs[i], status,
+					     stopping);
 }
 
 /* Starts what is due; returns after how many ms to look again, or -1. */
@@ -474,7 +475,7 @@ static long long start_due(struct supervisor *s)
 static int signal_await(const struct supervisor *s, long long wait_ms)
 {
 	struct timespec ts = {.tv_sec = (time_t)(wait_ms / 1000),
-		.tv_nsec = (long)(wait_ms % 1000) * 1000000};
+			      .tv_nsec = (long)(wait_ms % 1000) * 1000000};
 	int sig = wait_ms < 0 ? sigwaitinfo(&s->signals, NULL)
 			      : sigtimedwait(&s->signals, NULL, &ts);
 
@@ -493,7 +494,7 @@ static void program_stop(struct supervisor *s, struct program *p)
 
 		if (left <= 0) {
 			log_line("warn", "event=kill name=%s pid=%d", p->name,
-				p->pid);
+				 p->pid);
 			(void)kill(-p->pid, SIGKILL);
 			left = RETRY_MAX_MS;
 			deadline_ms = now_ms() + left;
@@ -561,7 +562,7 @@ int main(int argc, char **argv)
 	sigaddset(&s.signals, SIGINT);
 	sigaddset(&s.signals, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &s.signals, NULL) ||
-		prctl(PR_SET_CHILD_SUBREAPER, 1))
+	    prctl(PR_SET_CHILD_SUBREAPER, 1))
 		die("%s", strerror(errno));
 	if (with_parent)
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
