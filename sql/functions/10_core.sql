@@ -156,8 +156,9 @@ begin
 	if not exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
 		return null;
 	end if;
-	insert into app.change (kind, id, version, prior, doc)
-	values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id));
+	insert into app.change (kind, id, version, prior, doc, public_doc)
+	values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id, true),
+		case when p_kind in ('call', 'profile') then app.render(p_kind, p_id, false) end);
 	return array[app.change_bell(p_kind, p_id)];
 end $$;
 
@@ -173,15 +174,15 @@ begin
 	return array[app.change_bell(p_kind, p_id)];
 end $$;
 
--- The JSON of a resource as it is now.
-create function app.render(p_kind app.resource_kind, p_id bigint) returns text
+-- The JSON of a resource as it is now; p_inside: as its owner and those in it see it.
+create function app.render(p_kind app.resource_kind, p_id bigint, p_inside bool) returns text
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
 	return case p_kind
-		when 'call' then app.call_doc(p_id, true)
+		when 'call' then (select app.call_doc(p_id, p_inside) from app.call c where c.id = p_id and c.state <> 'ended')
 		when 'login' then app.login_list_doc(p_id)
 		when 'mailbox' then app.mailbox_doc(p_id)
-		when 'profile' then (select app.profile_doc(a.email, a.profile, true) from app.account a where a.id = p_id)
+		when 'profile' then (select app.profile_doc(a.email, a.profile, p_inside) from app.account a where a.id = p_id)
 		when 'send' then app.send_doc(p_id)
 	end;
 end $$;
@@ -214,7 +215,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
-	return 2;
+	return 3;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

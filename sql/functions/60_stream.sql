@@ -25,43 +25,102 @@ begin
 	end if;
 end $$;
 
+-- What a stream is on, as its caller may see it: RS404 to whom it does not concern, RS403 for another's mail. Keys are
+-- as in the doorbell: an email (or me), a call's id, and for a sent message its recipient and number, `email/n`.
+create function app.watch_target(p_caller bigint, p_kind app.resource_kind, p_key text,
+	out id bigint, out key text, out inside bool, out mine bool)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_variable
+declare
+	v_access record;
+begin
+	if p_kind = 'call' then
+		id := case when p_key ~ '^[0-9]{1,18}$' then p_key::bigint else 0 end;
+		v_access := app.call_access(p_caller, id);
+		inside := v_access.inside;
+		mine := v_access.owner;
+		key := id::text;
+	elsif p_kind = 'send' then
+		select s.id into id from app.send s
+		where s.account_id = app.target(p_caller, regexp_replace(p_key, '/[0-9]+$', ''))
+			and s.n::text = substring(p_key from '[0-9]+$') and p_caller in (s.sender_id, s.account_id);
+		if id is null then
+			perform app.refuse(404, 'message-not-found', 'There is no such message of yours.');
+		end if;
+		inside := true;
+		mine := true;
+		key := id::text;
+	else
+		id := app.target(p_caller, p_key);
+		mine := id = p_caller;
+		inside := mine;
+		key := app.email(id);
+		if p_kind = 'mailbox' and not mine then
+			perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
+		end if;
+	end if;
+end $$;
+
 -- Must be committed before the first watch_read: then either that read sees a write or its writer sees this row.
 create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text)
-returns table (id bigint, key text, mine bool, caller bigint, expires_at text)
+returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_caller record;
-	v_account bigint;
+	v_kind app.resource_kind;
+	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
+	v_target record;
 begin
-	v_caller := app.stream_caller(p_who, p_proof, p_ticket);
-	if p_kind <> 'login' then
+	if p_kind not in ('call', 'login', 'mailbox', 'profile', 'send') then
 		perform app.refuse(404, 'not-found', 'There is no such resource.');
 	end if;
-	v_account := app.target(v_caller.account, p_key);
+	v_kind := p_kind;
+	v_target := app.watch_target(v_caller.account, v_kind, p_key);
 	insert into app.watch as w (kind, id, process_id, owner)
-	values ('login', v_account, p_process, v_account = v_caller.account)
+	values (v_kind, v_target.id, p_process, v_kind = 'login' and v_target.mine)
 	on conflict (kind, id, process_id) do update set closed_at = null, owner = w.owner or excluded.owner;
-	return query select v_account, app.email(v_account), v_account = v_caller.account, v_caller.account,
+	return query select v_target.id, v_target.key, v_target.mine, v_target.inside, v_caller.account,
 		app.time_text(v_caller.expires_at);
 end $$;
 
+-- One object of a document, by its id: a contact of a login, a participant of a call. Null: not (or no more) there.
+create function app.doc_item(p_kind app.resource_kind, p_doc text, p_n bigint) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	if p_n is null or p_doc is null then
+		return p_doc;
+	end if;
+	return (select e::text
+		from jsonb_array_elements(case p_kind when 'call' then p_doc::jsonb -> 'children' else p_doc::jsonb end) e
+		where e ->> 'id' = p_n::text);
+end $$;
+
 -- The resource as it is (one row, prior null), or each change after p_since, where the log reaches back to it.
-create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool)
+-- p_inside: as watch_open said; p_n: one contact or participant of it.
+create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool, p_inside bool default true,
+	p_n bigint default null)
 returns table (version bigint, prior bigint, settled bool, doc text, gone bool)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_kind app.resource_kind := p_kind;
+	v_version bigint;
 	v_first bigint;
 begin
-	if p_lock then
+	if p_lock and v_kind = 'send' then
+		perform from app.send s where s.id = p_id for share;
+	elsif p_lock then
 		perform from app.resource r where r.kind = v_kind and r.id = p_id for share;
 	end if;
+	if v_kind = 'send' then
+		select s.version into v_version from app.send s where s.id = p_id;
+	else
+		select r.version into v_version from app.resource r where r.kind = v_kind and r.id = p_id;
+	end if;
+	if p_since = v_version then
+		return;
+	end if;
 	if p_since is not null then
-		if exists (select from app.resource r where r.kind = v_kind and r.id = p_id and r.version = p_since) then
-			return;
-		end if;
 		select c.prior into v_first from app.change c
 		where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version limit 1;
 		if v_first = p_since and not exists (
@@ -69,16 +128,16 @@ begin
 			where c.kind = v_kind and c.id = p_id and c.version > p_since and c.prior <> p_since and not exists (
 				select from app.change b where b.kind = v_kind and b.id = p_id and b.version = c.prior))
 		then
-			return query select c.version, c.prior, true, c.doc, c.doc is null from app.change c
+			return query
+				select o.version, o.prior, true, o.doc, o.doc is null
+				from app.change c cross join lateral (select c.version, c.prior, app.doc_item(v_kind,
+					case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end, p_n) as doc) o
 				where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version;
 			return;
 		end if;
 	end if;
-	return query select r.version, null::bigint, true, app.render(v_kind, p_id), false
-		from app.resource r where r.kind = v_kind and r.id = p_id;
-	if not found then
-		return query select null::bigint, null::bigint, true, null::text, true;
-	end if;
+	return query select v_version, null::bigint, true, o.doc, o.doc is null
+		from (select app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n) as doc) o;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile.

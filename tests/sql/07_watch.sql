@@ -1,0 +1,85 @@
+-- What streams read: who may watch what, changes since, items, and what outsiders see.
+begin;
+select plan(24);
+\o /dev/null
+\ir setup.inc
+select process from api.stream_start('watch-test') \gset
+select id as call from api.call_create(null, pg_temp.proof('alice'), 's', null, null, null, '{}', null, null) \gset
+create temp table ids as select :call::bigint as call, :process as process;
+\o
+create function pg_temp.open(p_who text, p_kind text, p_key text) returns bigint language sql as $$
+	select id from api.watch_open((select process from ids), null, pg_temp.proof(p_who), null, p_kind, p_key) $$;
+create function pg_temp.contact(p_k int) returns bigint language sql as $$
+	select version from api.login_register(null, pg_temp.proof('alice'), 'me', 'sip:a@192.0.2.' || p_k, 'k' || p_k, null,
+		'{}', null) $$;
+
+select is((select bell from api.login_register(null, pg_temp.proof('alice'), 'me', 'sip:a@192.0.2.9', 'k9', null, '{}',
+	null)), null, 'nobody watches: nothing is rung');
+select is_empty($$ select c.* from app.change c join app.account a on a.id = c.id where a.email = 'alice@example.net' $$,
+	'and nothing is logged');
+
+select pg_temp.open('bob', 'login', 'alice@example.net') as login \gset
+select is((select doc from api.watch_read('login', :login, null, true)),
+	(select doc from api.login_get(null, pg_temp.proof('bob'), 'alice@example.net')), 'the state is what a GET shows');
+select version as v0 from api.watch_read('login', :login, null, true) \gset
+select is_empty(format('select * from api.watch_read(''login'', %s, %s, false)', :login, :v0), 'nothing has changed');
+select pg_temp.contact(1) as v1 \gset
+select pg_temp.contact(2) as v2 \gset
+select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false)', :login, :v0),
+	format('values (%s::bigint, %s::bigint), (%s, %s)', :v1, :v0, :v2, :v1), 'each change, in a chain');
+select is((select doc from api.watch_read('login', :login, :v1, false)),
+	(select doc from api.login_get(null, pg_temp.proof('bob'), 'alice@example.net')), 'the last is what a GET shows');
+delete from app.change where version = :v1;
+select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false)', :login, :v0),
+	format('values (%s::bigint, null::bigint)', :v2), 'where history has a hole, the state');
+select is((select doc::jsonb ->> 'contact' from api.watch_read('login', :login, null, true, true, 3)), 'sip:a@192.0.2.2',
+	'one contact alone');
+select is((select gone from api.watch_read('login', :login, null, true, true, 77)), true, 'or that it is gone');
+
+select is((select mine from api.watch_open(:process, null, pg_temp.proof('bob'), null, 'login', 'alice@example.net')),
+	false, 'bob is not the owner');
+select is((select mine from api.watch_open(:process, null, pg_temp.proof('alice'), null, 'login', 'me')), true,
+	'alice is');
+select throws_ok('select pg_temp.open(''bob'', ''mailbox'', ''alice@example.net'')', 'RS403', 'not-owner',
+	'mail is its owner''s to watch');
+select throws_ok('select pg_temp.open(''bob'', ''call'', ''999999'')', 'RS404', 'call-not-found', 'an unknown call');
+select throws_ok('select pg_temp.open(''bob'', ''call'', ''x'')', 'RS404', 'call-not-found', 'no call at all');
+select throws_ok('select pg_temp.open(''bob'', ''moon'', ''x'')', 'RS404', 'not-found', 'no kind at all');
+
+-- Sessions are for those inside
+select is((select inside from api.watch_open(:process, null, pg_temp.proof('alice'), null, 'call', :'call')), false,
+	'an owner who has not joined is outside');
+select version as c0 from api.watch_read('call', :call, null, true) \gset
+\o /dev/null
+select * from api.call_join(null, pg_temp.proof('bob'), :call, 'me', '"secret"', '{}', null, null);
+\o
+select is((select inside from api.watch_open(:process, null, pg_temp.proof('bob'), null, 'call', :'call')), true,
+	'a participant is inside');
+select matches((select doc from api.watch_read('call', :call, :c0, false, true)), 'secret', 'who is inside sees sessions');
+select doesnt_match((select doc from api.watch_read('call', :call, :c0, false, false)), 'secret',
+	'who is outside does not, in a change');
+select doesnt_match((select doc from api.watch_read('call', :call, null, false, false)), 'secret', 'nor in the state');
+\o /dev/null
+select * from api.call_delete(null, pg_temp.proof('alice'), :call, null);
+\o
+select is((select array_agg(gone order by version) from api.watch_read('call', :call, :c0, false)), '{f,t}',
+	'an ended call is gone');
+
+-- A sent message
+\o /dev/null
+select n as sent from api.send_post(null, pg_temp.proof('bob'), 'alice@example.net', null, 'a/b', 'x', true, null, 'r') \gset
+\o
+select isnt(pg_temp.open('bob', 'send', 'alice@example.net/' || :sent), null, 'its sender watches a message');
+select is((select cardinality(bell) > 0 from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', :sent)), true,
+	'and is rung when it changes');
+
+-- Tickets
+\o /dev/null
+select * from api.ticket_create(null, pg_temp.proof('bob'), sha256('t'));
+select * from api.watch_open(:process, null, null, sha256('t'), 'login', 'me');
+\o
+select throws_ok('select * from api.watch_open((select process from ids), null, null, sha256(''t''), ''login'', ''me'')',
+	'RS401', 'unauthorized', 'a ticket stands once');
+
+select * from finish();
+rollback;
