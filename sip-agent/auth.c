@@ -13,7 +13,7 @@
 
 #include "agent.h"
 #include "hdr.h"
-#include "log.h"
+#include "logre.h"
 #include "nameaddr.h"
 #include "nonce.h"
 #include "pgloop.h"
@@ -24,7 +24,7 @@ struct auth {
 	struct uas *u;
 	struct digest_auth digest; /* borrows from the request */
 	struct auth_id id;
-	const char *realm; /* of the settings */
+	const char *realm; /* within id */
 	bool stale;
 	auth_h *h;
 	void *arg;
@@ -69,8 +69,8 @@ static void on_algorithm(const struct pg_answer *ans, void *arg)
 	enum digest_alg alg = DIGEST_MD5;
 	struct pl name;
 
-	if (ans->end == PG_OK && pg_str(ans, 0, "algorithm")) {
-		pl_set_str(&name, pg_str(ans, 0, "algorithm"));
+	if (ans->end == PG_OK && pgres_text(ans->res, 0, "algorithm")) {
+		pl_set_str(&name, pgres_text(ans->res, 0, "algorithm"));
 		(void)digest_alg_decode(&alg, &name);
 		challenge(a, alg);
 	}
@@ -100,8 +100,8 @@ static void ask_algorithm(struct auth *a)
 static void take_ha1(struct auth *a, const struct pg_answer *ans,
 		     bool *known)
 {
-	const char *ha1 = pg_str(ans, 0, "ha1");
-	const char *algorithm = pg_str(ans, 0, "algorithm");
+	const char *ha1 = pgres_text(ans->res, 0, "ha1");
+	const char *algorithm = pgres_text(ans->res, 0, "algorithm");
 	const size_t len = a->digest.alg == DIGEST_MD5 ? 32 : 64;
 
 	*known = ha1 && algorithm && strlen(ha1) == len &&
@@ -110,7 +110,7 @@ static void take_ha1(struct auth *a, const struct pg_answer *ans,
 		str_ncpy(a->id.ha1, ha1, sizeof(a->id.ha1));
 	else
 		rand_str(a->id.ha1, len + 1);
-	a->id.credential = pg_num(ans, 0, "credential", 0);
+	a->id.credential = pgres_int(ans->res, 0, "credential");
 }
 
 /* @return 0, EACCES where the response is wrong, EPERM where the user is not
@@ -118,7 +118,7 @@ static void take_ha1(struct auth *a, const struct pg_answer *ans,
 static int check_response(struct auth *a, const struct pg_answer *ans)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
-	const char *email = pg_str(ans, 0, "email");
+	const char *email = pgres_text(ans->res, 0, "email");
 	char expected[DIGEST_HEX_SIZE];
 	bool known;
 
@@ -244,19 +244,21 @@ static int from_aor(struct auth *a)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
 	struct nameaddr na;
+	struct pl realm;
 	int err;
 
 	err = nameaddr_decode(&na, hdr_get(msg, HDR_FROM));
 	if (err)
 		return err;
 
-	err = uri_to_aor(a->id.aor, sizeof(a->id.aor), &na.uri);
+	err = uri_to_aor(a->id.aor, &na.uri);
 	if (err)
 		return err;
 
-	a->realm = settings_domain(uas_agent(a->u)->set, a->id.aor);
+	a->realm = aor_domain(a->id.aor);
+	pl_set_str(&realm, a->realm);
 
-	return a->realm ? 0 : ENOENT;
+	return settings_hosts(uas_agent(a->u)->set, &realm) ? 0 : ENOENT;
 }
 
 static int auth_alloc(struct auth **ap, struct uas *u)
@@ -332,6 +334,6 @@ void auth_db_failed(struct uas *u, const char *aor,
 	}
 
 	str_ncpy(a->id.aor, aor, sizeof(a->id.aor));
-	a->realm = settings_domain(uas_agent(u)->set, aor);
+	a->realm = aor_domain(a->id.aor);
 	ask_algorithm(a);
 }

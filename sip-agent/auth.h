@@ -17,7 +17,7 @@ struct uas;
 struct auth_id {
 	int64_t credential;
 	char ha1[DIGEST_HEX_SIZE];
-	char aor[AOR_SIZE]; /* of From, as the account is written */
+	char aor[AOR_BUF]; /* of From, as the account is written */
 };
 
 /** Called only where the request is authentic; else it is answered here */

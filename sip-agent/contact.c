@@ -8,15 +8,17 @@
 #include <string.h>
 
 #include "hdr.h"
-#include "json.h"
+#include "json_write.h"
 #include "nameaddr.h"
+#include "pgconn.h"
 #include "settings.h"
-#include "uri.h"
+#include "sipuri.h"
 
 enum {
 	/* libre closes a connection that was silent for 900 s, and with it
 	   goes the binding: let the phone refresh earlier */
 	FLOW_EXPIRES_MAX_S = 840,
+	JSON_MAX = 128 * 1024,
 	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
 };
 
@@ -90,15 +92,31 @@ static int read_expires(uint32_t *expires_s, struct reading *r,
 	return 0;
 }
 
-static int check_uri(struct reading *r, const struct nameaddr *na,
-		     struct uri *uri)
+/* JSON knows no number that ends with a point */
+static void write_q(struct buf *b, const struct pl *q)
 {
-	if (na->uri.l > CONTACT_URI_MAX || uri_decode(uri, &na->uri))
-		return fail(r, EBADMSG, "Bad Contact");
+	json_key(b, "q");
+	buf_add(b, q->p, q->p[q->l - 1] == '.' ? q->l - 1 : q->l);
+}
 
-	if (pl_strcasecmp(&uri->scheme, "sip") &&
-	    pl_strcasecmp(&uri->scheme, "sips"))
-		return fail(r, EBADMSG, "Contact Must Be a SIP URI");
+static int write_instance(struct reading *r, const struct nameaddr *na)
+{
+	struct buf *b = &r->cs->json;
+	struct pl instance, reg_id;
+	uint64_t n;
+
+	if (!nameaddr_param(na, "+sip.instance", &instance) || !instance.l)
+		return 0;
+	if (!pg_is_text(instance.p, instance.l))
+		return fail(r, EBADMSG, "Bad +sip.instance");
+
+	json_key(b, "instance");
+	json_str(b, instance.p, instance.l);
+	if (nameaddr_param(na, "reg-id", &reg_id)) {
+		if (hdr_number(&n, &reg_id, INT32_MAX) || !n)
+			return fail(r, EBADMSG, "Bad reg-id");
+		json_member_int(b, "reg_id", (int64_t)n);
+	}
 
 	return 0;
 }
@@ -106,49 +124,35 @@ static int check_uri(struct reading *r, const struct nameaddr *na,
 static int write_json(struct reading *r, const struct nameaddr *na,
 		      const char *key, uint32_t expires_s)
 {
-	struct mbuf *mb = r->cs->json;
-	struct pl q, instance, reg_id;
-	uint64_t n;
+	struct buf *b = &r->cs->json;
+	struct pl q;
 	int err;
 
-	err = mbuf_printf(mb, "%s{\"contact\":", r->cs->count ? "," : "");
-	err |= json_write_pl(mb, &na->uri);
-	err |= mbuf_write_str(mb, ",\"key\":");
-	err |= json_write_str(mb, key);
-	err |= mbuf_printf(mb, ",\"expires\":%u", expires_s);
-
+	buf_str(b, r->cs->count ? ",{" : "{");
+	json_key(b, "contact");
+	json_str(b, na->uri.p, na->uri.l);
+	json_member(b, "key", key);
+	json_member_int(b, "expires", expires_s);
 	if (nameaddr_param(na, "q", &q)) {
 		if (!is_qvalue(&q))
 			return fail(r, EBADMSG, "Bad q");
-		err |= mbuf_printf(mb, ",\"q\":%r", &q);
-		/* JSON has no number that ends in a point */
-		if (q.p[q.l - 1] == '.')
-			err |= mbuf_write_str(mb, "0");
+		write_q(b, &q);
 	}
-	if (nameaddr_param(na, "+sip.instance", &instance) && instance.l) {
-		err |= mbuf_write_str(mb, ",\"instance\":");
-		err |= json_write_pl(mb, &instance);
-		if (nameaddr_param(na, "reg-id", &reg_id)) {
-			if (hdr_number(&n, &reg_id, INT32_MAX) || !n)
-				return fail(r, EBADMSG, "Bad reg-id");
-			err |= mbuf_printf(mb, ",\"reg_id\":%llu", n);
-		}
-	}
-	err |= mbuf_write_str(mb, "}");
+	err = write_instance(r, na);
+	buf_char(b, '}');
 
 	return err;
 }
 
 static int read_contact(struct reading *r, const struct nameaddr *na)
 {
-	char key[URI_KEY_SIZE];
+	char key[SIPURI_KEY_BUF];
 	uint32_t expires_s;
-	struct uri uri;
+	struct sipuri uri;
 	int err;
 
-	err = check_uri(r, na, &uri);
-	if (err)
-		return err;
+	if (sipuri_parse(&uri, na->uri.p, na->uri.l))
+		return fail(r, EBADMSG, "Contact Must Be a SIP URI");
 
 	err = read_expires(&expires_s, r, na);
 	if (err)
@@ -158,7 +162,7 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 	if (expires_s && !settings_may_bind(r->cs->set, &uri))
 		return fail(r, EACCES, "Contact Not Allowed");
 
-	if (uri_key(key, sizeof(key), &na->uri))
+	if (sipuri_key(key, &uri))
 		return fail(r, EBADMSG, "Bad Contact");
 
 	if (r->cs->count >= CONTACTS_MAX)
@@ -233,17 +237,14 @@ int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
 		(void)hdr_number(&n, expires, UINT32_MAX); /* guard saw to it */
 	cs->expires_s = (uint32_t)n;
 
-	cs->json = mbuf_alloc(512);
-	if (!cs->json)
-		return ENOMEM;
-
-	r.err = mbuf_write_str(cs->json, "[");
-	if (!r.err)
-		(void)hdr_each(msg, HDR_CONTACT, line_handler, &r);
+	buf_init(&cs->json, JSON_MAX);
+	buf_char(&cs->json, '[');
+	(void)hdr_each(msg, HDR_CONTACT, line_handler, &r);
+	buf_char(&cs->json, ']');
 	if (!r.err)
 		r.err = check_star(&r);
-	if (!r.err)
-		r.err = mbuf_write_str(cs->json, "]");
+	if (!r.err && cs->json.failed)
+		r.err = ENOMEM;
 	*why = r.why;
 
 	return r.err;
@@ -251,5 +252,5 @@ int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
 
 void contact_set_close(struct contact_set *cs)
 {
-	cs->json = mem_deref(cs->json);
+	buf_free(&cs->json);
 }

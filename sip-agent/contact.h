@@ -6,11 +6,12 @@
 
 #include <re.h>
 
+#include "buf.h"
+
 struct settings;
 
 enum {
 	CONTACTS_MAX = 32,
-	CONTACT_URI_MAX = 1024,
 };
 
 /** What a REGISTER asks for */
@@ -21,7 +22,7 @@ struct contact_set {
 	uint32_t expires_s; /**< of the Expires header or the default */
 	bool flow;	   /**< over a connection */
 	const struct settings *set;
-	struct mbuf *json; /**< for api.sip_register; owned */
+	struct buf json; /**< for api.sip_register; owned */
 };
 
 int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,

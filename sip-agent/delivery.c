@@ -9,8 +9,7 @@
 
 #include "agent.h"
 #include "flow.h"
-#include "hex.h"
-#include "log.h"
+#include "logre.h"
 #include "nameaddr.h"
 #include "pgloop.h"
 #include "settings.h"
@@ -65,7 +64,7 @@ static void destructor(void *arg)
 static int take_str(char **sp, const struct pg_answer *ans, int row,
 		    const char *col, bool needed)
 {
-	const char *s = pg_str(ans, row, col);
+	const char *s = pgres_text(ans->res, row, col);
 
 	if (!s || (!*s && !needed))
 		return needed ? EBADMSG : 0;
@@ -73,24 +72,54 @@ static int take_str(char **sp, const struct pg_answer *ans, int row,
 	return str_dup(sp, s);
 }
 
+static int take_strings(struct delivery *d, const struct pg_answer *ans,
+			int row)
+{
+	const struct {
+		char **sp;
+		const char *col;
+		bool needed;
+	} columns[] = {
+		{&d->contact, "contact", true},
+		{&d->path, "path", false},
+		{&d->flow, "flow", false},
+		{&d->sender, "sender", true},
+		{&d->recipient, "recipient", true},
+		{&d->content_type, "content_type", true},
+		{&d->sent_at, "sent_at", true},
+		{&d->request_id, "request_id", false},
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns) && !err; i++)
+		err = take_str(columns[i].sp, ans, row, columns[i].col,
+			       columns[i].needed);
+
+	return err;
+}
+
 static int take_body(struct delivery *d, const struct pg_answer *ans, int row)
 {
-	const char *hex = pg_str(ans, row, "body");
+	size_t len;
+	unsigned char *bytes = pgres_bytes(ans->res, row, "body", &len);
+	int err = 0;
 
-	if (!hex || strncmp(hex, "\\x", 2))
-		return EBADMSG;
-	hex += 2;
-	d->body_len = strlen(hex) / 2;
-	if (d->body_len > BODY_MAX)
-		return EMSGSIZE;
-	if (!d->body_len)
-		return 0;
-
-	d->body = mem_alloc(d->body_len, NULL);
-	if (!d->body)
+	if (!bytes)
 		return ENOMEM;
 
-	return hex_decode(d->body, d->body_len, hex);
+	if (len > BODY_MAX)
+		err = EMSGSIZE;
+	if (!err && len) {
+		d->body = mem_alloc(len, NULL);
+		if (d->body)
+			memcpy(d->body, bytes, len);
+		else
+			err = ENOMEM;
+	}
+	d->body_len = len;
+	PQfreemem(bytes);
+
+	return err;
 }
 
 /**
@@ -115,19 +144,13 @@ int delivery_alloc(struct delivery **dp, struct agent *ag,
 	d->ag = ag;
 	d->h = h;
 	d->arg = arg;
-	d->id = pg_num(ans, row, "delivery", 0);
-	d->send = pg_num(ans, row, "send", 0);
-	d->attempt = (int)pg_num(ans, row, "attempt", 0);
+	d->id = pgres_int(ans->res, row, "delivery");
+	d->send = pgres_int(ans->res, row, "send");
+	d->attempt = (int)pgres_int(ans->res, row, "attempt");
 
-	err = take_str(&d->contact, ans, row, "contact", true);
-	err |= take_str(&d->path, ans, row, "path", false);
-	err |= take_str(&d->flow, ans, row, "flow", false);
-	err |= take_str(&d->sender, ans, row, "sender", true);
-	err |= take_str(&d->recipient, ans, row, "recipient", true);
-	err |= take_str(&d->content_type, ans, row, "content_type", true);
-	err |= take_str(&d->sent_at, ans, row, "sent_at", true);
-	err |= take_str(&d->request_id, ans, row, "request_id", false);
-	err |= take_body(d, ans, row);
+	err = take_strings(d, ans, row);
+	if (!err)
+		err = take_body(d, ans, row);
 
 	if (err)
 		mem_deref(d);

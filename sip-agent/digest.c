@@ -7,8 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
+
+#include "hash.h"
 
 enum { PIECES_MAX = 12 };
 
@@ -48,7 +49,6 @@ static const EVP_MD *evp_md(enum digest_alg alg)
 static int hash_hex(char *hex, size_t size, enum digest_alg alg,
 		    const struct pl *piecev, size_t piecec)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -68,11 +68,7 @@ static int hash_hex(char *hex, size_t size, enum digest_alg alg,
 	if (size < 2u * len + 1u)
 		return EOVERFLOW;
 
-	for (unsigned int i = 0; i < len; i++) {
-		hex[2 * i] = digits[md[i] >> 4];
-		hex[2 * i + 1] = digits[md[i] & 0x0f];
-	}
-	hex[2u * len] = '\0';
+	hex_encode(hex, md, len);
 
 	return 0;
 }
@@ -155,7 +151,7 @@ bool digest_equal(const char *hex, const struct pl *response)
 		lower[i] = (c >= 'A' && c <= 'F') ? (char)(c + 32) : c;
 	}
 
-	return !CRYPTO_memcmp(hex, lower, len);
+	return secret_equal(hex, lower, len);
 }
 
 /* --- grammar ------------------------------------------------------------ */

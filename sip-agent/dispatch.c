@@ -9,7 +9,7 @@
 #include "agent.h"
 #include "guard.h"
 #include "hdr.h"
-#include "log.h"
+#include "logre.h"
 #include "message.h"
 #include "registrar.h"
 #include "uas.h"

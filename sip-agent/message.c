@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "agent.h"
 #include "auth.h"
 #include "codes.h"
@@ -17,13 +15,14 @@
 #include "hdr.h"
 #include "log.h"
 #include "pgloop.h"
+#include "hash.h"
 #include "settings.h"
 #include "uas.h"
 
 enum {
 	POLL_MS = 200,
 	POLL_MAX = 500, /* sends asked about at once */
-	ORIGIN_SIZE = 2 * 32 + 1,
+	ORIGIN_SIZE = 2 * SHA256_SIZE + 1,
 	NUMBER_SIZE = 24,
 };
 
@@ -39,7 +38,7 @@ struct incoming {
 	struct le le;
 	struct inbound *in;
 	struct uas *u;
-	char aor[AOR_SIZE]; /* from whom */
+	char aor[AOR_BUF]; /* from whom */
 	int64_t send;
 	int code; /* of the last delivery that we settled ourselves */
 	uint64_t until_ms;
@@ -145,9 +144,9 @@ static void on_outcomes(const struct pg_answer *ans, void *arg)
 	in->asking = false;
 	for (int i = 0; ans->end == PG_OK && i < pg_rows(ans); i++) {
 		struct incoming *m;
-		const char *status = pg_str(ans, i, "status");
+		const char *status = pgres_text(ans->res, i, "status");
 
-		m = find(in, pg_num(ans, i, "send", 0));
+		m = find(in, pgres_int(ans->res, i, "send"));
 		if (m && status && answer(m, status))
 			mem_deref(m);
 	}
@@ -236,7 +235,7 @@ static void on_message(const struct pg_answer *ans, void *arg)
 {
 	struct incoming *m = arg;
 	struct inbound *in = m->in;
-	const char *status = pg_str(ans, 0, "status");
+	const char *status = pgres_text(ans->res, 0, "status");
 
 	if (ans->end != PG_OK || !status) {
 		auth_db_failed(m->u, m->aor, ans);
@@ -249,7 +248,7 @@ static void on_message(const struct pg_answer *ans, void *arg)
 		return;
 	}
 
-	m->send = pg_num(ans, 0, "send", 0);
+	m->send = pgres_int(ans->res, 0, "send");
 	m->until_ms = tmr_jiffies() + MESSAGE_WAIT_MS;
 	list_append(&in->waiting, &m->le, m);
 	if (!tmr_isrunning(&in->tmr))
@@ -260,12 +259,11 @@ static void on_message(const struct pg_answer *ans, void *arg)
 
 /* From, its tag, Call-ID and CSeq in one text of fixed length, by which a
    retransmission to a restarted agent is recognised */
-static int write_origin(char *hex, size_t size, const struct sip_msg *msg,
-			const char *aor)
+static int write_origin(char hex[static ORIGIN_SIZE],
+			const struct sip_msg *msg, const char *aor)
 {
-	unsigned char md[EVP_MAX_MD_SIZE];
+	uint8_t md[SHA256_SIZE];
 	struct mbuf *mb = mbuf_alloc(256);
-	unsigned int len = 0;
 	int err;
 
 	if (!mb)
@@ -273,15 +271,13 @@ static int write_origin(char *hex, size_t size, const struct sip_msg *msg,
 
 	err = mbuf_printf(mb, "%s%c%r%c%r%c%u", aor, 0, &msg->from.tag, 0,
 			  &msg->callid, 0, msg->cseq.num);
-	if (!err && !EVP_Digest(mb->buf, mb->end, md, &len, EVP_sha256(), NULL))
-		err = EPROTO;
+	if (!err)
+		err = sha256(md, mb->buf, mb->end);
+	if (!err)
+		hex_encode(hex, md, sizeof(md));
 	mem_deref(mb);
-	if (err || size < 2u * len + 1u)
-		return err ? err : EOVERFLOW;
 
-	(void)re_snprintf(hex, size, "%w", md, (size_t)len);
-
-	return 0;
+	return err;
 }
 
 /* @return false where it was refused */
@@ -320,7 +316,7 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 	char origin[ORIGIN_SIZE];
 	int err;
 
-	err = write_origin(origin, sizeof(origin), uas_msg(m->u), id->aor);
+	err = write_origin(origin, uas_msg(m->u), id->aor);
 	if (err)
 		return err;
 
@@ -364,11 +360,11 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	const struct sip_msg *msg = uas_msg(u);
 	const struct pl body = {(const char *)mbuf_buf(msg->mb),
 				guard_body_len(msg)};
-	char to[AOR_SIZE];
+	char to[AOR_BUF];
 	struct pl type;
 
 	(void)arg;
-	if (uri_to_aor(to, sizeof(to), &msg->ruri)) {
+	if (uri_to_aor(to, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}

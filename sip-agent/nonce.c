@@ -8,10 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
+#include "hash.h"
 
 
 enum {
@@ -61,7 +58,7 @@ static void pool_destructor(void *arg)
 
 	list_flush(&np->order);
 	mem_deref(np->used);
-	OPENSSL_cleanse(np->key, sizeof(np->key));
+	secret_wipe(np->key, sizeof(np->key));
 }
 
 /**
@@ -80,8 +77,8 @@ int nonce_pool_alloc(struct nonce_pool **npp, size_t counted_max)
 
 	np->counted_max = counted_max;
 	err = hash_alloc(&np->used, BUCKETS);
-	if (!err && RAND_bytes(np->key, KEY_LEN) != 1)
-		err = EIO;
+	if (!err)
+		err = random_bytes(np->key, KEY_LEN);
 
 	if (err)
 		mem_deref(np);
@@ -94,10 +91,9 @@ int nonce_pool_alloc(struct nonce_pool **npp, size_t counted_max)
 static int seal(const struct nonce_pool *np, uint8_t *dst,
 		const uint8_t *plain)
 {
-	uint8_t mac[EVP_MAX_MD_SIZE];
-	unsigned int len = 0;
+	uint8_t mac[SHA256_SIZE];
 
-	if (!HMAC(EVP_sha256(), np->key, KEY_LEN, plain, PLAIN_LEN, mac, &len))
+	if (hmac_sha256(mac, np->key, KEY_LEN, plain, PLAIN_LEN))
 		return EIO;
 	memcpy(dst, mac, SEAL_LEN);
 
@@ -114,7 +110,6 @@ static int seal(const struct nonce_pool *np, uint8_t *dst,
 int nonce_make(const struct nonce_pool *np, char *text, size_t size,
 	       enum digest_alg alg, uint64_t now_ms)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t raw[RAW_LEN];
 
 	if (size < NONCE_SIZE)
@@ -122,17 +117,12 @@ int nonce_make(const struct nonce_pool *np, char *text, size_t size,
 
 	for (int i = 0; i < TIME_LEN; i++)
 		raw[i] = (uint8_t)(now_ms >> (56 - 8 * i));
-	if (RAND_bytes(raw + TIME_LEN, RANDOM_LEN) != 1)
+	if (random_bytes(raw + TIME_LEN, RANDOM_LEN))
 		return EIO;
 	raw[TIME_LEN + RANDOM_LEN] = (uint8_t)alg;
 	if (seal(np, raw + PLAIN_LEN, raw))
 		return EIO;
-
-	for (int i = 0; i < RAW_LEN; i++) {
-		text[2 * i] = digits[raw[i] >> 4];
-		text[2 * i + 1] = digits[raw[i] & 0x0f];
-	}
-	text[2 * RAW_LEN] = '\0';
+	hex_encode(text, raw, RAW_LEN);
 
 	return 0;
 }
@@ -194,8 +184,7 @@ enum nonce_state nonce_check(const struct nonce_pool *np,
 	if (decode(&d, text))
 		return NONCE_FOREIGN;
 
-	if (seal(np, mac, d.raw) ||
-	    CRYPTO_memcmp(mac, d.raw + PLAIN_LEN, SEAL_LEN))
+	if (seal(np, mac, d.raw) || !secret_equal(mac, d.raw + PLAIN_LEN, SEAL_LEN))
 		return NONCE_STALE;
 
 	if (d.made_ms > now_ms || now_ms - d.made_ms > NONCE_LIFE_MS)

@@ -171,9 +171,9 @@ static void refuse_row(struct outbox *ob, const struct pg_answer *ans, int row,
 		       int err)
 {
 	const struct settling s = {
-		.delivery = pg_num(ans, row, "delivery", 0),
-		.send = pg_num(ans, row, "send", 0),
-		.attempt = (int)pg_num(ans, row, "attempt", 0),
+		.delivery = pgres_int(ans->res, row, "delivery"),
+		.send = pgres_int(ans->res, row, "send"),
+		.attempt = (int)pgres_int(ans->res, row, "attempt"),
 		.code = err == ENOMEM ? 0 : 400,
 	};
 

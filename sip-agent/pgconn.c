@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 #include "compat.h"
+#include "error.h"
 #include "log.h"
 #include "pgjob.h"
 
@@ -21,6 +22,9 @@ enum {
 	PREPARED_MAX = 32,
 	NAME_SIZE = 16,
 };
+
+#define ROLE "restsip_agent"
+#define PROGRAM "restsip-agent"
 
 enum state {
 	CLOSED,	    /* waiting to connect again */
@@ -195,9 +199,13 @@ static void connect_timeout(void *arg)
 
 static void start_connect(void *arg)
 {
+	/* what conninfo says stands above what is before it */
+	static const char *const names[] = {"user", "application_name",
+					    "dbname", NULL};
 	struct pgconn *pc = arg;
+	const char *const values[] = {ROLE, PROGRAM, pc->conninfo, NULL};
 
-	pc->c = PQconnectStart(pc->conninfo);
+	pc->c = PQconnectStartParams(names, values, 1);
 	if (!pc->c || PQstatus(pc->c) == CONNECTION_BAD) {
 		pgconn_drop(pc, pc->c ? PQerrorMessage(pc->c) : "no memory");
 		return;
@@ -343,33 +351,22 @@ int pgconn_send(struct pgconn *pc, struct pg_job *job)
 	return 0;
 }
 
-/* --- receiving ---------------------------------------------------------- */
-
-static bool starts_with(const char *s, const char *prefix)
+/* A plan or a prepared name that the server no longer takes (after a migrate)
+   is mended by a new connection */
+static bool is_stale_plan(const char *sqlstate)
 {
-	return !strncmp(s, prefix, strlen(prefix));
+	return !strcmp(sqlstate, "0A000") || !strcmp(sqlstate, "26000");
 }
 
-/* Which kind of failure a SQLSTATE is (PostgreSQL appendix A) */
+/* --- receiving ---------------------------------------------------------- */
+
 static enum pg_end classify(const char *sqlstate, int *status)
 {
-	static const char *const away[] = {"08", "53", "57P", "40001",
-					   "40P01", "55P03", "0A000",
-					   "26000"};
-
-	if (starts_with(sqlstate, "RS") && strlen(sqlstate) == 5) {
-		const struct pl nnn = {sqlstate + 2, 3};
-
-		*status = (int)pl_u32(&nnn);
+	*status = sqlstate_status(sqlstate);
+	if (!strncmp(sqlstate, "RS", 2))
 		return PG_REFUSED;
-	}
 
-	for (size_t i = 0; i < sizeof(away) / sizeof(*away); i++) {
-		if (starts_with(sqlstate, away[i]))
-			return PG_AWAY;
-	}
-
-	return PG_BUG;
+	return *status == 503 || is_stale_plan(sqlstate) ? PG_AWAY : PG_BUG;
 }
 
 static const char *field(const PGresult *res, int code)
@@ -405,14 +402,6 @@ static void answer_from(struct pg_answer *ans, const PGresult *res)
 	ans->slug = field(res, PG_DIAG_MESSAGE_PRIMARY);
 	ans->detail = field(res, PG_DIAG_MESSAGE_DETAIL);
 	ans->end = classify(ans->sqlstate, &ans->status);
-}
-
-/* A plan or a prepared name that the server no longer takes (after a migrate)
-   is mended by a new connection */
-static bool is_stale_plan(const struct pg_answer *ans)
-{
-	return !strcmp(ans->sqlstate, "0A000") ||
-	       !strcmp(ans->sqlstate, "26000");
 }
 
 static void log_failure(const struct pgconn *pc, const struct pg_job *job,
@@ -454,7 +443,7 @@ static bool take_result(struct pgconn *pc, struct pg_job *job,
 		forget_prepared(pc, job->stmt);
 	}
 
-	stale = is_stale_plan(&ans);
+	stale = is_stale_plan(ans.sqlstate);
 	pg_job_finish(job, &ans);
 	if (stale && pc->state == UP)
 		pgconn_drop(pc, "plans are out of date");

@@ -3,10 +3,10 @@
  * sees to it that whoever asked is answered exactly once.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "pgjob.h"
+#include "utf8.h"
 
 struct pg_val pg_text(const char *s)
 {
@@ -55,54 +55,10 @@ static void job_destructor(void *arg)
 	mem_deref(job->data);
 }
 
-static bool is_continuation(unsigned char c)
-{
-	return (c & 0xc0) == 0x80;
-}
-
-/* Length of the character at p (RFC 3629 section 4), 0 where it is none */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-	size_t n;
-
-	if (p[0] < 0x80)
-		return p[0] ? 1 : 0;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		n = 2;
-	else if (p[0] >= 0xe0 && p[0] <= 0xef)
-		n = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-
-	if (left < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if (!is_continuation(p[i]))
-			return 0;
-	}
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-
-	return n;
-}
-
 /** Whether PostgreSQL takes this as text: UTF-8 without NUL */
 bool pg_is_text(const char *p, size_t len)
 {
-	const unsigned char *u = (const unsigned char *)p;
-
-	for (size_t i = 0; i < len;) {
-		const size_t n = utf8_len(u + i, len - i);
-
-		if (!n)
-			return false;
-		i += n;
-	}
-
-	return true;
+	return !memchr(p, '\0', len) && utf8_valid(p, len) == len;
 }
 
 static int job_fill(struct pg_job *job, const struct pg_val *valv)

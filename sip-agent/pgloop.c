@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
 #include "bells.h"
 #include "compat.h"
 #include "log.h"
@@ -56,36 +54,10 @@ static const struct pg_stmt stmt_ring = {
 
 static void start_listener(void *arg);
 
-/* --- reading an answer -------------------------------------------------- */
-
+/** How many rows an answer has */
 int pg_rows(const struct pg_answer *ans)
 {
 	return ans->res ? PQntuples(ans->res) : 0;
-}
-
-/**
- * A value as text
- *
- * @return NULL where it is null or there is no such column; borrowed from ans
- */
-const char *pg_str(const struct pg_answer *ans, int row, const char *col)
-{
-	const int i = ans->res ? PQfnumber(ans->res, col) : -1;
-
-	if (i < 0 || row >= PQntuples(ans->res) ||
-	    PQgetisnull(ans->res, row, i))
-		return NULL;
-
-	return PQgetvalue(ans->res, row, i);
-}
-
-/** A whole number, or none where it is null */
-int64_t pg_num(const struct pg_answer *ans, int row, const char *col,
-	       int64_t none)
-{
-	const char *s = pg_str(ans, row, col);
-
-	return s ? strtoll(s, NULL, 10) : none;
 }
 
 /* --- doorbells ---------------------------------------------------------- */
@@ -115,7 +87,7 @@ static void collect_bells(struct pgloop *pl, const struct pg_answer *ans)
 		return;
 
 	for (int i = 0; i < pg_rows(ans); i++) {
-		const char *bell = pg_str(ans, i, "bell");
+		const char *bell = pgres_text(ans->res, i, "bell");
 
 		if (!bell || (last && !strcmp(bell, last)))
 			continue;
@@ -357,14 +329,14 @@ static void on_common(const struct pg_answer *ans, void *arg)
 static void on_started(const struct pg_answer *ans, void *arg)
 {
 	struct pgloop *pl = arg;
-	const char *channel = pg_str(ans, 0, "channel");
+	const char *channel = pgres_text(ans->res, 0, "channel");
 
 	if (ans->end != PG_OK || !channel) {
 		start_failed(pl, ans);
 		return;
 	}
 
-	pl->agent = (int)pg_num(ans, 0, "agent", 0);
+	pl->agent = (int)pgres_int(ans->res, 0, "agent");
 	(void)re_snprintf(pl->listen_sql, sizeof(pl->listen_sql),
 			  "listen \"%s\"", channel);
 	if (listener_ask(pl, &stmt_listen, NULL, on_common) ||
@@ -375,7 +347,7 @@ static void on_started(const struct pg_answer *ans, void *arg)
 static void on_version(const struct pg_answer *ans, void *arg)
 {
 	struct pgloop *pl = arg;
-	const int64_t version = pg_num(ans, 0, "version", 0);
+	const int64_t version = pgres_int(ans->res, 0, "version");
 	const struct pg_val valv[] = {pg_text(pl->conf.name),
 				      pg_text(pl->boot)};
 

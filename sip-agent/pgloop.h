@@ -7,6 +7,7 @@
 #define PGLOOP_H
 
 #include "pgconn.h"
+#include "pgres.h"
 
 enum {
 	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
@@ -38,11 +39,6 @@ int pgloop_agent(const struct pgloop *pl);
 const char *pgloop_boot(const struct pgloop *pl);
 int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		 const struct pg_val *valv, pg_answer_h *h, void *arg);
-
-/* Reading an answer */
 int pg_rows(const struct pg_answer *ans);
-const char *pg_str(const struct pg_answer *ans, int row, const char *col);
-int64_t pg_num(const struct pg_answer *ans, int row, const char *col,
-	       int64_t none);
 
 #endif

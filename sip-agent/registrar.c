@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent.h"
 #include "auth.h"
@@ -29,7 +30,7 @@ enum {
 struct reg {
 	struct uas *u;
 	char *path; /* values joined, NULL where there is none */
-	char aor[AOR_SIZE];
+	char aor[AOR_BUF];
 };
 
 static const struct pg_stmt stmt_register = {
@@ -53,13 +54,13 @@ static int write_bindings(struct mbuf *mb, const struct pg_answer *ans)
 	int err = 0;
 
 	for (int i = 0; i < pg_rows(ans) && !err; i++) {
-		const char *contact = pg_str(ans, i, "contact");
-		const char *q = pg_str(ans, i, "q");
+		const char *contact = pgres_text(ans->res, i, "contact");
+		const char *q = pgres_text(ans->res, i, "q");
 
 		if (!contact || strpbrk(contact, "\r\n<>\""))
 			continue;
 		err = mbuf_printf(mb, "Contact: <%s>;expires=%lld", contact,
-				  pg_num(ans, i, "expires", 0));
+				  pgres_int(ans->res, i, "expires"));
 		if (q)
 			err |= mbuf_printf(mb, ";q=%s", q);
 		err |= mbuf_write_str(mb, "\r\n");
@@ -179,7 +180,7 @@ static int ask(struct reg *reg, const struct auth_id *id,
 {
 	const struct sip_msg *msg = uas_msg(reg->u);
 	const struct agent *ag = uas_agent(reg->u);
-	const struct pl json = {(const char *)cs->json->buf, cs->json->end};
+	const struct pl json = {cs->json.p, cs->json.len};
 	const struct pg_val valv[] = {
 		pg_int(pgloop_agent(ag->pl)),
 		pg_int(id->credential),
@@ -221,43 +222,44 @@ static int find_flow(char *flow, struct uas *u, const struct contact_set *cs)
 	return flow_of(flow, FLOW_TEXT_SIZE, ag->flows, ag->sip, uas_msg(u));
 }
 
-static void bind_contacts(struct reg *reg, const struct auth_id *id,
-			  struct contact_set *cs)
+static void bind_contacts(struct reg *reg, const struct auth_id *id)
 {
 	char flow[FLOW_TEXT_SIZE];
+	struct contact_set cs;
 	const char *why = "";
 	int err;
 
-	err = contact_set_decode(cs, uas_msg(reg->u),
+	err = contact_set_decode(&cs, uas_msg(reg->u),
 				 uas_agent(reg->u)->set, &why);
 	if (err == EBADMSG || err == EACCES) {
 		uas_reply(reg->u, err == EACCES ? 403 : 400, why, NULL);
-		return;
+		goto out;
 	}
-	if (!err && is_too_brief(reg->u, cs))
-		return;
+	if (!err && is_too_brief(reg->u, &cs))
+		goto out;
 	if (!err)
-		err = find_flow(flow, reg->u, cs);
+		err = find_flow(flow, reg->u, &cs);
 	if (!err)
-		err = ask(reg, id, cs, flow);
+		err = ask(reg, id, &cs, flow);
 
 	if (err)
 		uas_db_away(reg->u, err);
 	else
 		mem_ref(reg); /* on_registered has it */
+ out:
+	contact_set_close(&cs);
 }
 
 static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 {
 	const struct sip_msg *msg = uas_msg(u);
-	struct contact_set cs = {.json = NULL};
 	struct reg *reg;
 	struct nameaddr to;
-	char aor[AOR_SIZE];
+	char aor[AOR_BUF];
 
 	(void)arg;
 	if (nameaddr_decode(&to, hdr_get(msg, HDR_TO)) ||
-	    uri_to_aor(aor, sizeof(aor), &to.uri)) {
+	    uri_to_aor(aor, &to.uri)) {
 		uas_reply(u, 400, "Bad To", NULL);
 		return;
 	}
@@ -278,8 +280,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	if (msg->callid.l > CALL_ID_MAX || read_path(&reg->path, msg))
 		uas_reply(u, 400, NULL, NULL);
 	else
-		bind_contacts(reg, id, &cs);
-	contact_set_close(&cs);
+		bind_contacts(reg, id);
 	mem_deref(reg);
 }
 

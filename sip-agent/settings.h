@@ -6,14 +6,17 @@
 
 #include <re.h>
 
-struct config;
+#include "log.h"
+
 struct settings;
+struct sipuri;
 
 enum {
 	LISTEN_MAX = 8,
 };
 
-int settings_alloc(struct settings **sp, int argc, char **argv);
+int settings_alloc(struct settings **sp, const char *file);
+enum log_level settings_log_level(const struct settings *s);
 const char *settings_name(const struct settings *s);
 const char *settings_conninfo(const struct settings *s);
 size_t settings_listen(const struct settings *s, const struct sa **sav);
@@ -21,9 +24,8 @@ uint32_t settings_min_expires(const struct settings *s);
 uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
 bool settings_hosts(const struct settings *s, const struct pl *domain);
-const char *settings_domain(const struct settings *s, const char *aor);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
-bool settings_may_bind(const struct settings *s, const struct uri *contact);
+bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
 bool settings_may_send(const struct settings *s, const struct sa *dst);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "compat.h"
 #include "guard.h"
-#include "log.h"
+#include "logre.h"
 #include "settings.h"
 
 enum {

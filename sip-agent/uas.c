@@ -10,7 +10,7 @@
 
 #include "agent.h"
 #include "codes.h"
-#include "log.h"
+#include "logre.h"
 #include "pgconn.h"
 
 struct uas_list {

@@ -10,14 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
-
+#include "hash.h"
 #include "uri.h"
 
 enum {
 	ID_LEN = 16,
 	TAG_LEN = 8,
-	URI_SIZE = 1024,
 	DATE_SIZE = 40,
 };
 
@@ -25,9 +23,8 @@ enum {
    so that two databases do not say the same */
 static int identify(uint8_t *md, const struct wire *w)
 {
-	unsigned char full[EVP_MAX_MD_SIZE];
+	uint8_t full[SHA256_SIZE];
 	struct mbuf *mb = mbuf_alloc(256);
-	unsigned int len = 0;
 	int err;
 
 	if (!mb)
@@ -35,9 +32,8 @@ static int identify(uint8_t *md, const struct wire *w)
 
 	err = mbuf_printf(mb, "restsip-delivery|%lld|%s|%s|%s", w->delivery,
 			  w->sent_at, w->sender, w->recipient);
-	if (!err &&
-	    !EVP_Digest(mb->buf, mb->end, full, &len, EVP_sha256(), NULL))
-		err = EPROTO;
+	if (!err)
+		err = sha256(full, mb->buf, mb->end);
 	if (!err)
 		memcpy(md, full, ID_LEN + TAG_LEN);
 	mem_deref(mb);
@@ -72,17 +68,10 @@ static bool is_line(const char *s)
 
 static int write_headers(struct mbuf *mb, const struct wire *w)
 {
-	char to[URI_SIZE], from[URI_SIZE];
 	uint8_t id[ID_LEN + TAG_LEN];
 	int err;
 
 	err = identify(id, w);
-	if (err)
-		return err;
-	err = uri_from_aor(to, sizeof(to), w->recipient);
-	if (err)
-		return err;
-	err = uri_from_aor(from, sizeof(from), w->sender);
 	if (err)
 		return err;
 
@@ -90,12 +79,12 @@ static int write_headers(struct mbuf *mb, const struct wire *w)
 	if (w->path)
 		err |= mbuf_printf(mb, "Route: %s\r\n", w->path);
 	err |= mbuf_printf(mb,
-			   "To: <%s>\r\n"
-			   "From: <%s>;tag=%w\r\n"
+			   "To: <sip:%s>\r\n"
+			   "From: <sip:%s>;tag=%w\r\n"
 			   "Call-ID: %w@restsip\r\n"
 			   "CSeq: 1 MESSAGE\r\n",
-			   to, from, id + ID_LEN, (size_t)TAG_LEN, id,
-			   (size_t)ID_LEN);
+			   w->recipient, w->sender, id + ID_LEN,
+			   (size_t)TAG_LEN, id, (size_t)ID_LEN);
 	err |= write_date(mb, w->sent_at);
 	err |= mbuf_printf(mb,
 			   "User-Agent: restsip\r\n"

@@ -1,0 +1,261 @@
+/*
+ * restsip-agent: SIP's side of restsip.  One process, one thread, one loop.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <re.h>
+#define DEBUG_MODULE "agent"
+#define DEBUG_LEVEL 4
+#include <re_dbg.h>
+
+#include "agent.h"
+#include "dispatch.h"
+#include "flow.h"
+#include "janitor.h"
+#include "logre.h"
+#include "message.h"
+#include "nonce.h"
+#include "outbox.h"
+#include "pgloop.h"
+#include "settings.h"
+#include "transport.h"
+#include "uas.h"
+
+#define PROGRAM "restsip-agent"
+
+enum {
+	EXIT_USAGE = 2,
+	FDS_MAX = 65536,
+	DRAIN_MS = 3000,      /* for what is under way at SIGTERM */
+	GIVE_BACK_MS = 500,   /* then to say what was not done */
+	DRAIN_STEP_MS = 50,
+};
+
+struct program {
+	struct agent ag;
+	struct settings *set;
+	struct transport *tp;
+	struct janitor *janitor;
+	struct tmr tmr_drain;
+	uint64_t drain_until_ms;
+	bool draining, given_back;
+	int status;
+};
+
+/* libre's signal handler has no argument */
+static struct program *running;
+
+/* --- doorbells and flows ------------------------------------------------ */
+
+static void on_ready(int agent, void *arg)
+{
+	struct program *p = arg;
+
+	(void)agent;
+	outbox_kick(p->ag.outbox);
+}
+
+static void on_bell(void *arg)
+{
+	struct program *p = arg;
+
+	outbox_kick(p->ag.outbox);
+}
+
+static void on_fatal(void *arg)
+{
+	struct program *p = arg;
+
+	p->status = EXIT_FAILURE;
+	re_cancel();
+}
+
+static void on_flow_lost(const char *flow, void *arg)
+{
+	struct program *p = arg;
+
+	log_debug("flow_lost", LOG_STR("flow", flow));
+	janitor_flow_lost(p->janitor, flow);
+	outbox_flow_lost(p->ag.outbox, flow);
+}
+
+static void on_request(const struct sip_msg *msg, void *arg)
+{
+	struct program *p = arg;
+
+	if (!p->draining)
+		dispatch_request(&p->ag, msg);
+	else if (pl_strcmp(&msg->met, "ACK"))
+		uas_reply_stateless(&p->ag, msg, 503, NULL,
+				    "Retry-After: 1\r\n");
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+/* Waits for what is under way; then gives it back, to be sent again just as
+   it was by whoever comes next */
+static void drain(void *arg)
+{
+	struct program *p = arg;
+	const uint64_t now = tmr_jiffies();
+	const size_t left =
+		outbox_drain(p->ag.outbox) + uas_list_count(p->ag.uas);
+
+	if (!left || (p->given_back && now >= p->drain_until_ms)) {
+		log_info("stopped", LOG_INT("unfinished", (int64_t)left));
+		re_cancel();
+		return;
+	}
+
+	if (now >= p->drain_until_ms) {
+		p->given_back = true;
+		p->drain_until_ms = now + GIVE_BACK_MS;
+		outbox_give_back(p->ag.outbox);
+	}
+	tmr_start(&p->tmr_drain, DRAIN_STEP_MS, drain, p);
+}
+
+static void on_signal(int sig)
+{
+	struct program *p = running;
+
+	(void)sig;
+	if (p->draining)
+		return;
+	log_info("stopping");
+	p->draining = true;
+	p->drain_until_ms = tmr_jiffies() + DRAIN_MS;
+	drain(p);
+}
+
+/* In this order: whoever waits for the database is answered while there is
+   still a socket to answer by */
+static void close_all(struct program *p)
+{
+	tmr_cancel(&p->tmr_drain);
+	p->ag.pl = mem_deref(p->ag.pl);
+	p->ag.inbound = mem_deref(p->ag.inbound);
+	p->janitor = mem_deref(p->janitor);
+	p->ag.outbox = mem_deref(p->ag.outbox);
+	p->ag.flows = mem_deref(p->ag.flows);
+	p->ag.uas = mem_deref(p->ag.uas);
+	p->tp = mem_deref(p->tp);
+	p->ag.nonces = mem_deref(p->ag.nonces);
+	p->set = mem_deref(p->set);
+}
+
+/* --- the beginning ------------------------------------------------------ */
+
+static int open_all(struct program *p)
+{
+	const struct pgloop_conf conf = {
+		.conninfo = settings_conninfo(p->set),
+		.name = settings_name(p->set),
+		.ready = on_ready,
+		.bell = on_bell,
+		.fatal = on_fatal,
+		.arg = p,
+	};
+	int err;
+
+	p->ag.set = p->set;
+	err = uas_list_alloc(&p->ag.uas);
+	if (!err)
+		err = nonce_pool_alloc(&p->ag.nonces, NONCE_COUNTED_MAX);
+	if (!err)
+		err = inbound_alloc(&p->ag.inbound, &p->ag);
+	if (!err)
+		err = pgloop_alloc(&p->ag.pl, &conf);
+	if (!err)
+		err = outbox_alloc(&p->ag.outbox, &p->ag);
+	if (!err)
+		err = janitor_alloc(&p->janitor, &p->ag);
+	if (!err)
+		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
+				       on_flow_lost, p);
+	if (!err)
+		err = transport_alloc(&p->tp, p->set, on_request, p);
+	if (!err)
+		p->ag.sip = transport_sip(p->tp);
+
+	return err;
+}
+
+/* libre's own remarks, in our log and escaped */
+static void on_debug(int level, const char *text, size_t len, void *arg)
+{
+	const struct pl pl = {text, len};
+
+	(void)arg;
+	if (level <= DBG_WARNING)
+		log_warn("libre", LOG_PL("text", &pl));
+	else
+		log_debug("libre", LOG_PL("text", &pl));
+}
+
+static int run(struct program *p)
+{
+	int err;
+
+	/* before anything else has asked for the loop */
+	err = fd_setsize(FDS_MAX);
+	if (!err)
+		err = libre_init();
+	if (err)
+		return err;
+	dbg_init(DBG_WARNING, DBG_NONE);
+	dbg_handler_set(on_debug, NULL);
+
+	err = open_all(p);
+	if (!err)
+		err = re_main(on_signal);
+	close_all(p);
+	libre_close();
+
+	return err;
+}
+
+/* -c FILE; @return false for anything else */
+static bool read_options(const char **file, int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt(argc, argv, "c:")) != -1) {
+		if (opt != 'c')
+			return false;
+		*file = optarg;
+	}
+
+	return optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = {.status = EXIT_SUCCESS};
+	const char *file = NULL;
+	int err;
+
+	log_init(PROGRAM, LOG_LEVEL_INFO);
+	if (!read_options(&file, argc, argv)) {
+		(void)fprintf(stderr, "usage: %s [-c FILE]\n", PROGRAM);
+		return EXIT_USAGE;
+	}
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	err = settings_alloc(&p.set, file);
+	if (err)
+		return EXIT_USAGE;
+	log_init(PROGRAM, settings_log_level(p.set));
+
+	running = &p;
+	err = run(&p);
+	if (err)
+		log_error("exit", LOG_INT("errno", err));
+
+	return err ? EXIT_FAILURE : p.status;
+}

@@ -1,0 +1,283 @@
+/*
+ * The agent's settings: addresses and networks are parsed once, at the start.
+ */
+#include "settings.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "aor.h"
+#include "cidr.h"
+#include "config.h"
+#include "guard.h"
+#include "logre.h"
+#include "sipuri.h"
+
+#define SEPARATORS ", \t"
+
+enum {
+	NAME_SIZE = 128,
+	SPECIAL_BITS_MIN = 8,
+};
+
+struct settings {
+	struct config cfg;
+	struct sa listenv[LISTEN_MAX];
+	size_t listenc;
+	char name[NAME_SIZE];
+	struct cidr_list *bind_deny;
+	struct cidr_list *send_allow;
+	struct cidr_list *special;	/* only sent to where listed as such */
+	struct cidr_list *send_special; /* the items of send_allow in those */
+};
+
+/* This network, loopback, link-local (RFC 6890) */
+static const char special_text[] = "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 "
+				   "::/128 ::1/128 fe80::/10";
+
+static void destructor(void *arg)
+{
+	struct settings *s = arg;
+
+	cidr_list_free(s->bind_deny);
+	cidr_list_free(s->send_allow);
+	cidr_list_free(s->special);
+	cidr_list_free(s->send_special);
+	config_free(&s->cfg);
+}
+
+/* Concrete addresses: what we are bound to is what Via says */
+static int read_listen(struct settings *s)
+{
+	const char *p = s->cfg.agent.listen;
+
+	for (;;) {
+		size_t len;
+		struct sa *sa = &s->listenv[s->listenc];
+
+		p += strspn(p, SEPARATORS);
+		len = strcspn(p, SEPARATORS);
+		if (!len)
+			break;
+		if (s->listenc >= LISTEN_MAX || sa_decode(sa, p, len) ||
+		    sa_is_any(sa) || !sa_port(sa)) {
+			log_error("settings", LOG_STR("key", "agent.listen"),
+				  LOG_MEM("value", p, len),
+				  LOG_STR("why", "not a concrete "
+						 "address:port"));
+			return EINVAL;
+		}
+		s->listenc++;
+		p += len;
+	}
+	if (!s->listenc)
+		return EINVAL;
+
+	if (*s->cfg.agent.name)
+		str_ncpy(s->name, s->cfg.agent.name, sizeof(s->name));
+	else
+		(void)re_snprintf(s->name, sizeof(s->name), "%J",
+				  &s->listenv[0]);
+
+	return 0;
+}
+
+/* Loopback and the like are meant only by an item that lies within them, not
+   by one as wide as 0.0.0.0/1 */
+static bool is_special(const struct settings *s, const char *item, size_t len)
+{
+	const char *slash = memchr(item, '/', len);
+	struct pl addr = {item, slash ? (size_t)(slash - item) : len};
+	struct sa sa;
+
+	if (sa_set(&sa, &addr, 0) || !cidr_list_match(s->special, &sa.u.sa))
+		return false;
+	if (slash) {
+		const struct pl bits = {slash + 1, len - addr.l - 1};
+
+		return pl_u32(&bits) >= SPECIAL_BITS_MIN;
+	}
+
+	return true;
+}
+
+static int read_send_special(struct settings *s)
+{
+	const char *p = s->cfg.agent.send_allow;
+	struct mbuf *mb = mbuf_alloc(256);
+	size_t len;
+	int err = 0;
+
+	if (!mb)
+		return ENOMEM;
+
+	for (;; p += len) {
+		p += strspn(p, SEPARATORS);
+		len = strcspn(p, SEPARATORS);
+		if (!len)
+			break;
+		if (is_special(s, p, len))
+			err |= mbuf_printf(mb, "%b ", p, len);
+	}
+	err |= mbuf_write_u8(mb, 0);
+	if (!err)
+		err = cidr_list_parse(&s->send_special, (char *)mb->buf);
+	mem_deref(mb);
+
+	return err;
+}
+
+static int read_networks(struct settings *s)
+{
+	int err;
+
+	err = cidr_list_parse(&s->bind_deny, s->cfg.agent.bind_deny);
+	if (!err)
+		err = cidr_list_parse(&s->send_allow, s->cfg.agent.send_allow);
+	if (!err)
+		err = cidr_list_parse(&s->special, special_text);
+	if (!err)
+		err = read_send_special(s);
+
+	return err;
+}
+
+/**
+ * Read the settings; says on the log what is wrong with them, if anything
+ *
+ * @param sp   Set to the settings, owned by the caller
+ * @param file INI file, NULL for none
+ */
+int settings_alloc(struct settings **sp, const char *file)
+{
+	struct settings *s = mem_zalloc(sizeof(*s), destructor);
+	char why[CONFIG_WHY_SIZE];
+	int err;
+
+	if (!s)
+		return ENOMEM;
+
+	err = config_load(&s->cfg, file, why);
+	if (err) {
+		log_error("settings", LOG_STR("why", why));
+	}
+	else {
+		err = read_listen(s);
+		if (!err)
+			err = read_networks(s);
+	}
+
+	if (err)
+		mem_deref(s);
+	else
+		*sp = s;
+
+	return err;
+}
+
+enum log_level settings_log_level(const struct settings *s)
+{
+	return s->cfg.log.level;
+}
+
+const char *settings_name(const struct settings *s)
+{
+	return s->name;
+}
+
+const char *settings_conninfo(const struct settings *s)
+{
+	return s->cfg.database.conninfo;
+}
+
+/** The addresses to listen on; @return how many */
+size_t settings_listen(const struct settings *s, const struct sa **sav)
+{
+	*sav = s->listenv;
+
+	return s->listenc;
+}
+
+uint32_t settings_min_expires(const struct settings *s)
+{
+	return (uint32_t)s->cfg.agent.min_expires_s;
+}
+
+uint32_t settings_max_expires(const struct settings *s)
+{
+	return (uint32_t)s->cfg.agent.max_expires_s;
+}
+
+uint32_t settings_default_expires(const struct settings *s)
+{
+	return (uint32_t)s->cfg.agent.default_expires_s;
+}
+
+/** Whether accounts of this domain live here; letters of either case */
+bool settings_hosts(const struct settings *s, const struct pl *domain)
+{
+	char normal[AOR_BUF];
+
+	return pl_isset(domain) &&
+	       !domain_parse(normal, domain->p, domain->l) &&
+	       config_hosts(&s->cfg, normal);
+}
+
+static bool is_own(const struct settings *s, const struct sa *sa)
+{
+	for (size_t i = 0; i < s->listenc; i++) {
+		if (sa_cmp(&s->listenv[i], sa, SA_ALL))
+			return true;
+	}
+
+	return false;
+}
+
+/** Whether a URI names this server: a domain of ours or our own address */
+bool settings_is_ours(const struct settings *s, const struct uri *uri)
+{
+	struct sa sa;
+
+	if (settings_hosts(s, &uri->host))
+		return true;
+
+	return !sa_set(&sa, &uri->host, uri->port ? uri->port : SIP_PORT) &&
+	       is_own(s, &sa);
+}
+
+static bool may_bind_host(const struct settings *s,
+			  const struct sipuri_part *host, uint16_t port)
+{
+	struct pl pl = {host->p, host->n};
+	struct sa sa;
+
+	if (pl.l > 2 && pl.p[0] == '[')
+		pl = (struct pl){pl.p + 1, pl.l - 2};
+	if (sa_set(&sa, &pl, port ? port : SIP_PORT))
+		return true; /* a name: its addresses are checked at the send */
+
+	return !is_own(s, &sa) && !cidr_list_match(s->bind_deny, &sa.u.sa);
+}
+
+/** Whether a contact may be bound */
+bool settings_may_bind(const struct settings *s, const struct sipuri *contact)
+{
+	struct sipuri_part maddr;
+
+	if (sipuri_param(contact, "maddr", &maddr) &&
+	    !may_bind_host(s, &maddr, contact->port))
+		return false;
+
+	return may_bind_host(s, &contact->host, contact->port);
+}
+
+/** Whether SIP may be sent to an address; never to many at once */
+bool settings_may_send(const struct settings *s, const struct sa *dst)
+{
+	if (is_own(s, dst) || !guard_source(dst) ||
+	    !cidr_list_match(s->send_allow, &dst->u.sa))
+		return false;
+
+	return !cidr_list_match(s->special, &dst->u.sa) ||
+	       cidr_list_match(s->send_special, &dst->u.sa);
+}
