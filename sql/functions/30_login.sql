@@ -103,6 +103,14 @@ begin
 	end if;
 end $$;
 
+-- What login_put did as a row of app.login_result, to be kept under an Idempotency-Key.
+create function app.login_result_of(p_put record, p_email text, p_version bigint) returns jsonb
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return jsonb_build_object('n', p_put.n, 'email', p_email, 'created', p_put.created, 'expires', p_put.expires_s,
+		'expires_at', app.time_text(p_put.expires_at), 'version', p_version, 'doc', p_put.doc);
+end $$;
+
 create function api.login_get(p_who text, p_proof bytea, p_email text)
 returns table (email text, version bigint, settled bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
@@ -231,8 +239,7 @@ declare
 	v_put record;
 begin
 	if v_done is not null then
-		return query select * from jsonb_to_record(v_done) as r (n bigint, email text, created bool, expires int,
-			expires_at text, version bigint, doc text, bell text[]);
+		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
 		return;
 	end if;
 	v_prior := app.lock('login', v_account, p_if_match);
@@ -241,9 +248,7 @@ begin
 	v_put := app.login_put(v_account, v_email, 'rest', p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
 	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
 	if p_idem_key is not null then
-		perform app.idem_end(v_account, p_idem_key, p_print, jsonb_build_object('n', v_put.n, 'email', v_email,
-			'created', v_put.created, 'expires', v_put.expires_s, 'expires_at', app.time_text(v_put.expires_at),
-			'version', v_version, 'doc', v_put.doc));
+		perform app.idem_end(v_account, p_idem_key, p_print, app.login_result_of(v_put, v_email, v_version));
 	end if;
 	return query
 		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
@@ -251,21 +256,34 @@ begin
 end $$;
 
 -- A login without a contact that lives as long as its stream and 30 s after (the janitor sees to that).
-create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extra jsonb)
+create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extra jsonb,
+	p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
 	v_email text := app.email(v_account);
-	v_prior bigint := app.lock('login', v_account);
-	v_version bigint := app.advance('login', v_account);
-	v_bell text[] := app.login_remove_lapsed(v_account);
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
 	v_put record;
 begin
+	if v_done is not null then
+		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
+		return;
+	end if;
+	v_prior := app.lock('login', v_account);
+	v_version := app.advance('login', v_account);
+	v_bell := app.login_remove_lapsed(v_account);
 	v_put := app.login_put(v_account, v_email, 'stream', null, null, 30, p_extra);
 	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	if p_idem_key is not null then
+		perform app.idem_end(v_account, p_idem_key, p_print,
+			app.login_result_of(v_put, v_email, v_version));
+	end if;
 	return query
 		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
 			v_put.doc, v_bell;
