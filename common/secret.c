@@ -32,7 +32,8 @@ int random_token(char token[static TOKEN_SIZE])
 		return err;
 	for (size_t i = 0; i < TOKEN_SIZE - 1; i++) {
 		const size_t bit = i * 6;
-		const unsigned two = (unsigned)raw[bit / 8] << 8 |
+		const unsigned two =
+			(unsigned)raw[bit / 8] << 8 |
 			(bit / 8 + 1 < sizeof(raw) ? raw[bit / 8 + 1] : 0U);
 
 		token[i] = alphabet[two >> (10 - bit % 8) & 63];
@@ -49,10 +50,10 @@ int sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n)
 }
 
 int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
-	size_t key_len, const void *p, size_t n)
+		size_t key_len, const void *p, size_t n)
 {
 	if (key_len > INT32_MAX ||
-		!HMAC(EVP_sha256(), key, (int)key_len, p, n, out, NULL))
+	    !HMAC(EVP_sha256(), key, (int)key_len, p, n, out, NULL))
 		return EIO;
 
 	return 0;
@@ -76,8 +77,8 @@ void secret_wipe(void *p, size_t n)
  * @param len   Set to the length of the result
  * @return  0, EBADMSG for what is no base64, EOVERFLOW when out is too small
  */
-int base64_decode(
-	uint8_t *out, size_t size, size_t *len, const char *p, size_t n)
+int secret_base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
+			 size_t n)
 {
 	size_t pad = 0;
 	int r;
@@ -90,8 +91,8 @@ int base64_decode(
 		if (c == '=' && i + 2 >= n)
 			pad++;
 		else if (pad ||
-			!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-				(c >= '0' && c <= '9') || c == '+' || c == '/'))
+			 !((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			   (c >= '0' && c <= '9') || c == '+' || c == '/'))
 			return EBADMSG;
 	}
 	if (size < n / 4 * 3)
