@@ -197,7 +197,7 @@ static void end(struct delivery *d, int code, const char *reason)
 	if (!h)
 		return;
 
-	log_info("delivery", LOG_INT("delivery", d->id),
+	log_debug("delivery", LOG_INT("delivery", d->id),
 		 LOG_INT("attempt", d->attempt), LOG_INT("send", d->send),
 		 LOG_STR("request", d->request_id), LOG_INT("code", code));
 	h(d, code, reason, d->arg);

@@ -263,13 +263,27 @@ size_t pgconn_load(const struct pgconn *pc)
 	return pc->load;
 }
 
-/** Drop a connection whose server has not answered for too long */
+/**
+ * Answer those who have waited long enough; drop a connection whose server
+ * has not answered for much longer
+ */
 void pgconn_check(struct pgconn *pc, uint64_t now_ms)
 {
-	const struct pg_job *job = list_ledata(list_head(&pc->jobs));
+	const struct pg_job *first = list_ledata(list_head(&pc->jobs));
+	struct le *le;
 
-	if (job && job->deadline_ms + OVERDUE_MS < now_ms)
+	if (first && first->deadline_ms + OVERDUE_MS < now_ms) {
 		pgconn_drop(pc, "server does not answer");
+		return;
+	}
+
+	LIST_FOREACH(&pc->jobs, le)
+	{
+		struct pg_job *job = le->data;
+
+		if (job->deadline_ms < now_ms)
+			pg_job_fail(job, "deadline");
+	}
 }
 
 /* --- sending ------------------------------------------------------------ */

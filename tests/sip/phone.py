@@ -1,0 +1,303 @@
+"""A SIP phone of a few lines, over UDP or TCP, that does just what a test says.
+
+It sends what it is told to, byte for byte, answers what comes in as it is told to, and keeps all of it.
+"""
+import hashlib
+import queue
+import re
+import secrets
+import socket
+import threading
+import time
+
+HOST = "127.0.0.1"
+COMPACT = {"c": "content-type", "f": "from", "i": "call-id", "k": "supported", "l": "content-length",
+           "m": "contact", "t": "to", "v": "via"}
+HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+
+
+class Message:
+    """A request or response that came in."""
+
+    def __init__(self, raw, source=None):
+        self.raw = raw
+        self.source = source
+        self.at = time.monotonic()
+        head, self.body = raw.split(b"\r\n\r\n", 1)
+        self.start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+        self.headers = []
+        for line in lines:
+            name, value = line.split(":", 1)
+            name = name.strip().lower()
+            self.headers.append((COMPACT.get(name, name), value.strip()))
+
+    def all(self, name):
+        return [v for n, v in self.headers if n == name.lower()]
+
+    def get(self, name, default=None):
+        return next(iter(self.all(name)), default)
+
+    @property
+    def method(self):
+        return self.start.split(" ")[0]
+
+    @property
+    def uri(self):
+        return self.start.split(" ")[1]
+
+    @property
+    def code(self):
+        return int(self.start.split(" ")[1])
+
+    @property
+    def reason(self):
+        return self.start.split(" ", 2)[2]
+
+    @property
+    def is_response(self):
+        return self.start.startswith("SIP/2.0 ")
+
+    @property
+    def branch(self):
+        return re.search(r"branch=([^;,\s]+)", self.get("via")).group(1)
+
+    @property
+    def contacts(self):
+        """{uri: seconds left} of a REGISTER's answer."""
+        found = {}
+        for value in self.all("contact"):
+            uri, params = re.match(r"<([^>]*)>(.*)", value).groups()
+            found[uri] = int(re.search(r"expires=(\d+)", params).group(1))
+        return found
+
+    def __repr__(self):
+        return f"<{self.start}>"
+
+
+def digest(challenge, method, uri, username, password, nc=1, cnonce=None, **change):
+    """An Authorization value for a challenge (RFC 7616); `change` overrides single parameters."""
+    given = dict(re.findall(r'(\w+)="?([^",]*)"?', challenge.split(" ", 1)[1]))
+    algorithm = given.get("algorithm", "MD5")
+
+    def h(text):
+        return HASHES[algorithm](text.encode()).hexdigest()
+
+    p = {"username": username, "realm": given["realm"], "nonce": given["nonce"], "uri": uri,
+         "algorithm": algorithm, "qop": "auth", "nc": f"{nc:08x}", "cnonce": cnonce or secrets.token_hex(4)}
+    p.update(change)
+    ha1 = h(f"{p['username']}:{p['realm']}:{password}")
+    ha2 = h(f"{method}:{p['uri']}")
+    middle = f"{p['nc']}:{p['cnonce']}:{p['qop']}:" if p["qop"] else ""
+    p.setdefault("response", h(f"{ha1}:{p['nonce']}:{middle}{ha2}"))
+    bare = ("algorithm", "qop", "nc")
+    return "Digest " + ", ".join(
+        f"{k}={v}" if k in bare else f'{k}="{v}"' for k, v in p.items() if v is not None and v != "")
+
+
+class Phone:
+    """`answer`: what is said to requests: a code, (code, reason), or a function of the request; None: nothing."""
+
+    def __init__(self, server, user, password, domain="example.net", transport="udp", answer=200, bind=None,
+                 local=HOST):
+        self.server = server
+        self.user, self.password, self.domain = user, password, domain
+        self.username = user
+        self.transport = transport
+        self.answer = answer
+        self.requests = queue.Queue()  # that came in
+        self.responses = queue.Queue()
+        self.seen = []
+        self.waiting = {}  # branch: queue of its responses
+        self.cseq = 0
+        self.call_id = f"{secrets.token_hex(8)}@{local}"
+        self.tag = secrets.token_hex(4)
+        self.challenge = None
+        self.nc = 0
+        self.lock = threading.Lock()
+        self.closed = False
+        self.local = local
+        if transport == "udp":
+            self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            self.sock.bind((local, bind or 0))
+        else:
+            self.sock = socket.create_connection(server, source_address=(local, bind or 0))
+        self.port = self.sock.getsockname()[1]
+        self.thread = threading.Thread(target=self._receive, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.closed = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.sock.close()
+        self.thread.join(5)
+
+    @property
+    def aor(self):
+        return f"sip:{self.user}@{self.domain}"
+
+    @property
+    def contact(self):
+        more = ";transport=tcp" if self.transport == "tcp" else ""
+        return f"sip:{self.user}@{self.local}:{self.port}{more}"
+
+    # ---- in ----
+
+    def _receive(self):
+        buffer = b""
+        while not self.closed:
+            try:
+                if self.transport == "udp":
+                    data, source = self.sock.recvfrom(65536)
+                    if data.strip():
+                        self._take(Message(data, source))
+                    continue
+                data = self.sock.recv(65536)
+            except OSError:
+                return
+            if not data:
+                return
+            buffer = self._frames(buffer + data)
+
+    def _frames(self, buffer):
+        while True:
+            buffer = buffer.lstrip(b"\r\n")
+            end = buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return buffer
+            length = int(re.search(rb"\r\n(?:content-length|l)\s*:\s*(\d+)", buffer[:end + 2], re.I).group(1))
+            if len(buffer) < end + 4 + length:
+                return buffer
+            self._take(Message(buffer[:end + 4 + length], self.server))
+            buffer = buffer[end + 4 + length:]
+
+    def _take(self, message):
+        self.seen.append(message)
+        if message.is_response:
+            with self.lock:
+                waiting = self.waiting.get(message.branch)
+            (waiting or self.responses).put(message)
+            return
+        answer = self.answer(message) if callable(self.answer) else self.answer
+        if answer is not None:
+            self.reply(message, *(answer if isinstance(answer, tuple) else (answer,)))
+        self.requests.put(message)
+
+    # ---- out ----
+
+    def send(self, raw, to=None):
+        if isinstance(raw, str):
+            raw = raw.encode("utf-8", "surrogateescape")
+        if self.transport == "udp":
+            self.sock.sendto(raw, to or self.server)
+        else:
+            self.sock.sendall(raw)
+
+    def reply(self, request, code, reason=None):
+        lines = [f"SIP/2.0 {code} {reason or 'Whatever'}"]
+        for name, value in request.headers:
+            if name == "to" and "tag=" not in value:
+                value += f";tag={self.tag}"
+            if name in ("via", "from", "to", "call-id", "cseq"):
+                lines.append(f"{name.title()}: {value}")
+        self.send("\r\n".join(lines + ["Content-Length: 0", "", ""]), request.source)
+
+    def build(self, method, uri, headers=(), body=b"", branch=None, cseq=None, call_id=None, tag=None,
+              sender=None, to=None, via=""):
+        """The bytes of a request; a header given here stands in the place of the usual one."""
+        self.cseq = cseq if cseq is not None else self.cseq + 1
+        given = [(n, v) for n, v in headers]
+        names = {n.lower() for n, _ in given}
+        if isinstance(body, str):
+            body = body.encode()
+        usual = [
+            ("Via", f"SIP/2.0/{self.transport.upper()} {self.local}:{self.port}"
+                    f";branch={branch or 'z9hG4bK' + secrets.token_hex(8)};rport{via}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<{sender or self.aor}>;tag={tag or self.tag}"),
+            ("To", f"<{to or self.aor}>"),
+            ("Call-ID", call_id or self.call_id),
+            ("CSeq", f"{self.cseq} {method}"),
+            ("Content-Length", str(len(body))),
+        ]
+        lines = [f"{method} {uri} SIP/2.0"]
+        lines += [f"{n}: {v}" for n, v in usual if n.lower() not in names]
+        lines += [f"{n}: {v}" for n, v in given if v is not None]
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
+
+    def exchange(self, raw, timeout_s=5, resend=True):
+        """Sends a request and returns its final answer; over UDP it is repeated as RFC 3261 has it."""
+        branch = Message(raw).branch
+        answers = queue.Queue()
+        with self.lock:
+            self.waiting[branch] = answers
+        deadline = time.monotonic() + timeout_s
+        wait_s = 0.5
+        try:
+            self.send(raw)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"no answer within {timeout_s} s to {raw[:200]!r}")
+                try:
+                    answer = answers.get(timeout=min(wait_s, left))
+                except queue.Empty:
+                    if self.transport == "udp" and resend:
+                        self.send(raw)
+                        wait_s = min(2 * wait_s, 4)
+                    continue
+                if answer.code >= 200:
+                    return answer
+        finally:
+            with self.lock:
+                del self.waiting[branch]
+
+    def request(self, method, uri, headers=(), body=b"", auth=True, timeout_s=5, **more):
+        """One request; a challenge is answered, once or twice where the nonce was stale."""
+        headers = list(headers)
+        answer = None
+        for _ in range(3):
+            authorization = []
+            if auth and self.challenge:
+                self.nc += 1
+                authorization = [("Authorization", digest(self.challenge, method, uri, self.username,
+                                                          self.password, self.nc))]
+            answer = self.exchange(self.build(method, uri, headers + authorization, body, **more), timeout_s)
+            if answer.code != 401 or not auth:
+                return answer
+            if authorization and "stale=true" not in answer.get("www-authenticate").lower():
+                return answer
+            self.challenge, self.nc = answer.get("www-authenticate"), 0
+            more.pop("cseq", None)
+        return answer
+
+    def register(self, expires=None, contacts=None, headers=(), **more):
+        """contacts: values of Contact headers; None: this phone's own; []: none, which only asks."""
+        values = [f"<{self.contact}>"] if contacts is None else contacts
+        headers = [("Contact", v) for v in values] + list(headers)
+        if expires is not None:
+            headers.append(("Expires", str(expires)))
+        return self.request("REGISTER", f"sip:{self.domain}", headers, **more)
+
+    def message(self, to, body="hello", content_type="text/plain", headers=(), timeout_s=15, **more):
+        """A MESSAGE to an address of record; a new Call-ID and tag each, unless given."""
+        more.setdefault("call_id", secrets.token_hex(8))
+        more.setdefault("tag", secrets.token_hex(4))
+        headers = ([("Content-Type", content_type)] if content_type else []) + list(headers)
+        return self.request("MESSAGE", to, headers, body, to=to, timeout_s=timeout_s, **more)
+
+    def next_request(self, timeout_s=5):
+        """The next request that came in."""
+        try:
+            return self.requests.get(timeout=timeout_s)
+        except queue.Empty:
+            raise AssertionError(f"no request within {timeout_s} s") from None
