@@ -76,6 +76,8 @@ size_t body_scan(const char *p, size_t n, const char **why)
 		len = 1;
 		if (p[i] == '\0')
 			*why = "A NUL cannot be kept.";
+		else if ((unsigned char)p[i] < ' ' && !strchr("\t\n\r", p[i]))
+			*why = "A control character has to be escaped.";
 		else if (p[i] == '\\')
 			*why = check_escape(p + i, valid - i, &len);
 		if (*why)

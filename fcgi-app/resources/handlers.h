@@ -13,7 +13,7 @@ route_h user_create, user_list, user_get, user_put, user_patch, user_delete;
 route_h session_create, session_delete, ticket_create;
 
 /* credential.c */
-route_h credential_create, credential_list, credential_delete;
+route_h credential_create, credential_list, credential_get, credential_delete;
 
 /* mail.c */
 route_h mail_post, mail_list, mail_get, mail_patch, mail_delete;

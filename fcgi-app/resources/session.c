@@ -1,0 +1,139 @@
+/*
+ * session.c: /session and /session/ticket: bearer tokens for a password, and
+ * tickets for a token. Each is shown once; the database keeps its SHA-256.
+ */
+#include "body_form.h"
+#include "handlers.h"
+#include "json_write.h"
+#include "pgres.h"
+#include "secret.h"
+
+enum {
+	LIFETIME_MAX_S = 30 * 24 * 3600,
+};
+
+/* What is made: shown in the answer, hashed in the call. */
+struct made {
+	char token[TOKEN_SIZE];
+	uint8_t hash[SHA256_SIZE];
+};
+
+static const struct db_stmt create_stmt = {
+	.name = "session_create",
+	.sql = "select email, expires, expires_at "
+	       "from api.session_create($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+static const struct db_stmt delete_stmt = {
+	.name = "session_delete",
+	.sql = "select ended from api.session_delete($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+static const struct db_stmt ticket_stmt = {
+	.name = "ticket_create",
+	.sql = "select expires, expires_at "
+	       "from api.ticket_create($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
+
+static struct made *make(struct exchange *x)
+{
+	struct made *m = arena_alloc(x->arena, sizeof(*m));
+
+	if (!m || random_token(m->token) ||
+	    sha256(m->hash, m->token, TOKEN_SIZE - 1)) {
+		body_form_no_memory(x);
+		return NULL;
+	}
+	x->state = m;
+
+	return m;
+}
+
+static void answer(struct exchange *x, const struct pg_result *res)
+{
+	struct buf *b = &x->res.body;
+
+	json_member_int(b, "expires", pgres_int(res, 0, "expires"));
+	json_member(b, "expires_at", pgres_text(res, 0, "expires_at"));
+	buf_char(b, '}');
+	x->res.status = 201;
+	x->res.type = "application/json";
+	response_secret(&x->res);
+	exchange_answer(x);
+}
+
+static void session_created(struct exchange *x, const struct pg_result *res)
+{
+	const struct made *m = x->state;
+	struct buf *b = &x->res.body;
+
+	buf_char(b, '{');
+	json_member(b, "token", m->token);
+	json_member(b, "token_type", "Bearer");
+	json_member(b, "email", pgres_text(res, 0, "email"));
+	answer(x, res);
+}
+
+void session_create(struct exchange *x)
+{
+	static const struct body_member table[] = {
+		{"lifetime", JSON_INTEGER, false, 1, LIFETIME_MAX_S, true},
+	};
+	const struct json *lifetime;
+	long long lifetime_s;
+	struct db_args args;
+	const struct made *m;
+
+	if (!body_form_or_empty(x, table, 1, &lifetime, NULL))
+		return;
+	m = make(x);
+	if (!m)
+		return;
+	exchange_args(x, &args);
+	db_arg_bytea(&args, m->hash, sizeof(m->hash));
+	if (lifetime && body_integer(lifetime, &lifetime_s))
+		db_arg_int(&args, lifetime_s);
+	else
+		db_arg_null(&args);
+	exchange_query(x, &create_stmt, &args, session_created);
+}
+
+static void session_deleted(struct exchange *x, const struct pg_result *res)
+{
+	(void)res; /* how many ended matters to nobody */
+	response_empty(&x->res, 204);
+	exchange_answer(x);
+}
+
+void session_delete(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	exchange_query(x, &delete_stmt, &args, session_deleted);
+}
+
+static void ticket_created(struct exchange *x, const struct pg_result *res)
+{
+	const struct made *m = x->state;
+
+	buf_char(&x->res.body, '{');
+	json_member(&x->res.body, "ticket", m->token);
+	answer(x, res);
+}
+
+void ticket_create(struct exchange *x)
+{
+	const struct made *m = make(x);
+	struct db_args args;
+
+	if (!m)
+		return;
+	exchange_args(x, &args);
+	db_arg_bytea(&args, m->hash, sizeof(m->hash));
+	exchange_query(x, &ticket_stmt, &args, ticket_created);
+}

@@ -1,0 +1,254 @@
+/*
+ * user.c: /user and /user/{email}: accounts and their profiles.
+ */
+#include <string.h>
+
+#include "aor.h"
+#include "body_form.h"
+#include "config.h"
+#include "handlers.h"
+#include "json_write.h"
+#include "page.h"
+#include "password.h"
+#include "pgres.h"
+
+enum {
+	NAME_MAX_BYTES = 4 * AOR_MAX, /* before IDNA */
+	PASSWORD_MAX = HASHER_PASSWORD_MAX - 1,
+};
+
+/* A sign-up or a change while its password is hashed. */
+struct change {
+	const char *email;
+	const char *extra;
+	const char *password; /* one that we made, to be shown; or null */
+	bool merge;
+};
+
+static const struct db_stmt create_stmt = {
+	.name = "user_create",
+	.sql = "select email, doc, version, bell "
+	       "from api.user_create($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
+static const struct db_stmt list_stmt = {
+	.name = "user_list",
+	.sql = "select email, doc from api.user_list($1, $2, $3, $4)",
+	.nparams = 4,
+};
+static const struct db_stmt get_stmt = {
+	.name = "user_get",
+	.sql = "select doc, version from api.user_get($1, $2, $3)",
+	.nparams = 3,
+};
+static const struct db_stmt put_stmt = {
+	.name = "user_put",
+	.sql = "select doc, version, bell "
+	       "from api.user_put($1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
+	.write = true,
+};
+static const struct db_stmt delete_stmt = {
+	.name = "user_delete",
+	.sql = "select bell from api.user_delete($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+
+static void created(struct exchange *x, const struct pg_result *res)
+{
+	const struct change *change = x->state;
+	const char *doc = pgres_text(res, 0, "doc");
+	struct buf path, *b = &x->res.body;
+
+	buf_init(&path, RESPONSE_HEAD_MAX);
+	buf_str(&path, "/user/");
+	uri_encode(&path, pgres_text(res, 0, "email"));
+	response_location(&x->res, path.p);
+	buf_free(&path);
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	if (!change->password) {
+		response_json(&x->res, 201, doc);
+		exchange_answer(x);
+		return;
+	}
+	response_secret(&x->res);
+	x->res.status = 201;
+	x->res.type = "application/json";
+	buf_add(b, doc, strlen(doc) - 1);
+	json_member(b, "password", change->password);
+	buf_char(b, '}');
+	exchange_answer(x);
+}
+
+static void create_hashed(struct exchange *x, const char *hash)
+{
+	const struct change *change = x->state;
+	struct db_args args = {.n = 0};
+
+	db_arg_text(&args, change->email);
+	db_arg_text(&args, arena_str(x->arena, hash));
+	db_arg_text(&args, change->extra);
+	exchange_query(x, &create_stmt, &args, created);
+}
+
+/* The email of a sign-up in its normal form, or null: answered. */
+static const char *check_email(struct exchange *x, const struct json *v)
+{
+	char email[AOR_BUF];
+	const char *copy;
+
+	if (aor_parse(email, v->text, v->len)) {
+		body_form_refuse(x, "/email", "This is not an email.");
+		return NULL;
+	}
+	if (!config_hosts(x->app->config, aor_domain(email))) {
+		exchange_problem_at(
+			x, 403, "domain-not-hosted",
+			"Accounts of that domain are not made here.", "/email");
+		return NULL;
+	}
+	copy = arena_str(x->arena, email);
+	if (!copy)
+		body_form_no_memory(x);
+
+	return copy;
+}
+
+void user_create(struct exchange *x)
+{
+	static const struct body_member table[] = {
+		{"email", JSON_STRING, true, 1, NAME_MAX_BYTES, false},
+		{"password", JSON_STRING, false, 1, PASSWORD_MAX, true},
+	};
+	const struct json *found[2];
+	struct change *change = arena_alloc(x->arena, sizeof(*change));
+	char made[PASSWORD_SIZE];
+
+	if (!x->app->config->http.signup_open) {
+		exchange_problem(x, 403, "signup-closed",
+				 "Accounts are not made this way here.");
+		return;
+	}
+	if (!change) {
+		body_form_no_memory(x);
+		return;
+	}
+	x->state = change;
+	if (!body_form(x, table, 2, found, &change->extra))
+		return;
+	change->email = check_email(x, found[0]);
+	if (!change->email)
+		return;
+	if (found[1]) {
+		exchange_hash(x, found[1]->text, create_hashed);
+		return;
+	}
+	if (password_make(made) ||
+	    !(change->password = arena_str(x->arena, made))) {
+		body_form_no_memory(x);
+		return;
+	}
+	exchange_hash(x, change->password, create_hashed);
+}
+
+void user_list(struct exchange *x)
+{
+	const struct page *p = page_begin(x, "/user", "email", false);
+	struct db_args args;
+
+	if (!p)
+		return;
+	exchange_args(x, &args);
+	db_arg_text(&args, p->after);
+	db_arg_int(&args, page_rows(p));
+	exchange_query(x, &list_stmt, &args, page_answer);
+}
+
+static void got(struct exchange *x, const struct pg_result *res)
+{
+	/* the owner sees more than others */
+	response_header(&x->res, "Vary", "Authorization");
+	exchange_answer_doc(x, pgres_text(res, 0, "doc"),
+			    pgres_text(res, 0, "version"), true);
+}
+
+void user_get(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	exchange_query(x, &get_stmt, &args, got);
+}
+
+static void changed(struct exchange *x, const struct pg_result *res)
+{
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 200, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+static void change_hashed(struct exchange *x, const char *hash)
+{
+	const struct change *change = x->state;
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_text(&args, change->extra);
+	db_arg_bool(&args, change->merge);
+	db_arg_text(&args, hash ? arena_str(x->arena, hash) : NULL);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &put_stmt, &args, changed);
+}
+
+static void change_user(struct exchange *x, bool merge)
+{
+	static const struct body_member table[] = {
+		{"password", JSON_STRING, false, 1, PASSWORD_MAX, false},
+	};
+	const struct json *password;
+	struct change *change = arena_alloc(x->arena, sizeof(*change));
+
+	if (!change) {
+		body_form_no_memory(x);
+		return;
+	}
+	x->state = change;
+	change->merge = merge;
+	if (!body_form(x, table, 1, &password, &change->extra))
+		return;
+	if (password)
+		exchange_hash(x, password->text, change_hashed);
+	else
+		change_hashed(x, NULL);
+}
+
+void user_put(struct exchange *x)
+{
+	change_user(x, false);
+}
+
+void user_patch(struct exchange *x)
+{
+	change_user(x, true);
+}
+
+static void deleted(struct exchange *x, const struct pg_result *res)
+{
+	(void)res; /* only a doorbell */
+	response_empty(&x->res, 204);
+	exchange_answer(x);
+}
+
+void user_delete(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &delete_stmt, &args, deleted);
+}
