@@ -74,12 +74,6 @@ const char *problem_title(const char *slug, int status)
 	return status_reason(status);
 }
 
-static void member(struct buf *b, const char *name, const char *value)
-{
-	buf_char(b, ',');
-	json_member(b, name, value);
-}
-
 void problem_json(struct buf *b, const struct problem *p)
 {
 	const char *slug = slug_of(p);
@@ -87,15 +81,15 @@ void problem_json(struct buf *b, const struct problem *p)
 	buf_str(b, "{\"type\":\"/problems/");
 	buf_str(b, slug);
 	buf_char(b, '"');
-	member(b, "title", problem_title(slug, p->status));
+	json_member(b, "title", problem_title(slug, p->status));
 	buf_fmt(b, ",\"status\":%d", p->status);
 	if (is_text(p->detail))
-		member(b, "detail", p->detail);
+		json_member(b, "detail", p->detail);
 	if (is_text(p->pointer)) {
 		buf_str(b, ",\"errors\":[{");
 		json_member(b, "pointer", p->pointer);
 		if (is_text(p->detail))
-			member(b, "detail", p->detail);
+			json_member(b, "detail", p->detail);
 		buf_str(b, "}]");
 	}
 	if (is_text(p->extra)) {
@@ -103,7 +97,7 @@ void problem_json(struct buf *b, const struct problem *p)
 		buf_str(b, p->extra);
 	}
 	if (is_text(p->request_id))
-		member(b, "request_id", p->request_id);
+		json_member(b, "request_id", p->request_id);
 	buf_str(b, "}\n");
 }
 
