@@ -25,7 +25,7 @@ enum {
 static enum match match_email(const char *s, struct arena *a,
 	struct path_args *args)
 {
-	char aor[AOR_SIZE];
+	char aor[AOR_BUF];
 
 	if (!strcmp(s, "me"))
 		args->email = "me";
