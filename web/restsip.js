@@ -1,0 +1,112 @@
+// The browser's side of restsip: a thin client over fetch, and streams that resume.
+// import { Restsip } from '/restsip.js'
+
+/** An answer that is a problem (RFC 9457): status, type, detail, errors. */
+export class Problem extends Error {
+	constructor(status, body) {
+		super(body.detail || body.title || `HTTP ${status}`);
+		Object.assign(this, body, { status });
+	}
+}
+
+export class Restsip {
+	/** @param {string} base  Where the API is; empty: where the page came from */
+	constructor(base = '') {
+		this.base = base;
+		this.token = null;
+	}
+
+	/**
+	 * One request. A body that is no string goes out as JSON.
+	 * @returns what came back: JSON parsed, other text as it is, null for nothing
+	 */
+	async call(method, path, body, headers = {}) {
+		const init = { method, headers: { ...headers } };
+		if (this.token) init.headers.Authorization = `Bearer ${this.token}`;
+		if (body !== undefined) {
+			const text = typeof body === 'string';
+			init.body = text ? body : JSON.stringify(body);
+			init.headers['Content-Type'] ??= text ? 'text/plain; charset=utf-8' : 'application/json';
+		}
+		const response = await fetch(this.base + path, init);
+		const json = /json/.test(response.headers.get('Content-Type') || '');
+		const content = response.status === 204 ? null : json ? await response.json() : await response.text();
+		if (!response.ok) throw new Problem(response.status, json ? content : {});
+		return content;
+	}
+
+	signUp(email, password, profile = {}) {
+		return this.call('POST', '/user', { ...profile, email, password });
+	}
+
+	/** A token for the account's password; what follows is done as that account. */
+	async signIn(email, password) {
+		const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`${email}:${password}`)));
+		this.token = null;
+		const session = await this.call('POST', '/session', undefined, { Authorization: `Basic ${basic}` });
+		this.token = session.token;
+		return session;
+	}
+
+	async signOut() {
+		await this.call('DELETE', '/session');
+		this.token = null;
+	}
+
+	/** SEND: any text to every contact of an email. */
+	send(email, text, type = 'text/plain; charset=utf-8') {
+		return this.call('POST', `/login/${encodeURIComponent(email)}/messages`, text, { 'Content-Type': type });
+	}
+
+	/**
+	 * Watches a resource: on({event, id, data}) for its state, each change and each message. Comes back by itself
+	 * after a drop, from where it was.
+	 * @returns {() => void} call it to stop
+	 */
+	watch(path, on) {
+		const stop = new AbortController();
+		this.#follow(path, on, stop.signal);
+		return () => stop.abort();
+	}
+
+	async #follow(path, on, signal) {
+		let last = null;
+		let wait_ms = 500;
+		while (!signal.aborted) {
+			try {
+				const headers = { Accept: 'application/x-ndjson', Authorization: `Bearer ${this.token}` };
+				if (last !== null) headers['Last-Event-ID'] = last;
+				const response = await fetch(this.base + path, { headers, signal });
+				if (response.status === 401 || response.status === 403 || response.status === 404) {
+					on({ event: 'end', data: { reason: `HTTP ${response.status}` } });
+					return;
+				}
+				if (response.ok) {
+					wait_ms = 500;
+					for await (const event of lines(response.body)) {
+						if (event.id !== undefined) last = event.id;
+						on(event);
+						if (event.event === 'gone') return;
+					}
+				}
+			} catch (error) {
+				if (signal.aborted) return;
+			}
+			await new Promise((done) => setTimeout(done, wait_ms));
+			wait_ms = Math.min(wait_ms * 2, 10000);
+		}
+	}
+}
+
+/** Each line of a body as JSON; empty lines are heartbeats. */
+async function* lines(body) {
+	const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+	let rest = '';
+	for (;;) {
+		const { value, done } = await reader.read();
+		if (done) return;
+		const parts = (rest + value).split('\n');
+		rest = parts.pop();
+		for (const part of parts) if (part.trim()) yield JSON.parse(part);
+	}
+}
