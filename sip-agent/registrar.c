@@ -118,13 +118,15 @@ static void on_registered(const struct pg_answer *ans, void *arg)
 
 /* --- the request -------------------------------------------------------- */
 
+/* @return true where it cannot be a path */
 static bool path_handler(const struct pl *val, void *arg)
 {
 	struct mbuf *mb = arg;
 	struct pl list = *val;
 	struct nameaddr na;
+	int err;
 
-	while (!nameaddr_take(&na, &list)) {
+	while (!(err = nameaddr_take(&na, &list))) {
 		const size_t len = na.uri.l + na.params.l + 4;
 
 		if (!na.brackets || mb->end + len > PATH_MAX_LEN)
@@ -137,10 +139,10 @@ static bool path_handler(const struct pl *val, void *arg)
 			return true;
 	}
 
-	return list.l != 0;
+	return err != ENOENT;
 }
 
-/* @return 0, EBADMSG */
+/* The path as one line; @return 0, EBADMSG, ENOMEM */
 static int read_path(char **path, const struct sip_msg *msg)
 {
 	struct mbuf *mb;

@@ -74,8 +74,8 @@ class Message:
         return f"<{self.start}>"
 
 
-def digest(challenge, method, uri, username, password, nc=1, cnonce=None, **change):
-    """An Authorization value for a challenge (RFC 7616); `change` overrides single parameters."""
+def digest(challenge, method, uri, username, password, nc=1, change=None):
+    """An Authorization value for a challenge (RFC 7616); `change` overrides single parameters, None leaves one out."""
     given = dict(re.findall(r'(\w+)="?([^",]*)"?', challenge.split(" ", 1)[1]))
     algorithm = given.get("algorithm", "MD5")
 
@@ -83,15 +83,15 @@ def digest(challenge, method, uri, username, password, nc=1, cnonce=None, **chan
         return HASHES[algorithm](text.encode()).hexdigest()
 
     p = {"username": username, "realm": given["realm"], "nonce": given["nonce"], "uri": uri,
-         "algorithm": algorithm, "qop": "auth", "nc": f"{nc:08x}", "cnonce": cnonce or secrets.token_hex(4)}
-    p.update(change)
+         "algorithm": algorithm, "qop": "auth", "nc": f"{nc:08x}", "cnonce": secrets.token_hex(4)}
+    p.update(change or {})
     ha1 = h(f"{p['username']}:{p['realm']}:{password}")
     ha2 = h(f"{method}:{p['uri']}")
     middle = f"{p['nc']}:{p['cnonce']}:{p['qop']}:" if p["qop"] else ""
     p.setdefault("response", h(f"{ha1}:{p['nonce']}:{middle}{ha2}"))
     bare = ("algorithm", "qop", "nc")
     return "Digest " + ", ".join(
-        f"{k}={v}" if k in bare else f'{k}="{v}"' for k, v in p.items() if v is not None and v != "")
+        f"{k}={v}" if k in bare else f'{k}="{v}"' for k, v in p.items() if v is not None)
 
 
 class Phone:

@@ -1,0 +1,45 @@
+"""Phones for accounts of the tests."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+# pylint: disable=wrong-import-position
+from phone import Phone
+
+
+@pytest.fixture
+def phone():
+    """Makes a phone of an account, with a credential of its own: phone(alice, transport="tcp", answer=486)."""
+    made = []
+
+    def make(account, algorithm=None, **more):
+        credential = account.credential(**({"algorithm": algorithm} if algorithm else {}))
+        user, domain = account.email.split("@")
+        new = Phone((account.system.sip_host, account.system.sip_port), user, credential["password"], domain, **more)
+        new.username = credential["username"]
+        made.append(new)
+        return new
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def logins():
+    """What the database shows of an account's contacts: {contact: row}."""
+    def read(account):
+        rows = account.system.query("select * from inspect.login where email = %s", [account.email])
+        return {row["contact"]: row for row in rows}
+    return read
+
+
+@pytest.fixture
+def deliveries():
+    """What became of the messages to an account, oldest first."""
+    def read(account):
+        return account.system.query(
+            "select * from inspect.delivery where recipient = %s order by n, changed_at", [account.email])
+    return read
