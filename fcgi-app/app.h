@@ -4,12 +4,20 @@
 #ifndef RESTSIP_APP_H
 #define RESTSIP_APP_H
 
+#include <stdint.h>
+
 struct auth;
 struct config;
 struct db;
 struct fcgi_server;
 struct hasher;
 struct loop;
+
+/** Since the process began. */
+struct app_stats {
+	uint64_t answers[6]; /* by the status' first digit */
+	uint64_t took_ms;    /* of all answers together */
+};
 
 struct app {
 	const struct config *config;
@@ -18,6 +26,7 @@ struct app {
 	struct db *db;
 	struct hasher *hasher;
 	struct auth *auth;
+	struct app_stats stats;
 };
 
 #endif

@@ -1,0 +1,406 @@
+/*
+ * exchange.c: from arrival to answer. Whatever calls a handler ends with
+ * exchange_settle(), which alone sends and frees.
+ */
+#include "exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "config.h"
+#include "cors.h"
+#include "error.h"
+#include "log.h"
+#include "routes.h"
+
+static void exchange_free(struct exchange *x)
+{
+	buf_free(&x->body);
+	response_free(&x->res);
+	arena_free(x->arena);
+	free(x);
+}
+
+static void count(struct exchange *x)
+{
+	struct app_stats *stats = &x->app->stats;
+	uint64_t took_ms = clock_ms() - x->began_ms;
+	int status = x->res.status;
+
+	stats->answers[status >= 100 && status < 600 ? status / 100 : 0]++;
+	stats->took_ms += took_ms;
+	log_debug("request", LOG_STR("request_id", x->req.id),
+		LOG_STR("method", x->req.method_name),
+		LOG_STR("path", x->req.path), LOG_INT("status", status),
+		LOG_INT("ms", took_ms), LOG_INT("gone", x->gone));
+}
+
+/* Headers that every answer has. */
+static void finish_headers(struct exchange *x)
+{
+	const char *allow = NULL;
+
+	for (size_t i = 0; i < x->res.headers; i++)
+		if (!strcmp(x->res.header[i].name, "Allow"))
+			allow = x->res.header[i].value;
+	response_header(&x->res, "X-Request-Id", x->req.id);
+	cors_headers(&x->res, &x->req, x->app->config->http.cors_origins,
+		x->req.method == METHOD_OPTIONS ? allow : NULL);
+}
+
+static void exchange_send(struct exchange *x)
+{
+	const struct response *res = &x->res;
+	struct buf head;
+	bool body = x->req.method != METHOD_HEAD && res->status != 204 &&
+		res->status != 304;
+
+	buf_init(&head, RESPONSE_HEAD_MAX);
+	response_head(res, &head);
+	/* A peer that has gone is noticed by fcgi_finish(). */
+	if (!head.failed && !fcgi_write(x->fcgi, head.p, head.len) && body &&
+		res->body.len)
+		(void)fcgi_write(x->fcgi, res->body.p, res->body.len);
+	buf_free(&head);
+}
+
+/* Send what was answered; where nothing was and nothing will be, 500. */
+static void exchange_settle(struct exchange *x)
+{
+	if (x->waiting)
+		return;
+	if (!x->answered) {
+		log_error("no_answer", LOG_STR("request_id", x->req.id),
+			LOG_STR("path", x->req.path));
+		exchange_problem(x, 500, NULL, NULL);
+	}
+	finish_headers(x);
+	if (x->res.failed || x->res.body.failed) {
+		log_error("answer_failed", LOG_STR("request_id", x->req.id),
+			LOG_STR("path", x->req.path));
+		x->answered = false;
+		exchange_problem(x, 500, NULL, NULL);
+		finish_headers(x);
+	}
+	if (!x->gone)
+		exchange_send(x);
+	count(x);
+	fcgi_finish(x->fcgi);
+	exchange_free(x);
+}
+
+void exchange_answer(struct exchange *x)
+{
+	if (x->answered || x->waiting)
+		log_error("second_answer", LOG_STR("path", x->req.path));
+	x->answered = true;
+}
+
+void exchange_problem_full(struct exchange *x, const struct problem *p)
+{
+	struct problem with_id = *p;
+
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("path", x->req.path));
+		return;
+	}
+	with_id.request_id = x->req.id;
+	problem_answer(&x->res, &with_id);
+	x->answered = true;
+}
+
+void exchange_problem_at(struct exchange *x, int status, const char *slug,
+	const char *detail, const char *pointer)
+{
+	const struct problem p = {
+		.status = status,
+		.slug = slug,
+		.detail = detail,
+		.pointer = pointer,
+	};
+
+	exchange_problem_full(x, &p);
+}
+
+void exchange_problem(struct exchange *x, int status, const char *slug,
+	const char *detail)
+{
+	exchange_problem_at(x, status, slug, detail, NULL);
+}
+
+static void problem_of(struct exchange *x, enum app_err err)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	exchange_problem(x, info->status, info->slug, info->detail);
+}
+
+static void problem_possible(struct exchange *x, enum app_err err,
+	const char *possible)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	exchange_problem(x, info->status, info->slug,
+		arena_fmt(x->arena, "%s Possible: %s.", info->detail,
+			possible));
+}
+
+void exchange_not_acceptable(struct exchange *x, const char *possible)
+{
+	problem_possible(x, APP_NOT_ACCEPTABLE, possible);
+	response_header(&x->res, "Vary", "Accept");
+}
+
+void exchange_unsupported(struct exchange *x, const char *possible)
+{
+	problem_possible(x, APP_UNSUPPORTED_TYPE, possible);
+	response_header(&x->res, "Accept", possible);
+}
+
+void exchange_answer_doc(struct exchange *x, const char *doc,
+	const char *version, bool settled)
+{
+	if (settled && response_not_modified(&x->req, version))
+		response_empty(&x->res, 304);
+	else
+		response_json(&x->res, 200, doc);
+	response_etag(&x->res, version);
+	exchange_answer(x);
+}
+
+/* The one SQL call */
+
+static void answer_refusal(struct exchange *x, const struct db_answer *a)
+{
+	if (a->status == 401)
+		auth_refused(x->app->auth, &x->who);
+	exchange_problem_at(x, a->status, a->slug, a->detail, a->pointer);
+}
+
+static void query_answered(const struct db_answer *a, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	if (a->outcome == DB_OK) {
+		auth_accepted(x->app->auth, &x->who);
+		x->on_result(x, a->res);
+	} else
+		answer_refusal(x, a);
+	exchange_settle(x);
+}
+
+void exchange_args(struct exchange *x, struct db_args *args)
+{
+	memset(args, 0, sizeof(*args));
+	auth_args(args, &x->who);
+}
+
+void exchange_query(struct exchange *x, const struct db_stmt *st,
+	const struct db_args *args, exchange_result_h *on_result)
+{
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("statement", st->name));
+		return;
+	}
+	x->on_result = on_result;
+	if (args->failed)
+		problem_of(x, APP_INTERNAL);
+	else if (db_ask(x->app->db, st, args, query_answered, x))
+		x->waiting = true;
+	else
+		problem_of(x, APP_UNAVAILABLE);
+}
+
+static void hash_done(const char *hash, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	if (hash)
+		x->on_hash(x, hash);
+	else
+		problem_of(x, APP_INTERNAL);
+	exchange_settle(x);
+}
+
+void exchange_hash(struct exchange *x, const char *password,
+	exchange_hash_h *on_hash)
+{
+	int err = hasher_ask(x->app->hasher, password, NULL, hash_done, x);
+
+	x->on_hash = on_hash;
+	if (!err)
+		x->waiting = true;
+	else if (err == EINVAL)
+		exchange_problem_at(x, 400, "invalid-member",
+			"The password is too long.", "/password");
+	else
+		problem_of(x, APP_BUSY);
+}
+
+/* Arrival */
+
+static bool is_json(const char *type)
+{
+	size_t n = strlen(type);
+
+	return n == 0 || !strcmp(type, "application/json") ||
+		(n > 5 && !strcmp(type + n - 5, "+json"));
+}
+
+/* @return whether the handler may go on */
+static bool take_body(struct exchange *x)
+{
+	const struct route *route = x->route;
+	int err;
+
+	if (route->body == BODY_NONE)
+		return true;
+	err = fcgi_read_body(x->fcgi, &x->body, route->body_max);
+	if (err == EMSGSIZE)
+		problem_of(x, APP_LENGTH);
+	else if (err == ENOMEM)
+		problem_of(x, APP_BUSY);
+	else if (err)
+		exchange_problem(x, 400, NULL, "The body ended early.");
+	else if (route->body == BODY_JSON && x->body.len &&
+		!is_json(request_media_type(&x->req, x->arena)))
+		exchange_unsupported(x, "application/json");
+	return !x->answered;
+}
+
+static void auth_done(enum auth_result result, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	switch (result) {
+	case AUTH_DONE:
+		if (take_body(x))
+			x->route->handle(x);
+		break;
+	case AUTH_DENIED:
+		problem_of(x, APP_UNAUTHORIZED);
+		break;
+	case AUTH_MALFORMED:
+		exchange_problem(x, 400, NULL,
+			"The Authorization header is malformed.");
+		break;
+	case AUTH_BUSY:
+		problem_of(x, APP_BUSY);
+		break;
+	case AUTH_UNAVAILABLE:
+		problem_of(x, APP_UNAVAILABLE);
+		break;
+	}
+	exchange_settle(x);
+}
+
+static void answer_allow(struct exchange *x, const char *allow, int status)
+{
+	if (status == 405)
+		problem_of(x, APP_METHOD_NOT_ALLOWED);
+	else {
+		response_empty(&x->res, status);
+		exchange_answer(x);
+	}
+	response_header(&x->res, "Allow", allow);
+}
+
+/* @return whether there is an endpoint; if not, it is answered */
+static bool find_route(struct exchange *x)
+{
+	const char *allow = "";
+
+	switch (router_find(routes_table(), &x->req, x->arena, &x->route,
+		&x->path, &allow)) {
+	case ROUTE_FOUND:
+		return true;
+	case ROUTE_NO_PATH:
+		problem_of(x, APP_NOT_FOUND);
+		break;
+	case ROUTE_NO_USER:
+		exchange_problem(x, 404, "user-not-found",
+			"There is no such user.");
+		break;
+	case ROUTE_NO_METHOD:
+		answer_allow(x, allow, 405);
+		break;
+	case ROUTE_OPTIONS:
+		answer_allow(x, allow, 204);
+		break;
+	case ROUTE_NO_MEMORY:
+		problem_of(x, APP_BUSY);
+		break;
+	}
+	return false;
+}
+
+static void client_gone(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->gone = true; /* what is under way in the database goes on */
+}
+
+static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->arena = arena_new();
+	if (!x->arena) {
+		free(x);
+		return NULL;
+	}
+	x->app = app;
+	x->fcgi = r;
+	x->began_ms = clock_ms();
+	response_init(&x->res, x->arena);
+	buf_init(&x->body, BODY_MAIL_MAX + 1);
+	fcgi_on_gone(r, client_gone, x);
+	return x;
+}
+
+static void refuse(struct fcgi_request *r)
+{
+	static const char answer[] = "Status: 503 Service Unavailable\r\n"
+		"Content-Type: application/problem+json\r\n"
+		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
+		"{\"type\":\"/problems/busy\",\"status\":503,"
+		"\"title\":\"Too busy for the moment.\"}\n";
+
+	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
+	fcgi_finish(r);
+}
+
+void exchange_start(struct fcgi_request *r, void *arg)
+{
+	struct app *app = arg;
+	struct exchange *x = NULL;
+	const char *detail = "The request is malformed.";
+	int err;
+
+	if (fcgi_server_busy(app->server) <= EXCHANGE_BUSY_MAX)
+		x = exchange_new(r, app);
+	if (!x) {
+		refuse(r);
+		return;
+	}
+	err = request_parse(&x->req, x->arena, fcgi_params(r), &detail);
+	if (err == EINVAL)
+		exchange_problem(x, 400, NULL, detail);
+	else if (err)
+		problem_of(x, APP_BUSY);
+	else if (find_route(x)) {
+		x->waiting = true;
+		auth_check(app->auth, &x->req, x->route->auth, x->arena,
+			&x->who, auth_done, x);
+		return; /* x may be gone */
+	}
+	exchange_settle(x);
+}
