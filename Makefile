@@ -26,7 +26,7 @@ endif
 
 pc = $(shell pkg-config --$(1) $(2) 2>/dev/null)
 LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2) -linih -lcrypt
-LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
+LIBS_API := -lfcgi $(call pc,libs,libsystemd expat) $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
 LIBS_AGENT := -lre $(call pc,libs,libsystemd expat) $(LIBS_COMMON) -lpthread
 

@@ -1,0 +1,40 @@
+#include "link.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+	LINK_MAX = 4096,
+};
+
+void link_segment(struct buf *b, const char *s)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~!$&'()*+,;=:@";
+
+	for (; *s; s++) {
+		if (strchr(plain, *s))
+			buf_char(b, *s);
+		else
+			buf_fmt(b, "%%%02X", (unsigned)(unsigned char)*s);
+	}
+}
+
+const char *link_to(struct arena *a, const char *under, const char *email,
+		    const char *more, int64_t n)
+{
+	const char *path = NULL;
+	struct buf b;
+
+	buf_init(&b, LINK_MAX);
+	buf_str(&b, under);
+	link_segment(&b, email ? email : "me");
+	if (more)
+		buf_fmt(&b, "%s%" PRId64, more, n);
+	if (!b.failed)
+		path = arena_mem(a, b.p, b.len);
+	buf_free(&b);
+
+	return path;
+}
