@@ -1,0 +1,147 @@
+/*
+ * main.c: restsip-api, one worker: reads settings, opens sockets, serves,
+ * and on SIGTERM finishes what is under way.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app.h"
+#include "auth.h"
+#include "config.h"
+#include "db.h"
+#include "exchange.h"
+#include "fcgi.h"
+#include "hasher.h"
+#include "log.h"
+#include "loop.h"
+#include "routes.h"
+
+enum {
+	DRAIN_MS = 20000, /* what takes longer is cut off */
+};
+
+/* Made by main, in this order, and ended in the other. */
+struct worker {
+	struct app app;
+	struct config config;
+	struct loop_timer drain;
+};
+
+static void drained(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_stop(w->app.loop);
+}
+
+static void drain_timed_out(void *arg)
+{
+	struct worker *w = arg;
+
+	log_warn("drain_timed_out",
+		LOG_INT("requests", fcgi_server_busy(w->app.server)));
+	loop_stop(w->app.loop);
+}
+
+static void on_term(void *arg)
+{
+	struct worker *w = arg;
+
+	log_info("stopping",
+		LOG_INT("requests", fcgi_server_busy(w->app.server)));
+	if (loop_after(w->app.loop, &w->drain, DRAIN_MS, drain_timed_out, w))
+		loop_stop(w->app.loop);
+	fcgi_server_drain(w->app.server, drained, w);
+}
+
+static int worker_open(struct worker *w)
+{
+	struct app *app = &w->app;
+	const struct db_config db = {
+		.conninfo = w->config.database.conninfo,
+		.user = "restsip_api",
+		.application = "restsip-api",
+		.readers = w->config.api.readers,
+		.writers = w->config.api.writers,
+	};
+	int err;
+
+	app->config = &w->config;
+	err = loop_new(&app->loop);
+	if (!err)
+		err = hasher_new(&app->hasher, app->loop);
+	if (!err)
+		err = db_new(&app->db, app->loop, &db);
+	if (!err)
+		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
+	if (!err)
+		err = fcgi_server_new(&app->server, app->loop,
+			w->config.api.listen, exchange_start, app);
+	if (!err)
+		loop_on_term(app->loop, on_term, w);
+	return err;
+}
+
+static void worker_close(struct worker *w)
+{
+	struct app *app = &w->app;
+
+	/* The database answers what is under way, so the rest is still there. */
+	db_free(app->db);
+	fcgi_server_free(app->server);
+	auth_free(app->auth);
+	hasher_free(app->hasher);
+	if (app->loop)
+		loop_cancel(app->loop, &w->drain);
+	loop_free(app->loop);
+	config_free(&w->config);
+}
+
+static int serve(const char *file)
+{
+	static struct worker w; /* zeroed */
+	char why[CONFIG_WHY_SIZE];
+	int err;
+
+	if (config_load(&w.config, file, why)) {
+		log_error("settings", LOG_STR("why", why));
+		config_free(&w.config);
+		return 2;
+	}
+	log_init("restsip-api", w.config.log.level);
+	err = worker_open(&w);
+	if (!err) {
+		log_info("started",
+			LOG_STR("listen", w.config.api.listen));
+		err = loop_run(w.app.loop);
+	}
+	if (err)
+		log_error("failed", LOG_STR("error", strerror(err)));
+	else
+		log_info("stopped");
+	worker_close(&w);
+	return err ? 1 : 0;
+}
+
+static int usage(void)
+{
+	(void)fputs("usage: restsip-api [-c FILE | --routes | --settings]\n",
+		stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	log_init("restsip-api", LOG_LEVEL_INFO);
+	if (argc == 1)
+		return serve(NULL);
+	if (argc == 3 && !strcmp(argv[1], "-c"))
+		return serve(argv[2]);
+	if (argc == 2 && !strcmp(argv[1], "--settings"))
+		return config_example(stdout) ? 1 : 0;
+	if (argc != 2 || strcmp(argv[1], "--routes") != 0)
+		return usage();
+	routes_print();
+	return 0;
+}
