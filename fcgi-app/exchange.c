@@ -243,11 +243,13 @@ void exchange_hash(struct exchange *x, const char *password,
 
 /* Arrival */
 
+/* What curl says of any -d counts as JSON too. */
 static bool is_json(const char *type)
 {
 	size_t n = strlen(type);
 
 	return n == 0 || !strcmp(type, "application/json") ||
+		!strcmp(type, "application/x-www-form-urlencoded") ||
 		(n > 5 && !strcmp(type + n - 5, "+json"));
 }
 
