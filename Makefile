@@ -1,5 +1,6 @@
 # restsip. `make run` builds and runs the whole system, `make test` tests it.
 #   BUILD=DIR      where to build (several people can build one tree at once)
+#   V=1            show the commands
 #   SANITIZE=1     with AddressSanitizer and UndefinedBehaviorSanitizer
 #   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
 
@@ -11,6 +12,7 @@ SHARE = $(PREFIX)/share/restsip
 export BUILD SANITIZE
 
 CC = gcc
+quiet = $(if $(V),,@printf '  %-4s %s\n' $(1) $@; )
 # What a compiler call is made of; CFLAGS and LDFLAGS are the caller's to add.
 FLAGS := -std=c11 -D_GNU_SOURCE -g -fstack-protector-strong -fPIE \
 	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -103,17 +105,17 @@ clean:
 	rm -rf build build-asan
 
 $(BUILD)/restsip-api: $(BUILD)/fcgi-app/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_API)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_API)
 
 $(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(BUILD)/libstream.a \
 		$(STREAM_NEEDS) $(BUILD)/libcommon.a
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
 
 $(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
 
 $(BUILD)/restsip-supervisor: $(BUILD)/deploy/local/supervisor.o
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
 # Everything but the mains, for unit tests and fuzzers to link with.
 $(BUILD)/libcommon.a: $(call objects,$(SRC_COMMON))
@@ -121,22 +123,21 @@ $(BUILD)/libapi.a: $(call objects,$(SRC_API))
 $(BUILD)/libstream.a: $(call objects,$(SRC_STREAM))
 $(BUILD)/libagent.a: $(call objects,$(SRC_AGENT))
 $(BUILD)/lib%.a:
-	@rm -f $@
-	ar rcs $@ $^
+	$(call quiet,AR)rm -f $@ && ar rcs $@ $^
 
 # tests/unit/test_agent_*.c see the agent, test_stream_*.c the stream program,
 # test_api_*.c the worker; all others only common/.
 AGENT_LIBS = $(BUILD)/libagent.a $(BUILD)/libcommon.a
 API_LIBS = $(BUILD)/libapi.a $(BUILD)/libcommon.a
 $(BUILD)/unit/test_agent_%: $(BUILD)/tests/unit/test_agent_%.o $(AGENT_LIBS)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)
 $(BUILD)/unit/test_stream_%: $(BUILD)/tests/unit/test_stream_%.o \
 		$(BUILD)/libstream.a $(API_LIBS)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_STREAM)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_STREAM)
 $(BUILD)/unit/test_api_%: $(BUILD)/tests/unit/test_api_%.o $(API_LIBS)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libcommon.a
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_COMMON) -lpthread
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_COMMON) -lpthread
 
 $(BUILD)/common/%.o: INC = $(INC_COMMON)
 $(BUILD)/fcgi-app/%.o: INC = $(INC_API)
@@ -146,10 +147,10 @@ $(BUILD)/tests/unit/%.o: INC = $(INC_STREAM)
 $(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(INC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC)$(CC) $(FLAGS) $(INC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Changes when the flags do, so that everything is built anew.
-NOW_FLAGS := $(CC) $(FLAGS) $(LINK) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+NOW_FLAGS := $(strip $(CC) $(FLAGS) $(LINK) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
 ifneq ($(NOW_FLAGS),$(strip $(file <$(BUILD)/flags)))
 .PHONY: $(BUILD)/flags
 endif
