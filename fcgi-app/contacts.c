@@ -45,22 +45,23 @@ static bool read_uri(struct exchange *x, struct contact *c,
 }
 
 static bool read_stream(struct exchange *x, struct contacts *out,
-			const struct json *lifetime, bool has_contact)
+			const struct json *lifetime, const char *at,
+			bool has_contact)
 {
-	if (strcmp(lifetime->text, "stream") != 0) {
-		body_form_refuse(x, "/lifetime",
-				 "This can only be \"stream\".");
-		return false;
-	}
-	if (has_contact) {
-		body_form_refuse(
-			x, "/contact",
-			"A login that lives with a stream has no contact.");
-		return false;
-	}
-	out->stream = true;
+	const char *why = NULL;
 
-	return true;
+	if (strcmp(lifetime->text, "stream") != 0)
+		why = "This can only be \"stream\".";
+	else if (out->many)
+		why = "Only a login by itself can live with a stream.";
+	else if (has_contact)
+		why = "A login that lives with a stream has no contact.";
+	if (why)
+		body_form_refuse(x, arena_fmt(x->arena, "%s/lifetime", at),
+				 why);
+	out->stream = !why;
+
+	return !why;
 }
 
 /* at: pointer of the object, "" or "/7". */
@@ -89,8 +90,8 @@ static bool read_object(struct exchange *x, struct contacts *out,
 		if (c->expires_s > EXPIRES_MAX_S)
 			c->expires_s = EXPIRES_MAX_S;
 	}
-	if (found[2] && !out->many && form == CONTACTS_NEW)
-		return read_stream(x, out, found[2], found[0] != NULL);
+	if (found[2] && form == CONTACTS_NEW)
+		return read_stream(x, out, found[2], at, found[0] != NULL);
 	if (found[0])
 		return read_uri(x, c, found[0], pointer);
 	if (form == CONTACTS_NEW)

@@ -1,0 +1,112 @@
+/*
+ * health.c: /health/live, /health/ready and /metrics, for whoever operates
+ * this host: from loopback, to others they are not there.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exchange.h"
+#include "handlers.h"
+#include "json_write.h"
+#include "pgres.h"
+
+static const struct db_stmt ready_stmt = {
+	.name = "ready",
+	.sql = "select schema_version, agents from api.ready()",
+	.nparams = 0,
+};
+
+static bool is_loopback(const char *addr)
+{
+	return !strncmp(addr, "127.", 4) || !strcmp(addr, "::1") ||
+	       !strncmp(addr, "::ffff:127.", 11);
+}
+
+static bool is_operator(struct exchange *x)
+{
+	if (is_loopback(x->req.remote))
+		return true;
+	exchange_problem(x, 404, NULL, NULL);
+
+	return false;
+}
+
+void health_live(struct exchange *x)
+{
+	if (!is_operator(x))
+		return;
+	response_json(&x->res, 200, "{\"status\":\"live\"}");
+	exchange_answer(x);
+}
+
+static void ready(struct exchange *x, const struct pg_result *res)
+{
+	const int64_t agents = pgres_int(res, 0, "agents");
+	struct buf *b = &x->res.body;
+
+	buf_char(b, '{');
+	json_member(b, "status", agents ? "ready" : "no-agent");
+	json_member_int(b, "schema_version",
+			pgres_int(res, 0, "schema_version"));
+	json_member_int(b, "agents", agents);
+	buf_char(b, '}');
+	x->res.status = agents ? 200 : 503;
+	x->res.type = "application/json";
+	if (!agents)
+		response_header(&x->res, "Retry-After", "1");
+	exchange_answer(x);
+}
+
+void health_ready(struct exchange *x)
+{
+	struct db_args args = {.n = 0};
+
+	if (!is_operator(x))
+		return;
+	if (db_is_up(x->app->db))
+		exchange_query(x, &ready_stmt, &args, ready);
+	else
+		exchange_problem(
+			x, 503, "unavailable",
+			"The database is away, or of another version.");
+}
+
+static void add_metric(struct buf *b, const char *name, const char *type,
+		       const char *help)
+{
+	buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Prometheus' text format. One worker answers for itself: hence the pid. */
+void metrics_get(struct exchange *x)
+{
+	const struct app_stats *stats = &x->app->stats;
+	const long pid = (long)getpid();
+	struct buf *b = &x->res.body;
+
+	if (!is_operator(x))
+		return;
+	add_metric(b, "restsip_api_responses_total", "counter",
+		   "Answers by the first digit of their status.");
+	for (size_t i = 1; i < 6; i++)
+		buf_fmt(b,
+			"restsip_api_responses_total{pid=\"%ld\","
+			"class=\"%zuxx\"} %" PRIu64 "\n",
+			pid, i, stats->answers[i]);
+	add_metric(b, "restsip_api_response_seconds_total", "counter",
+		   "Time that all answers took together.");
+	buf_fmt(b,
+		"restsip_api_response_seconds_total{pid=\"%ld\"} %" PRIu64
+		".%03" PRIu64 "\n",
+		pid, stats->took_ms / 1000, stats->took_ms % 1000);
+	add_metric(b, "restsip_api_requests", "gauge", "Requests under way.");
+	buf_fmt(b, "restsip_api_requests{pid=\"%ld\"} %zu\n", pid,
+		fcgi_server_busy(x->app->server));
+	add_metric(b, "restsip_api_database_up", "gauge",
+		   "Whether there are connections to the database.");
+	buf_fmt(b, "restsip_api_database_up{pid=\"%ld\"} %d\n", pid,
+		db_is_up(x->app->db));
+	x->res.type = "text/plain; version=0.0.4; charset=utf-8";
+	exchange_answer(x);
+}

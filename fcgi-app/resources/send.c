@@ -1,0 +1,143 @@
+/*
+ * send.c: SEND and CANCEL, and what stands for them: any body of any type to
+ * a user's contacts, and taking back what has not been sent yet.
+ */
+#include <string.h>
+
+#include "handlers.h"
+#include "exchange.h"
+#include "link.h"
+#include "negotiate.h"
+#include "pgres.h"
+#include "timestamp.h"
+
+static const struct db_stmt post_stmt = {
+	.name = "send_post",
+	.sql = "select n, email, version, doc, bell from api.send_post("
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	.nparams = 11,
+	.write = true,
+};
+static const struct db_stmt cancel_stmt = {
+	.name = "send_cancel",
+	.sql = "select status, version, doc, bell "
+	       "from api.send_cancel($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+
+/* How it is to be sent. */
+struct options {
+	const char *type;
+	const char *send_at; /* null: now */
+	bool offline;	     /* store it where nobody is */
+};
+
+static void sent(struct exchange *x, const struct pg_result *res)
+{
+	const char *location = link_to(x->arena, "/login/",
+				       pgres_text(res, 0, "email"), "/",
+				       pgres_int(res, 0, "n"));
+
+	if (location)
+		response_location(&x->res, location);
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 202, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+/* Why the query does not do, or null. */
+static const char *read_query(struct exchange *x, struct options *o)
+{
+	const char *offline = request_query(&x->req, "offline");
+	const char *send_at = request_query(&x->req, "send_at");
+
+	o->offline = true;
+	if (offline && !strcmp(offline, "no"))
+		o->offline = false;
+	else if (offline && strcmp(offline, "yes") != 0)
+		return "offline is yes or no.";
+	if (!send_at)
+		return NULL;
+	o->send_at = timestamp_check(x->arena, send_at);
+
+	return o->send_at ? NULL : "send_at is a time as in RFC 3339.";
+}
+
+static bool read_options(struct exchange *x, struct options *o)
+{
+	const char *type = request_param(&x->req, "CONTENT_TYPE");
+	const char *why = read_query(x, o);
+
+	o->type = type && *type ? type : "application/octet-stream";
+	if (why)
+		exchange_problem(x, 400, "invalid-parameter", why);
+	else if (!negotiate_type_is_sound(o->type))
+		exchange_problem(x, 400, "invalid-header",
+				 "Content-Type is not a media type.");
+	else
+		return true;
+
+	return false;
+}
+
+void send_post(struct exchange *x)
+{
+	struct options o = {.offline = true};
+	struct db_args args;
+
+	if (!read_options(x, &o))
+		return;
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	if (x->path.n)
+		db_arg_int(&args, x->path.n);
+	else
+		db_arg_null(&args);
+	db_arg_text(&args, o.type);
+	db_arg_bytea(&args, x->body.len ? x->body.p : "", x->body.len);
+	db_arg_bool(&args, o.offline);
+	db_arg_text(&args, o.send_at);
+	db_arg_text(&args, x->req.id);
+	if (exchange_idempotency(x, &args))
+		exchange_query(x, &post_stmt, &args, sent);
+}
+
+/* `"recipients":[…]` of a message's document: its last member. */
+static const char *recipients_of(struct exchange *x, const char *doc)
+{
+	const char *from = strstr(doc, ",\"recipients\":");
+
+	return from ? arena_mem(x->arena, from + 1, strlen(from + 1) - 1)
+		    : NULL;
+}
+
+static void cancelled(struct exchange *x, const struct pg_result *res)
+{
+	const char *doc = pgres_text(res, 0, "doc");
+	struct problem p = {
+		.status = 409,
+		.slug = "message-not-cancellable",
+		.detail = "It was on its way already, to some at least; the "
+			  "rest have been stopped.",
+	};
+
+	if (pgres_int(res, 0, "status") == 200) {
+		response_etag(&x->res, pgres_text(res, 0, "version"));
+		response_json(&x->res, 200, doc);
+		exchange_answer(x);
+		return;
+	}
+	p.extra = recipients_of(x, doc);
+	exchange_problem_full(x, &p);
+}
+
+void send_cancel(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_int(&args, x->path.n);
+	exchange_query(x, &cancel_stmt, &args, cancelled);
+}
