@@ -11,25 +11,54 @@ static const char challenge_basic[] =
 	"Basic realm=\"restsip\", charset=\"UTF-8\"";
 static const char challenge_bearer[] = "Bearer realm=\"restsip\"";
 
-/* A slug that is not here has its status' title. */
+/* Every slug there is: ours, nginx's and the database's, by name. */
 static const struct {
 	const char *slug, *title;
 } titles[] = {
 	{"account-exists", "The account exists."},
+	{"bad-request", "The request is malformed."},
 	{"busy", "Too busy for the moment."},
-	{"content-too-large", "The body is too large."},
+	{"call-full", "The call is full."},
+	{"call-not-found", "There is no such call."},
+	{"conflict", "It does not go with how things are."},
+	{"contact-exists", "The contact is there already."},
 	{"contact-not-found", "There is no such contact."},
-	{"in-progress", "The first request of that key is under way."},
+	{"content-too-large", "The body is too large."},
+	{"credential-not-found", "There is no such credential."},
+	{"domain-not-hosted", "The domain is not served here."},
+	{"forbidden", "Not allowed."},
+	{"idempotency-in-progress", "The first request of that key is under way."},
+	{"idempotency-key-reused", "The key was used for another request."},
 	{"internal-error", "Something broke."},
 	{"invalid-body", "The body is malformed."},
+	{"invalid-header", "A header is wrong."},
 	{"invalid-member", "A member of the body is wrong."},
-	{"login-not-found", "There is no such login."},
+	{"invalid-parameter", "A parameter of the query is wrong."},
 	{"mailbox-full", "The mailbox is full."},
+	{"message-not-cancellable", "The message was on its way already."},
+	{"message-not-found", "There is no such message."},
+	{"method-not-allowed", "Not a method for this resource."},
+	{"not-acceptable", "Not to be had in that form."},
+	{"not-found", "There is nothing here."},
+	{"not-implemented", "Not implemented."},
+	{"not-owner", "Not yours to do."},
+	{"not-reachable", "Nobody is there."},
 	{"outcome-unknown", "Whether it was done is not known."},
+	{"participant-not-found", "There is no such participant."},
+	{"password-needed", "This needs the password."},
+	{"precondition-failed", "It has changed since."},
+	{"range-not-satisfiable", "There is no such range."},
+	{"request-timeout", "The request took too long to arrive."},
+	{"signup-closed", "Accounts are not made this way."},
+	{"too-many-calls", "There are too many calls."},
+	{"too-many-contacts", "There are too many contacts."},
+	{"too-many-credentials", "There are too many credentials."},
+	{"too-many-requests", "Too many requests."},
 	{"unauthorized", "This needs credentials that are right."},
 	{"unavailable", "Not available for the moment."},
+	{"unsupported-media-type", "Not taken in that form."},
+	{"uri-too-long", "The URI is too long."},
 	{"user-not-found", "There is no such user."},
-	{"version-mismatch", "It has changed since."},
 };
 
 /* The slug where there is none. */
@@ -44,10 +73,11 @@ static const struct {
 	{405, "method-not-allowed"},
 	{406, "not-acceptable"},
 	{409, "conflict"},
-	{412, "version-mismatch"},
+	{412, "precondition-failed"},
 	{413, "content-too-large"},
 	{415, "unsupported-media-type"},
 	{416, "range-not-satisfiable"},
+	{429, "too-many-requests"},
 	{503, "unavailable"},
 };
 

@@ -20,7 +20,7 @@ route_h mail_post, mail_list, mail_get, mail_patch, mail_delete;
 
 /* login.c */
 route_h login_list, login_get, login_post, login_put, login_delete;
-route_h login_item_get, login_item_put, login_item_delete, login_item_trace;
+route_h login_item_get, login_item_put, login_item_delete;
 
 /* send.c: path.n is 0 where all contacts are meant */
 route_h send_post, send_cancel;
@@ -34,7 +34,7 @@ route_h participant_get, participant_put, participant_delete;
 /* health.c */
 route_h health_live, health_ready, metrics_get;
 
-/* docs.c */
-route_h openapi_get, docs_get, problem_get;
+/* problems.c */
+route_h problem_get;
 
 #endif
