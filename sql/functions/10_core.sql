@@ -40,18 +40,23 @@ begin
 	return v_account;
 end $$;
 
--- The caller, who must be p_email (or have said 'me').
-create function app.owner(p_who text, p_proof bytea, p_email text) returns bigint
+-- The caller, who must be p_email (or have said 'me'). One look for a token, which is what nearly everybody has.
+create function app.owner(p_who text, p_proof bytea, p_email text, out id bigint, out email text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
-declare
-	v_account bigint := app.caller(p_who, p_proof);
+#variable_conflict use_variable
 begin
-	if p_email <> 'me' and not exists (
-		select from app.account a where a.id = v_account and a.email = p_email)
-	then
+	if p_who is null and p_proof is not null then
+		select a.id, a.email into id, email
+		from app.session s join app.account a on a.id = s.account_id
+		where s.token = p_proof and s.expires_at > now();
+	end if;
+	if id is null then
+		id := app.caller(p_who, p_proof);
+		email := app.email(id);
+	end if;
+	if p_email <> 'me' and p_email <> email then
 		perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
 	end if;
-	return v_account;
 end $$;
 
 -- The account named p_email as seen by v_caller; RS404.
@@ -124,6 +129,21 @@ begin
 		perform app.refuse(412, 'precondition-failed', 'The resource has changed since that version.');
 	end if;
 	return v_version;
+end $$;
+
+-- Both at once, for a writer that is sure to change something.
+create function app.lock_advance(p_kind app.resource_kind, p_id bigint, p_if_match bigint,
+	out prior bigint, out version bigint)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_variable
+begin
+	with old as (
+		select r.version from app.resource r where r.kind = p_kind and r.id = p_id for update)
+	update app.resource r set version = nextval('app.version_seq') from old
+	where r.kind = p_kind and r.id = p_id returning old.version, r.version into prior, version;
+	if p_if_match is not null and p_if_match is distinct from prior then
+		perform app.refuse(412, 'precondition-failed', 'The resource has changed since that version.');
+	end if;
 end $$;
 
 -- Gives a locked resource its next version.

@@ -17,8 +17,9 @@ returns table (n bigint, email text, username text, realm text, algorithm text, 
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_local text := substring(v_email from '^(.*)@[^@]*$');
 	v_realm text := substring(v_email from '[^@]*$');
 	v_algorithm text := coalesce(p_algorithm, 'MD5');
@@ -55,7 +56,7 @@ returns table (n bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 begin
 	return query
 		select c.n, app.credential_doc(c.n, a.email, c.username, c.realm, c.algorithm, c.label, c.used_at)
@@ -68,7 +69,7 @@ returns table (gone bool)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 begin
 	delete from app.credential c where c.account_id = v_account and c.n = p_n;
 	if not found then

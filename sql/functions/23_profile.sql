@@ -43,8 +43,9 @@ returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_prior bigint := app.lock('profile', v_account, p_if_match);
 	v_version bigint := app.advance('profile', v_account);
 	v_profile jsonb;
@@ -66,8 +67,9 @@ returns table (email text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_call bigint;
 	v_kind app.resource_kind;
 	v_prior bigint;

@@ -37,7 +37,7 @@ begin
 	return v_bell;
 end $$;
 
--- What lapsed is removed before a writer looks at the bindings, so that a lapsed contact comes back as a new one.
+-- What has lapsed goes before a writer counts on a binding: a lapsed contact comes back as a new one.
 create function app.login_remove_lapsed(p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
@@ -63,6 +63,8 @@ declare
 	v_extra jsonb := coalesce(p_extra, '{}')
 		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
 	v_q numeric := p_set.q;
+	v_contacts bigint;
+	v_lapsed bool;
 	c_max_contacts constant int := 32;
 begin
 	if p_extra ? 'q' then
@@ -73,11 +75,17 @@ begin
 	end if;
 	expires_s := least(p_expires_s, 604800);
 	expires_at := now() + make_interval(secs => expires_s);
-	select l.id, l.n into v_id, n from app.login l
-	where l.account_id = p_account and (l.key = p_key or p_key is null and l.id = p_set.id);
+	select count(*) filter (where l.expires_at > now()), bool_or(l.expires_at <= now()),
+		min(l.id) filter (where l.expires_at > now() and (l.key = p_key or p_key is null and l.id = p_set.id)),
+		min(l.n) filter (where l.expires_at > now() and (l.key = p_key or p_key is null and l.id = p_set.id))
+	into v_contacts, v_lapsed, v_id, n
+	from app.login l where l.account_id = p_account;
+	if v_lapsed then
+		bell := app.login_remove_lapsed(p_account);
+	end if;
 	created := v_id is null;
 	if created then
-		if (select count(*) from app.login l where l.account_id = p_account) >= c_max_contacts then
+		if v_contacts >= c_max_contacts then
 			perform app.refuse(409, 'too-many-contacts', 'An account has at most 32 contacts at a time.');
 		end if;
 		n := app.take_n('login', p_account);
@@ -99,7 +107,7 @@ begin
 	if p_contact is not null and exists (select from app.delivery d
 		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact')
 	then
-		bell := app.release_stored(p_account, v_id, p_contact);
+		bell := bell || app.release_stored(p_account, v_id, p_contact);
 	end if;
 end $$;
 
@@ -185,11 +193,11 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
-	v_email text := app.email(v_account);
-	v_prior bigint;
-	v_version bigint;
+	v_lock record;
 	v_bell text[];
 	v_item jsonb;
 	v_put record;
@@ -199,9 +207,7 @@ begin
 		return query select r.* from jsonb_populate_recordset(null::app.login_result, v_done) r;
 		return;
 	end if;
-	v_prior := app.lock('login', v_account, p_if_match);
-	v_version := app.advance('login', v_account);
-	v_bell := app.login_remove_lapsed(v_account);
+	v_lock := app.lock_advance('login', v_account, p_if_match);
 	if p_replace then
 		v_bell := v_bell || app.login_remove(v_account, array(
 			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
@@ -212,9 +218,9 @@ begin
 			coalesce((v_item ->> 'expires')::int, 3600), v_item -> 'extra');
 		v_bell := v_bell || v_put.bell;
 		v_out := v_out || row(v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at),
-			v_version, v_put.doc, null)::app.login_result;
+			v_lock.version, v_put.doc, null)::app.login_result;
 	end loop;
-	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	v_bell := v_bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	if p_idem_key is not null then
 		perform app.idem_end(v_account, p_idem_key, p_print, to_jsonb(v_out));
 	end if;
@@ -230,11 +236,11 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
-	v_email text := app.email(v_account);
-	v_prior bigint;
-	v_version bigint;
+	v_lock record;
 	v_bell text[];
 	v_put record;
 begin
@@ -242,16 +248,14 @@ begin
 		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
 		return;
 	end if;
-	v_prior := app.lock('login', v_account, p_if_match);
-	v_version := app.advance('login', v_account);
-	v_bell := app.login_remove_lapsed(v_account);
+	v_lock := app.lock_advance('login', v_account, p_if_match);
 	v_put := app.login_put(v_account, v_email, 'rest', p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
-	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
+	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	if p_idem_key is not null then
-		perform app.idem_end(v_account, p_idem_key, p_print, app.login_result_of(v_put, v_email, v_version));
+		perform app.idem_end(v_account, p_idem_key, p_print, app.login_result_of(v_put, v_email, v_lock.version));
 	end if;
 	return query
-		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,
 			v_put.doc, v_bell;
 end $$;
 
@@ -263,11 +267,11 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
-	v_email text := app.email(v_account);
-	v_prior bigint;
-	v_version bigint;
+	v_lock record;
 	v_bell text[];
 	v_put record;
 begin
@@ -275,17 +279,15 @@ begin
 		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
 		return;
 	end if;
-	v_prior := app.lock('login', v_account);
-	v_version := app.advance('login', v_account);
-	v_bell := app.login_remove_lapsed(v_account);
+	v_lock := app.lock_advance('login', v_account, null);
 	v_put := app.login_put(v_account, v_email, 'stream', null, null, 30, p_extra);
-	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	v_bell := v_bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	if p_idem_key is not null then
 		perform app.idem_end(v_account, p_idem_key, p_print,
-			app.login_result_of(v_put, v_email, v_version));
+			app.login_result_of(v_put, v_email, v_lock.version));
 	end if;
 	return query
-		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,
 			v_put.doc, v_bell;
 end $$;
 
@@ -297,10 +299,10 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
-	v_prior bigint := app.lock('login', v_account, p_if_match);
-	v_version bigint := app.advance('login', v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
+	v_lock record := app.lock_advance('login', v_account, p_if_match);
 	v_bell text[] := app.login_remove_lapsed(v_account);
 	v_old app.login;
 	v_put record;
@@ -322,9 +324,9 @@ begin
 	end if;
 	v_put := app.login_put(v_account, v_email, v_old.source, coalesce(p_contact, v_old.contact),
 		coalesce(p_key, v_old.key), coalesce(p_expires_s, v_old.expires_s), coalesce(p_extra, v_old.extra), v_old);
-	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_version, v_prior);
+	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	return query
-		select v_put.n, v_email, false, v_put.expires_s, app.time_text(v_put.expires_at), v_version,
+		select v_put.n, v_email, false, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,
 			v_put.doc, v_bell;
 end $$;
 
@@ -334,7 +336,7 @@ returns table (removed int, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_prior bigint := app.lock('login', v_account, p_if_match);
 	v_version bigint;
 	v_ids bigint[];

@@ -76,8 +76,9 @@ returns table (version bigint, n bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 begin
 	return query
 		select r.version, m.n, case when m.n is not null then app.message_doc(v_email, m.*::app.message) end
@@ -96,8 +97,9 @@ returns table (version bigint, doc text, content_type text, size int, content by
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
-	v_email text := app.email(v_account);
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_account bigint := v_owner.id;
+	v_email text := v_owner.email;
 begin
 	return query
 		select r.version, app.message_doc(v_email, m), m.content_type, m.size, case
@@ -119,7 +121,7 @@ returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_prior bigint := app.lock('mailbox', v_account, p_if_match);
 	v_version bigint := app.advance('mailbox', v_account);
 	v_message app.message;
@@ -140,7 +142,7 @@ returns table (version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_prior bigint := app.lock('mailbox', v_account, p_if_match);
 	v_version bigint := app.advance('mailbox', v_account);
 begin

@@ -208,7 +208,7 @@ returns table (n bigint, version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.owner(p_who, p_proof, p_email);
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_done jsonb := app.idem_begin(v_account, p_key, p_print);
 	v_prior bigint;
 	v_part app.participant;
