@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compat.h"
+#include "framing.h"
 #include "guard.h"
 #include "logre.h"
 #include "settings.h"
@@ -26,6 +26,7 @@ struct transport {
 	struct sip *sip;
 	struct dnsc *dnsc;
 	struct sip_lsnr *requests, *responses;
+	struct framing *framing;
 	struct udp_helper *helperv[LISTEN_MAX];
 	size_t helperc;
 	char probe[24]; /* Call-ID of our own probes */
@@ -39,6 +40,7 @@ static void destructor(void *arg)
 
 	for (size_t i = 0; i < t->helperc; i++)
 		mem_deref(t->helperv[i]);
+	mem_deref(t->framing);
 	mem_deref(t->requests);
 	mem_deref(t->responses);
 	sip_close(t->sip, true);
@@ -119,8 +121,12 @@ static bool request_handler(const struct sip_msg *msg, void *arg)
 {
 	struct transport *t = arg;
 
-	if (!take_probe(t, msg))
-		t->h(msg, t->arg);
+	if (take_probe(t, msg))
+		return true;
+
+	if (msg->tp == SIP_TRANSP_TCP && sip_msg_tcpconn(msg))
+		(void)framing_attach(t->framing, t->sip, msg); /* or libre's */
+	t->h(msg, t->arg);
 
 	return true;
 }
@@ -169,7 +175,9 @@ static int open_all(struct transport *t, const struct settings *set)
 	const size_t listenc = settings_listen(set, &listenv);
 	int err;
 
-	err = dns_alloc(&t->dnsc);
+	err = framing_alloc(&t->framing);
+	if (!err)
+		err = dns_alloc(&t->dnsc);
 	if (!err)
 		err = sip_alloc(&t->sip, t->dnsc, CLIENT_BUCKETS,
 				SERVER_BUCKETS, CONN_BUCKETS, "restsip", NULL,
