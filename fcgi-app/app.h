@@ -27,6 +27,7 @@ struct app {
 	struct hasher *hasher;
 	struct auth *auth;
 	struct app_stats stats;
+	unsigned large; /* exchanges that hold much; see exchange.h */
 };
 
 #endif

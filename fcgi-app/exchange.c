@@ -17,6 +17,8 @@
 
 static void exchange_free(struct exchange *x)
 {
+	if (x->large)
+		x->app->large--;
 	buf_free(&x->body);
 	response_free(&x->res);
 	arena_free(x->arena);
@@ -253,15 +255,46 @@ static bool is_json(const char *type)
 		(n > 5 && !strcmp(type + n - 5, "+json"));
 }
 
+bool exchange_hold_large(struct exchange *x)
+{
+	if (x->large)
+		return true;
+	if (x->app->large == EXCHANGE_LARGE_MAX) {
+		problem_of(x, APP_BUSY);
+		return false;
+	}
+	x->app->large++;
+	x->large = true;
+	return true;
+}
+
+/* A large body is for those who have said who they are. */
+static size_t body_max(const struct exchange *x)
+{
+	const size_t max = x->route->body_max;
+
+	return x->who.proof || max < BODY_JSON_MAX ? max : BODY_JSON_MAX;
+}
+
+static bool is_large(const struct exchange *x)
+{
+	const char *length = request_param(&x->req, "CONTENT_LENGTH");
+
+	return length && strtoull(length, NULL, 10) > BODY_JSON_MAX;
+}
+
 /* @return whether the handler may go on */
 static bool take_body(struct exchange *x)
 {
 	const struct route *route = x->route;
+	const size_t max = body_max(x);
 	int err;
 
 	if (route->body == BODY_NONE)
 		return true;
-	err = fcgi_read_body(x->fcgi, &x->body, route->body_max);
+	if (max > BODY_JSON_MAX && is_large(x) && !exchange_hold_large(x))
+		return false;
+	err = fcgi_read_body(x->fcgi, &x->body, max);
 	if (err == EMSGSIZE)
 		problem_of(x, APP_LENGTH);
 	else if (err == ENOMEM)

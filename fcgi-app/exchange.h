@@ -29,6 +29,7 @@
 
 enum {
 	EXCHANGE_BUSY_MAX = 1024, /* at once; more get 503 */
+	EXCHANGE_LARGE_MAX = 2,	  /* that hold more than 64 KiB of mail */
 	IDEMPOTENCY_KEY_MAX = 255,
 };
 
@@ -57,7 +58,7 @@ struct exchange {
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
 	uint64_t began_ms;
-	bool answered, waiting, gone;
+	bool answered, waiting, gone, large;
 };
 
 /** A request has arrived (fcgi_request_h; arg is the struct app). */
@@ -87,6 +88,13 @@ bool exchange_if_match(struct exchange *x, struct db_args *args);
  */
 void exchange_query(struct exchange *x, const struct db_stmt *st,
 		    const struct db_args *args, exchange_result_h *on_result);
+
+/**
+ * Before more than 64 KiB of content are taken into memory.
+ *
+ * @return false: too many do that, and 503 `busy` is answered
+ */
+bool exchange_hold_large(struct exchange *x);
 
 /** Hash a new password (sign-up). 503 `busy` when too many wait. */
 void exchange_hash(struct exchange *x, const char *password,
