@@ -44,7 +44,7 @@ static const struct db_stmt password_setting = {
 };
 
 int auth_new(struct auth **out, struct loop *l, struct db *db,
-	struct hasher *hasher)
+	     struct hasher *hasher)
 {
 	struct auth *auth = calloc(1, sizeof(*auth));
 
@@ -81,7 +81,7 @@ static const char *after_scheme(const char *header, const char *scheme)
 }
 
 static enum auth_result take_bearer(struct principal *p, struct arena *a,
-	const char *token)
+				    const char *token)
 {
 	size_t n = strcspn(token, " \t");
 	uint8_t *proof;
@@ -107,7 +107,7 @@ static bool take_hash(struct principal *p, struct arena *a, const char *hash)
 
 /* The last step of a check: tell everybody who gave that password. */
 static void check_end(struct check *c, enum auth_result result,
-	const char *hash)
+		      const char *hash)
 {
 	struct check **at = &c->auth->checks, *next;
 
@@ -144,8 +144,8 @@ static void setting_answered(const struct db_answer *answer, void *arg)
 	}
 	setting = pgres_text(answer->res, 0, "setting");
 	err = setting ? hasher_ask(c->auth->hasher, c->password, setting,
-				hash_done, c) :
-			EINVAL;
+				   hash_done, c)
+		      : EINVAL;
 	if (err == EBUSY)
 		check_end(c, AUTH_BUSY, NULL);
 	else if (err)
@@ -157,7 +157,7 @@ static bool check_follow(struct check *c)
 	struct check *first = c->auth->checks;
 
 	while (first &&
-		!secret_equal(first->principal->key, c->principal->key, 32))
+	       !secret_equal(first->principal->key, c->principal->key, 32))
 		first = first->next;
 	if (!first)
 		return false;
@@ -201,12 +201,12 @@ static enum auth_result parse_basic(struct check *c, const char *text)
 	at = (size_t)(colon - (const char *)raw);
 	/* What is no email is nobody's. */
 	if (n - at - 1 >= HASHER_PASSWORD_MAX ||
-		aor_parse(email, (const char *)raw, at))
+	    aor_parse(email, (const char *)raw, at))
 		goto out;
 	c->principal->who = arena_str(c->arena, email);
 	c->password = arena_mem(c->arena, colon + 1, n - at - 1);
-	result = c->principal->who && c->password ? AUTH_DONE :
-						    AUTH_UNAVAILABLE;
+	result = c->principal->who && c->password ? AUTH_DONE
+						  : AUTH_UNAVAILABLE;
 out:
 	secret_wipe(raw, sizeof(raw));
 	return result;
@@ -214,7 +214,7 @@ out:
 
 /* @return whether done was or will be called; if not, *result is to be told */
 static bool take_basic(struct check *c, const char *text,
-	enum auth_result *result)
+		       enum auth_result *result)
 {
 	struct auth *auth = c->auth;
 	struct principal *p = c->principal;
@@ -238,22 +238,26 @@ static bool take_basic(struct check *c, const char *text,
 }
 
 static struct check *check_new(struct auth *auth, struct arena *a,
-	struct principal *p, auth_h *done, void *arg)
+			       struct principal *p, auth_h *done, void *arg)
 {
 	struct check *c = arena_alloc(a, sizeof(*c));
 
 	if (c)
-		*c = (struct check){.auth = auth, .arena = a, .principal = p,
-			.done = done, .arg = arg};
+		*c = (struct check){.auth = auth,
+				    .arena = a,
+				    .principal = p,
+				    .done = done,
+				    .arg = arg};
 	return c;
 }
 
 void auth_check(struct auth *auth, const struct request *req,
-	enum auth_kind kind, struct arena *a, struct principal *p,
-	auth_h *done, void *arg)
+		enum auth_kind kind, struct arena *a, struct principal *p,
+		auth_h *done, void *arg)
 {
-	const char *header = kind == AUTH_NONE ?
-		NULL : request_header(req, "Authorization");
+	const char *header = kind == AUTH_NONE
+				     ? NULL
+				     : request_header(req, "Authorization");
 	bool needed = kind == AUTH_REQUIRED || kind == AUTH_BASIC;
 	enum auth_result result = AUTH_DENIED;
 	const char *text;
@@ -267,7 +271,8 @@ void auth_check(struct auth *auth, const struct request *req,
 		result = AUTH_UNAVAILABLE;
 		if (c && take_basic(c, text, &result))
 			return;
-	} else if (kind != AUTH_BASIC && (text = after_scheme(header, "Bearer")))
+	} else if (kind != AUTH_BASIC &&
+		   (text = after_scheme(header, "Bearer")))
 		result = take_bearer(p, a, text);
 	done(result, arg);
 }

@@ -16,7 +16,7 @@
 #include "request.h"
 
 enum {
-	AUTH_CACHE_MAX = 1024,	/* remembered passwords */
+	AUTH_CACHE_MAX = 1024, /* remembered passwords */
 	AUTH_CACHE_S = 60,
 	AUTH_TOKEN_MAX = 512,
 };
@@ -32,10 +32,10 @@ enum auth_kind {
 
 /** The first two parameters of nearly every SQL function. */
 struct principal {
-	const char *who;	/* email of Basic, else null */
-	const uint8_t *proof;	/* null: nobody */
+	const char *who;      /* email of Basic, else null */
+	const uint8_t *proof; /* null: nobody */
 	size_t proof_len;
-	uint8_t key[32];	/* of the cache, Basic only */
+	uint8_t key[32]; /* of the cache, Basic only */
 };
 
 enum auth_result {
@@ -47,7 +47,7 @@ enum auth_result {
 };
 
 /** Called once, perhaps before auth_check() returns. */
-typedef void (auth_h)(enum auth_result result, void *arg);
+typedef void(auth_h)(enum auth_result result, void *arg);
 
 int auth_new(struct auth **out, struct loop *l, struct db *db,
 	     struct hasher *hasher);

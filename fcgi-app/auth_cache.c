@@ -48,7 +48,7 @@ void auth_cache_free(struct auth_cache *c)
 }
 
 int auth_cache_key(const struct auth_cache *c, uint8_t key[32],
-	const char *email, const char *password)
+		   const char *email, const char *password)
 {
 	char text[EMAIL_AND_PASSWORD_MAX];
 	size_t n = strlen(email) + 1, m = strlen(password);
@@ -89,7 +89,7 @@ const char *auth_cache_get(const struct auth_cache *c, const uint8_t key[32])
 
 /* A free place, or that of the one that ends first. */
 void auth_cache_put(struct auth_cache *c, const uint8_t key[32],
-	const char *hash)
+		    const char *hash)
 {
 	struct entry *e = entries_of(c, key), *to = &e[0];
 	size_t n = strlen(hash);

@@ -7,7 +7,8 @@
 
 static const char exposed[] =
 	"ETag, Link, Location, Retry-After, X-Request-Id, Content-Range";
-static const char accepted[] = "Authorization, Content-Type, Accept, "
+static const char accepted[] =
+	"Authorization, Content-Type, Accept, "
 	"If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, Range, "
 	"X-HTTP-Method-Override";
 
@@ -22,7 +23,7 @@ bool cors_allows(const char *origins, const char *origin)
 		p += strspn(p, ", \t");
 		n = strcspn(p, ", \t");
 		if ((n == 1 && *p == '*') ||
-			(n && n == len && !memcmp(p, origin, n)))
+		    (n && n == len && !memcmp(p, origin, n)))
 			return true;
 		p += n;
 	}
@@ -30,7 +31,7 @@ bool cors_allows(const char *origins, const char *origin)
 }
 
 void cors_headers(struct response *res, const struct request *req,
-	const char *origins, const char *allow)
+		  const char *origins, const char *allow)
 {
 	const char *origin = request_header(req, "Origin");
 

@@ -75,8 +75,8 @@ static struct db_conn *conn_choose(struct db *db, enum db_lane lane)
 		struct db_conn *c = &db->conn[i];
 
 		if (c->lane != lane || c->state != CONN_UP ||
-			loop_pending(&c->broken) ||
-			c->inflight.n >= DB_INFLIGHT_MAX)
+		    loop_pending(&c->broken) ||
+		    c->inflight.n >= DB_INFLIGHT_MAX)
 			continue;
 		if (!best || c->inflight.n < best->inflight.n)
 			best = c;
@@ -96,7 +96,7 @@ static void deadline_passed(void *arg)
 		struct db_queue *queue = &db->waiting[lane];
 
 		while (queue->first &&
-			now - queue->first->asked_ms >= DB_WAIT_MS)
+		       now - queue->first->asked_ms >= DB_WAIT_MS)
 			db_query_answer(db_queue_take(queue), DB_UNAVAILABLE);
 	}
 	deadline_set(db);
@@ -115,7 +115,7 @@ static void deadline_set(struct db *db)
 	if (first == UINT64_MAX)
 		loop_cancel(db->loop, &db->deadline);
 	else if (loop_after(db->loop, &db->deadline,
-			 first > now ? first - now : 0, deadline_passed, db))
+			    first > now ? first - now : 0, deadline_passed, db))
 		log_error("no_memory", LOG_STR("where", "db deadline"));
 }
 
@@ -147,7 +147,8 @@ static void copy_args(struct db_args *to, const struct db_args *from)
 }
 
 struct db_query *db_ask(struct db *db, const struct db_stmt *st,
-	const struct db_args *args, db_answer_h *answered, void *arg)
+			const struct db_args *args, db_answer_h *answered,
+			void *arg)
 {
 	enum db_lane lane = lane_of(st);
 	struct db_queue *queue = &db->waiting[lane];
@@ -157,7 +158,7 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 
 	if ((args && args->failed) || given != st->nparams) {
 		log_error("sql_arguments", LOG_STR("statement", st->name),
-			LOG_INT("given", given));
+			  LOG_INT("given", given));
 		return NULL;
 	}
 	if (queue->n >= DB_QUEUE_MAX || db->closing)
@@ -182,8 +183,7 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 void db_forget(struct db_query *q)
 {
 	q->answered = NULL;
-	if (!q->sent &&
-		db_queue_remove(&q->db->waiting[lane_of(q->st)], q))
+	if (!q->sent && db_queue_remove(&q->db->waiting[lane_of(q->st)], q))
 		db_query_free(q);
 }
 
@@ -202,7 +202,7 @@ void db_query_done(struct db_conn *c, struct db_query *q)
 	struct db *db = c->db;
 
 	if (q->res && db_is_error(q->res) && db_is_retryable(q->res) &&
-		!q->retried && q->answered)
+	    !q->retried && q->answered)
 		ask_again(db, q);
 	else {
 		if (q->st->write && q->res && !db_is_error(q->res))
@@ -217,7 +217,7 @@ void db_conn_is_up(struct db_conn *c)
 	struct db *db = c->db;
 
 	log_info("database_up", LOG_INT("connection", c - db->conn),
-		LOG_INT("pid", PQbackendPID(c->pg)));
+		 LOG_INT("pid", PQbackendPID(c->pg)));
 	if (c->lane == LANE_SESSION && db->session.connected)
 		db->session.connected(db->session.arg);
 	lane_flush(db, c->lane);
@@ -232,11 +232,11 @@ void db_conn_is_lost(struct db_conn *c, struct db_queue *lost)
 
 	while ((q = db_queue_take(lost))) {
 		if (!q->st->write && !q->st->session && !q->retried &&
-			q->answered && !db->closing)
+		    q->answered && !db->closing)
 			db_queue_add_first(&again, q);
 		else
-			db_query_answer(q,
-				q->st->write ? DB_UNKNOWN : DB_UNAVAILABLE);
+			db_query_answer(q, q->st->write ? DB_UNKNOWN
+							: DB_UNAVAILABLE);
 	}
 	while ((q = db_queue_take(&again)))
 		ask_again(db, q);

@@ -13,12 +13,12 @@
 
 enum {
 	DB_ARGS_MAX = 20,
-	DB_QUEUE_MAX = 1024,	  /* queries that wait for a connection */
-	DB_INFLIGHT_MAX = 256,	  /* on one connection */
-	DB_WAIT_MS = 2000,	  /* how long a query waits for a connection */
+	DB_QUEUE_MAX = 1024,   /* queries that wait for a connection */
+	DB_INFLIGHT_MAX = 256, /* on one connection */
+	DB_WAIT_MS = 2000,     /* how long a query waits for a connection */
 	DB_CONNS_MAX = 32,
-	DB_BELL_MS = 5,		  /* at most one ring in this time */
-	DB_SCHEMA_VERSION = 3,	  /* ours; ours + 1 is served too */
+	DB_BELL_MS = 5,	       /* at most one ring in this time */
+	DB_SCHEMA_VERSION = 3, /* ours; ours + 1 is served too */
 };
 
 struct db;
@@ -72,7 +72,7 @@ struct db_answer {
 	const char *pointer;	     /* HINT: JSON pointer, "" if none */
 };
 
-typedef void (db_answer_h)(const struct db_answer *a, void *arg);
+typedef void(db_answer_h)(const struct db_answer *a, void *arg);
 
 /**
  * The session's connection: one more, for LISTEN and for what a session

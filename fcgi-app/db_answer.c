@@ -19,7 +19,7 @@ bool db_is_error(const PGresult *res)
 	ExecStatusType status = PQresultStatus(res);
 
 	return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
-		status == PGRES_PIPELINE_ABORTED;
+	       status == PGRES_PIPELINE_ABORTED;
 }
 
 static const char *field(const PGresult *res, int code)
@@ -58,12 +58,11 @@ static void use_info(struct db_answer *a, enum app_err err)
 static void log_bug(const struct db_query *q, const char *sqlstate)
 {
 	log_error("sql_failed", LOG_STR("statement", q->st->name),
-		LOG_STR("sqlstate", sqlstate),
-		LOG_STR("constraint",
-			field(q->res, PG_DIAG_CONSTRAINT_NAME)),
-		LOG_STR("context", field(q->res, PG_DIAG_CONTEXT)));
+		  LOG_STR("sqlstate", sqlstate),
+		  LOG_STR("constraint", field(q->res, PG_DIAG_CONSTRAINT_NAME)),
+		  LOG_STR("context", field(q->res, PG_DIAG_CONTEXT)));
 	log_debug("sql_failed_why", LOG_STR("statement", q->st->name),
-		LOG_STR("message", field(q->res, PG_DIAG_MESSAGE_PRIMARY)));
+		  LOG_STR("message", field(q->res, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
 static void read_error(struct db_answer *a, const struct db_query *q)
@@ -81,7 +80,7 @@ static void read_error(struct db_answer *a, const struct db_query *q)
 		a->outcome = DB_UNAVAILABLE;
 		use_info(a, APP_UNAVAILABLE);
 		log_warn("sql_unavailable", LOG_STR("statement", q->st->name),
-			LOG_STR("sqlstate", sqlstate));
+			 LOG_STR("sqlstate", sqlstate));
 	} else {
 		a->outcome = DB_BUG;
 		use_info(a, APP_INTERNAL);

@@ -25,7 +25,7 @@ static bool writer_is_up(const struct db *db)
 {
 	for (size_t i = 0; i < db->conns; i++)
 		if (db->conn[i].lane == LANE_WRITE &&
-			db->conn[i].state == CONN_UP)
+		    db->conn[i].state == CONN_UP)
 			return true;
 	return false;
 }
@@ -38,8 +38,8 @@ static void bells_ring(void *arg)
 
 	db->rung_ms = clock_ms();
 	buf_char(&db->bells, '}');
-	text = db->bells.failed || !writer_is_up(db) ? NULL :
-						       strdup(db->bells.p);
+	text = db->bells.failed || !writer_is_up(db) ? NULL
+						     : strdup(db->bells.p);
 	buf_reset(&db->bells);
 	if (!text)
 		return;
@@ -67,7 +67,7 @@ void db_ring(struct db *db, const char *bells)
 	if (since >= DB_BELL_MS)
 		bells_ring(db);
 	else if (loop_after(db->loop, &db->bell_timer, DB_BELL_MS - since,
-			 bells_ring, db))
+			    bells_ring, db))
 		bells_ring(db);
 }
 

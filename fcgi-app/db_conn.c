@@ -47,7 +47,7 @@ static void conn_lost(struct db_conn *c, const char *why)
 	/* Once, not for every attempt of an outage. */
 	if (was_up || !c->backoff_ms)
 		log_warn("database_lost", LOG_STR("why", why),
-			LOG_INT("connection", c - c->db->conn));
+			 LOG_INT("connection", c - c->db->conn));
 	conn_drop(c, &lost);
 	c->backoff_ms *= 2;
 	if (c->backoff_ms < DB_BACKOFF_MIN_MS)
@@ -91,7 +91,7 @@ static int conn_watch(struct db_conn *c, uint32_t events)
 	if (c->watch.events)
 		return loop_change(c->db->loop, &c->watch, events);
 	return loop_watch(c->db->loop, &c->watch, PQsocket(c->pg), events,
-		conn_ready, c);
+			  conn_ready, c);
 }
 
 /* Send what libpq holds; wait until the rest can go. */
@@ -108,7 +108,7 @@ static bool send_setup(struct db_conn *c, const char *sql)
 {
 	c->setup++;
 	return PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 0) &&
-		PQpipelineSync(c->pg);
+	       PQpipelineSync(c->pg);
 }
 
 static bool send_listen(struct db_conn *c, const char *channel)
@@ -133,7 +133,7 @@ static void conn_check(struct db_conn *c)
 
 	conn_move(c, CONN_CHECKING);
 	sent = !PQsetnonblocking(c->pg, 1) && PQenterPipelineMode(c->pg) &&
-		send_setup(c, "select api.schema_version()");
+	       send_setup(c, "select api.schema_version()");
 	if (c->lane == LANE_SESSION)
 		for (size_t i = 0; i < db->channels && sent; i++)
 			sent = send_listen(c, db->channel[i]);
@@ -174,11 +174,19 @@ static void conn_attempt(void *arg)
 	struct db_conn *c = arg;
 	const struct db *db = c->db;
 	/* What conninfo says goes before what stands before it. */
-	const char *const keys[] = {"user", "fallback_application_name",
-		"client_encoding", "options", "dbname", NULL};
-	const char *const values[] = {db->user, db->application, "UTF8",
+	const char *const keys[] = {"user",
+				    "fallback_application_name",
+				    "client_encoding",
+				    "options",
+				    "dbname",
+				    NULL};
+	const char *const values[] = {
+		db->user,
+		db->application,
+		"UTF8",
 		c->lane == LANE_SESSION ? "" : "-c statement_timeout=15s",
-		db->conninfo, NULL};
+		db->conninfo,
+		NULL};
 
 	conn_move(c, CONN_CONNECTING);
 	c->pg = PQconnectStartParams(keys, values, 1);
@@ -187,9 +195,9 @@ static void conn_attempt(void *arg)
 		return;
 	}
 	(void)PQsetNoticeReceiver(c->pg, on_notice, NULL);
-	if (loop_after(c->db->loop, &c->timer, DB_CONNECT_MS,
-		    connect_timed_out, c) ||
-		conn_watch(c, EPOLLOUT))
+	if (loop_after(c->db->loop, &c->timer, DB_CONNECT_MS, connect_timed_out,
+		       c) ||
+	    conn_watch(c, EPOLLOUT))
 		conn_lost_pg(c);
 }
 
@@ -229,14 +237,13 @@ static bool send_query(struct db_conn *c, struct db_query *q)
 	q->preparing = !is_prepared(c, st);
 	if (q->preparing) {
 		if (c->nprepared == DB_PREPARED_MAX ||
-			!PQsendPrepare(c->pg, st->name, st->sql, st->nparams,
-				NULL))
+		    !PQsendPrepare(c->pg, st->name, st->sql, st->nparams, NULL))
 			return false;
 		c->prepared[c->nprepared++] = st;
 	}
 	return PQsendQueryPrepared(c->pg, st->name, q->args.n, q->args.value,
-		       q->args.length, q->args.format, 0) &&
-		PQpipelineSync(c->pg);
+				   q->args.length, q->args.format, 0) &&
+	       PQpipelineSync(c->pg);
 }
 
 int db_conn_send(struct db_conn *c, struct db_query *q)
@@ -274,8 +281,8 @@ static void setup_result(struct db_conn *c, const PGresult *res)
 		return;
 	db->schema_seen = version + 1;
 	log_error("schema_version", LOG_INT("found", version),
-		LOG_INT("needed", DB_SCHEMA_VERSION),
-		LOG_STR("mend_with", "sql/migrate CONNINFO"));
+		  LOG_INT("needed", DB_SCHEMA_VERSION),
+		  LOG_STR("mend_with", "sql/migrate CONNINFO"));
 }
 
 /* @return whether the connection is still there */

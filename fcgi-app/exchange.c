@@ -34,9 +34,9 @@ static void count(struct exchange *x)
 	stats->answers[status >= 100 && status < 600 ? status / 100 : 0]++;
 	stats->took_ms += took_ms;
 	log_debug("request", LOG_STR("request_id", x->req.id),
-		LOG_STR("method", x->req.method_name),
-		LOG_STR("path", x->req.path), LOG_INT("status", status),
-		LOG_INT("ms", took_ms), LOG_INT("gone", x->gone));
+		  LOG_STR("method", x->req.method_name),
+		  LOG_STR("path", x->req.path), LOG_INT("status", status),
+		  LOG_INT("ms", took_ms), LOG_INT("gone", x->gone));
 }
 
 /* Headers that every answer has. */
@@ -49,7 +49,7 @@ static void finish_headers(struct exchange *x)
 			allow = x->res.header[i].value;
 	response_header(&x->res, "X-Request-Id", x->req.id);
 	cors_headers(&x->res, &x->req, x->app->config->http.cors_origins,
-		x->req.method == METHOD_OPTIONS ? allow : NULL);
+		     x->req.method == METHOD_OPTIONS ? allow : NULL);
 }
 
 static void exchange_send(struct exchange *x)
@@ -57,13 +57,13 @@ static void exchange_send(struct exchange *x)
 	const struct response *res = &x->res;
 	struct buf head;
 	bool body = x->req.method != METHOD_HEAD && res->status != 204 &&
-		res->status != 304;
+		    res->status != 304;
 
 	buf_init(&head, RESPONSE_HEAD_MAX);
 	response_head(res, &head);
 	/* A peer that has gone is noticed by fcgi_finish(). */
 	if (!head.failed && !fcgi_write(x->fcgi, head.p, head.len) && body &&
-		res->body.len)
+	    res->body.len)
 		(void)fcgi_write(x->fcgi, res->body.p, res->body.len);
 	buf_free(&head);
 }
@@ -75,13 +75,13 @@ static void exchange_settle(struct exchange *x)
 		return;
 	if (!x->answered) {
 		log_error("no_answer", LOG_STR("request_id", x->req.id),
-			LOG_STR("path", x->req.path));
+			  LOG_STR("path", x->req.path));
 		exchange_problem(x, 500, NULL, NULL);
 	}
 	finish_headers(x);
 	if (x->res.failed || x->res.body.failed) {
 		log_error("answer_failed", LOG_STR("request_id", x->req.id),
-			LOG_STR("path", x->req.path));
+			  LOG_STR("path", x->req.path));
 		x->answered = false;
 		exchange_problem(x, 500, NULL, NULL);
 		finish_headers(x);
@@ -114,7 +114,7 @@ void exchange_problem_full(struct exchange *x, const struct problem *p)
 }
 
 void exchange_problem_at(struct exchange *x, int status, const char *slug,
-	const char *detail, const char *pointer)
+			 const char *detail, const char *pointer)
 {
 	const struct problem p = {
 		.status = status,
@@ -127,7 +127,7 @@ void exchange_problem_at(struct exchange *x, int status, const char *slug,
 }
 
 void exchange_problem(struct exchange *x, int status, const char *slug,
-	const char *detail)
+		      const char *detail)
 {
 	exchange_problem_at(x, status, slug, detail, NULL);
 }
@@ -140,13 +140,13 @@ static void problem_of(struct exchange *x, enum app_err err)
 }
 
 static void problem_possible(struct exchange *x, enum app_err err,
-	const char *possible)
+			     const char *possible)
 {
 	const struct app_err_info *info = app_err_info(err);
 
 	exchange_problem(x, info->status, info->slug,
-		arena_fmt(x->arena, "%s Possible: %s.", info->detail,
-			possible));
+			 arena_fmt(x->arena, "%s Possible: %s.", info->detail,
+				   possible));
 }
 
 void exchange_not_acceptable(struct exchange *x, const char *possible)
@@ -162,7 +162,7 @@ void exchange_unsupported(struct exchange *x, const char *possible)
 }
 
 void exchange_answer_doc(struct exchange *x, const char *doc,
-	const char *version, bool settled)
+			 const char *version, bool settled)
 {
 	if (settled && response_not_modified(&x->req, version))
 		response_empty(&x->res, 304);
@@ -201,7 +201,7 @@ void exchange_args(struct exchange *x, struct db_args *args)
 }
 
 void exchange_query(struct exchange *x, const struct db_stmt *st,
-	const struct db_args *args, exchange_result_h *on_result)
+		    const struct db_args *args, exchange_result_h *on_result)
 {
 	if (x->answered || x->waiting) {
 		log_error("second_answer", LOG_STR("statement", st->name));
@@ -229,7 +229,7 @@ static void hash_done(const char *hash, void *arg)
 }
 
 void exchange_hash(struct exchange *x, const char *password,
-	exchange_hash_h *on_hash)
+		   exchange_hash_h *on_hash)
 {
 	int err = hasher_ask(x->app->hasher, password, NULL, hash_done, x);
 
@@ -238,7 +238,7 @@ void exchange_hash(struct exchange *x, const char *password,
 		x->waiting = true;
 	else if (err == EINVAL)
 		exchange_problem_at(x, 400, "invalid-member",
-			"The password is too long.", "/password");
+				    "The password is too long.", "/password");
 	else
 		problem_of(x, APP_BUSY);
 }
@@ -251,8 +251,8 @@ static bool is_json(const char *type)
 	size_t n = strlen(type);
 
 	return n == 0 || !strcmp(type, "application/json") ||
-		!strcmp(type, "application/x-www-form-urlencoded") ||
-		(n > 5 && !strcmp(type + n - 5, "+json"));
+	       !strcmp(type, "application/x-www-form-urlencoded") ||
+	       (n > 5 && !strcmp(type + n - 5, "+json"));
 }
 
 bool exchange_hold_large(struct exchange *x)
@@ -302,7 +302,7 @@ static bool take_body(struct exchange *x)
 	else if (err)
 		exchange_problem(x, 400, NULL, "The body ended early.");
 	else if (route->body == BODY_JSON && x->body.len &&
-		!is_json(request_media_type(&x->req, x->arena)))
+		 !is_json(request_media_type(&x->req, x->arena)))
 		exchange_unsupported(x, "application/json");
 	return !x->answered;
 }
@@ -322,7 +322,7 @@ static void auth_done(enum auth_result result, void *arg)
 		break;
 	case AUTH_MALFORMED:
 		exchange_problem(x, 400, NULL,
-			"The Authorization header is malformed.");
+				 "The Authorization header is malformed.");
 		break;
 	case AUTH_BUSY:
 		problem_of(x, APP_BUSY);
@@ -351,7 +351,7 @@ static bool find_route(struct exchange *x)
 	const char *allow = "";
 
 	switch (router_find(routes_table(), &x->req, x->arena, &x->route,
-		&x->path, &allow)) {
+			    &x->path, &allow)) {
 	case ROUTE_FOUND:
 		return true;
 	case ROUTE_NO_PATH:
@@ -359,7 +359,7 @@ static bool find_route(struct exchange *x)
 		break;
 	case ROUTE_NO_USER:
 		exchange_problem(x, 404, "user-not-found",
-			"There is no such user.");
+				 "There is no such user.");
 		break;
 	case ROUTE_NO_METHOD:
 		answer_allow(x, allow, 405);
@@ -403,7 +403,8 @@ static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
 
 static void refuse(struct fcgi_request *r)
 {
-	static const char answer[] = "Status: 503 Service Unavailable\r\n"
+	static const char answer[] =
+		"Status: 503 Service Unavailable\r\n"
 		"Content-Type: application/problem+json\r\n"
 		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
 		"{\"type\":\"/problems/busy\",\"status\":503,"
@@ -434,7 +435,7 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	else if (find_route(x)) {
 		x->waiting = true;
 		auth_check(app->auth, &x->req, x->route->auth, x->arena,
-			&x->who, auth_done, x);
+			   &x->who, auth_done, x);
 		return; /* x may be gone */
 	}
 	exchange_settle(x);

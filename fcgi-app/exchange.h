@@ -36,22 +36,22 @@ enum {
 struct exchange;
 
 /** Rows have come. res is borrowed during the call; end as a handler does. */
-typedef void (exchange_result_h)(struct exchange *x,
-				 const struct pg_result *res);
+typedef void(exchange_result_h)(struct exchange *x,
+				const struct pg_result *res);
 /** A password's hash, borrowed during the call; end as a handler does. */
-typedef void (exchange_hash_h)(struct exchange *x, const char *hash);
+typedef void(exchange_hash_h)(struct exchange *x, const char *hash);
 
 /** What a handler may look at, and res and state to write. */
 struct exchange {
 	struct app *app;
-	struct arena *arena;	/* lives as long as the exchange */
+	struct arena *arena; /* lives as long as the exchange */
 	struct request req;
-	struct response res;	/* what will be answered */
+	struct response res; /* what will be answered */
 	const struct route *route;
 	struct path_args path;
-	struct buf body;	/* with a NUL behind it; p null if empty */
+	struct buf body; /* with a NUL behind it; p null if empty */
 	struct principal who;
-	void *state;		/* the handler's own, in arena */
+	void *state; /* the handler's own, in arena */
 
 	/* exchange.c's own */
 	struct fcgi_request *fcgi;

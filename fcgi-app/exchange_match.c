@@ -14,7 +14,7 @@ bool exchange_if_match(struct exchange *x, struct db_args *args)
 
 	if (response_if_match(&x->req, &given, &version)) {
 		exchange_problem(x, 412, NULL,
-			"If-Match names no version of this resource.");
+				 "If-Match names no version of this resource.");
 		return false;
 	}
 	if (given)
@@ -47,8 +47,8 @@ static uint8_t *print_of(struct exchange *x)
 		return NULL;
 	hex_encode(hex, body, sizeof(body));
 	text = arena_fmt(x->arena, "%s\n%s\n%s\n%s",
-		method_name(x->route->method), x->req.uri, type ? type : "",
-		hex);
+			 method_name(x->route->method), x->req.uri,
+			 type ? type : "", hex);
 	if (!text || sha256(print, text, strlen(text)))
 		return NULL;
 	return print;
@@ -65,8 +65,9 @@ bool exchange_idempotency(struct exchange *x, struct db_args *args)
 		return true;
 	}
 	if (!is_key(key)) {
-		exchange_problem(x, 400, NULL, "The Idempotency-Key must be 1 "
-			"to 255 visible ASCII characters.");
+		exchange_problem(x, 400, NULL,
+				 "The Idempotency-Key must be 1 "
+				 "to 255 visible ASCII characters.");
 		return false;
 	}
 	print = print_of(x);

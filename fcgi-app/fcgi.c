@@ -65,9 +65,8 @@ static void listening_stop(struct fcgi_server *s)
 static int listening_start(struct fcgi_server *s)
 {
 	for (size_t i = 0; i < s->listeners; i++) {
-		int err = loop_watch(s->loop, &s->listener[i],
-			s->listen_fd[i], EPOLLIN | EPOLLEXCLUSIVE,
-			listen_ready, s);
+		int err = loop_watch(s->loop, &s->listener[i], s->listen_fd[i],
+				     EPOLLIN | EPOLLEXCLUSIVE, listen_ready, s);
 
 		if (err)
 			return err;
@@ -153,8 +152,8 @@ static void conn_new(struct fcgi_server *s, int fd)
 		s->all->link = &r->next;
 	s->all = r;
 	s->conns++;
-	if (loop_watch(s->loop, &r->watch, fd, EPOLLIN | EPOLLRDHUP,
-		    conn_ready, r))
+	if (loop_watch(s->loop, &r->watch, fd, EPOLLIN | EPOLLRDHUP, conn_ready,
+		       r))
 		conn_free(r, false);
 }
 
@@ -171,9 +170,9 @@ static void listen_ready(uint32_t events, void *arg)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-			errno == ENOBUFS) {
+		    errno == ENOBUFS) {
 			log_warn("accept_failed",
-				LOG_STR("error", strerror(errno)));
+				 LOG_STR("error", strerror(errno)));
 			listening_pause(s);
 			return;
 		}
@@ -236,8 +235,8 @@ static int sockets_inherit(struct fcgi_server *s)
 	return 0;
 }
 
-int fcgi_server_new(struct fcgi_server **out, struct loop *l,
-	const char *where, fcgi_request_h *h, void *arg)
+int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
+		    fcgi_request_h *h, void *arg)
 {
 	struct fcgi_server *s = calloc(1, sizeof(*s));
 	int err;
@@ -286,7 +285,7 @@ void fcgi_server_drain(struct fcgi_server *s, loop_h *idle, void *arg)
 		/* A request may have come for which no turn was left: it is
 		 * served, and the connection closed after it. */
 		if (!r->busy &&
-			recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		    recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
 			conn_free(r, false);
 		else if (!r->busy)
 			conn_ready(EPOLLIN, r);
@@ -409,13 +408,13 @@ void fcgi_finish(struct fcgi_request *r)
 	FCGX_Finish_r(&r->fcgx);
 	r->fcgx.detached = 1; /* it resets that */
 	if (!whole || s->draining || r->fcgx.ipcFd < 0 ||
-		loop_change(s->loop, &r->watch, EPOLLIN | EPOLLRDHUP))
+	    loop_change(s->loop, &r->watch, EPOLLIN | EPOLLRDHUP))
 		conn_free(r, false);
 	drain_check(s);
 }
 
 int fcgi_detach(struct fcgi_request *r, const void *head, size_t n,
-	struct fcgi_stream *out)
+		struct fcgi_stream *out)
 {
 	struct fcgi_server *s = r->server;
 	struct fcgi_stream stream = {

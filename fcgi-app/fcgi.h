@@ -14,7 +14,7 @@
 
 enum {
 	FCGI_CONNS_MAX = 16384, /* open connections; more wait in the backlog */
-	FCGI_IO_TIMEOUT_S = 5,	/* a peer that stops in the middle of a record */
+	FCGI_IO_TIMEOUT_S = 5, /* a peer that stops in the middle of a record */
 	FCGI_BACKLOG = 1024,
 };
 
@@ -25,8 +25,8 @@ struct fcgi_request;
  * A request has arrived. It is the callee's until fcgi_finish() or
  * fcgi_detach(), of which it must call one, now or later.
  */
-typedef void (fcgi_request_h)(struct fcgi_request *r, void *arg);
-typedef void (fcgi_gone_h)(void *arg);
+typedef void(fcgi_request_h)(struct fcgi_request *r, void *arg);
+typedef void(fcgi_gone_h)(void *arg);
 
 /** A connection that libfcgi let go of: the caller's to write and close. */
 struct fcgi_stream {
@@ -41,8 +41,8 @@ struct fcgi_stream {
  *               (LISTEN_FDS) go before it, then it may be null
  * @return 0 or errno
  */
-int fcgi_server_new(struct fcgi_server **out, struct loop *l,
-		    const char *where, fcgi_request_h *h, void *arg);
+int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
+		    fcgi_request_h *h, void *arg);
 
 /**
  * Accept nothing more and close connections that are idle. Requests under way

@@ -48,9 +48,8 @@ static void job_run(struct job *j, struct crypt_data *data)
 {
 	const char *hash;
 
-	if (!j->setting[0] &&
-		!crypt_gensalt_rn("$y$", 0, NULL, 0, j->setting,
-			sizeof(j->setting)))
+	if (!j->setting[0] && !crypt_gensalt_rn("$y$", 0, NULL, 0, j->setting,
+						sizeof(j->setting)))
 		return;
 	data->initialized = 0;
 	hash = crypt_r(j->password, j->setting, data);
@@ -146,7 +145,7 @@ int hasher_new(struct hasher **out, struct loop *l)
 	err = h->event_fd < 0 ? errno : 0;
 	if (!err)
 		err = loop_watch(l, &h->watch, h->event_fd, EPOLLIN, jobs_done,
-			h);
+				 h);
 	if (!err)
 		err = pthread_create(&h->thread, NULL, hasher_thread, h);
 	h->started = !err;
@@ -188,13 +187,14 @@ void hasher_free(struct hasher *h)
 }
 
 int hasher_ask(struct hasher *h, const char *password, const char *setting,
-	hasher_h *done, void *arg)
+	       hasher_h *done, void *arg)
 {
-	size_t n = strlen(password), setting_len = setting ? strlen(setting) : 0;
+	size_t n = strlen(password),
+	       setting_len = setting ? strlen(setting) : 0;
 	struct job *j;
 
 	if (n >= HASHER_PASSWORD_MAX || setting_len >= HASHER_HASH_MAX ||
-		(setting && !setting_len))
+	    (setting && !setting_len))
 		return EINVAL;
 	if (h->jobs > HASHER_QUEUE_MAX) /* and one under way */
 		return EBUSY;

@@ -17,7 +17,7 @@ enum {
 struct hasher;
 
 /** hash: what crypt(3) gave; null when it failed. Borrowed. */
-typedef void (hasher_h)(const char *hash, void *arg);
+typedef void(hasher_h)(const char *hash, void *arg);
 
 int hasher_new(struct hasher **out, struct loop *l);
 

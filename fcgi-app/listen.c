@@ -17,7 +17,7 @@ enum {
 };
 
 static int bind_and_listen(int *out, const struct sockaddr *sa, socklen_t len,
-	int backlog)
+			   int backlog)
 {
 	const int on = 1;
 	int fd, err;
@@ -49,11 +49,11 @@ static int open_unix(int *out, const char *path, int backlog)
 		return errno;
 	/* Refused: its owner has died and left it. */
 	if (connect(probe, (struct sockaddr *)&sa, sizeof(sa)) &&
-		errno == ECONNREFUSED)
+	    errno == ECONNREFUSED)
 		(void)unlink(path);
 	(void)close(probe);
 	return bind_and_listen(out, (struct sockaddr *)&sa, sizeof(sa),
-		backlog);
+			       backlog);
 }
 
 static int open_tcp(int *out, const char *where, int backlog)
@@ -97,7 +97,7 @@ int listen_nonblock(int fd)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
-		fcntl(fd, F_SETFD, FD_CLOEXEC))
+	    fcntl(fd, F_SETFD, FD_CLOEXEC))
 		return errno;
 	return 0;
 }

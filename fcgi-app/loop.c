@@ -57,7 +57,7 @@ static void timer_down(struct loop *l, struct loop_timer *t)
 		if (child > l->timers)
 			break;
 		if (child < l->timers &&
-			l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
+		    l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
 			child++;
 		if (l->heap[child]->at_ms >= t->at_ms)
 			break;
@@ -82,8 +82,8 @@ static int heap_reserve(struct loop *l)
 	return 0;
 }
 
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms,
-	loop_h *fired, void *arg)
+int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
+	       void *arg)
 {
 	loop_cancel(l, t);
 	if (heap_reserve(l))
@@ -164,7 +164,7 @@ static int signals_open(struct loop *l)
 	if (l->signal_fd < 0)
 		return errno;
 	return loop_watch(l, &l->signals, l->signal_fd, EPOLLIN, signal_ready,
-		l);
+			  l);
 }
 
 int loop_new(struct loop **out)
@@ -203,7 +203,7 @@ void loop_free(struct loop *l)
 }
 
 int loop_watch(struct loop *l, struct loop_fd *w, int fd, uint32_t events,
-	loop_fd_h *ready, void *arg)
+	       loop_fd_h *ready, void *arg)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = w};
 
@@ -276,8 +276,7 @@ int loop_run(struct loop *l)
 
 	l->stopped = false;
 	while (!l->stopped) {
-		int n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX,
-			timers_wait(l));
+		int n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX, timers_wait(l));
 
 		if (n < 0 && errno != EINTR)
 			return errno;

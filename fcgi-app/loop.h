@@ -13,8 +13,8 @@
 struct loop;
 
 /** Called with EPOLL* bits. It may unwatch and free anything, itself too. */
-typedef void (loop_fd_h)(uint32_t events, void *arg);
-typedef void (loop_h)(void *arg);
+typedef void(loop_fd_h)(uint32_t events, void *arg);
+typedef void(loop_h)(void *arg);
 
 /** A watched descriptor. Owned by the caller; zeroed before the first use. */
 struct loop_fd {
@@ -52,8 +52,8 @@ int loop_change(struct loop *l, struct loop_fd *w, uint32_t events);
 void loop_unwatch(struct loop *l, struct loop_fd *w);
 
 /** Start a timer, or start it anew. @return 0 or ENOMEM */
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms,
-	       loop_h *fired, void *arg);
+int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
+	       void *arg);
 void loop_cancel(struct loop *l, struct loop_timer *t);
 
 /** Whether a timer runs. */

@@ -40,7 +40,7 @@ static void drain_timed_out(void *arg)
 	struct worker *w = arg;
 
 	log_warn("drain_timed_out",
-		LOG_INT("requests", fcgi_server_busy(w->app.server)));
+		 LOG_INT("requests", fcgi_server_busy(w->app.server)));
 	loop_stop(w->app.loop);
 }
 
@@ -49,7 +49,7 @@ static void on_term(void *arg)
 	struct worker *w = arg;
 
 	log_info("stopping",
-		LOG_INT("requests", fcgi_server_busy(w->app.server)));
+		 LOG_INT("requests", fcgi_server_busy(w->app.server)));
 	if (loop_after(w->app.loop, &w->drain, DRAIN_MS, drain_timed_out, w))
 		loop_stop(w->app.loop);
 	fcgi_server_drain(w->app.server, drained, w);
@@ -77,7 +77,8 @@ static int worker_open(struct worker *w)
 		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
 	if (!err)
 		err = fcgi_server_new(&app->server, app->loop,
-			w->config.api.listen, exchange_start, app);
+				      w->config.api.listen, exchange_start,
+				      app);
 	if (!err)
 		loop_on_term(app->loop, on_term, w);
 	return err;
@@ -87,7 +88,8 @@ static void worker_close(struct worker *w)
 {
 	struct app *app = &w->app;
 
-	/* The database answers what is under way, so the rest is still there. */
+	/* The database answers what is under way, so the rest is still there.
+	 */
 	db_free(app->db);
 	fcgi_server_free(app->server);
 	auth_free(app->auth);
@@ -112,8 +114,7 @@ static int serve(const char *file)
 	log_init("restsip-api", w.config.log.level);
 	err = worker_open(&w);
 	if (!err) {
-		log_info("started",
-			LOG_STR("listen", w.config.api.listen));
+		log_info("started", LOG_STR("listen", w.config.api.listen));
 		err = loop_run(w.app.loop);
 	}
 	if (err)
@@ -127,7 +128,7 @@ static int serve(const char *file)
 static int usage(void)
 {
 	(void)fputs("usage: restsip-api [-c FILE | --routes | --settings]\n",
-		stderr);
+		    stderr);
 	return 2;
 }
 

@@ -18,16 +18,11 @@ enum {
 };
 
 static const char *const method_names[METHOD_COUNT] = {
-	[METHOD_OTHER] = "",
-	[METHOD_GET] = "GET",
-	[METHOD_HEAD] = "HEAD",
-	[METHOD_POST] = "POST",
-	[METHOD_PUT] = "PUT",
-	[METHOD_PATCH] = "PATCH",
-	[METHOD_DELETE] = "DELETE",
-	[METHOD_SEND] = "SEND",
-	[METHOD_CANCEL] = "CANCEL",
-	[METHOD_OPTIONS] = "OPTIONS",
+	[METHOD_OTHER] = "",	    [METHOD_GET] = "GET",
+	[METHOD_HEAD] = "HEAD",	    [METHOD_POST] = "POST",
+	[METHOD_PUT] = "PUT",	    [METHOD_PATCH] = "PATCH",
+	[METHOD_DELETE] = "DELETE", [METHOD_SEND] = "SEND",
+	[METHOD_CANCEL] = "CANCEL", [METHOD_OPTIONS] = "OPTIONS",
 };
 
 const char *method_name(enum method m)
@@ -82,7 +77,7 @@ const char *request_query(const struct request *req, const char *name)
 }
 
 int request_query_int(const struct request *req, const char *name,
-	long long min, long long max, long long *out)
+		      long long min, long long max, long long *out)
 {
 	const char *s = request_query(req, name);
 	char *end;
@@ -132,7 +127,7 @@ static int hex_value(char c)
 
 /* Decode p into the arena. plus: a plus sign is a space (a query's). */
 static int decode(char **out, struct arena *a, const char *p, size_t n,
-	bool plus)
+		  bool plus)
 {
 	char *s = arena_mem(a, p, n);
 	size_t len = 0;
@@ -164,7 +159,7 @@ static int decode(char **out, struct arena *a, const char *p, size_t n,
 
 /* A slash at the end is no segment of its own; one in the middle is. */
 static int parse_path(struct request *req, struct arena *a, const char *p,
-	size_t n, const char **detail)
+		      size_t n, const char **detail)
 {
 	*detail = "The path has a bad escape, a NUL or is not UTF-8.";
 	if (n == 0 || p[0] != '/') {
@@ -191,7 +186,7 @@ static int parse_path(struct request *req, struct arena *a, const char *p,
 }
 
 static int parse_pair(struct request *req, struct arena *a, const char *p,
-	size_t n)
+		      size_t n)
 {
 	const char *eq = memchr(p, '=', n);
 	size_t name_len = eq ? (size_t)(eq - p) : n;
@@ -214,7 +209,7 @@ static int parse_pair(struct request *req, struct arena *a, const char *p,
 }
 
 static int parse_query(struct request *req, struct arena *a, const char *q,
-	const char **detail)
+		       const char **detail)
 {
 	*detail = "The query has a bad escape, a NUL or is not UTF-8.";
 	while (*q) {
@@ -253,7 +248,8 @@ static void parse_method(struct request *req)
 
 static bool is_request_id(const char *id)
 {
-	size_t n = strspn(id,
+	size_t n = strspn(
+		id,
 		"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_");
 
 	return n > 0 && n <= REQUEST_ID_MAX && !id[n];
@@ -280,7 +276,7 @@ static int parse_id(struct request *req, struct arena *a)
 }
 
 int request_parse(struct request *req, struct arena *a, char *const *params,
-	const char **detail)
+		  const char **detail)
 {
 	const char *remote;
 	size_t n;

@@ -35,11 +35,11 @@ struct request_pair {
 
 /** Everything is borrowed from the parameters or the arena. */
 struct request {
-	char *const *params; /* NAME=value, null at the end */
-	enum method method;	  /* after X-HTTP-Method-Override */
-	const char *method_name;  /* as sent */
-	const char *uri;	  /* REQUEST_URI */
-	const char *path;	  /* decoded, for logs only */
+	char *const *params;	 /* NAME=value, null at the end */
+	enum method method;	 /* after X-HTTP-Method-Override */
+	const char *method_name; /* as sent */
+	const char *uri;	 /* REQUEST_URI */
+	const char *path;	 /* decoded, for logs only */
 	const char *segment[REQUEST_SEGMENTS_MAX]; /* decoded, UTF-8 */
 	size_t segments;
 	struct request_pair query[REQUEST_QUERY_MAX];

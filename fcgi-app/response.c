@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-
 enum {
 	HEADER_VALUE_MAX = 4096,
 };
@@ -44,7 +43,7 @@ static bool is_field_value(const char *s)
 }
 
 void response_header_add(struct response *res, const char *name,
-	const char *value)
+			 const char *value)
 {
 	struct response_header *h = &res->header[res->headers];
 
@@ -60,8 +59,7 @@ void response_header_add(struct response *res, const char *name,
 		res->failed = true;
 }
 
-void response_header(struct response *res, const char *name,
-	const char *value)
+void response_header(struct response *res, const char *name, const char *value)
 {
 	for (size_t i = 0; i < res->headers; i++)
 		if (!strcasecmp(res->header[i].name, name)) {
@@ -73,7 +71,7 @@ void response_header(struct response *res, const char *name,
 }
 
 void response_header_fmt(struct response *res, const char *name,
-	const char *fmt, ...)
+			 const char *fmt, ...)
 {
 	char value[HEADER_VALUE_MAX];
 	va_list ap;
@@ -89,7 +87,7 @@ void response_header_fmt(struct response *res, const char *name,
 }
 
 void response_bytes(struct response *res, int status, const char *type,
-	const void *p, size_t n)
+		    const void *p, size_t n)
 {
 	res->status = status;
 	res->type = arena_str(res->arena, type);
@@ -167,7 +165,7 @@ bool response_not_modified(const struct request *req, const char *version)
 	if (!strcmp(s, "*"))
 		return true;
 	for (int i = 0; i < MATCH_TAGS_MAX && next_tag(&s, &tag, &n, &weak);
-		i++)
+	     i++)
 		if (n == len && !memcmp(tag, version, n))
 			return true;
 	return false;
@@ -190,8 +188,7 @@ static bool tag_version(const char *tag, size_t n, int64_t *version)
 }
 
 /* Of several tags the first of ours counts: a client knows but one. */
-int response_if_match(const struct request *req, bool *given,
-	int64_t *version)
+int response_if_match(const struct request *req, bool *given, int64_t *version)
 {
 	const char *s = request_header(req, "If-Match");
 	const char *tag;
@@ -202,7 +199,7 @@ int response_if_match(const struct request *req, bool *given,
 	if (!s || !strcmp(s, "*"))
 		return 0;
 	for (int i = 0; i < MATCH_TAGS_MAX && next_tag(&s, &tag, &n, &weak);
-		i++)
+	     i++)
 		if (!weak && tag_version(tag, n, version)) {
 			*given = true;
 			return 0;
@@ -212,7 +209,8 @@ int response_if_match(const struct request *req, bool *given,
 
 void uri_encode(struct buf *b, const char *s)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		"abcdefghijklmnopqrstuvwxyz0123456789-._~@!$'()*,;:=";
 
 	for (; *s; s++)

@@ -43,8 +43,7 @@ void response_reset(struct response *res);
 
 /** Set a header; a name that is there is replaced. Both are copied. A value
  *  with a control character makes the response fail. */
-void response_header(struct response *res, const char *name,
-		     const char *value);
+void response_header(struct response *res, const char *name, const char *value);
 void response_header_fmt(struct response *res, const char *name,
 			 const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -86,8 +85,7 @@ bool response_not_modified(const struct request *req, const char *version);
  * @param given  whether there is a version to be compared with
  * @return 0, or EINVAL: no tag of ours can match (412)
  */
-int response_if_match(const struct request *req, bool *given,
-		      int64_t *version);
+int response_if_match(const struct request *req, bool *given, int64_t *version);
 
 /** Add percent-encoded text, for a path segment or a query value. */
 void uri_encode(struct buf *b, const char *s);

@@ -23,7 +23,7 @@ enum {
 };
 
 static enum match match_email(const char *s, struct arena *a,
-	struct path_args *args)
+			      struct path_args *args)
 {
 	char aor[AOR_BUF];
 
@@ -53,7 +53,7 @@ static enum match match_number(const char *s, int64_t *out)
 }
 
 static enum match match_segment(const char *pattern, size_t n, const char *s,
-	struct arena *a, struct path_args *args)
+				struct arena *a, struct path_args *args)
 {
 	if (n == 7 && !memcmp(pattern, "{email}", 7))
 		return match_email(s, a, args);
@@ -71,7 +71,7 @@ static enum match match_segment(const char *pattern, size_t n, const char *s,
 }
 
 static enum match match_path(const char *pattern, const struct request *req,
-	struct arena *a, struct path_args *args)
+			     struct arena *a, struct path_args *args)
 {
 	enum match all = MATCH_YES;
 	size_t i = 0;
@@ -98,7 +98,7 @@ static enum match match_path(const char *pattern, const struct request *req,
 static bool method_matches(const struct route *route, enum method m)
 {
 	return route->method == m ||
-		(route->method == METHOD_GET && m == METHOD_HEAD);
+	       (route->method == METHOD_GET && m == METHOD_HEAD);
 }
 
 static void allow_add(struct buf *allow, const char *name)
@@ -110,7 +110,7 @@ static void allow_add(struct buf *allow, const char *name)
 
 /* The methods of all routes that match the path. */
 static const char *allow_of(const struct route *table,
-	const struct request *req, struct arena *a)
+			    const struct request *req, struct arena *a)
 {
 	bool there[METHOD_COUNT] = {false};
 	struct path_args args;
@@ -132,8 +132,9 @@ static const char *allow_of(const struct route *table,
 }
 
 enum route_result router_find(const struct route *table,
-	const struct request *req, struct arena *a, const struct route **out,
-	struct path_args *args, const char **allow)
+			      const struct request *req, struct arena *a,
+			      const struct route **out, struct path_args *args,
+			      const char **allow)
 {
 	enum match path = MATCH_NO;
 

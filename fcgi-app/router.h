@@ -21,7 +21,7 @@
 
 struct exchange;
 
-typedef void (route_h)(struct exchange *x);
+typedef void(route_h)(struct exchange *x);
 
 /** What a request's body may be. */
 enum body_kind {
