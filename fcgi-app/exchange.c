@@ -11,7 +11,6 @@
 #include "clock.h"
 #include "config.h"
 #include "cors.h"
-#include "error.h"
 #include "log.h"
 #include "routes.h"
 
@@ -93,85 +92,6 @@ static void exchange_settle(struct exchange *x)
 	exchange_free(x);
 }
 
-void exchange_answer(struct exchange *x)
-{
-	if (x->answered || x->waiting)
-		log_error("second_answer", LOG_STR("path", x->req.path));
-	x->answered = true;
-}
-
-void exchange_problem_full(struct exchange *x, const struct problem *p)
-{
-	struct problem with_id = *p;
-
-	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("path", x->req.path));
-		return;
-	}
-	with_id.request_id = x->req.id;
-	problem_answer(&x->res, &with_id);
-	x->answered = true;
-}
-
-void exchange_problem_at(struct exchange *x, int status, const char *slug,
-			 const char *detail, const char *pointer)
-{
-	const struct problem p = {
-		.status = status,
-		.slug = slug,
-		.detail = detail,
-		.pointer = pointer,
-	};
-
-	exchange_problem_full(x, &p);
-}
-
-void exchange_problem(struct exchange *x, int status, const char *slug,
-		      const char *detail)
-{
-	exchange_problem_at(x, status, slug, detail, NULL);
-}
-
-static void problem_of(struct exchange *x, enum app_err err)
-{
-	const struct app_err_info *info = app_err_info(err);
-
-	exchange_problem(x, info->status, info->slug, info->detail);
-}
-
-static void problem_possible(struct exchange *x, enum app_err err,
-			     const char *possible)
-{
-	const struct app_err_info *info = app_err_info(err);
-
-	exchange_problem(x, info->status, info->slug,
-			 arena_fmt(x->arena, "%s Possible: %s.", info->detail,
-				   possible));
-}
-
-void exchange_not_acceptable(struct exchange *x, const char *possible)
-{
-	problem_possible(x, APP_NOT_ACCEPTABLE, possible);
-	response_header(&x->res, "Vary", "Accept");
-}
-
-void exchange_unsupported(struct exchange *x, const char *possible)
-{
-	problem_possible(x, APP_UNSUPPORTED_TYPE, possible);
-	response_header(&x->res, "Accept", possible);
-}
-
-void exchange_answer_doc(struct exchange *x, const char *doc,
-			 const char *version, bool settled)
-{
-	if (settled && response_not_modified(&x->req, version))
-		response_empty(&x->res, 304);
-	else
-		response_json(&x->res, 200, doc);
-	response_etag(&x->res, version);
-	exchange_answer(x);
-}
-
 /* The one SQL call */
 
 static void answer_refusal(struct exchange *x, const struct db_answer *a)
@@ -209,11 +129,11 @@ void exchange_query(struct exchange *x, const struct db_stmt *st,
 	}
 	x->on_result = on_result;
 	if (args->failed)
-		problem_of(x, APP_INTERNAL);
+		exchange_error(x, APP_INTERNAL);
 	else if (db_ask(x->app->db, st, args, query_answered, x))
 		x->waiting = true;
 	else
-		problem_of(x, APP_UNAVAILABLE);
+		exchange_error(x, APP_UNAVAILABLE);
 }
 
 static void hash_done(const char *hash, void *arg)
@@ -224,23 +144,28 @@ static void hash_done(const char *hash, void *arg)
 	if (hash)
 		x->on_hash(x, hash);
 	else
-		problem_of(x, APP_INTERNAL);
+		exchange_error(x, APP_INTERNAL);
 	exchange_settle(x);
 }
 
 void exchange_hash(struct exchange *x, const char *password,
 		   exchange_hash_h *on_hash)
 {
-	int err = hasher_ask(x->app->hasher, password, NULL, hash_done, x);
+	int err;
 
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("path", x->req.path));
+		return;
+	}
 	x->on_hash = on_hash;
+	err = hasher_ask(x->app->hasher, password, NULL, hash_done, x);
 	if (!err)
 		x->waiting = true;
 	else if (err == EINVAL)
 		exchange_problem_at(x, 400, "invalid-member",
 				    "The password is too long.", "/password");
 	else
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 }
 
 /* Arrival */
@@ -260,7 +185,7 @@ bool exchange_hold_large(struct exchange *x)
 	if (x->large)
 		return true;
 	if (x->app->large == EXCHANGE_LARGE_MAX) {
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 		return false;
 	}
 	x->app->large++;
@@ -296,9 +221,9 @@ static bool take_body(struct exchange *x)
 		return false;
 	err = fcgi_read_body(x->fcgi, &x->body, max);
 	if (err == EMSGSIZE)
-		problem_of(x, APP_LENGTH);
+		exchange_error(x, APP_LENGTH);
 	else if (err == ENOMEM)
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 	else if (err)
 		exchange_problem(x, 400, NULL, "The body ended early.");
 	else if (route->body == BODY_JSON && x->body.len &&
@@ -318,17 +243,17 @@ static void auth_done(enum auth_result result, void *arg)
 			x->route->handle(x);
 		break;
 	case AUTH_DENIED:
-		problem_of(x, APP_UNAUTHORIZED);
+		exchange_error(x, APP_UNAUTHORIZED);
 		break;
 	case AUTH_MALFORMED:
 		exchange_problem(x, 400, NULL,
 				 "The Authorization header is malformed.");
 		break;
 	case AUTH_BUSY:
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 		break;
 	case AUTH_UNAVAILABLE:
-		problem_of(x, APP_UNAVAILABLE);
+		exchange_error(x, APP_UNAVAILABLE);
 		break;
 	}
 	exchange_settle(x);
@@ -337,7 +262,7 @@ static void auth_done(enum auth_result result, void *arg)
 static void answer_allow(struct exchange *x, const char *allow, int status)
 {
 	if (status == 405)
-		problem_of(x, APP_METHOD_NOT_ALLOWED);
+		exchange_error(x, APP_METHOD_NOT_ALLOWED);
 	else {
 		response_empty(&x->res, status);
 		exchange_answer(x);
@@ -355,7 +280,7 @@ static bool find_route(struct exchange *x)
 	case ROUTE_FOUND:
 		return true;
 	case ROUTE_NO_PATH:
-		problem_of(x, APP_NOT_FOUND);
+		exchange_error(x, APP_NOT_FOUND);
 		break;
 	case ROUTE_NO_USER:
 		exchange_problem(x, 404, "user-not-found",
@@ -368,7 +293,7 @@ static bool find_route(struct exchange *x)
 		answer_allow(x, allow, 204);
 		break;
 	case ROUTE_NO_MEMORY:
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 		break;
 	}
 	return false;
@@ -431,7 +356,7 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	if (err == EINVAL)
 		exchange_problem(x, 400, NULL, detail);
 	else if (err)
-		problem_of(x, APP_BUSY);
+		exchange_error(x, APP_BUSY);
 	else if (find_route(x)) {
 		x->waiting = true;
 		auth_check(app->auth, &x->req, x->route->auth, x->arena,

@@ -21,6 +21,7 @@
 #include "auth.h"
 #include "buf.h"
 #include "db.h"
+#include "error.h"
 #include "fcgi.h"
 #include "problem.h"
 #include "request.h"
@@ -102,6 +103,9 @@ void exchange_hash(struct exchange *x, const char *password,
 
 /** Answer with x->res. */
 void exchange_answer(struct exchange *x);
+
+/** Answer with what error.h says of it. */
+void exchange_error(struct exchange *x, enum app_err err);
 
 /** Answer with a problem; see problem.h. detail may be null. */
 void exchange_problem(struct exchange *x, int status, const char *slug,

@@ -1,0 +1,86 @@
+/*
+ * exchange_answer.c: the ways in which a handler ends.
+ */
+#include <string.h>
+
+#include "exchange.h"
+#include "log.h"
+
+void exchange_answer(struct exchange *x)
+{
+	if (x->answered || x->waiting)
+		log_error("second_answer", LOG_STR("path", x->req.path));
+	x->answered = true;
+}
+
+void exchange_problem_full(struct exchange *x, const struct problem *p)
+{
+	struct problem with_id = *p;
+
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("path", x->req.path));
+		return;
+	}
+	with_id.request_id = x->req.id;
+	problem_answer(&x->res, &with_id);
+	x->answered = true;
+}
+
+void exchange_problem_at(struct exchange *x, int status, const char *slug,
+			 const char *detail, const char *pointer)
+{
+	const struct problem p = {
+		.status = status,
+		.slug = slug,
+		.detail = detail,
+		.pointer = pointer,
+	};
+
+	exchange_problem_full(x, &p);
+}
+
+void exchange_problem(struct exchange *x, int status, const char *slug,
+		      const char *detail)
+{
+	exchange_problem_at(x, status, slug, detail, NULL);
+}
+
+void exchange_error(struct exchange *x, enum app_err err)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	exchange_problem(x, info->status, info->slug, info->detail);
+}
+
+static void problem_possible(struct exchange *x, enum app_err err,
+			     const char *possible)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	exchange_problem(x, info->status, info->slug,
+			 arena_fmt(x->arena, "%s Possible: %s.", info->detail,
+				   possible));
+}
+
+void exchange_not_acceptable(struct exchange *x, const char *possible)
+{
+	problem_possible(x, APP_NOT_ACCEPTABLE, possible);
+	response_header(&x->res, "Vary", "Accept");
+}
+
+void exchange_unsupported(struct exchange *x, const char *possible)
+{
+	problem_possible(x, APP_UNSUPPORTED_TYPE, possible);
+	response_header(&x->res, "Accept", possible);
+}
+
+void exchange_answer_doc(struct exchange *x, const char *doc,
+			 const char *version, bool settled)
+{
+	if (settled && response_not_modified(&x->req, version))
+		response_empty(&x->res, 304);
+	else
+		response_json(&x->res, 200, doc);
+	response_etag(&x->res, version);
+	exchange_answer(x);
+}
