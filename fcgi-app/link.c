@@ -31,7 +31,9 @@ const char *link_to(struct arena *a, const char *under, const char *email,
 	buf_str(&b, under);
 	link_segment(&b, email ? email : "me");
 	if (more)
-		buf_fmt(&b, "%s%" PRId64, more, n);
+		buf_str(&b, more);
+	if (more && n >= 0)
+		buf_fmt(&b, "%" PRId64, n);
 	if (!b.failed)
 		path = arena_mem(a, b.p, b.len);
 	buf_free(&b);

@@ -20,7 +20,7 @@ void link_segment(struct buf *b, const char *s);
  * @param under  `/login/`
  * @param email  null: `me`
  * @param more   what follows, `/` or `/credential/`; null: nothing does
- * @param n      number behind it
+ * @param n      number behind more; negative: none
  * @return borrowed from a; null: no memory
  */
 const char *link_to(struct arena *a, const char *under, const char *email,

@@ -1,0 +1,284 @@
+/*
+ * mail.c: /user/{email}/messages: what anybody may leave and only the owner
+ * may read. The content of one is mail_content.c's.
+ */
+#include <string.h>
+
+#include "body_form.h"
+#include "handlers.h"
+#include "link.h"
+#include "negotiate.h"
+#include "page.h"
+#include "pgres.h"
+
+enum {
+	URL_MAX_BYTES = 2048,
+	TYPE_MAX_BYTES = 20,
+};
+
+/* A message to be left: by its URL or with its content. */
+struct letter {
+	const char *type; /* voice, video or text */
+	const char *url;
+	const char *content_type;
+	const char *content; /* null: it has a URL */
+	size_t len;
+	const char *extra;
+};
+
+static const struct db_stmt post_stmt = {
+	.name = "mail_post",
+	.sql = "select n, email, doc, bell from api.mail_post("
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	.nparams = 10,
+	.write = true,
+};
+static const struct db_stmt list_stmt = {
+	.name = "mail_list",
+	.sql = "select version, n, doc "
+	       "from api.mail_list($1, $2, $3, $4, $5)",
+	.nparams = 5,
+};
+static const struct db_stmt patch_stmt = {
+	.name = "mail_patch",
+	.sql = "select version, doc, bell from api.mail_patch("
+	       "$1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
+	.write = true,
+};
+static const struct db_stmt delete_stmt = {
+	.name = "mail_delete",
+	.sql = "select bell from api.mail_delete($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
+
+/* A scheme and something behind it, without blanks and controls. */
+static bool is_url(const struct json *v)
+{
+	const size_t scheme = strcspn(v->text, ":");
+
+	if (scheme == 0 || scheme + 1 >= v->len)
+		return false;
+	for (size_t i = 0; i < v->len; i++) {
+		if ((unsigned char)v->text[i] <= ' ' || v->text[i] == 0x7f)
+			return false;
+	}
+
+	return strspn(v->text,
+		      "abcdefghijklmnopqrstuvwxyz"
+		      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-") == scheme;
+}
+
+static bool is_type(const char *s)
+{
+	return !strcmp(s, "voice") || !strcmp(s, "video") || !strcmp(s, "text");
+}
+
+static bool read_url(struct exchange *x, struct letter *l,
+		     const struct json *url, const struct json *type)
+{
+	l->url = url->text;
+	l->type = type ? type->text : "voice";
+	if (!is_url(url))
+		body_form_refuse(x, "/url", "This is not a URL.");
+	else if (!is_type(l->type))
+		body_form_refuse(x, "/type",
+				 "This can only be voice, video or text.");
+	else
+		return true;
+
+	return false;
+}
+
+static bool read_json(struct exchange *x, struct letter *l)
+{
+	static const struct body_member table[] = {
+		{"url", JSON_STRING, false, 1, URL_MAX_BYTES, true},
+		{"text", JSON_STRING, false, 1, BODY_TEXT_MAX, true},
+		{"type", JSON_STRING, false, 1, TYPE_MAX_BYTES, true},
+	};
+	const struct json *found[3];
+
+	if (!body_form(x, table, 3, found, &l->extra))
+		return false;
+	if (found[0] && found[1]) {
+		body_form_refuse(x, "/text",
+				 "A message has a url or a text, not both.");
+		return false;
+	}
+	if (!found[0] && !found[1]) {
+		body_form_refuse(x, "/url", "This is missing.");
+		return false;
+	}
+	if (found[0])
+		return read_url(x, l, found[0], found[2]);
+	l->type = "text";
+	l->content_type = "text/plain; charset=utf-8";
+	l->content = found[1]->text;
+	l->len = found[1]->len;
+
+	return true;
+}
+
+static const char *type_of(const char *media)
+{
+	if (!strncmp(media, "audio/", 6))
+		return "voice";
+	if (!strncmp(media, "video/", 6))
+		return "video";
+
+	return strcmp(media, "text/plain") ? NULL : "text";
+}
+
+static bool read_content(struct exchange *x, struct letter *l,
+			 const char *media)
+{
+	const char *type = request_param(&x->req, "CONTENT_TYPE");
+
+	l->type = type_of(media);
+	if (!l->type || !negotiate_type_is_sound(type)) {
+		exchange_unsupported(
+			x, "application/json, text/plain, audio/*, video/*");
+		return false;
+	}
+	if (x->body.len == 0) {
+		exchange_problem(x, 400, "invalid-body",
+				 "There is nothing in it.");
+		return false;
+	}
+	l->content_type = type;
+	l->content = x->body.p;
+	l->len = x->body.len;
+
+	return true;
+}
+
+static bool read_letter(struct exchange *x, struct letter *l)
+{
+	const char *media = request_media_type(&x->req, x->arena);
+
+	if (!media) {
+		body_form_no_memory(x);
+		return false;
+	}
+	/* the second is what curl says of any -d */
+	if (!*media || !strcmp(media, "application/x-www-form-urlencoded") ||
+	    !strcmp(media, "application/json"))
+		return read_json(x, l);
+
+	return read_content(x, l, media);
+}
+
+static void posted(struct exchange *x, const struct pg_result *res)
+{
+	const char *location = link_to(x->arena, "/user/",
+				       pgres_text(res, 0, "email"),
+				       "/messages/", pgres_int(res, 0, "n"));
+
+	if (location)
+		response_location(&x->res, location);
+	response_json(&x->res, 201, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+void mail_post(struct exchange *x)
+{
+	struct letter l = {.type = NULL};
+	struct db_args args;
+
+	if (!read_letter(x, &l))
+		return;
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_text(&args, l.type);
+	db_arg_text(&args, l.url);
+	db_arg_text(&args, l.content_type);
+	if (l.content)
+		db_arg_bytea(&args, l.content, l.len);
+	else
+		db_arg_null(&args);
+	db_arg_text(&args, l.extra);
+	if (exchange_idempotency(x, &args))
+		exchange_query(x, &post_stmt, &args, posted);
+}
+
+static void listed(struct exchange *x, const struct pg_result *res)
+{
+	const char *version = pgres_text(res, 0, "version");
+
+	response_etag(&x->res, version);
+	if (response_not_modified(&x->req, version)) {
+		response_empty(&x->res, 304);
+		exchange_answer(x);
+		return;
+	}
+	page_answer(x, res);
+}
+
+void mail_list(struct exchange *x)
+{
+	const char *path = link_to(x->arena, "/user/", x->path.email,
+				   "/messages", -1);
+	const struct page *p = page_begin(x, path, "n", true);
+	struct db_args args;
+
+	if (!p)
+		return;
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	if (p->after_n)
+		db_arg_int(&args, p->after_n);
+	else
+		db_arg_null(&args);
+	db_arg_int(&args, page_rows(p));
+	exchange_query(x, &list_stmt, &args, listed);
+}
+
+static void patched(struct exchange *x, const struct pg_result *res)
+{
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 200, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+void mail_patch(struct exchange *x)
+{
+	static const struct body_member table[] = {
+		{"seen", JSON_BOOL, false, 0, 0, false},
+	};
+	const struct json *seen;
+	const char *extra;
+	struct db_args args;
+
+	if (!body_form(x, table, 1, &seen, &extra))
+		return;
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_int(&args, x->path.n);
+	if (seen)
+		db_arg_bool(&args, seen->truth);
+	else
+		db_arg_null(&args);
+	db_arg_text(&args, extra);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &patch_stmt, &args, patched);
+}
+
+static void deleted(struct exchange *x, const struct pg_result *res)
+{
+	(void)res; /* only a doorbell */
+	response_empty(&x->res, 204);
+	exchange_answer(x);
+}
+
+void mail_delete(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_int(&args, x->path.n);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &delete_stmt, &args, deleted);
+}

@@ -1,0 +1,164 @@
+/*
+ * mail_content.c: GET /user/{email}/messages/{n}: the content as it was
+ * left, or a part of it, or its description as JSON, by Accept.
+ *
+ * One call fetches what is small. What is not waits until this worker holds
+ * little enough, and is fetched by a second one.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "body_form.h"
+#include "handlers.h"
+#include "negotiate.h"
+#include "pgres.h"
+#include "range.h"
+
+enum {
+	SMALL_MAX = 64 << 10, /* bytes of the first call */
+};
+
+/* What is being fetched. */
+struct fetch {
+	struct range range;
+	struct range_part part; /* once the size is known */
+	int64_t first, length;	/* of the content in the present call */
+};
+
+static const struct db_stmt get_stmt = {
+	.name = "mail_get",
+	.sql = "select version, doc, content_type, size, content "
+	       "from api.mail_get($1, $2, $3, $4, $5, $6)",
+	.nparams = 6,
+};
+
+static void ask(struct exchange *x, exchange_result_h *on_result)
+{
+	const struct fetch *f = x->state;
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_int(&args, x->path.n);
+	db_arg_int(&args, f->first);
+	db_arg_int(&args, f->length);
+	exchange_query(x, &get_stmt, &args, on_result);
+}
+
+static void answer_content(struct exchange *x, const struct pg_result *res)
+{
+	const struct fetch *f = x->state;
+	const struct range_part *part = &f->part;
+	unsigned char *bytes;
+	size_t n;
+
+	bytes = pgres_bytes(res, 0, "content", &n);
+	if (!bytes || n < (size_t)part->length) {
+		body_form_no_memory(x);
+		PQfreemem(bytes);
+		return;
+	}
+	response_bytes(&x->res, part->partial ? 206 : 200,
+		       pgres_text(res, 0, "content_type"), bytes,
+		       (size_t)part->length);
+	PQfreemem(bytes);
+	response_header(&x->res, "Accept-Ranges", "bytes");
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	if (part->partial)
+		response_header_fmt(&x->res, "Content-Range",
+				    "bytes %" PRId64 "-%" PRId64 "/%s",
+				    part->first, part->first + part->length - 1,
+				    pgres_text(res, 0, "size"));
+	exchange_answer(x);
+}
+
+static void refuse_range(struct exchange *x, int64_t size)
+{
+	exchange_problem(x, 416, NULL, NULL);
+	response_header_fmt(&x->res, "Content-Range", "bytes */%" PRId64, size);
+}
+
+/* A part of another version than the one that the client has is no use. */
+static bool wants_range(struct exchange *x, const char *version)
+{
+	const char *tag = request_header(&x->req, "If-Range");
+	const size_t n = strlen(version);
+
+	return !tag || (strlen(tag) == n + 2 && tag[0] == '"' &&
+			tag[n + 1] == '"' && !memcmp(tag + 1, version, n));
+}
+
+static void got_content(struct exchange *x, const struct pg_result *res)
+{
+	const char *version = pgres_text(res, 0, "version");
+	const int64_t size = pgres_int(res, 0, "size");
+	struct fetch *f = x->state;
+
+	if (response_not_modified(&x->req, version)) {
+		response_empty(&x->res, 304);
+		response_etag(&x->res, version);
+		exchange_answer(x);
+		return;
+	}
+	f->range.given = f->range.given && wants_range(x, version);
+	if (!range_resolve(&f->range, size, &f->part)) {
+		refuse_range(x, size);
+		return;
+	}
+	if (f->part.first == f->first && f->part.length <= f->length &&
+	    !PQgetisnull(res, 0, PQfnumber(res, "content"))) {
+		answer_content(x, res);
+		return;
+	}
+	if (f->part.length > SMALL_MAX && !exchange_hold_large(x))
+		return;
+	f->first = f->part.first;
+	f->length = f->part.length;
+	ask(x, answer_content);
+}
+
+/* Content first where there is some: it is what was asked for by default. */
+static void got(struct exchange *x, const struct pg_result *res)
+{
+	const char *content_type = pgres_text(res, 0, "content_type");
+	const char *types[2] = {"application/json", "application/json"};
+	size_t n = 1;
+	int i;
+
+	if (!pgres_null(res, 0, "content_type")) {
+		types[0] = arena_mem(x->arena, content_type,
+				     strcspn(content_type, "; \t"));
+		n = 2;
+	}
+	if (!types[0]) {
+		body_form_no_memory(x);
+		return;
+	}
+	i = negotiate_accept(x, types, n);
+	if (i < 0)
+		return;
+	if (n == 2 && i == 0)
+		got_content(x, res);
+	else
+		exchange_answer_doc(x, pgres_text(res, 0, "doc"),
+				    pgres_text(res, 0, "version"), true);
+}
+
+void mail_get(struct exchange *x)
+{
+	struct fetch *f = arena_alloc(x->arena, sizeof(*f));
+
+	if (!f) {
+		body_form_no_memory(x);
+		return;
+	}
+	x->state = f;
+	f->range = range_parse(request_header(&x->req, "Range"));
+	f->length = SMALL_MAX;
+	if (f->range.suffix) {
+		f->length = 0; /* where it begins is not known yet */
+	} else if (f->range.given && f->range.first <= BODY_MAIL_MAX) {
+		f->first = f->range.first;
+	}
+	ask(x, got);
+}
