@@ -1,0 +1,397 @@
+/*
+ * resource.c: what is watched, and reading it for all who keep up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pgres.h"
+#include "sql.h"
+#include "watch.h"
+
+/* ---- the table, by topic ---- */
+
+/* FNV-1a; topics are made of emails that exist, by who may sign up. */
+static size_t topic_hash(const char *s)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return (size_t)(h ^ h >> 32);
+}
+
+static struct resource **table_slot(const struct hub *hub, const char *topic)
+{
+	return &hub->table[topic_hash(topic) & (hub->table_size - 1)];
+}
+
+static void table_grow(struct hub *hub)
+{
+	size_t size = 2 * hub->table_size;
+	struct resource **table = calloc(size, sizeof(struct resource *));
+
+	if (!table)
+		return; /* slower, not wrong */
+	free(hub->table);
+	hub->table = table;
+	hub->table_size = size;
+	for (struct resource *r = hub->first; r; r = r->next) {
+		struct resource **slot = table_slot(hub, r->topic);
+
+		r->hash_next = *slot;
+		*slot = r;
+	}
+}
+
+static struct resource *with_topic(struct resource *r, const char *topic)
+{
+	while (r && strcmp(r->topic, topic))
+		r = r->hash_next;
+	return r;
+}
+
+struct resource *resource_first(struct hub *hub, const char *topic)
+{
+	return with_topic(*table_slot(hub, topic), topic);
+}
+
+struct resource *resource_next(const struct resource *r)
+{
+	return with_topic(r->hash_next, r->topic);
+}
+
+static char *topic_make(const char *kind, const char *key)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	buf_fmt(&b, "%s/%s", kind, key);
+	if (b.failed) {
+		buf_free(&b);
+		return NULL;
+	}
+	return b.p;
+}
+
+static void resource_link(struct resource *r)
+{
+	struct hub *hub = r->hub;
+	struct resource **slot;
+
+	if (hub->resources >= hub->table_size)
+		table_grow(hub);
+	slot = table_slot(hub, r->topic);
+	r->hash_next = *slot;
+	*slot = r;
+	r->next = hub->first;
+	r->prev = &hub->first;
+	if (r->next)
+		r->next->prev = &r->next;
+	hub->first = r;
+	hub->resources++;
+}
+
+struct resource *resource_get(struct hub *hub, const struct view *view)
+{
+	char *topic = topic_make(view->kind, view->key);
+	struct resource *r = topic ? resource_first(hub, topic) : NULL;
+
+	while (r && (r->id != view->id || r->inside != view->inside ||
+			    r->n != view->n))
+		r = resource_next(r);
+	if (r || !topic) {
+		free(topic);
+		return r;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		free(topic);
+		return NULL;
+	}
+	r->hub = hub;
+	r->kind = view->kind;
+	r->id = view->id;
+	r->inside = view->inside;
+	r->n = view->n;
+	r->topic = topic;
+	resource_link(r);
+	return r;
+}
+
+void resource_free(struct resource *r)
+{
+	struct hub *hub = r->hub;
+	struct resource **at = table_slot(hub, r->topic);
+
+	while (*at != r)
+		at = &(*at)->hash_next;
+	*at = r->hash_next;
+	if (hub->polled == r)
+		hub->polled = r->next;
+	*r->prev = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
+	hub->resources--;
+	if (r->query)
+		db_forget(r->query);
+	inbox_free(r->inbox);
+	free(r->topic);
+	free(r);
+}
+
+/* ---- its row in the database ---- */
+
+static void watch_closed(const struct db_answer *a, void *arg)
+{
+	struct resource *r = arg;
+
+	(void)a; /* where it failed, the row goes with the connection */
+	r->closes--;
+	resource_release(r);
+}
+
+/* Whether another view needs the row. */
+static bool row_is_needed(const struct resource *r, bool mine)
+{
+	const struct resource *o = resource_first(r->hub, r->topic);
+
+	for (; o; o = resource_next(o))
+		if (o != r && o->id == r->id && (mine ? o->nmine : o->nsubs))
+			return true;
+	return false;
+}
+
+bool resource_was_closed(const struct resource *r, uint64_t seq, bool mine)
+{
+	const struct resource *o = resource_first(r->hub, r->topic);
+
+	for (; o; o = resource_next(o))
+		if (o->id == r->id && (o->closed_seq > seq ||
+					      (mine && o->closed_mine_seq > seq)))
+			return true;
+	return false;
+}
+
+/* Say that nobody looks any more; or only that the owner does not. */
+static void resource_close(struct resource *r, bool only_owner)
+{
+	struct hub *hub = r->hub;
+	struct db_args args = {0};
+
+	if (!only_owner && row_is_needed(r, false)) {
+		r->watched = r->locked = false;
+		return;
+	}
+	if (only_owner && row_is_needed(r, true)) {
+		r->watched_mine = r->locked_mine = false;
+		return;
+	}
+	db_arg_int(&args, hub->process);
+	db_arg_text(&args, r->kind);
+	db_arg_int(&args, r->id);
+	db_arg_bool(&args, only_owner);
+	if (!db_ask(hub->db, &sql_watch_close, &args, watch_closed, r))
+		return; /* the poll comes by again */
+	r->closes++;
+	r->closed_mine_seq = ++hub->opens.seq;
+	r->watched_mine = r->locked_mine = false;
+	if (only_owner)
+		return;
+	r->closed_seq = hub->opens.seq;
+	r->watched = r->locked = false;
+}
+
+void resource_release(struct resource *r)
+{
+	bool open = r->hub->started && r->hub->db;
+
+	if (r->busy)
+		return;
+	if (open && r->watched && !r->nsubs)
+		resource_close(r, false);
+	else if (open && r->watched_mine && !r->nmine)
+		resource_close(r, true);
+	if (r->nsubs || r->closes || (open && r->watched))
+		return;
+	if (!r->inbox || inbox_is_idle(r->inbox))
+		resource_free(r);
+}
+
+bool resource_must_lock(const struct resource *r)
+{
+	return !r->locked || (r->nmine && !r->locked_mine);
+}
+
+enum lock resource_lock(const struct resource *r)
+{
+	if (!resource_must_lock(r))
+		return LOCK_NO;
+	if (!r->watched)
+		return LOCK_VAIN;
+	return r->watched_mine ? LOCK_MINE : LOCK_ALL;
+}
+
+void resource_locked(struct resource *r, enum lock lock)
+{
+	if (lock == LOCK_ALL || lock == LOCK_MINE)
+		r->locked = r->watched;
+	if (lock == LOCK_MINE)
+		r->locked_mine = r->watched_mine;
+}
+
+void resource_opened(struct resource *r, bool mine)
+{
+	r->watched = true;
+	if (mine)
+		r->watched_mine = true;
+	if (!r->nlive || !resource_must_lock(r))
+		return;
+	r->then_inbox = true;
+	resource_bell(r);
+}
+
+/* ---- who looks at it ---- */
+
+void sub_attach(struct sub *s, struct resource *r, bool mine)
+{
+	s->resource = r;
+	s->behind = true;
+	s->mine = mine;
+	s->next = r->subs;
+	s->prev = &r->subs;
+	if (s->next)
+		s->next->prev = &s->next;
+	r->subs = s;
+	r->nsubs++;
+	if (mine)
+		r->nmine++;
+}
+
+void sub_detach(struct sub *s)
+{
+	struct resource *r = s->resource;
+
+	if (!r)
+		return;
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	s->resource = NULL;
+	r->nsubs--;
+	if (s->mine)
+		r->nmine--;
+	if (!s->behind)
+		r->nlive--;
+	resource_release(r);
+}
+
+void sub_fall_behind(struct sub *s)
+{
+	if (s->behind)
+		return;
+	s->behind = true;
+	s->resource->nlive--;
+}
+
+bool sub_catch_up(struct sub *s)
+{
+	struct resource *r = s->resource;
+	bool rung = r->bells != s->bells || s->version > r->version;
+
+	if (r->nlive && s->version < r->version)
+		return false;
+	s->behind = false;
+	if (!r->nlive++)
+		r->version = s->version;
+	if (rung)
+		resource_bell(r);
+	return true;
+}
+
+/* ---- reading it ---- */
+
+void change_read(struct change *c, struct hub *hub,
+	const struct pg_result *res, int row)
+{
+	c->version = pgres_int(res, row, "version");
+	c->fresh = pgres_null(res, row, "prior");
+	c->doc = pgres_text(res, row, "doc");
+	c->gone = pgres_bool(res, row, "gone") || !c->doc;
+	c->event = ++hub->events;
+}
+
+struct db_query *resource_ask(struct resource *r, int64_t since,
+	enum lock lock, db_answer_h *answered, void *arg)
+{
+	const struct db_stmt *st = lock == LOCK_NO ? &sql_watch_read
+						   : &sql_watch_read_locked;
+	struct db_args args = {0};
+
+	if (!r->hub->db)
+		return NULL;
+	db_arg_text(&args, r->kind);
+	db_arg_int(&args, r->id);
+	if (since)
+		db_arg_int(&args, since);
+	else
+		db_arg_null(&args);
+	db_arg_bool(&args, r->inside);
+	if (r->n)
+		db_arg_int(&args, r->n);
+	else
+		db_arg_null(&args);
+	return db_ask(r->hub->db, st, &args, answered, arg);
+}
+
+static void resource_changed(struct resource *r, const struct change *c)
+{
+	struct sub *s, *next;
+
+	for (s = r->subs; s; s = next) {
+		next = s->next;
+		if (!s->behind)
+			viewer_change(s->viewer, c);
+	}
+	if (c->version > r->version)
+		r->version = c->version;
+}
+
+static void resource_read(const struct db_answer *a, void *arg)
+{
+	struct resource *r = arg;
+	int rows = a->outcome == DB_OK ? PQntuples(a->res) : 0;
+
+	r->query = NULL;
+	if (a->outcome == DB_OK)
+		resource_locked(r, r->lock);
+	r->busy++;
+	for (int i = 0; i < rows; i++) {
+		struct change c;
+
+		change_read(&c, r->hub, a->res, i);
+		resource_changed(r, &c);
+	}
+	if (r->inbox && r->then_inbox && !resource_must_lock(r)) {
+		r->then_inbox = false;
+		inbox_bell(r->inbox);
+	}
+	/* Where it failed the poll comes by. */
+	if (r->again && a->outcome == DB_OK)
+		resource_bell(r);
+	r->busy--;
+	resource_release(r);
+}
+
+void resource_bell(struct resource *r)
+{
+	r->bells++;
+	if (r->query) {
+		r->again = true;
+		return;
+	}
+	r->again = false;
+	if (!r->nlive)
+		return; /* who is behind sees that it was rung */
+	r->lock = resource_lock(r);
+	r->query = resource_ask(r, r->version, r->lock, resource_read, r);
+}

@@ -1,0 +1,27 @@
+/*
+ * serve.h: the HTTP side of restsip-stream: from a request to a viewer, or to
+ * an answer that says why not.
+ */
+#ifndef RESTSIP_STREAM_SERVE_H
+#define RESTSIP_STREAM_SERVE_H
+
+#include "app.h"
+#include "fcgi.h"
+#include "hub.h"
+#include "stream.h"
+
+enum {
+	SERVE_WAIT_MAX_S = 300, /* ?wait= */
+	SERVE_TICKET_MAX = 512,
+};
+
+struct serve {
+	const struct app *app;
+	struct hub *hub;
+	struct stream_pool *pool;
+};
+
+/** A request has arrived (fcgi_request_h; arg is the struct serve). */
+void serve_request(struct fcgi_request *r, void *arg);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * sql.h: every statement of restsip-stream (see sql/README.md).
+ */
+#ifndef RESTSIP_STREAM_SQL_H
+#define RESTSIP_STREAM_SQL_H
+
+#include "db.h"
+
+/*
+ * stream_start, watch_open and watch_close run on the connection that LISTENs
+ * and in the order in which they are asked.
+ */
+extern const struct db_stmt sql_stream_start;	   /* name */
+extern const struct db_stmt sql_watch_open;	   /* process, who, proof,
+						      ticket, kind, key */
+extern const struct db_stmt sql_watch_close;	   /* process, kind, id,
+						      only_owner */
+extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
+						      inside, n */
+extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
+						      writes */
+extern const struct db_stmt sql_inbox_read;    /* account, after, limit */
+extern const struct db_stmt sql_inbox_written; /* process, account, numbers */
+
+#endif

@@ -1,0 +1,518 @@
+/*
+ * viewer.c: one client, from its request to its end.
+ */
+#include "viewer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "json_write.h"
+#include "log.h"
+#include "pgres.h"
+#include "watch.h"
+
+static const struct stream_ops stream_ops;
+
+/* ---- life ---- */
+
+static void viewer_link(struct viewer *v)
+{
+	struct hub *hub = v->hub;
+
+	v->next = hub->viewers;
+	v->prev = &hub->viewers;
+	if (v->next)
+		v->next->prev = &v->next;
+	hub->viewers = v;
+	hub->nviewers++;
+}
+
+/* All but the stream, which goes by itself where there is one. */
+static void viewer_destroy(struct viewer *v)
+{
+	struct resource *r = v->sub.resource;
+	struct inbox *b = v->inbox;
+
+	if (v->query)
+		db_forget(v->query);
+	open_forget(v->opening);
+	if (b)
+		inbox_detach(v);
+	if (r)
+		sub_detach(&v->sub);
+	else if (b)
+		inbox_release(b);
+	*v->prev = v->next;
+	if (v->next)
+		v->next->prev = v->prev;
+	v->hub->nviewers--;
+	proof_free(v->proof);
+	free(v->first_doc);
+	free(v->acks);
+	free(v);
+}
+
+void viewer_free(struct viewer *v)
+{
+	if (!v)
+		return;
+	stream_free(v->stream);
+	viewer_destroy(v);
+}
+
+int viewer_new(struct viewer **out, struct hub *hub,
+	const struct viewer_ask *ask, const struct viewer_ops *ops, void *arg)
+{
+	const struct view view = {
+		.kind = ask->kind,
+		.key = ask->key,
+		.n = ask->n,
+	};
+	struct viewer *v;
+	int err = ENOMEM;
+
+	if (!hub_is_ready(hub))
+		return EAGAIN;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return ENOMEM;
+	v->hub = hub;
+	v->ops = ops;
+	v->arg = arg;
+	v->format = (uint8_t)ask->format;
+	v->once = ask->once;
+	v->inbox_at = -1;
+	v->sub.viewer = v;
+	if (ask->resume && ask->version > 0) {
+		v->sub.version = ask->version;
+		v->inbox_at = ask->inbox;
+	}
+	viewer_link(v);
+	if (ask->who)
+		v->proof = proof_new(ask->who);
+	if (v->proof || !ask->who)
+		err = open_add(hub, v, &view, ask->ticket);
+	if (err) {
+		viewer_destroy(v);
+		return err;
+	}
+	*out = v;
+	return 0;
+}
+
+void viewer_refuse(struct viewer *v, const struct db_answer *why)
+{
+	if (v->state != VIEWER_ASKING && v->state != VIEWER_LOADING) {
+		viewer_end(v, why->status == 401 ? "session-ended" : why->slug);
+		return;
+	}
+	v->ops->refused(why, v->arg);
+	viewer_destroy(v);
+}
+
+void viewer_refuse_unavailable(struct viewer *v)
+{
+	const struct app_err_info *info = app_err_info(APP_UNAVAILABLE);
+	const struct db_answer why = {
+		.outcome = DB_UNAVAILABLE,
+		.status = info->status,
+		.sqlstate = "",
+		.slug = info->slug,
+		.detail = info->detail,
+		.pointer = "",
+	};
+
+	viewer_refuse(v, &why);
+}
+
+void viewer_reopen(struct viewer *v)
+{
+	struct resource *r = v->sub.resource;
+	struct view view = {0};
+
+	if (v->query)
+		db_forget(v->query);
+	v->query = NULL;
+	if (v->state != VIEWER_OPEN || !r || v->opening)
+		return;
+	view.kind = r->kind;
+	view.key = r->topic + strlen(r->kind) + 1;
+	view.n = r->n;
+	if (!v->proof)
+		viewer_end(v, "reopen"); /* a ticket serves once */
+	else if (open_add(v->hub, v, &view, NULL))
+		viewer_end(v, "busy");
+}
+
+/* ---- writing ---- */
+
+static void viewer_write(struct viewer *v, const char *name, int64_t version,
+	const char *data, size_t n, uint64_t event)
+{
+	struct frame *f = &v->hub->frame;
+	char id[RENDER_ID_SIZE] = "";
+
+	if (version)
+		render_id(id, version, v->inbox ? v->inbox_at : -1);
+	if (f->of != event || f->format != v->format || strcmp(f->id, id)) {
+		buf_reset(&f->text);
+		render_event(&f->text, v->format, name, *id ? id : NULL, data,
+			n);
+		f->of = event;
+		f->format = v->format;
+		memcpy(f->id, id, sizeof(id));
+	}
+	if (f->text.failed) {
+		f->of = 0;
+		log_error("event_too_large", LOG_STR("name", name),
+			LOG_INT("bytes", n));
+		viewer_end(v, "too-large");
+		return;
+	}
+	stream_write(v->stream, f->text.p, f->text.len);
+}
+
+void viewer_end(struct viewer *v, const char *reason)
+{
+	struct buf b;
+
+	if (v->state != VIEWER_OPEN)
+		return;
+	v->state = VIEWER_ENDING;
+	buf_init(&b, 256);
+	buf_char(&b, '{');
+	json_member(&b, "reason", reason);
+	buf_char(&b, '}');
+	if (!b.failed)
+		viewer_write(v, "end", 0, b.p, b.len, ++v->hub->events);
+	buf_free(&b);
+	stream_finish(v->stream);
+	if (v->query)
+		db_forget(v->query);
+	v->query = NULL;
+	open_forget(v->opening);
+	v->opening = NULL;
+	if (v->inbox)
+		inbox_fall_behind(v);
+	sub_detach(&v->sub);
+}
+
+static void viewer_gone(struct viewer *v, const struct change *c)
+{
+	if (v->state != VIEWER_OPEN)
+		return;
+	viewer_write(v, "gone", c->version, "null", 4, c->event);
+	viewer_end(v, "gone");
+}
+
+/* The stream may begin. @return false: it could not, and v is freed */
+static bool viewer_begin(struct viewer *v)
+{
+	const char *text = render_prologue(v->format);
+
+	if (v->ops->open(&v->stream, &stream_ops, v, v->arg)) {
+		viewer_destroy(v);
+		return false;
+	}
+	v->state = VIEWER_OPEN;
+	stream_deadline(v->stream, v->ends_s);
+	if (v->sub.version && !*text) /* a resume may have nothing to say */
+		text = render_heartbeat(v->format);
+	stream_write(v->stream, text, strlen(text));
+	return true;
+}
+
+static bool viewer_is_full(const struct viewer *v)
+{
+	return stream_pending(v->stream) > STREAM_QUEUE_MAX;
+}
+
+/* once: the answer, and the end of v. */
+static void viewer_answer(struct viewer *v, const struct change *c)
+{
+	if (c->gone) {
+		const struct app_err_info *info = app_err_info(APP_NOT_FOUND);
+		const struct db_answer why = {
+			.outcome = DB_REFUSED,
+			.status = info->status,
+			.sqlstate = "",
+			.slug = info->slug,
+			.detail = info->detail,
+			.pointer = "",
+		};
+
+		v->ops->refused(&why, v->arg);
+	} else
+		v->ops->answer(c->version, c->doc, v->arg);
+	viewer_destroy(v);
+}
+
+void viewer_change(struct viewer *v, const struct change *c)
+{
+	if (!c->gone && c->version <= v->sub.version)
+		return;
+	if (v->once)
+		viewer_answer(v, c);
+	else if (c->gone)
+		viewer_gone(v, c);
+	else if (viewer_is_full(v))
+		sub_fall_behind(&v->sub);
+	else {
+		v->sub.version = c->version;
+		viewer_write(v, c->fresh ? "state" : "change", c->version,
+			c->doc, strlen(c->doc), c->event);
+	}
+}
+
+/* ---- messages ---- */
+
+static void ack_add(struct viewer *v, int64_t inbox)
+{
+	if (v->nacks == v->acks_size) {
+		uint32_t size = v->acks_size ? 2 * v->acks_size : 8;
+		struct ack *acks = realloc(v->acks, size * sizeof(*acks));
+
+		if (!acks)
+			return; /* it will be shown again */
+		v->acks = acks;
+		v->acks_size = size;
+	}
+	v->acks[v->nacks++] = (struct ack){
+		.position = stream_position(v->stream),
+		.inbox = inbox,
+	};
+}
+
+static void acks_look(struct viewer *v)
+{
+	uint64_t sent = stream_sent(v->stream);
+	uint32_t n = 0;
+
+	while (n < v->nacks && v->acks[n].position <= sent)
+		inbox_confirm(v->inbox, v->acks[n++].inbox);
+	v->nacks -= n;
+	if (!n)
+		return;
+	memmove(v->acks, v->acks + n, v->nacks * sizeof(*v->acks));
+	if (v->nacks)
+		return;
+	free(v->acks);
+	v->acks = NULL;
+	v->acks_size = 0;
+}
+
+bool viewer_message(struct viewer *v, int64_t inbox, const char *data,
+	size_t n, uint64_t event)
+{
+	if (viewer_is_full(v))
+		return false;
+	v->inbox_at = inbox;
+	viewer_write(v, "message", v->sub.version, data, n, event);
+	ack_add(v, inbox);
+	acks_look(v);
+	return true;
+}
+
+/* ---- catching up ---- */
+
+/* Where it stands with the resource after a read of its own. */
+static void viewer_caught_up(struct viewer *v)
+{
+	if (!v->sub.resource || !v->sub.behind)
+		return;
+	(void)sub_catch_up(&v->sub); /* else it reads once more */
+	viewer_step(v);
+}
+
+/* The first state is there; for the owner it waits for the inbox, which the
+   event's id tells of. */
+static void viewer_first(struct viewer *v, const struct change *c)
+{
+	if (v->inbox && v->inbox_at < 0) {
+		v->first_doc = strdup(c->doc);
+		v->sub.version = c->version;
+		if (!v->first_doc)
+			viewer_refuse_unavailable(v);
+		else
+			viewer_step(v);
+		return;
+	}
+	if (!viewer_begin(v))
+		return;
+	v->sub.version = c->version;
+	viewer_write(v, "state", c->version, c->doc, strlen(c->doc), c->event);
+	viewer_caught_up(v);
+}
+
+bool viewer_inbox_known(struct viewer *v, int64_t at)
+{
+	char *doc = v->first_doc;
+
+	v->inbox_at = at;
+	if (!doc)
+		return true;
+	v->first_doc = NULL;
+	if (!viewer_begin(v)) {
+		free(doc);
+		return false;
+	}
+	viewer_write(v, "state", v->sub.version, doc, strlen(doc),
+		++v->hub->events);
+	free(doc);
+	viewer_caught_up(v);
+	return true;
+}
+
+/* Changes since its version; of what does not fit, the last. */
+static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
+{
+	int rows = PQntuples(a->res);
+
+	for (int i = 0; i < rows && v->state == VIEWER_OPEN; i++) {
+		struct change c;
+
+		if (viewer_is_full(v) && i < rows - 1)
+			continue;
+		change_read(&c, v->hub, a->res, i);
+		if (c.gone)
+			viewer_gone(v, &c);
+		else if (c.version > v->sub.version) {
+			v->sub.version = c.version;
+			viewer_write(v, c.fresh ? "state" : "change",
+				c.version, c.doc, strlen(c.doc), c.event);
+		}
+	}
+	viewer_caught_up(v);
+}
+
+static void refuse_gone(struct viewer *v)
+{
+	const struct change gone = {.gone = true};
+
+	viewer_answer(v, &gone);
+}
+
+static void viewer_loaded(struct viewer *v, const struct db_answer *a)
+{
+	struct change c;
+
+	if (!PQntuples(a->res)) { /* as the client has it */
+		if (v->once || viewer_begin(v))
+			viewer_caught_up(v);
+		return;
+	}
+	change_read(&c, v->hub, a->res, PQntuples(a->res) - 1);
+	if (v->once)
+		viewer_answer(v, &c);
+	else if (c.gone)
+		refuse_gone(v);
+	else if (c.fresh)
+		viewer_first(v, &c);
+	else if (viewer_begin(v))
+		viewer_catch_up(v, a);
+}
+
+static void on_read(const struct db_answer *a, void *arg)
+{
+	struct viewer *v = arg;
+	struct resource *r = v->sub.resource;
+
+	v->query = NULL;
+	if (a->outcome != DB_OK) {
+		if (v->state == VIEWER_LOADING)
+			viewer_refuse(v, a);
+		return; /* the poll comes by */
+	}
+	resource_locked(r, v->lock);
+	if (v->state == VIEWER_LOADING)
+		viewer_loaded(v, a);
+	else
+		viewer_catch_up(v, a);
+}
+
+void viewer_step(struct viewer *v)
+{
+	struct sub *s = &v->sub;
+
+	if (v->query || !s->resource || !v->hub->db)
+		return;
+	if (v->stream && stream_pending(v->stream) > STREAM_QUEUE_LOW)
+		return;
+	if (s->behind && !v->first_doc) {
+		s->bells = s->resource->bells;
+		v->lock = resource_lock(s->resource);
+		v->query = resource_ask(s->resource, s->version, v->lock,
+			on_read, v);
+	} else if (v->inbox && v->inbox_behind)
+		inbox_load(v);
+}
+
+void viewer_opened(struct viewer *v, struct resource *r, bool mine,
+	uint32_t ends_s)
+{
+	v->ends_s = ends_s;
+	if (v->stream)
+		stream_deadline(v->stream, ends_s);
+	resource_opened(r, mine);
+	if (v->state != VIEWER_ASKING) {
+		viewer_step(v);
+		return;
+	}
+	v->state = VIEWER_LOADING;
+	/* One answer carries no messages. */
+	v->mine = mine && !v->once;
+	sub_attach(&v->sub, r, v->mine);
+	if (v->mine && !r->inbox)
+		r->inbox = inbox_new(r, r->id);
+	if (v->mine && !r->inbox) {
+		viewer_refuse_unavailable(v);
+		return;
+	}
+	if (v->mine)
+		inbox_attach(r->inbox, v);
+	if (v->mine && v->inbox_at < 0)
+		v->sub.version = 0; /* its first event needs the inbox */
+	viewer_step(v);
+}
+
+/* ---- what the stream says ---- */
+
+static void on_moved(void *arg)
+{
+	struct viewer *v = arg;
+
+	if (v->nacks)
+		acks_look(v);
+	viewer_step(v);
+}
+
+static const char *on_heartbeat(void *arg)
+{
+	const struct viewer *v = arg;
+
+	return render_heartbeat(v->format);
+}
+
+static void on_due(void *arg)
+{
+	viewer_end(arg, "session-ended");
+}
+
+static void on_closed(void *arg)
+{
+	struct viewer *v = arg;
+
+	if (v->nacks)
+		acks_look(v);
+	v->stream = NULL; /* goes by itself */
+	viewer_destroy(v);
+}
+
+static const struct stream_ops stream_ops = {
+	.moved = on_moved,
+	.heartbeat = on_heartbeat,
+	.due = on_due,
+	.closed = on_closed,
+};

@@ -1,0 +1,241 @@
+/*
+ * watch.h: what hub.c, resource.c, open.c, viewer.c and inbox.c share, and nobody else.
+ *
+ * A viewer keeps up as long as its queue is short: it gets what is read for
+ * all. One that does not, or has just come, is behind: it reads for itself
+ * from its own version (or inbox number) on, whenever its queue has become
+ * short, until it has caught up. So nothing is lost and nothing piles up.
+ */
+#ifndef RESTSIP_STREAM_WATCH_H
+#define RESTSIP_STREAM_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "hub.h"
+#include "inbox.h"
+#include "open.h"
+#include "viewer.h"
+
+enum {
+	FRAME_MAX = 16 << 20, /* one event, a resource with all it has */
+};
+
+/** An event that was rendered last, for the next who wants the same. */
+struct frame {
+	struct buf text;
+	char id[RENDER_ID_SIZE];
+	enum format format;
+	uint64_t of; /* which event; see hub->events */
+};
+
+struct hub {
+	struct loop *loop;
+	struct stream_pool *pool;
+	struct db *db; /* borrowed; null at the end */
+	char *name;
+	struct db_session session;
+	bool started, draining;
+	int process;	/* our number, when started */
+	uint64_t epoch; /* counts the starts */
+	struct loop_timer retry, poll;
+	size_t poll_credit;
+	struct resource **table; /* by topic */
+	size_t table_size, resources;
+	struct resource *first, *polled; /* all of them; the next to poll */
+	struct viewer *viewers;
+	size_t nviewers;
+	struct open_queue opens;
+	uint64_t events; /* counts what is rendered */
+	struct frame frame;
+};
+
+/** What makes a resource. Borrowed. */
+struct view {
+	const char *kind; /* a constant */
+	const char *key;
+	int64_t id;
+	bool inside;
+	int64_t n;
+};
+
+/** How a read was asked: what it stands for once it has come. */
+enum lock {
+	LOCK_NO,
+	LOCK_ALL,  /* waited for who did not see the row */
+	LOCK_MINE, /* the same for the owner's */
+	LOCK_VAIN, /* waited, but there was no row yet */
+};
+
+/** What is watched, as some may see it: another view is another resource, but
+ *  has the same row in the database. */
+struct resource {
+	struct hub *hub;
+	struct resource *hash_next;
+	struct resource *next, **prev; /* of all */
+	const char *kind;
+	int64_t id;
+	char *topic; /* kind/key, as in the doorbell */
+	bool inside; /* with what not everybody may see */
+	int64_t n;   /* one item of it; 0: all */
+	struct sub *subs;
+	size_t nsubs, nmine, nlive; /* live: those that keep up */
+	int64_t version;	    /* that all have that keep up */
+	struct db_query *query;
+	bool again;	/* it was rung since query was asked */
+	uint32_t bells; /* counts them */
+	unsigned busy;	/* it is being walked over: not to be freed */
+	/* The row of the database: is there, is the owner's too; and a read
+	   has waited since then for who was writing. */
+	bool watched, watched_mine, locked, locked_mine;
+	enum lock lock;	 /* of query */
+	bool then_inbox; /* query is to be followed by the inbox */
+	unsigned closes; /* watch_close under way */
+	uint64_t closed_seq, closed_mine_seq;
+	struct inbox *inbox; /* null until an owner comes */
+};
+
+/** That a viewer looks at a resource. */
+struct sub {
+	struct viewer *viewer;
+	struct resource *resource; /* null: not yet, or no longer */
+	struct sub *next, **prev;  /* of the resource */
+	int64_t version;	   /* what the client has; 0: nothing */
+	uint32_t bells;		   /* of the resource when it was read */
+	bool behind;
+	bool mine; /* counted as the owner's */
+};
+
+enum viewer_state {
+	VIEWER_ASKING, /* watch_open() is under way */
+	VIEWER_LOADING, /* the first reads are */
+	VIEWER_OPEN,	/* there is a stream */
+	VIEWER_ENDING,	/* there is, and its end is on the way */
+};
+
+/** A message that is queued: written once sent has reached position. */
+struct ack {
+	uint64_t position;
+	int64_t inbox;
+};
+
+struct viewer {
+	struct hub *hub;
+	struct viewer *next, **prev; /* of the hub */
+	const struct viewer_ops *ops;
+	void *arg;
+	struct stream *stream;
+	struct sub sub;
+	struct proof *proof; /* null: came with a ticket */
+	struct opening *opening;
+	struct db_query *query;
+	enum lock lock; /* of query */
+	char *first_doc; /* read, until the first event can be written */
+	uint32_t ends_s; /* when the session does; 0: never */
+	uint8_t state;
+	uint8_t format;
+	bool once;
+	bool mine;
+	/* the owner's */
+	bool inbox_behind;
+	bool inbox_check; /* what k says is there may not be marked so */
+	struct viewer *inbox_next, **inbox_prev;
+	struct inbox *inbox;
+	uint32_t inbox_bells; /* of the inbox when it was read */
+	int64_t inbox_at; /* the client has all up to this; negative: ? */
+	struct ack *acks;
+	uint32_t nacks, acks_size;
+};
+
+/** One version of a resource, as watch_read() gives it. Borrowed. */
+struct change {
+	int64_t version; /* 0: none */
+	bool fresh;	 /* not a step from the version before it */
+	bool gone;
+	const char *doc;
+	uint64_t event; /* of hub->events */
+};
+
+/* resource.c */
+
+/** Those of a topic: several views, and a name may have had several owners. */
+struct resource *resource_first(struct hub *hub, const char *topic);
+struct resource *resource_next(const struct resource *r);
+
+/** Find or make. @return null without memory */
+struct resource *resource_get(struct hub *hub, const struct view *view);
+
+/** Whether a row that was opened as `seq` has been closed since. */
+bool resource_was_closed(const struct resource *r, uint64_t seq, bool mine);
+
+/** Something may have changed: read. */
+void resource_bell(struct resource *r);
+
+/** There is a row in the database: who has been there longer reads again. */
+void resource_opened(struct resource *r, bool mine);
+
+/** After a sub left, or a query ended: close and free what nobody needs. */
+void resource_release(struct resource *r);
+void resource_free(struct resource *r);
+
+/** Look at r, from behind. */
+void sub_attach(struct sub *s, struct resource *r, bool mine);
+void sub_detach(struct sub *s);
+void sub_fall_behind(struct sub *s);
+
+/** It was read. @return whether it keeps up from now on */
+bool sub_catch_up(struct sub *s);
+
+/** Whether no read has waited yet for who was writing when the row came. */
+bool resource_must_lock(const struct resource *r);
+
+/** What the next read has to be, and that it has come. */
+enum lock resource_lock(const struct resource *r);
+void resource_locked(struct resource *r, enum lock lock);
+
+/** A row of watch_read(). */
+void change_read(struct change *c, struct hub *hub,
+	const struct pg_result *res, int row);
+
+/** Ask watch_read(); since 0: for the whole. @return null: not now */
+struct db_query *resource_ask(struct resource *r, int64_t since,
+	enum lock lock, db_answer_h *answered, void *arg);
+
+/* viewer.c */
+
+/** Opened, for the first time or anew: r is attached. */
+void viewer_opened(struct viewer *v, struct resource *r, bool mine,
+	uint32_t ends_s);
+void viewer_refuse(struct viewer *v, const struct db_answer *why);
+
+/** Ask again for what it looks at: the database has forgotten it. */
+void viewer_reopen(struct viewer *v);
+
+/** A change of its resource, while it keeps up. */
+void viewer_change(struct viewer *v, const struct change *c);
+
+/**
+ * Write a message.
+ *
+ * @param data   JSON
+ * @param event  of hub->events
+ * @return false: its queue is full
+ */
+bool viewer_message(struct viewer *v, int64_t inbox, const char *data,
+	size_t n, uint64_t event);
+
+/** An inbox number that the client may come back with. @return false: freed */
+bool viewer_inbox_known(struct viewer *v, int64_t at);
+
+/** Go on catching up, if there is anything to catch up with. */
+void viewer_step(struct viewer *v);
+
+/** Last event, with a reason, and the end. */
+void viewer_end(struct viewer *v, const char *reason);
+
+/** It cannot be now: 503, where there is no stream yet. */
+void viewer_refuse_unavailable(struct viewer *v);
+
+#endif
