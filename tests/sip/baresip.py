@@ -1,0 +1,94 @@
+"""baresip as a phone: headless, on loopback, told what to do over its control socket."""
+import json
+import pathlib
+import re
+import socket
+import subprocess
+
+CONFIG = """poll_method epoll
+net_interface 127.0.0.1
+sip_listen 127.0.0.1:{port}
+call_max_calls 4
+ctrl_tcp_listen 127.0.0.1:{control}
+module_path /usr/lib/baresip/modules
+module g711.so
+module_app account.so
+module_app menu.so
+module_app contact.so
+module_app ctrl_tcp.so
+"""
+
+
+def free_ports(count):
+    """The first of `count` ports in a row that nobody has now (baresip takes the next one for TLS)."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            first = s.getsockname()[1]
+        held = []
+        try:
+            for port in range(first, first + count):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    held.append(socket.socket(socket.AF_INET, kind))
+                    held[-1].bind(("127.0.0.1", port))
+            return first
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for s in held:
+                s.close()
+
+
+class Baresip:
+    """`peer`: the address of record that message() sends to."""
+
+    def __init__(self, folder, server, account, credential, peer, until, transport="udp"):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir()
+        self.until = until
+        self.port = free_ports(3)
+        self.control = self.port + 2
+        user = account.email
+        (self.folder / "config").write_text(CONFIG.format(port=self.port, control=self.control))
+        (self.folder / "accounts").write_text(
+            f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
+            f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
+            f"regint=600;answermode=manual\n")
+        (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow\n')
+        self.log = self.folder / "log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(["baresip", "-f", self.folder, "-v", "-s"], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL)
+        self.socket = self.until(lambda: socket.create_connection(("127.0.0.1", self.control)), 10)
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+
+    def trace(self):
+        return self.log.read_bytes()
+
+    def command(self, name, params=""):
+        text = json.dumps({"command": name, "params": params, "token": "t"}).encode()
+        self.socket.sendall(b"%d:%s," % (len(text), text))
+
+    def message(self, text):
+        self.command("message", text)
+
+    def is_registered(self):
+        return re.search(rb"SIP/2\.0 200 OK[^\0]*?CSeq: \d+ REGISTER", self.trace()) is not None
+
+    def received(self):
+        """Heads and bodies of the MESSAGEs in the trace."""
+        plain = re.sub(rb"\x1b\[[0-9;]*m", b"", self.trace())
+        found = []
+        for match in re.finditer(rb"MESSAGE sip:[^\r\n]* SIP/2\.0\r\n.*?\r\n\r\n", plain, re.DOTALL):
+            head = match.group()
+            length = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE).group(1))
+            found.append((head.decode(), plain[match.end():match.end() + length]))
+        return found

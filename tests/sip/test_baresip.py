@@ -1,0 +1,76 @@
+"""A phone that others wrote: baresip."""
+import pytest
+
+from baresip import Baresip
+from test_message import delivered, send
+
+
+@pytest.fixture
+def softphone(tmp_path, until):
+    """Starts baresip for an account and waits until it has registered."""
+    made = []
+
+    def make(account, peer, transport="udp"):
+        server = (account.system.sip_host, account.system.sip_port)
+        one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport)
+        made.append(one)
+        until(one.is_registered, 10)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_it_registers_and_gets_what_is_sent(account, softphone, logins, until, transport):
+    alice, bob = account("alice"), account("bob")
+    phone = softphone(alice, bob, transport)
+    (row,) = logins(alice).values()
+    assert (row["source"], row["expires"]) == ("sip", 600)
+    assert row["user_agent"].startswith("baresip")
+
+    body = "Grüße an alle, € 5\r\n".encode()
+    status = send(bob, alice, body, "text/plain")
+    until(lambda: delivered(status))
+    ((head, got),) = phone.received()
+    assert got == body
+    assert f"From: <sip:{bob.email}>;tag=" in head
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_its_message_reaches_another_phone(account, phone, softphone, system, transport):
+    alice, bob = account("alice"), account("bob")
+    b = phone(bob)
+    b.register()
+    softphone(alice, bob, transport).message("hello from baresip")
+    m = b.next_request(10)
+    assert m.body == b"hello from baresip"
+    assert m.get("content-type").startswith("text/plain")
+    assert m.get("from").startswith(f"<sip:{alice.email}>;tag=")
+    (row,) = system.query("select * from inspect.send where recipient = %s", [bob.email])
+    assert (row["sender"], row["status"]) == (alice.email, "delivered")
+
+
+def test_its_message_to_a_web_user_is_stored(account, softphone, system, until):
+    alice, bob = account("alice"), account("bob")
+    softphone(alice, bob).message("are you there?")
+    (row,) = until(lambda: system.query("select * from inspect.send where recipient = %s", [bob.email]))
+    assert (row["sender"], row["status"]) == (alice.email, "stored")
+
+
+def test_two_of_them_talk(account, softphone, until):
+    alice, bob = account("alice"), account("bob")
+    a, b = softphone(alice, bob), softphone(bob, alice, "tcp")
+    a.message("ping")
+    until(lambda: [body for _, body in b.received()] == [b"ping"])
+    b.message("pong")
+    until(lambda: b"pong" in [body for _, body in a.received()])
+
+
+def test_it_unregisters_when_it_ends(account, softphone, logins, until):
+    alice, bob = account("alice"), account("bob")
+    one = softphone(alice, bob)
+    assert logins(alice)
+    one.command("quit")
+    until(lambda: not logins(alice))
