@@ -40,3 +40,41 @@ const char *link_to(struct arena *a, const char *under, const char *email,
 
 	return path;
 }
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+
+	return -1;
+}
+
+const char *link_unescape(struct arena *a, const char *s)
+{
+	char *out = arena_alloc(a, strlen(s) + 1);
+	size_t n = 0;
+
+	if (!out)
+		return NULL;
+	for (; *s; s++) {
+		if (*s == '/')
+			return NULL;
+		if (*s != '%') {
+			out[n++] = *s;
+			continue;
+		}
+		const int high = hex_value(s[1]);
+		const int low = high < 0 ? -1 : hex_value(s[2]);
+
+		if (low < 0 || high + low == 0)
+			return NULL;
+		out[n++] = (char)(high * 16 + low);
+		s += 2;
+	}
+
+	return out;
+}

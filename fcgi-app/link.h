@@ -26,4 +26,11 @@ void link_segment(struct buf *b, const char *s);
 const char *link_to(struct arena *a, const char *under, const char *email,
 		    const char *more, int64_t n);
 
+/**
+ * A segment as it was before it was percent-encoded.
+ *
+ * @return borrowed from a; null: a bad escape, a NUL, a slash, no memory
+ */
+const char *link_unescape(struct arena *a, const char *s);
+
 #endif

@@ -1,0 +1,341 @@
+/*
+ * call.c: /call and /call/{id}: conferences, and joining one. A participant
+ * is participant.c's.
+ */
+#include <string.h>
+
+#include "aor.h"
+#include "body_form.h"
+#include "handlers.h"
+#include "link.h"
+#include "negotiate.h"
+#include "page.h"
+#include "pgres.h"
+#include "timestamp.h"
+
+enum {
+	SUBJECT_MAX_BYTES = 1000,
+	TIMESTAMP_MAX_BYTES = 40,
+	INVITED_MAX = 1000,
+	ADDRESS_MAX_BYTES = 4 * AOR_MAX,
+};
+
+/* The members that we know; a patch may take away what is nullable. */
+enum {
+	SUBJECT,
+	STARTS_AT,
+	OPEN,
+	INVITED,
+	MEMBERS,
+};
+static const struct body_member table[MEMBERS] = {
+	[SUBJECT] = {"subject", JSON_STRING, false, 0, SUBJECT_MAX_BYTES, true},
+	[STARTS_AT] = {"starts_at", JSON_STRING, false, 1, TIMESTAMP_MAX_BYTES,
+		       true},
+	[OPEN] = {"open", JSON_BOOL, false, 0, 0, true},
+	[INVITED] = {"invited", JSON_ARRAY, false, 0, INVITED_MAX, true},
+};
+
+static const struct db_stmt list_stmt = {
+	.name = "call_list",
+	.sql = "select id, doc from api.call_list($1, $2, $3, $4)",
+	.nparams = 4,
+};
+static const struct db_stmt create_stmt = {
+	.name = "call_create",
+	.sql = "select id, doc, version, bell from api.call_create("
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	.nparams = 9,
+	.write = true,
+};
+static const struct db_stmt get_stmt = {
+	.name = "call_get",
+	.sql = "select version, doc from api.call_get($1, $2, $3)",
+	.nparams = 3,
+};
+static const struct db_stmt get_as_stmt = {
+	.name = "call_get_as",
+	.sql = "select version, doc from api.call_get_as($1, $2, $3)",
+	.nparams = 3,
+};
+static const struct db_stmt patch_stmt = {
+	.name = "call_patch",
+	.sql = "select version, doc, bell from api.call_patch("
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	.nparams = 10,
+	.write = true,
+};
+static const struct db_stmt delete_stmt = {
+	.name = "call_delete",
+	.sql = "select bell from api.call_delete($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+static const struct db_stmt join_stmt = {
+	.name = "call_join",
+	.sql = "select n, version, doc, bell from api.call_join("
+	       "$1, $2, $3, $4, $5, $6, $7, $8)",
+	.nparams = 8,
+	.write = true,
+};
+
+void call_list(struct exchange *x)
+{
+	const struct page *p = page_begin(x, "/call", "id", true);
+	struct db_args args;
+
+	if (!p)
+		return;
+	exchange_args(x, &args);
+	db_arg_int(&args, p->after_n);
+	db_arg_int(&args, page_rows(p));
+	exchange_query(x, &list_stmt, &args, page_answer);
+}
+
+/* Emails in their normal form, as the database has them; false: answered. */
+static bool read_invited(struct exchange *x, const struct json *invited,
+			 const char **out)
+{
+	char email[AOR_BUF];
+	size_t i = 0;
+	struct buf b;
+
+	*out = NULL;
+	if (!invited)
+		return true;
+	buf_init(&b, INVITED_MAX * (AOR_BUF + 3));
+	buf_char(&b, '[');
+	for (const struct json *v = invited->first; v; v = v->next, i++) {
+		if (v->type != JSON_STRING ||
+		    aor_parse(email, v->text, v->len)) {
+			body_form_refuse(x,
+					 arena_fmt(x->arena, "/invited/%zu", i),
+					 "This is not an email.");
+			buf_free(&b);
+			return false;
+		}
+		/* nothing in an email has to be escaped */
+		buf_fmt(&b, "%s\"%s\"", i ? "," : "", email);
+	}
+	buf_char(&b, ']');
+	*out = b.failed ? NULL : arena_mem(x->arena, b.p, b.len);
+	buf_free(&b);
+	if (!*out)
+		body_form_no_memory(x);
+
+	return *out != NULL;
+}
+
+/* Add p_subject, p_starts_at, p_open, p_invited; false: answered. */
+static bool add_members(struct exchange *x, struct db_args *args,
+			const struct json *const *found)
+{
+	const char *starts_at = NULL, *invited;
+
+	if (found[STARTS_AT]) {
+		starts_at = timestamp_check(x->arena, found[STARTS_AT]->text);
+		if (!starts_at) {
+			body_form_refuse(x, "/starts_at",
+					 "This is not a time as in RFC 3339.");
+			return false;
+		}
+	}
+	if (!read_invited(x, found[INVITED], &invited))
+		return false;
+	db_arg_text(args, found[SUBJECT] ? found[SUBJECT]->text : NULL);
+	db_arg_text(args, starts_at);
+	if (found[OPEN])
+		db_arg_bool(args, found[OPEN]->truth);
+	else
+		db_arg_null(args);
+	db_arg_text(args, invited);
+
+	return true;
+}
+
+static void created(struct exchange *x, const struct pg_result *res)
+{
+	response_header_fmt(&x->res, "Location", "/call/%s",
+			    pgres_text(res, 0, "id"));
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 201, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+void call_create(struct exchange *x)
+{
+	const struct json *found[MEMBERS];
+	const char *extra;
+	struct db_args args;
+
+	if (!body_form_or_empty(x, table, MEMBERS, found, &extra))
+		return;
+	exchange_args(x, &args);
+	if (!add_members(x, &args, found))
+		return;
+	db_arg_text(&args, extra);
+	if (exchange_idempotency(x, &args))
+		exchange_query(x, &create_stmt, &args, created);
+}
+
+static void got(struct exchange *x, const struct pg_result *res)
+{
+	/* sessions are shown to some and not to others */
+	response_header_add(&x->res, "Vary", "Authorization");
+	exchange_answer_doc(x, pgres_text(res, 0, "doc"),
+			    pgres_text(res, 0, "version"), true);
+	if (x->res.type && x->state)
+		x->res.type = x->state;
+}
+
+void call_get(struct exchange *x)
+{
+	static char info[] = "application/conference-info+xml";
+	static const char *const types[] = {"application/json", info};
+	const int i = negotiate_accept(x, types, 2);
+	struct db_args args;
+
+	if (i < 0)
+		return;
+	x->state = i ? info : NULL;
+	exchange_args(x, &args);
+	db_arg_int(&args, x->path.call);
+	exchange_query(x, i ? &get_as_stmt : &get_stmt, &args, got);
+}
+
+/* Names of the members that the body has, null or not, as text[]. */
+static const char *members_given(struct exchange *x, const struct json *object)
+{
+	const char *list = "";
+
+	for (size_t i = 0; i < MEMBERS && list; i++) {
+		if (body_get(object, table[i].name))
+			list = arena_fmt(x->arena, "%s%s%s", list,
+					 *list ? "," : "", table[i].name);
+	}
+
+	return list ? arena_fmt(x->arena, "{%s}", list) : NULL;
+}
+
+static void patched(struct exchange *x, const struct pg_result *res)
+{
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 200, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+void call_patch(struct exchange *x)
+{
+	const struct json *object, *found[MEMBERS];
+	const char *extra, *given;
+	struct db_args args;
+
+	if (!body_form_value(x, &object) ||
+	    !body_form_members(x, object, "", table, MEMBERS, found, &extra))
+		return;
+	given = members_given(x, object);
+	if (!given) {
+		body_form_no_memory(x);
+		return;
+	}
+	exchange_args(x, &args);
+	db_arg_int(&args, x->path.call);
+	db_arg_text(&args, given);
+	if (!add_members(x, &args, found))
+		return;
+	db_arg_text(&args, extra);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &patch_stmt, &args, patched);
+}
+
+static void deleted(struct exchange *x, const struct pg_result *res)
+{
+	(void)res; /* only a doorbell */
+	response_empty(&x->res, 204);
+	exchange_answer(x);
+}
+
+void call_delete(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_int(&args, x->path.call);
+	if (exchange_if_match(x, &args))
+		exchange_query(x, &delete_stmt, &args, deleted);
+}
+
+static void joined(struct exchange *x, const struct pg_result *res)
+{
+	response_header_fmt(&x->res, "Location", "/call/%lld/%s",
+			    (long long)x->path.call, pgres_text(res, 0, "n"));
+	response_etag(&x->res, pgres_text(res, 0, "version"));
+	response_json(&x->res, 201, pgres_text(res, 0, "doc"));
+	exchange_answer(x);
+}
+
+/* Who joins, in the normal form: by email, or by the login's URL. */
+static const char *read_who(struct exchange *x, const struct json *url,
+			    const struct json *email)
+{
+	static const char under[] = "/login/";
+	const struct json *v = email ? email : url;
+	const char *pointer = email ? "/email" : "/url";
+	char aor[AOR_BUF];
+	const char *text;
+
+	if (!v)
+		return "me";
+	text = v->text;
+	if (!email) {
+		text = strncmp(text, under, strlen(under))
+			       ? NULL
+			       : link_unescape(x->arena, text + strlen(under));
+	}
+	if (text && !strcmp(text, "me"))
+		return "me";
+	if (!text || aor_parse(aor, text, strlen(text))) {
+		body_form_refuse(
+			x, pointer,
+			email ? "This is not an email."
+			      : "This is not a login: /login/{email}.");
+		return NULL;
+	}
+	text = arena_str(x->arena, aor);
+	if (!text)
+		body_form_no_memory(x);
+
+	return text;
+}
+
+void call_join(struct exchange *x)
+{
+	static const struct body_member members[] = {
+		{"url", JSON_STRING, false, 1, ADDRESS_MAX_BYTES, true},
+		{"email", JSON_STRING, false, 1, ADDRESS_MAX_BYTES, true},
+		{"session", JSON_ANY, false, 0, 0, false},
+	};
+	const struct json *found[3];
+	const char *extra, *who, *session = NULL;
+	struct db_args args;
+
+	if (!body_form_or_empty(x, members, 3, found, &extra))
+		return;
+	who = read_who(x, found[0], found[1]);
+	if (!who)
+		return;
+	if (found[2]) {
+		session = body_text(found[2], x->arena);
+		if (!session) {
+			body_form_no_memory(x);
+			return;
+		}
+	}
+	exchange_args(x, &args);
+	db_arg_int(&args, x->path.call);
+	db_arg_text(&args, who);
+	db_arg_text(&args, session);
+	db_arg_text(&args, extra);
+	if (exchange_idempotency(x, &args))
+		exchange_query(x, &join_stmt, &args, joined);
+}
