@@ -1,0 +1,183 @@
+/*
+ * Passwords: the cache of those that were right, and the thread that hashes;
+ * and origins.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "auth.h"
+#include "auth_cache.h"
+#include "cors.h"
+#include "hasher.h"
+
+static void cache_knows_only_the_same_password(void **state)
+{
+	struct auth_cache *c = auth_cache_new();
+	uint8_t key[32], other[32];
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(auth_cache_key(c, key, "a@b.c", "secret"), 0);
+	assert_null(auth_cache_get(c, key));
+	auth_cache_put(c, key, "$y$hash");
+	assert_string_equal(auth_cache_get(c, key), "$y$hash");
+	assert_int_equal(auth_cache_key(c, other, "a@b.c", "Secret"), 0);
+	assert_null(auth_cache_get(c, other));
+	/* Email and password are told apart. */
+	assert_int_equal(auth_cache_key(c, other, "a@b.cs", "ecret"), 0);
+	assert_null(auth_cache_get(c, other));
+	auth_cache_remove(c, key);
+	assert_null(auth_cache_get(c, key));
+	auth_cache_free(c);
+}
+
+static void cache_is_of_bounded_size(void **state)
+{
+	struct auth_cache *c = auth_cache_new();
+	uint8_t key[32];
+	int known = 0;
+
+	(void)state;
+	assert_non_null(c);
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 4 * AUTH_CACHE_MAX; i++) {
+			char email[32];
+
+			(void)snprintf(email, sizeof(email), "%d@b.c", i);
+			assert_int_equal(auth_cache_key(c, key, email, "x"), 0);
+			if (round == 0)
+				auth_cache_put(c, key, "$y$hash");
+			else if (auth_cache_get(c, key))
+				known++;
+		}
+	assert_in_range(known, AUTH_CACHE_MAX / 2, AUTH_CACHE_MAX);
+	auth_cache_free(c);
+}
+
+static void cache_keys_differ_between_processes(void **state)
+{
+	struct auth_cache *a = auth_cache_new(), *b = auth_cache_new();
+	uint8_t key_a[32], key_b[32];
+
+	(void)state;
+	assert_int_equal(auth_cache_key(a, key_a, "a@b.c", "x"), 0);
+	assert_int_equal(auth_cache_key(b, key_b, "a@b.c", "x"), 0);
+	assert_memory_not_equal(key_a, key_b, 32);
+	auth_cache_free(a);
+	auth_cache_free(b);
+}
+
+struct hashing {
+	struct loop *loop;
+	char hash[HASHER_HASH_MAX];
+	int left;
+	bool failed;
+};
+
+static void hashed(const char *hash, void *arg)
+{
+	struct hashing *h = arg;
+
+	h->failed = !hash;
+	(void)snprintf(h->hash, sizeof(h->hash), "%s", hash ? hash : "");
+	if (--h->left == 0)
+		loop_stop(h->loop);
+}
+
+static void hash_again_is_the_same(void **state)
+{
+	struct hashing h = {.left = 1};
+	char first[HASHER_HASH_MAX];
+	struct hasher *hasher;
+
+	(void)state;
+	assert_int_equal(loop_new(&h.loop), 0);
+	assert_int_equal(hasher_new(&hasher, h.loop), 0);
+	assert_int_equal(hasher_ask(hasher, "secret", NULL, hashed, &h), 0);
+	assert_int_equal(loop_run(h.loop), 0);
+	assert_false(h.failed);
+	assert_memory_equal(h.hash, "$y$", 3);
+	memcpy(first, h.hash, sizeof(first));
+	h.left = 1;
+	assert_int_equal(hasher_ask(hasher, "secret", first, hashed, &h), 0);
+	assert_int_equal(loop_run(h.loop), 0);
+	assert_string_equal(h.hash, first);
+	h.left = 1;
+	assert_int_equal(hasher_ask(hasher, "secret", "!none", hashed, &h), 0);
+	assert_int_equal(loop_run(h.loop), 0);
+	assert_true(h.failed);
+	hasher_free(hasher);
+	loop_free(h.loop);
+}
+
+static void full_queue_is_busy(void **state)
+{
+	struct hashing h = {.left = 0};
+	struct hasher *hasher;
+	int err;
+
+	(void)state;
+	assert_int_equal(loop_new(&h.loop), 0);
+	assert_int_equal(hasher_new(&hasher, h.loop), 0);
+	while (!(err = hasher_ask(hasher, "secret", NULL, hashed, &h)))
+		h.left++;
+	assert_int_equal(err, EBUSY);
+	assert_int_equal(h.left, HASHER_QUEUE_MAX + 1);
+	assert_int_equal(loop_run(h.loop), 0);
+	assert_int_equal(hasher_ask(hasher, "", NULL, hashed, &h), 0);
+	hasher_free(hasher); /* with one under way */
+	loop_free(h.loop);
+}
+
+static void too_long_a_password_is_none(void **state)
+{
+	char password[HASHER_PASSWORD_MAX + 1];
+	struct hashing h = {.left = 0};
+	struct hasher *hasher;
+
+	(void)state;
+	memset(password, 'x', HASHER_PASSWORD_MAX);
+	password[HASHER_PASSWORD_MAX] = '\0';
+	assert_int_equal(loop_new(&h.loop), 0);
+	assert_int_equal(hasher_new(&hasher, h.loop), 0);
+	assert_int_equal(hasher_ask(hasher, password, NULL, hashed, &h),
+			 EINVAL);
+	hasher_free(hasher);
+	loop_free(h.loop);
+}
+
+static void origins_are_compared_whole(void **state)
+{
+	const char *list = "https://a.example, https://b.example:8443";
+
+	(void)state;
+	assert_true(cors_allows(list, "https://a.example"));
+	assert_true(cors_allows(list, "https://b.example:8443"));
+	assert_false(cors_allows(list, "https://b.example"));
+	assert_false(cors_allows(list, "https://a.example.evil"));
+	assert_false(cors_allows(list, ""));
+	assert_false(cors_allows("", "https://a.example"));
+	assert_true(cors_allows("*", "null"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cache_knows_only_the_same_password),
+		cmocka_unit_test(cache_is_of_bounded_size),
+		cmocka_unit_test(cache_keys_differ_between_processes),
+		cmocka_unit_test(hash_again_is_the_same),
+		cmocka_unit_test(full_queue_is_busy),
+		cmocka_unit_test(too_long_a_password_is_none),
+		cmocka_unit_test(origins_are_compared_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

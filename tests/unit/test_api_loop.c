@@ -1,0 +1,158 @@
+/*
+ * The readiness loop: timers in order, descriptors that go away meanwhile.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "loop.h"
+
+enum {
+	TIMERS = 200,
+};
+
+struct order {
+	struct loop *loop;
+	struct loop_timer timer[TIMERS];
+	struct loop_timer end;
+	uint64_t last_ms;
+	int fired;
+};
+
+struct one {
+	struct order *order;
+	struct loop_timer *timer;
+};
+
+static void fired(void *arg)
+{
+	struct one *one = arg;
+
+	assert_false(loop_pending(one->timer));
+	assert_true(one->timer->at_ms >= one->order->last_ms);
+	one->order->last_ms = one->timer->at_ms;
+	one->order->fired++;
+}
+
+static void end(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void timers_fire_in_order(void **state)
+{
+	struct order o = {.fired = 0};
+	struct one one[TIMERS];
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	for (int i = 0; i < TIMERS; i++) {
+		one[i] = (struct one){&o, &o.timer[i]};
+		assert_int_equal(loop_after(o.loop, &o.timer[i],
+					    (uint64_t)(i * 37 % 50), fired,
+					    &one[i]),
+				 0);
+	}
+	for (int i = 0; i < TIMERS; i += 2)
+		loop_cancel(o.loop, &o.timer[i]);
+	loop_cancel(o.loop, &o.timer[0]); /* harmless */
+	assert_int_equal(loop_after(o.loop, &o.end, 60, end, o.loop), 0);
+	assert_int_equal(loop_run(o.loop), 0);
+	assert_int_equal(o.fired, TIMERS / 2);
+	loop_free(o.loop);
+}
+
+static void timer_restarted_fires_once(void **state)
+{
+	struct order o = {.fired = 0};
+	struct one one = {&o, &o.timer[0]};
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	(void)loop_after(o.loop, &o.timer[0], 1, fired, &one);
+	(void)loop_after(o.loop, &o.timer[0], 5, fired, &one);
+	(void)loop_after(o.loop, &o.end, 20, end, o.loop);
+	assert_int_equal(loop_run(o.loop), 0);
+	assert_int_equal(o.fired, 1);
+	loop_free(o.loop);
+}
+
+/* Two descriptors are ready at once; whoever is first unwatches the other. */
+struct pair {
+	struct loop *loop;
+	struct loop_fd watch[2];
+	int calls;
+};
+
+static void ready(uint32_t events, void *arg)
+{
+	struct pair *p = arg;
+
+	assert_true(events & EPOLLIN);
+	p->calls++;
+	loop_unwatch(p->loop, &p->watch[0]);
+	loop_unwatch(p->loop, &p->watch[1]);
+	loop_stop(p->loop);
+}
+
+static void unwatched_in_the_same_turn_is_not_called(void **state)
+{
+	struct pair p = {.calls = 0};
+	int fd[2][2];
+
+	(void)state;
+	assert_int_equal(loop_new(&p.loop), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd[i]), 0);
+		assert_int_equal(write(fd[i][1], "x", 1), 1);
+		assert_int_equal(loop_watch(p.loop, &p.watch[i], fd[i][0],
+					    EPOLLIN, ready, &p),
+				 0);
+	}
+	assert_int_equal(loop_run(p.loop), 0);
+	assert_int_equal(p.calls, 1);
+	for (int i = 0; i < 2; i++) {
+		(void)close(fd[i][0]);
+		(void)close(fd[i][1]);
+	}
+	loop_free(p.loop);
+}
+
+static void term(void *arg)
+{
+	struct pair *p = arg;
+
+	p->calls++;
+	loop_stop(p->loop);
+}
+
+static void sigterm_is_told(void **state)
+{
+	struct pair p = {.calls = 0};
+
+	(void)state;
+	assert_int_equal(loop_new(&p.loop), 0);
+	loop_on_term(p.loop, term, &p);
+	assert_int_equal(raise(SIGTERM), 0);
+	assert_int_equal(loop_run(p.loop), 0);
+	assert_int_equal(p.calls, 1);
+	loop_free(p.loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(timers_fire_in_order),
+		cmocka_unit_test(timer_restarted_fires_once),
+		cmocka_unit_test(unwatched_in_the_same_turn_is_not_called),
+		cmocka_unit_test(sigterm_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
