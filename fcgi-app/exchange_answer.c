@@ -52,14 +52,35 @@ void exchange_error(struct exchange *x, enum app_err err)
 	exchange_problem(x, info->status, info->slug, info->detail);
 }
 
+/* `"acceptable":["a/b","c/d"]` of `a/b, c/d`; no character is to be escaped */
+static const char *acceptable(struct arena *a, const char *possible)
+{
+	const char *list = "\"acceptable\":[";
+
+	while (list && *possible) {
+		const int n = (int)strcspn(possible, ",");
+
+		list = arena_fmt(a, "%s\"%.*s\"%s", list, n, possible,
+				 possible[n] ? "," : "");
+		possible += n;
+		possible += strspn(possible, ", ");
+	}
+
+	return list ? arena_fmt(a, "%s]", list) : NULL;
+}
+
 static void problem_possible(struct exchange *x, enum app_err err,
 			     const char *possible)
 {
 	const struct app_err_info *info = app_err_info(err);
+	const struct problem p = {
+		.status = info->status,
+		.slug = info->slug,
+		.detail = info->detail,
+		.extra = acceptable(x->arena, possible),
+	};
 
-	exchange_problem(x, info->status, info->slug,
-			 arena_fmt(x->arena, "%s Possible: %s.", info->detail,
-				   possible));
+	exchange_problem_full(x, &p);
 }
 
 void exchange_not_acceptable(struct exchange *x, const char *possible)
