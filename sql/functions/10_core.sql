@@ -125,6 +125,9 @@ declare
 	v_version bigint;
 begin
 	select r.version into v_version from app.resource r where r.kind = p_kind and r.id = p_id for update;
+	if v_version is null then
+		perform app.refuse(404, 'not-found', 'It is gone.');
+	end if;
 	if p_if_match is not null and p_if_match is distinct from v_version then
 		perform app.refuse(412, 'precondition-failed', 'The resource has changed since that version.');
 	end if;
@@ -235,7 +238,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
-	return 3;
+	return 4;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

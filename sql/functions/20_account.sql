@@ -1,8 +1,8 @@
 -- Accounts: sign-up, profile, passwords.
 
 -- What crypt(3) needs to check a password: the setting alone, never the hash. Who does not exist gets a stable
--- one of the same kind, so that asking tells nothing.
-create function api.password_setting(p_email text) returns text
+-- one of the same kind, so that asking tells nothing. RS429 after too many wrong guesses from p_source.
+create function api.password_setting(p_email text, p_source text default null) returns text
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_setting text;
@@ -10,6 +10,9 @@ declare
 	v_bytes bytea;
 	c_alphabet constant text := './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 begin
+	if p_source is not null then
+		perform app.throttle_check(p_email, p_source);
+	end if;
 	select substring(a.password_hash from '^(\$[^$]+\$[^$]+\$[^$]+)\$') into v_setting
 	from app.account a where a.email = p_email;
 	if v_setting is not null then

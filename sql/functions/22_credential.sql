@@ -103,11 +103,15 @@ begin
 		then 'SHA-256' else 'MD5' end;
 end $$;
 
-create function api.digest_credential(p_username text, p_realm text)
+-- RS429 after too many wrong guesses from p_source.
+create function api.digest_credential(p_username text, p_realm text, p_source text default null)
 returns table (credential bigint, account bigint, email text, algorithm text, ha1 text)
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 begin
+	if p_source is not null then
+		perform app.throttle_check('sip:' || p_username || '@' || p_realm, p_source);
+	end if;
 	return query
 		select c.id, c.account_id, a.email, c.algorithm, c.ha1
 		from app.credential c join app.account a on a.id = c.account_id

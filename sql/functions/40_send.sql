@@ -213,15 +213,16 @@ language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_caller bigint := app.digest_account(p_credential, p_ha1);
 	v_account bigint := app.target(null, p_aor);
+	v_origin text := encode(sha256(convert_to(p_origin, 'UTF8')), 'hex');
 	v_send bigint;
 	v_put record;
 	v_bell text[];
 begin
 	perform app.lock('login', v_account);
-	select s.id into v_send from app.send s where s.origin = p_origin;
+	select s.id into v_send from app.send s where s.origin = v_origin;
 	if v_send is null then
 		v_put := app.send_put(v_account, v_caller, app.email(v_caller), null, p_type, coalesce(p_body, ''), true,
-			null, p_origin, p_request_id);
+			null, v_origin, p_request_id);
 		v_send := v_put.send_id;
 		v_bell := v_put.bell;
 		update app.send s set origin_agent_id = p_agent where s.id = v_send;

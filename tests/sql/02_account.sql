@@ -1,6 +1,6 @@
 -- Sign-up, profiles, sessions, credentials.
 begin;
-select plan(27);
+select plan(33);
 \o /dev/null
 \ir setup.inc
 \o
@@ -55,6 +55,23 @@ select is(api.digest_algorithm('alice@example.net'), 'MD5', 'one MD5 device: MD5
 select ok((select gone from api.credential_delete(null, pg_temp.proof('alice'), 'me', 1)), 'a credential is deleted');
 select is(api.digest_algorithm('alice@example.net'), 'SHA-256', 'all devices have SHA-256: it is offered');
 select is(api.digest_algorithm('nobody@example.net'), 'MD5', 'unknown users get MD5');
+
+-- Guessing
+select is(api.password_setting('alice@example.net', '192.0.2.1'), '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.', 'a first guess');
+\o /dev/null
+select api.password_failed('alice@example.net', '192.0.2.1') from generate_series(1, 10);
+\o
+select throws_ok($$ select api.password_setting('alice@example.net', '192.0.2.1') $$, 'RS429', 'too-many-guesses',
+	'ten wrong ones are enough');
+select lives_ok($$ select api.password_setting('alice@example.net', '192.0.2.2') $$, 'another source is not held up');
+select lives_ok($$ select api.password_setting('bob@example.net', '192.0.2.1') $$, 'nor another account');
+update app.throttle set since = now() - interval '301 s';
+select lives_ok($$ select api.password_setting('alice@example.net', '192.0.2.1') $$, 'five minutes later all is forgiven');
+\o /dev/null
+select api.digest_failed('alice', 'example.net', '192.0.2.1') from generate_series(1, 10);
+\o
+select throws_ok($$ select * from api.digest_credential('alice', 'example.net', '192.0.2.1') $$, 'RS429',
+	'too-many-guesses', 'the same for digests');
 
 select * from finish();
 rollback;
