@@ -1,0 +1,141 @@
+"""/session: who calls. Passwords, bearer tokens, tickets."""
+import base64
+import concurrent.futures
+import statistics
+import time
+
+import pytest
+
+from answers import TIME, is_empty, is_json, is_problem
+
+
+def test_a_password_gives_a_token_that_works(system, account):
+    alice = account("alice")
+    answer = system.request("POST", "/session", auth=alice.auth)
+    body = is_json(answer, 201)
+    assert len(body["token"]) >= 40 and body["expires"] == 86400 and TIME.match(body["expires_at"])
+    assert answer.headers["Cache-Control"] == "no-store"
+    headers = {"Authorization": f"Bearer {body['token']}"}
+    assert system.request("GET", "/login/me", headers=headers).status_code == 200
+    lower = {"Authorization": f"bearer {body['token']}"}
+    assert system.request("GET", "/login/me", headers=lower).status_code == 200
+
+
+def test_only_the_hash_of_a_token_is_kept(system, account):
+    token = account("alice").token()
+    rows = system.query_owner("select encode(token, 'escape') as t from app.session")
+    assert all(token not in row["t"] for row in rows)
+
+
+def test_a_session_lives_as_long_as_asked(system, account, until):
+    alice = account("alice")
+    body = is_json(system.request("POST", "/session", auth=alice.auth, json={"lifetime": 1}), 201)
+    assert body["expires"] == 1
+    headers = {"Authorization": f"Bearer {body['token']}"}
+    until(lambda: system.request("GET", "/login/me", headers=headers).status_code == 401)
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, 1.5, "60", True, 31 * 24 * 3600, 10**30])
+def test_a_lifetime_that_is_none_is_refused(system, account, lifetime):
+    answer = system.request("POST", "/session", auth=account().auth, json={"lifetime": lifetime})
+    is_problem(answer, 400, "invalid-member", "/lifetime")
+
+
+def test_a_token_does_not_make_another(account):
+    answer = account().request("POST", "/session")
+    assert answer.status_code in (401, 403)
+    is_problem(answer, answer.status_code)
+
+
+def test_deleting_the_session_ends_that_token(system, account):
+    alice = account("alice")
+    other = system.request("POST", "/session", auth=alice.auth).json()["token"]
+    is_empty(alice.request("DELETE", "/session"))
+    is_problem(alice.request("GET", "/login/me"), 401)
+    is_problem(alice.request("DELETE", "/session"), 401)
+    headers = {"Authorization": f"Bearer {other}"}
+    assert system.request("GET", "/login/me", headers=headers).status_code == 200
+    is_empty(system.request("DELETE", "/session", auth=alice.auth))
+    is_problem(system.request("GET", "/login/me", headers=headers), 401)
+
+
+def test_a_ticket_is_for_a_minute(account):
+    answer = account().request("POST", "/session/ticket")
+    body = is_json(answer, 201)
+    assert body["ticket"] and body["expires"] == 60 and TIME.match(body["expires_at"])
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_ticket_needs_credentials(system):
+    is_problem(system.request("POST", "/session/ticket"), 401)
+
+
+def basic(text):
+    return "Basic " + base64.b64encode(text).decode()
+
+
+@pytest.mark.parametrize("value", [
+    "", "Basic", "Basic ", "Basic !", "Basic ====", "Basic YQ", basic(b""), basic(b"nocolon"), basic(b":"),
+    basic(b":x"), basic(b"alice@example.net:\0x"), basic(b"\xff@example.net:x"), basic(b"nobody:x"),
+    basic(b"me:x"), basic(b"a@example.net:" + b"x" * 3000), "Bearer", "Bearer ", "Bearer a b", "Bearer " + "x" * 600,
+    "Bearer x,y", "Bearer \x7f", "Digest username=\"a\"", "Nonsense", "Bearer " + "A" * 43,
+])
+def test_credentials_that_are_none_are_refused(system, value):
+    answer = system.request("GET", "/login/me", headers={"Authorization": value})
+    assert answer.status_code in (400, 401)
+    is_problem(answer, answer.status_code)
+
+
+def test_wrong_and_unknown_say_the_same_and_cost_the_same(system, account):
+    alice = account("alice")
+
+    def ask(auth):
+        started = time.monotonic()
+        answer = system.request("GET", "/login/me", auth=auth)
+        took = time.monotonic() - started
+        body = is_problem(answer, 401, "unauthorized")
+        del body["request_id"]
+        return body, took
+    wrong = [ask((alice.email, f"wrong {i}")) for i in range(7)]
+    unknown = [ask((f"unknown-{i}@example.net", "wrong")) for i in range(7)]
+    assert all(body == wrong[0][0] for body, _ in wrong + unknown)
+    a, b = (statistics.median(took for _, took in all_of) for all_of in (wrong, unknown))
+    assert max(a, b) < 3 * min(a, b), (a, b)
+
+
+def test_too_many_passwords_at_once_are_sent_away_and_others_go_on(system, account):
+    alice = account("alice")
+    alice.token()
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(system.request, "GET", "/login/me", auth=(alice.email, f"guess {i}"))
+                   for i in range(80)]
+        reads = [pool.submit(alice.request, "GET", "/login/me") for _ in range(20)]
+        for answer in (guess.result() for guess in guesses):
+            assert answer.status_code in (401, 429, 503)
+            is_problem(answer, answer.status_code)
+        assert all(read.result().status_code == 200 for read in reads)
+
+
+def test_basic_is_remembered_for_the_right_password_only(system, account):
+    alice = account("alice")
+    for _ in range(3):
+        assert system.request("GET", "/login/me", auth=alice.auth).status_code == 200
+        is_problem(system.request("GET", "/login/me", auth=(alice.email, alice.password + "x")), 401)
+
+
+def test_the_email_of_basic_may_have_its_domain_in_capitals(system, account):
+    alice = account("alice")
+    local, domain = alice.email.split("@")
+    assert system.request("GET", "/login/me", auth=(f"{local}@{domain.upper()}", alice.password)).status_code == 200
+
+
+def test_no_secret_is_in_a_log(system, account):
+    alice = account("alice", password="a-password-to-look-for")
+    system.request("GET", "/login/me", auth=alice.auth)
+    system.request("GET", "/login/me", auth=(alice.email, "a-wrong-one-to-look-for"))
+    alice.request("GET", "/login/me?ticket=a-ticket-to-look-for")
+    secrets = [alice.password, "a-wrong-one-to-look-for", alice.token(), "a-ticket-to-look-for",
+               base64.b64encode(f"{alice.email}:{alice.password}".encode()).decode()]
+    for path in system.logs.glob("*"):
+        text = path.read_text(errors="replace")
+        assert not [s for s in secrets if s in text], path
