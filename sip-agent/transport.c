@@ -20,6 +20,8 @@ enum {
 	UDP_RX_SIZE = 65536, /* libre's 8192 would cut a large MESSAGE */
 	UDP_SOCKBUF = 4 * 1024 * 1024,
 	UDP_LAYER = 10,
+	STUN_FIRST_MAX = 2, /* RFC 5389 section 6 */
+	STUN_LEN_MIN = 20,
 };
 
 struct transport {
@@ -50,8 +52,22 @@ static void destructor(void *arg)
 
 /* --- raw datagrams ------------------------------------------------------ */
 
+/* libre prints what it cannot decode, so it must not come so far */
+static bool is_decodable(struct mbuf *mb)
+{
+	const size_t pos = mb->pos;
+	struct sip_msg *msg;
+
+	if (sip_msg_decode(&msg, mb))
+		return false;
+	mem_deref(msg);
+	mbuf_set_pos(mb, pos);
+
+	return true;
+}
+
 /* Sees each datagram before libre: the place for strict parsing. Keep-alives
-   (RFC 5626 section 4.4.1) end here, and what libre would only print. */
+   (RFC 5626 section 4.4.1) end here, and what is no SIP. */
 static bool udp_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
 	const uint8_t *p = mbuf_buf(mb);
@@ -62,10 +78,16 @@ static bool udp_handler(struct sa *src, struct mbuf *mb, void *arg)
 		return true;
 
 	/* STUN is libre's (its first two bits are 0) */
-	if (!(p[0] & 0xc0) && len >= 20 && p[0] < 0x02)
+	if (p[0] < STUN_FIRST_MAX && len >= STUN_LEN_MIN)
 		return false;
 
-	return !guard_datagram((const char *)p, len);
+	if (guard_datagram((const char *)p, len) && is_decodable(mb))
+		return false;
+
+	log_debug("undecodable", LOG_SA("source", src),
+		  LOG_INT("bytes", (int64_t)len));
+
+	return true;
 }
 
 /* The sockets are libre's own and come to light only with a message that came

@@ -15,6 +15,7 @@ SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "data/sipp"
 
 def test_a_registration_is_seen_at_once(account, phone, logins):
     alice = account("alice")
+    assert alice.request("GET", alice.login).json() == []
     p = phone(alice)
     answer = p.register(expires=300)
     answered = time.monotonic()

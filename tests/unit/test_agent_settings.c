@@ -1,0 +1,196 @@
+/*
+ * What follows from the settings: who is hosted here, what may be bound, and
+ * where may be sent to; and the addresses of record in URIs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "settings.h"
+#include "sipuri.h"
+#include "uri.h"
+
+static struct settings *load(const char *listen, const char *send_allow)
+{
+	struct settings *s = NULL;
+
+	(void)setenv("RESTSIP_HTTP_DOMAINS", "example.net, Example.COM", 1);
+	(void)setenv("RESTSIP_AGENT_LISTEN", listen, 1);
+	if (send_allow)
+		(void)setenv("RESTSIP_AGENT_SEND_ALLOW", send_allow, 1);
+	else
+		(void)unsetenv("RESTSIP_AGENT_SEND_ALLOW");
+	if (settings_alloc(&s, NULL))
+		return NULL;
+
+	return s;
+}
+
+static bool may_send(const struct settings *s, const char *addr)
+{
+	struct sa sa;
+
+	assert_int_equal(sa_decode(&sa, addr, strlen(addr)), 0);
+
+	return settings_may_send(s, &sa);
+}
+
+static bool may_bind(const struct settings *s, const char *text)
+{
+	struct sipuri u;
+
+	assert_int_equal(sipuri_parse(&u, text, strlen(text)), 0);
+
+	return settings_may_bind(s, &u);
+}
+
+static bool is_ours(const struct settings *s, const char *text)
+{
+	const struct pl pl = {text, strlen(text)};
+	struct uri uri;
+
+	assert_int_equal(uri_decode(&uri, &pl), 0);
+
+	return settings_is_ours(s, &uri);
+}
+
+static void by_default_loopback_is_not_sent_to(void **state)
+{
+	struct settings *s = load("192.0.2.1:5060", NULL);
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(may_send(s, "198.51.100.7:5060"));
+	assert_true(may_send(s, "[2001:db8::1]:5060"));
+	assert_false(may_send(s, "127.0.0.1:5062"));
+	assert_false(may_send(s, "[::1]:5062"));
+	assert_false(may_send(s, "169.254.1.1:5060"));
+	assert_false(may_send(s, "224.0.1.75:5060"));
+	assert_false(may_send(s, "255.255.255.255:5060"));
+	assert_false(may_send(s, "0.0.0.0:5060"));
+	assert_false(may_send(s, "[ff02::1]:5060"));
+	assert_false(may_send(s, "192.0.2.1:5060"));
+	assert_true(may_send(s, "192.0.2.1:5062"));
+	mem_deref(s);
+}
+
+static void only_what_is_allowed_is_sent_to(void **state)
+{
+	struct settings *s = load("127.0.0.1:5060", "127.0.0.0/8, ::1");
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(may_send(s, "127.0.0.1:5062"));
+	assert_true(may_send(s, "[::1]:5062"));
+	assert_false(may_send(s, "127.0.0.1:5060"));
+	assert_false(may_send(s, "192.0.2.1:5060"));
+	mem_deref(s);
+}
+
+static void multicast_is_never_sent_to(void **state)
+{
+	struct settings *s = load("127.0.0.1:5060", "224.0.0.0/4, 0.0.0.0/8");
+
+	(void)state;
+	assert_non_null(s);
+	assert_false(may_send(s, "224.0.1.75:5060"));
+	assert_false(may_send(s, "0.0.0.0:5060"));
+	mem_deref(s);
+}
+
+static void what_may_be_bound(void **state)
+{
+	struct settings *s = load("192.0.2.1:5060 [2001:db8::1]:5070", NULL);
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(may_bind(s, "sip:a@127.0.0.1:5062"));
+	assert_true(may_bind(s, "sip:a@phone.example.org"));
+	assert_true(may_bind(s, "sip:a@[2001:db8::2]"));
+	assert_false(may_bind(s, "sip:a@192.0.2.1"));
+	assert_false(may_bind(s, "sip:a@192.0.2.1:5060"));
+	assert_true(may_bind(s, "sip:a@192.0.2.1:5062"));
+	assert_false(may_bind(s, "sip:a@[2001:db8::1]:5070"));
+	assert_false(may_bind(s, "sip:a@224.0.1.75"));
+	assert_false(may_bind(s, "sip:a@[ff02::1]"));
+	assert_false(may_bind(s, "sip:a@198.51.100.1;maddr=224.0.1.75"));
+	mem_deref(s);
+}
+
+static void who_is_hosted_here(void **state)
+{
+	struct settings *s = load("192.0.2.1:5060", NULL);
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(is_ours(s, "sip:example.net"));
+	assert_true(is_ours(s, "sip:EXAMPLE.com:5061"));
+	assert_true(is_ours(s, "sip:192.0.2.1"));
+	assert_false(is_ours(s, "sip:192.0.2.1:5070"));
+	assert_false(is_ours(s, "sip:example.org"));
+	assert_false(is_ours(s, "sip:sub.example.net"));
+	assert_string_equal(settings_name(s), "192.0.2.1:5060");
+	mem_deref(s);
+}
+
+static void only_concrete_addresses_are_listened_on(void **state)
+{
+	(void)state;
+	assert_null(load("0.0.0.0:5060", NULL));
+	assert_null(load("[::]:5060", NULL));
+	assert_null(load("localhost:5060", NULL));
+	assert_null(load("127.0.0.1", NULL));
+	assert_null(load("", NULL));
+}
+
+static void an_aor_is_read_unescaped(void **state)
+{
+	static const struct {
+		const char *uri, *aor;
+	} cases[] = {
+		{"sip:alice@example.net", "alice@example.net"},
+		{"sips:alice@EXAMPLE.net:5061;transport=tcp",
+		 "alice@example.net"},
+		{"sip:%61lice@example.net", "alice@example.net"},
+		{"sip:Alice@example.net", "Alice@example.net"},
+		{"sip:example.net", NULL},
+		{"sip:null-%00-null@example.net", NULL},
+		{"sip:a%40b@example.net", NULL},
+		{"sip:a%0d%0ab@example.net", NULL},
+		{"sip:a%zz@example.net", NULL},
+		{"tel:+15551234", NULL},
+		{"", NULL},
+	};
+	char aor[AOR_BUF];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct pl uri = {cases[i].uri, strlen(cases[i].uri)};
+		const int err = uri_to_aor(aor, &uri);
+
+		if (!cases[i].aor != !!err)
+			fail_msg("%s: %d", cases[i].uri, err);
+		if (!err)
+			assert_string_equal(aor, cases[i].aor);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(by_default_loopback_is_not_sent_to),
+		cmocka_unit_test(only_what_is_allowed_is_sent_to),
+		cmocka_unit_test(multicast_is_never_sent_to),
+		cmocka_unit_test(what_may_be_bound),
+		cmocka_unit_test(who_is_hosted_here),
+		cmocka_unit_test(only_concrete_addresses_are_listened_on),
+		cmocka_unit_test(an_aor_is_read_unescaped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
