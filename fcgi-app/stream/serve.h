@@ -10,10 +10,6 @@
 #include "hub.h"
 #include "stream.h"
 
-enum {
-	SERVE_WAIT_MAX_S = 300, /* ?wait= */
-	SERVE_TICKET_MAX = 512,
-};
 
 struct serve {
 	const struct app *app;

@@ -49,6 +49,7 @@ static void viewer_destroy(struct viewer *v)
 		v->next->prev = v->prev;
 	v->hub->nviewers--;
 	proof_free(v->proof);
+	free(v->key);
 	free(v->first_doc);
 	free(v->acks);
 	free(v);
@@ -92,6 +93,8 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	viewer_link(v);
 	if (ask->who)
 		v->proof = proof_new(ask->who);
+	if (!strcmp(ask->kind, "send")) /* its doorbell has another */
+		v->key = strdup(ask->key);
 	if (v->proof || !ask->who)
 		err = open_add(hub, v, &view, ask->ticket);
 	if (err) {
@@ -138,7 +141,7 @@ void viewer_reopen(struct viewer *v)
 	if (v->state != VIEWER_OPEN || !r || v->opening)
 		return;
 	view.kind = r->kind;
-	view.key = r->topic + strlen(r->kind) + 1;
+	view.key = v->key ? v->key : r->topic + strlen(r->kind) + 1;
 	view.n = r->n;
 	if (!v->proof)
 		viewer_end(v, "reopen"); /* a ticket serves once */

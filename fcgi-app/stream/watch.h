@@ -128,6 +128,7 @@ struct viewer {
 	void *arg;
 	struct stream *stream;
 	struct sub sub;
+	char *key;	     /* as asked; null: as in the topic */
 	struct proof *proof; /* null: came with a ticket */
 	struct opening *opening;
 	struct db_query *query;

@@ -1,0 +1,51 @@
+/*
+ * ask.h: what a request asks of restsip-stream: which resource, in which
+ * form, from where on.
+ */
+#ifndef RESTSIP_STREAM_ASK_H
+#define RESTSIP_STREAM_ASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "render.h"
+#include "request.h"
+
+enum {
+	ASK_WAIT_MAX_S = 300, /* ?wait= */
+};
+
+/** Borrowed from the request, its arena, or constant. */
+struct ask {
+	const char *kind; /* of sql/README.md; null: cannot be streamed */
+	const char *key;
+	int64_t n; /* one item of it; 0: all */
+	enum format format;
+	bool once; /* ?wait=: one answer as JSON */
+	int wait_s;
+	bool resume; /* version is what the client has */
+	int64_t version, inbox; /* inbox: negative: none */
+	const char *ticket;	/* null: none */
+};
+
+/** Why not, as a problem; slug null: of the status. */
+struct ask_problem {
+	int status;
+	const char *slug, *detail;
+	const char *allow; /* 405: the methods that are */
+};
+
+/**
+ * Take a request at its word.
+ *
+ * @param why  when EINVAL
+ * @return 0 or EINVAL
+ */
+int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
+	struct ask_problem *why);
+
+/** An id, `version` or `version.inbox`. @return 0 or EINVAL */
+int ask_parse_id(const char *s, int64_t *version, int64_t *inbox);
+
+#endif

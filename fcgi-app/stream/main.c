@@ -1,0 +1,188 @@
+/*
+ * main.c: restsip-stream, one process a host: reads settings, opens sockets,
+ * serves, and on SIGTERM ends every stream, so that clients come back.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "auth.h"
+#include "config.h"
+#include "db.h"
+#include "fcgi.h"
+#include "hasher.h"
+#include "hub.h"
+#include "log.h"
+#include "loop.h"
+#include "serve.h"
+#include "stream.h"
+
+enum {
+	DRAIN_MS = 5000, /* what is not out by then is cut off */
+	READERS = 2,
+	WRITERS = 2,
+	NAME_SIZE = 512,
+};
+
+/* Made by main, in this order, and ended in the other. */
+struct program {
+	struct app app;
+	struct config config;
+	struct serve serve;
+	struct loop_timer drain;
+};
+
+/* All streams are files; a host has one such process. */
+static void files_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warn("files_not_raised", LOG_STR("error", strerror(errno)));
+}
+
+static void name_make(char name[NAME_SIZE], const struct config *config)
+{
+	char host[256] = "localhost";
+
+	if (*config->stream.name) {
+		(void)snprintf(name, NAME_SIZE, "%s", config->stream.name);
+		return;
+	}
+	if (gethostname(host, sizeof(host)))
+		log_warn("no_host_name", LOG_STR("error", strerror(errno)));
+	host[sizeof(host) - 1] = '\0';
+	(void)snprintf(name, NAME_SIZE, "%s %s", host, config->stream.listen);
+}
+
+static void stop_if_empty(void *arg)
+{
+	struct program *p = arg;
+
+	if (!fcgi_server_busy(p->app.server) &&
+		!stream_pool_count(p->serve.pool))
+		loop_stop(p->app.loop);
+}
+
+static void drain_timed_out(void *arg)
+{
+	struct program *p = arg;
+
+	log_warn("drain_timed_out",
+		LOG_INT("streams", stream_pool_count(p->serve.pool)));
+	loop_stop(p->app.loop);
+}
+
+static void on_term(void *arg)
+{
+	struct program *p = arg;
+
+	log_info("stopping",
+		LOG_INT("streams", stream_pool_count(p->serve.pool)));
+	if (loop_after(p->app.loop, &p->drain, DRAIN_MS, drain_timed_out, p))
+		loop_stop(p->app.loop);
+	stream_pool_on_empty(p->serve.pool, stop_if_empty, p);
+	hub_drain(p->serve.hub);
+	fcgi_server_drain(p->app.server, stop_if_empty, p);
+}
+
+static int program_open(struct program *p)
+{
+	struct app *app = &p->app;
+	struct db_config db = {
+		.conninfo = p->config.database.conninfo,
+		.user = "restsip_stream",
+		.application = "restsip-stream",
+		.readers = READERS,
+		.writers = WRITERS,
+	};
+	char name[NAME_SIZE];
+	int err;
+
+	app->config = &p->config;
+	p->serve.app = app;
+	name_make(name, &p->config);
+	err = loop_new(&app->loop);
+	if (!err)
+		err = hasher_new(&app->hasher, app->loop);
+	if (!err)
+		err = stream_pool_new(&p->serve.pool, app->loop);
+	if (!err)
+		err = hub_new(&p->serve.hub, app->loop, p->serve.pool, name);
+	if (err)
+		return err;
+	db.session = hub_session(p->serve.hub);
+	err = db_new(&app->db, app->loop, &db);
+	if (!err)
+		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
+	if (!err)
+		err = fcgi_server_new(&app->server, app->loop,
+			p->config.stream.listen, serve_request, &p->serve);
+	if (err)
+		return err;
+	hub_use(p->serve.hub, app->db);
+	loop_on_term(app->loop, on_term, p);
+	return 0;
+}
+
+static void program_close(struct program *p)
+{
+	struct app *app = &p->app;
+
+	/* The database answers what is under way, so the rest is there. */
+	db_free(app->db);
+	if (p->serve.hub)
+		hub_use(p->serve.hub, NULL);
+	hub_free(p->serve.hub);
+	stream_pool_free(p->serve.pool);
+	fcgi_server_free(app->server);
+	auth_free(app->auth);
+	hasher_free(app->hasher);
+	if (app->loop)
+		loop_cancel(app->loop, &p->drain);
+	loop_free(app->loop);
+	config_free(&p->config);
+}
+
+static int serve(const char *file)
+{
+	static struct program p; /* zeroed */
+	char why[CONFIG_WHY_SIZE];
+	int err;
+
+	if (config_load(&p.config, file, why)) {
+		log_error("settings", LOG_STR("why", why));
+		config_free(&p.config);
+		return 2;
+	}
+	log_init("restsip-stream", p.config.log.level);
+	files_raise();
+	err = program_open(&p);
+	if (!err) {
+		log_info("started", LOG_STR("listen", p.config.stream.listen));
+		err = loop_run(p.app.loop);
+	}
+	if (err)
+		log_error("failed", LOG_STR("error", strerror(err)));
+	else
+		log_info("stopped");
+	program_close(&p);
+	return err ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	log_init("restsip-stream", LOG_LEVEL_INFO);
+	if (argc == 1)
+		return serve(NULL);
+	if (argc == 3 && !strcmp(argv[1], "-c"))
+		return serve(argv[2]);
+	(void)fputs("usage: restsip-stream [-c FILE]\n", stderr);
+	return 2;
+}

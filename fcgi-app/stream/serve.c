@@ -1,0 +1,356 @@
+/*
+ * serve.c: from a request to a viewer, or to an answer that says why not.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "ask.h"
+#include "auth.h"
+#include "config.h"
+#include "cors.h"
+#include "error.h"
+#include "log.h"
+#include "problem.h"
+#include "request.h"
+#include "response.h"
+#include "secret.h"
+#include "viewer.h"
+
+enum {
+	HEAD_MAX = 4096,
+};
+
+/* A request until it is answered, or has become a stream. */
+struct call {
+	struct serve *serve;
+	struct fcgi_request *fcgi;
+	struct arena *arena;
+	struct request req;
+	struct response res;
+	struct ask ask;
+	struct principal who;
+	struct viewer *viewer;
+	struct loop_timer wait; /* of a long poll */
+	bool asking;		/* who calls is being found out */
+	bool gone;
+};
+
+static const struct viewer_ops viewer_ops;
+
+static void call_free(struct call *c)
+{
+	loop_cancel(c->serve->app->loop, &c->wait);
+	response_free(&c->res);
+	arena_free(c->arena);
+	free(c);
+}
+
+/* ---- answers ---- */
+
+static void call_headers(struct call *c)
+{
+	response_header(&c->res, "X-Request-Id", c->req.id);
+	response_header(&c->res, "Vary", "Accept");
+	cors_headers(&c->res, &c->req,
+		c->serve->app->config->http.cors_origins, NULL);
+}
+
+static void call_send(struct call *c)
+{
+	struct buf head;
+
+	call_headers(c);
+	log_debug("request", LOG_STR("request_id", c->req.id),
+		LOG_STR("path", c->req.path), LOG_INT("status", c->res.status));
+	buf_init(&head, HEAD_MAX);
+	response_head(&c->res, &head);
+	if (head.failed || c->res.failed)
+		log_error("answer_failed", LOG_STR("request_id", c->req.id));
+	else if (!c->gone && !fcgi_write(c->fcgi, head.p, head.len) &&
+		c->req.method != METHOD_HEAD && c->res.body.len)
+		/* a peer that has gone is noticed at the end */
+		(void)fcgi_write(c->fcgi, c->res.body.p, c->res.body.len);
+	buf_free(&head);
+	fcgi_finish(c->fcgi);
+	call_free(c);
+}
+
+static void call_problem(struct call *c, int status, const char *slug,
+	const char *detail, const char *pointer)
+{
+	const struct problem p = {
+		.status = status,
+		.slug = slug,
+		.detail = detail,
+		.pointer = pointer,
+		.request_id = c->req.id,
+	};
+
+	problem_answer(&c->res, &p);
+	call_send(c);
+}
+
+static void call_error(struct call *c, enum app_err err)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	call_problem(c, info->status, info->slug, info->detail, NULL);
+}
+
+/* ---- what becomes of the viewer ---- */
+
+static void call_watch(struct call *c, const char *kind, const char *key,
+	int64_t n);
+
+/* What is no contact of a login may be a message that was sent to it. */
+static bool call_try_message(struct call *c, const struct db_answer *why)
+{
+	const char *key;
+
+	if (why->status != 404 || !c->ask.n || strcmp(c->ask.kind, "login"))
+		return false;
+	if (!strcmp(why->slug, "user-not-found") || c->ask.ticket)
+		return false;
+	key = arena_fmt(c->arena, "%s/%lld", c->ask.key,
+		(long long)c->ask.n);
+	if (!key)
+		return false;
+	c->ask.kind = "send";
+	call_watch(c, "send", key, 0);
+	return true;
+}
+
+static void on_refused(const struct db_answer *why, void *arg)
+{
+	struct call *c = arg;
+
+	c->viewer = NULL;
+	if (call_try_message(c, why))
+		return;
+	if (why->status == 401)
+		auth_refused(c->serve->app->auth, &c->who);
+	call_problem(c, why->status, why->slug, why->detail, why->pointer);
+}
+
+static void on_answer(int64_t version, const char *doc, void *arg)
+{
+	struct call *c = arg;
+	const char *tag = arena_fmt(c->arena, "%lld", (long long)version);
+
+	c->viewer = NULL;
+	auth_accepted(c->serve->app->auth, &c->who);
+	response_json(&c->res, 200, doc);
+	if (tag)
+		response_etag(&c->res, tag);
+	call_send(c);
+}
+
+static void on_wait_over(void *arg)
+{
+	struct call *c = arg;
+	const char *tag =
+		arena_fmt(c->arena, "%lld", (long long)c->ask.version);
+
+	viewer_free(c->viewer);
+	c->viewer = NULL;
+	response_empty(&c->res, 304);
+	if (tag)
+		response_etag(&c->res, tag);
+	call_send(c);
+}
+
+/* The head of a stream, without a length. */
+static void stream_head(struct call *c, struct buf *head)
+{
+	call_headers(c);
+	buf_fmt(head, "Status: 200 OK\r\nContent-Type: %s\r\n",
+		render_type(c->ask.format));
+	for (size_t i = 0; i < c->res.headers; i++)
+		buf_fmt(head, "%s: %s\r\n", c->res.header[i].name,
+			c->res.header[i].value);
+	buf_str(head, "Cache-Control: no-store\r\n"
+		      "X-Content-Type-Options: nosniff\r\n"
+		      "X-Accel-Buffering: no\r\n\r\n");
+	head->failed = head->failed || c->res.failed;
+}
+
+static int on_open(struct stream **out, const struct stream_ops *ops,
+	void *stream_arg, void *arg)
+{
+	struct call *c = arg;
+	struct stream_pool *pool = c->serve->pool;
+	struct fcgi_stream fs;
+	struct buf head;
+	int err;
+
+	c->viewer = NULL;
+	auth_accepted(c->serve->app->auth, &c->who);
+	buf_init(&head, HEAD_MAX);
+	stream_head(c, &head);
+	err = head.failed ? ENOMEM : 0;
+	log_debug("stream", LOG_STR("request_id", c->req.id),
+		LOG_STR("path", c->req.path), LOG_INT("error", err));
+	if (err)
+		fcgi_finish(c->fcgi);
+	else if (c->req.method == METHOD_HEAD) {
+		(void)fcgi_write(c->fcgi, head.p, head.len); /* as call_send */
+		fcgi_finish(c->fcgi);
+		err = ECANCELED;
+	} else
+		err = fcgi_detach(c->fcgi, head.p, head.len, &fs);
+	buf_free(&head);
+	call_free(c);
+	return err ? err : stream_new(out, pool, &fs, ops, stream_arg);
+}
+
+static const struct viewer_ops viewer_ops = {
+	.refused = on_refused,
+	.open = on_open,
+	.answer = on_answer,
+};
+
+/* ---- the way there ---- */
+
+static void call_watch(struct call *c, const char *kind, const char *key,
+	int64_t n)
+{
+	uint8_t ticket[SHA256_SIZE];
+	const struct viewer_ask ask = {
+		.kind = kind,
+		.key = key,
+		.n = n,
+		.who = c->ask.ticket ? NULL : &c->who,
+		.ticket = c->ask.ticket ? ticket : NULL,
+		.format = c->ask.format,
+		.once = c->ask.once,
+		.resume = c->ask.resume,
+		.version = c->ask.version,
+		.inbox = c->ask.inbox,
+	};
+	int err = 0;
+
+	if (c->ask.ticket)
+		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
+	if (!err)
+		err = viewer_new(&c->viewer, c->serve->hub, &ask, &viewer_ops,
+			c);
+	if (err)
+		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
+	else if (c->ask.once && !loop_pending(&c->wait) &&
+		loop_after(c->serve->app->loop, &c->wait,
+			(uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
+		on_wait_over(c); /* no memory: then it is over at once */
+}
+
+static void on_gone(void *arg)
+{
+	struct call *c = arg;
+
+	c->gone = true;
+	if (c->asking)
+		return; /* it is looked at then */
+	viewer_free(c->viewer);
+	fcgi_finish(c->fcgi);
+	call_free(c);
+}
+
+static void on_auth(enum auth_result result, void *arg)
+{
+	struct call *c = arg;
+
+	c->asking = false;
+	if (c->gone) {
+		fcgi_finish(c->fcgi);
+		call_free(c);
+		return;
+	}
+	switch (result) {
+	case AUTH_DONE:
+		call_watch(c, c->ask.kind, c->ask.key, c->ask.n);
+		break;
+	case AUTH_DENIED:
+		call_error(c, APP_UNAUTHORIZED);
+		break;
+	case AUTH_MALFORMED:
+		call_problem(c, 400, NULL,
+			"The Authorization header is malformed.", NULL);
+		break;
+	case AUTH_BUSY:
+		call_error(c, APP_BUSY);
+		break;
+	case AUTH_UNAVAILABLE:
+		call_error(c, APP_UNAVAILABLE);
+		break;
+	}
+}
+
+static struct call *call_new(struct serve *s, struct fcgi_request *r)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->arena = arena_new();
+	if (!c->arena) {
+		free(c);
+		return NULL;
+	}
+	c->serve = s;
+	c->fcgi = r;
+	response_init(&c->res, c->arena);
+	fcgi_on_gone(r, on_gone, c);
+	return c;
+}
+
+static void refuse(struct fcgi_request *r)
+{
+	static const char answer[] =
+		"Status: 503 Service Unavailable\r\n"
+		"Content-Type: application/problem+json\r\n"
+		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
+		"{\"type\":\"/problems/busy\",\"status\":503,"
+		"\"title\":\"Too busy for the moment.\"}\n";
+
+	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
+	fcgi_finish(r);
+}
+
+void serve_request(struct fcgi_request *r, void *arg)
+{
+	struct serve *s = arg;
+	const char *detail = "The request is malformed.";
+	struct call *c = call_new(s, r);
+	struct ask_problem why;
+	struct buf none;
+	int err;
+
+	if (!c) {
+		refuse(r);
+		return;
+	}
+	/* So that what comes from the peer begins with a record. */
+	buf_init(&none, 0);
+	(void)fcgi_read_body(r, &none, 0); /* a body is not looked at */
+	buf_free(&none);
+	err = request_parse(&c->req, c->arena, fcgi_params(r), &detail);
+	if (err == EINVAL)
+		call_problem(c, 400, NULL, detail, NULL);
+	else if (err)
+		call_error(c, APP_BUSY);
+	else if (ask_parse(&c->ask, &c->req, c->arena, &why)) {
+		if (why.allow)
+			response_header(&c->res, "Allow", why.allow);
+		call_problem(c, why.status, why.slug, why.detail, NULL);
+	} else if (!hub_is_ready(s->hub))
+		call_error(c, APP_UNAVAILABLE);
+	else {
+		c->asking = true;
+		auth_check(s->app->auth, &c->req,
+			c->ask.ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena,
+			&c->who, on_auth, c);
+	}
+}
