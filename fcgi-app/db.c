@@ -74,8 +74,7 @@ static struct db_conn *conn_choose(struct db *db, enum db_lane lane)
 	for (size_t i = 0; i < db->conns; i++) {
 		struct db_conn *c = &db->conn[i];
 
-		if (c->lane != lane || c->state != CONN_UP ||
-		    loop_pending(&c->broken) ||
+		if (c->lane != lane || c->state != CONN_UP || c->broken ||
 		    c->inflight.n >= DB_INFLIGHT_MAX)
 			continue;
 		if (!best || c->inflight.n < best->inflight.n)

@@ -29,9 +29,15 @@ static const char *field(const PGresult *res, int code)
 	return s ? s : "";
 }
 
+bool db_is_stale(const PGresult *res)
+{
+	return !strcmp(field(res, PG_DIAG_SQLSTATE), "0A000");
+}
+
 bool db_is_retryable(const PGresult *res)
 {
 	static const char *const states[] = {
+		"0A000", /* a cached plan whose result has changed */
 		"40001", /* serialization_failure */
 		"40P01", /* deadlock_detected */
 		"26000", /* its preparation had failed: try it once more */

@@ -4,6 +4,7 @@
  */
 #include "db_conn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -28,7 +29,8 @@ static void conn_drop(struct db_conn *c, struct db_queue *lost)
 	struct loop *l = c->db->loop;
 
 	loop_cancel(l, &c->timer);
-	loop_cancel(l, &c->broken);
+	loop_cancel(l, &c->broken_timer);
+	c->broken = false;
 	loop_unwatch(l, &c->watch);
 	PQfinish(c->pg);
 	c->pg = NULL;
@@ -173,21 +175,27 @@ static void conn_attempt(void *arg)
 {
 	struct db_conn *c = arg;
 	const struct db *db = c->db;
-	/* What conninfo says goes before what stands before it. */
-	const char *const keys[] = {"user",
-				    "fallback_application_name",
-				    "client_encoding",
-				    "options",
-				    "dbname",
-				    NULL};
-	const char *const values[] = {
-		db->user,
-		db->application,
-		"UTF8",
-		c->lane == LANE_SESSION ? "" : "-c statement_timeout=15s",
-		db->conninfo,
-		NULL};
+	const bool is_session = c->lane == LANE_SESSION;
+	/* What conninfo says goes before what stands above it. A host that
+	 * has vanished is noticed within 20 s. */
+	const char *const words[][2] = {
+		{"user", db->user},
+		{"fallback_application_name", db->application},
+		{"client_encoding", "UTF8"},
+		{"options", is_session ? "" : "-c statement_timeout=15s"},
+		{"keepalives_idle", "5"},
+		{"keepalives_interval", "5"},
+		{"keepalives_count", "3"},
+		{"tcp_user_timeout", "20000"},
+		{"dbname", db->conninfo},
+	};
+	enum { WORDS = sizeof(words) / sizeof(*words) };
+	const char *keys[WORDS + 1] = {NULL}, *values[WORDS + 1] = {NULL};
 
+	for (size_t i = 0; i < WORDS; i++) {
+		keys[i] = words[i][0];
+		values[i] = words[i][1];
+	}
 	conn_move(c, CONN_CONNECTING);
 	c->pg = PQconnectStartParams(keys, values, 1);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
@@ -215,33 +223,46 @@ void db_conn_close(struct db_conn *c)
 	db_conn_is_lost(c, &lost);
 }
 
-static bool is_prepared(const struct db_conn *c, const struct db_stmt *st)
+/* What is known of st here, or null. */
+static struct db_prepared *prepared_find(struct db_conn *c,
+					 const struct db_stmt *st)
 {
 	for (size_t i = 0; i < c->nprepared; i++)
-		if (c->prepared[i] == st)
-			return true;
-	return false;
+		if (c->prepared[i].st == st)
+			return &c->prepared[i];
+	return NULL;
 }
 
-static void unprepare(struct db_conn *c, const struct db_stmt *st)
+/* Prepare it anew for whoever is next, unless that was done already. */
+static void unprepare(struct db_conn *c, const struct db_query *q)
 {
-	for (size_t i = 0; i < c->nprepared; i++)
-		if (c->prepared[i] == st)
-			c->prepared[i] = c->prepared[--c->nprepared];
+	struct db_prepared *p = prepared_find(c, q->st);
+
+	if (p && p->serial == q->serial)
+		*p = c->prepared[--c->nprepared];
+}
+
+static bool send_prepare(struct db_conn *c, struct db_query *q,
+			 const char *name)
+{
+	if (c->nprepared == DB_PREPARED_MAX ||
+	    !PQsendPrepare(c->pg, name, q->st->sql, q->st->nparams, NULL))
+		return false;
+	c->prepared[c->nprepared++] = (struct db_prepared){q->st, q->serial};
+	return true;
 }
 
 static bool send_query(struct db_conn *c, struct db_query *q)
 {
-	const struct db_stmt *st = q->st;
+	const struct db_prepared *p = prepared_find(c, q->st);
+	char name[DB_NAME_MAX + 1];
 
-	q->preparing = !is_prepared(c, st);
-	if (q->preparing) {
-		if (c->nprepared == DB_PREPARED_MAX ||
-		    !PQsendPrepare(c->pg, st->name, st->sql, st->nparams, NULL))
-			return false;
-		c->prepared[c->nprepared++] = st;
-	}
-	return PQsendQueryPrepared(c->pg, st->name, q->args.n, q->args.value,
+	q->preparing = !p;
+	q->serial = p ? p->serial : ++c->serial;
+	(void)snprintf(name, sizeof(name), "%u_%s", q->serial, q->st->name);
+	if (!p && !send_prepare(c, q, name))
+		return false;
+	return PQsendQueryPrepared(c->pg, name, q->args.n, q->args.value,
 				   q->args.length, q->args.format, 0) &&
 	       PQpipelineSync(c->pg);
 }
@@ -255,7 +276,8 @@ int db_conn_send(struct db_conn *c, struct db_query *q)
 	}
 	/* Half of it may be under way: this connection is of no use. Not now:
 	 * whoever asks does not expect answers before it returns. */
-	if (loop_after(c->db->loop, &c->broken, 0, conn_broken, c))
+	c->broken = true;
+	if (loop_after(c->db->loop, &c->broken_timer, 0, conn_broken, c))
 		log_error("no_memory", LOG_STR("where", "db send"));
 	return -1;
 }
@@ -306,12 +328,14 @@ static void query_result(struct db_conn *c, struct db_query *q, PGresult *res)
 	if (q->preparing) {
 		q->preparing = false;
 		if (failed)
-			unprepare(c, q->st);
+			unprepare(c, q);
 		else {
 			PQclear(res);
 			return;
 		}
 	}
+	if (failed && db_is_stale(res))
+		unprepare(c, q);
 	/* The first error is the one that counts. */
 	if (q->res && db_is_error(q->res)) {
 		PQclear(res);

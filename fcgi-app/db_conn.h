@@ -11,6 +11,7 @@
 
 enum {
 	DB_PREPARED_MAX = 128,	 /* statements of a connection */
+	DB_NAME_MAX = 63,	 /* of a prepared one, as PostgreSQL has it */
 	DB_CONNECT_MS = 5000,	 /* one attempt to connect */
 	DB_BACKOFF_MIN_MS = 100, /* between attempts, doubled each time */
 	DB_BACKOFF_MAX_MS = 1000,
@@ -36,8 +37,9 @@ struct db_query {
 	db_answer_h *answered; /* null: forgotten */
 	void *arg;
 	uint64_t asked_ms;
-	PGresult *res;	/* what has come so far */
-	bool preparing; /* its first result is that of the preparation */
+	PGresult *res;	 /* what has come so far */
+	unsigned serial; /* of the preparation that it uses */
+	bool preparing;	 /* its first result is that of the preparation */
 	bool retried;
 	bool sent;
 };
@@ -47,6 +49,12 @@ struct db_queue {
 	size_t n;
 };
 
+/* Its name on the server is that of the statement and the serial. */
+struct db_prepared {
+	const struct db_stmt *st;
+	unsigned serial;
+};
+
 struct db_conn {
 	struct db *db;
 	enum db_lane lane;
@@ -54,11 +62,13 @@ struct db_conn {
 	PGconn *pg;
 	struct loop_fd watch;
 	struct loop_timer timer; /* the next attempt, or the end of this */
-	struct loop_timer broken;
+	struct loop_timer broken_timer;
+	bool broken; /* nothing more is sent; it ends in the next turn */
 	uint64_t backoff_ms;
 	struct db_queue inflight;
-	const struct db_stmt *prepared[DB_PREPARED_MAX];
+	struct db_prepared prepared[DB_PREPARED_MAX];
 	size_t nprepared;
+	unsigned serial;
 	size_t setup; /* answers of the setup that are still to come */
 	bool setup_failed;
 };
@@ -103,6 +113,8 @@ void db_query_answer(struct db_query *q, enum db_outcome outcome);
 /* Whether an error is worth another try, for nothing has happened. */
 bool db_is_retryable(const PGresult *res);
 bool db_is_error(const PGresult *res);
+/* Whether it has to be prepared anew: a function has changed under it. */
+bool db_is_stale(const PGresult *res);
 
 /* db_bell.c */
 void db_bell_collect(struct db *db, const PGresult *res);
