@@ -9,7 +9,7 @@
 
 #include <openssl/evp.h>
 
-#include "hash.h"
+#include "secret.h"
 
 enum { PIECES_MAX = 12 };
 

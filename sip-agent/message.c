@@ -15,7 +15,7 @@
 #include "hdr.h"
 #include "log.h"
 #include "pgloop.h"
-#include "hash.h"
+#include "secret.h"
 #include "settings.h"
 #include "uas.h"
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hash.h"
+#include "secret.h"
 
 
 enum {

@@ -21,7 +21,7 @@ enum {
 	RING_MS = 5,
 	TICK_MS = 250,
 	RESTART_MS = 500, /* another process still holds our lock */
-	SCHEMA_OWN = 3,
+	SCHEMA_OWN = 4,
 	SCHEMA_NEXT = SCHEMA_OWN + 1,
 	BOOT_SIZE = 17,
 };

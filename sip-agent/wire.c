@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "hash.h"
+#include "secret.h"
 #include "uri.h"
 
 enum {
