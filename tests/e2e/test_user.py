@@ -7,12 +7,6 @@ import pytest
 from answers import is_empty, is_json, is_problem
 
 
-@pytest.fixture(scope="module")
-def closed(systems):
-    """A system without sign-up, that hosts one domain of its own."""
-    return systems("closed", {"RESTSIP_HTTP_SIGNUP": "closed", "RESTSIP_DEMO": "no"})
-
-
 def new_email(account):
     """An email that nobody has."""
     return account().email.replace("@", "-new@")
@@ -82,8 +76,8 @@ def test_a_domain_that_is_not_hosted_is_refused(system):
                "/email")
 
 
-def test_closed_sign_up_is_refused(closed):
-    is_problem(closed.request("POST", "/user", json={"email": "a@example.net"}), 403, "signup-closed")
+def test_closed_sign_up_is_refused(strict):
+    is_problem(strict.request("POST", "/user", json={"email": "a@example.net"}), 403, "signup-closed")
 
 
 def test_another_media_type_is_refused(system):

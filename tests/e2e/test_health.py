@@ -1,0 +1,56 @@
+"""/health and /metrics, and how the HTTP door does without its database."""
+import concurrent.futures
+import re
+
+from answers import is_json, is_problem
+
+
+def test_it_lives_and_is_ready(system):
+    assert is_json(system.request("GET", "/health/live"))["status"] == "live"
+    body = is_json(system.request("GET", "/health/ready"))
+    assert body["status"] == "ready" and body["agents"] >= 1 and body["schema_version"] >= 1
+
+
+def test_metrics_are_prometheus_text(system):
+    answer = system.request("GET", "/metrics")
+    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    for line in answer.text.splitlines():
+        assert line.startswith("# ") or re.fullmatch(r'[a-z_:]+(\{([a-z_]+="[^"]*",?)*\})? [0-9.+eE-]+', line), line
+    assert "restsip_api_responses_total" in answer.text
+
+
+def test_they_need_no_credentials_and_take_no_wrong_ones_amiss(system):
+    assert system.request("GET", "/health/live", auth=("x@example.net", "wrong")).status_code == 200
+
+
+def test_without_its_database_it_answers_503_and_recovers(own_system, own_account, until):
+    alice = own_account("alice")
+    alice.token()
+    own_system.kill("postgres")
+    codes = set()
+
+    def ask():
+        answer = alice.request("GET", "/login/me")
+        codes.add(answer.status_code)
+        if answer.status_code != 200:
+            is_problem(answer, 503)
+        return answer.status_code == 200 and 503 in codes
+    until(lambda: alice.request("GET", "/health/live").status_code == 200, 1)
+    until(lambda: ask() or alice.request("GET", "/login/me").status_code == 200, 15)
+    until(own_system.ready, 15)
+    answer = alice.request("POST", "/login/me", json={"contact": "sip:a@192.0.2.1"})
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_killed_worker_is_hardly_noticed(own_system, own_account, until):
+    alice = own_account("alice")
+    alice.token()
+    names = [name for name in own_system.names() if name.startswith("restsip-api")]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for name in names * 2:
+            reads = [pool.submit(alice.request, "GET", "/login/me") for _ in range(40)]
+            own_system.kill_and_wait(name)
+            codes = [read.result().status_code for read in reads]
+            # a read may meet the dying worker twice; never anything but a problem
+            assert set(codes) <= {200, 502, 503} and codes.count(200) >= 30, codes
+    until(own_system.ready, 10)
