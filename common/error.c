@@ -23,6 +23,9 @@ static const struct app_err_info infos[APP_ERR_COUNT] = {
 	[APP_UNSUPPORTED_TYPE] = {415, "unsupported-media-type",
 				  "A body of that type is not taken here."},
 	[APP_RANGE] = {416, "range-not-satisfiable", "There is no such part."},
+	[APP_TOO_MANY_GUESSES] = {429, "too-many-guesses",
+				  "Too many wrong passwords. Try again "
+				  "later."},
 	[APP_INTERNAL] = {500, "internal-error",
 			  "Something is wrong with the server."},
 	[APP_BUSY] = {503, "busy", "Too much is under way. Try again soon."},

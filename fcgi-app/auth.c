@@ -4,6 +4,7 @@
 #include "auth.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -39,8 +40,21 @@ struct auth {
 
 static const struct db_stmt password_setting = {
 	.name = "password_setting",
-	.sql = "select api.password_setting($1) as setting",
-	.nparams = 1,
+	.sql = "select api.password_setting($1, $2) as setting",
+	.nparams = 2,
+};
+
+static const struct db_stmt password_failed = {
+	.name = "password_failed",
+	.sql = "select api.password_failed($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+
+/* A wrong guess on its way to where it is counted. */
+struct guess {
+	char email[AOR_BUF];
+	char source[AUTH_SOURCE_SIZE];
 };
 
 int auth_new(struct auth **out, struct loop *l, struct db *db,
@@ -139,7 +153,9 @@ static void setting_answered(const struct db_answer *answer, void *arg)
 	int err;
 
 	if (answer->outcome != DB_OK) {
-		check_end(c, AUTH_UNAVAILABLE, NULL);
+		check_end(c, answer->status == 429 ? AUTH_THROTTLED
+						   : AUTH_UNAVAILABLE,
+			  NULL);
 		return;
 	}
 	setting = pgres_text(answer->res, 0, "setting");
@@ -175,6 +191,7 @@ static enum auth_result check_start(struct check *c)
 	if (check_follow(c))
 		return AUTH_DONE;
 	db_arg_text(&args, c->principal->who);
+	db_arg_text(&args, c->principal->source);
 	if (!db_ask(auth->db, &password_setting, &args, setting_answered, c))
 		return AUTH_UNAVAILABLE;
 	c->next = auth->checks;
@@ -263,6 +280,7 @@ void auth_check(struct auth *auth, const struct request *req,
 	const char *text;
 
 	memset(p, 0, sizeof(*p));
+	(void)snprintf(p->source, sizeof(p->source), "%s", req->remote);
 	if (!header || !*header)
 		result = needed ? AUTH_DENIED : AUTH_DONE;
 	else if ((text = after_scheme(header, "Basic"))) {
@@ -288,10 +306,33 @@ void auth_accepted(struct auth *auth, const struct principal *p)
 	auth_cache_put(auth->cache, p->key, hash);
 }
 
+static void guess_counted(const struct db_answer *answer, void *arg)
+{
+	(void)answer; /* a guess that is not counted does no harm */
+	free(arg);
+}
+
+static void count_guess(struct auth *auth, const struct principal *p)
+{
+	struct guess *g = calloc(1, sizeof(*g));
+	struct db_args args = {.n = 0};
+
+	if (!g)
+		return;
+	(void)snprintf(g->email, sizeof(g->email), "%s", p->who);
+	memcpy(g->source, p->source, sizeof(g->source));
+	db_arg_text(&args, g->email);
+	db_arg_text(&args, g->source);
+	if (!db_ask(auth->db, &password_failed, &args, guess_counted, g))
+		free(g);
+}
+
 void auth_refused(struct auth *auth, const struct principal *p)
 {
-	if (p->who)
-		auth_cache_remove(auth->cache, p->key);
+	if (!p->who)
+		return;
+	auth_cache_remove(auth->cache, p->key);
+	count_guess(auth, p);
 }
 
 void auth_args(struct db_args *args, const struct principal *p)

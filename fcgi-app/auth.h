@@ -19,6 +19,7 @@ enum {
 	AUTH_CACHE_MAX = 1024, /* remembered passwords */
 	AUTH_CACHE_S = 60,
 	AUTH_TOKEN_MAX = 512,
+	AUTH_SOURCE_SIZE = 46, /* INET6_ADDRSTRLEN */
 };
 
 struct auth;
@@ -36,6 +37,7 @@ struct principal {
 	const uint8_t *proof; /* null: nobody */
 	size_t proof_len;
 	uint8_t key[32]; /* of the cache, Basic only */
+	char source[AUTH_SOURCE_SIZE]; /* address, whose wrong guesses count */
 };
 
 enum auth_result {
@@ -43,6 +45,7 @@ enum auth_result {
 	AUTH_DENIED,	  /* 401 `unauthorized` */
 	AUTH_MALFORMED,	  /* 400: the Authorization header is none */
 	AUTH_BUSY,	  /* 503 `busy`: too many passwords to be hashed */
+	AUTH_THROTTLED,	  /* 429 `too-many-guesses` */
 	AUTH_UNAVAILABLE, /* 503 `unavailable`: no database */
 };
 
@@ -66,7 +69,7 @@ void auth_check(struct auth *auth, const struct request *req,
 /** SQL accepted this principal: a password is remembered. */
 void auth_accepted(struct auth *auth, const struct principal *p);
 
-/** SQL answered RS401: a password is forgotten. */
+/** SQL answered RS401: a password is forgotten, and the guess counted. */
 void auth_refused(struct auth *auth, const struct principal *p);
 
 /** The first two parameters of a statement: p_who, p_proof. */

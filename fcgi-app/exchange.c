@@ -252,6 +252,9 @@ static void auth_done(enum auth_result result, void *arg)
 	case AUTH_BUSY:
 		exchange_error(x, APP_BUSY);
 		break;
+	case AUTH_THROTTLED:
+		exchange_error(x, APP_TOO_MANY_GUESSES);
+		break;
 	case AUTH_UNAVAILABLE:
 		exchange_error(x, APP_UNAVAILABLE);
 		break;

@@ -145,6 +145,8 @@ void problem_answer(struct response *res, const struct problem *p)
 		response_header_add(res, "WWW-Authenticate", challenge_basic);
 		response_header_add(res, "WWW-Authenticate", challenge_bearer);
 	}
-	if (p->status == 503 || p->status == 429)
+	if (p->status == 503)
 		response_header(res, "Retry-After", "1");
+	else if (p->status == 429)
+		response_header(res, "Retry-After", "60");
 }

@@ -282,6 +282,9 @@ static void on_auth(enum auth_result result, void *arg)
 	case AUTH_BUSY:
 		call_error(c, APP_BUSY);
 		break;
+	case AUTH_THROTTLED:
+		call_error(c, APP_TOO_MANY_GUESSES);
+		break;
 	case AUTH_UNAVAILABLE:
 		call_error(c, APP_UNAVAILABLE);
 		break;

@@ -8,18 +8,14 @@ begin
 		('a:' || left(p_email, 300), 300);
 end $$;
 
--- RS429 while there were too many wrong guesses; HINT then has the seconds to wait.
+-- RS429 while there were too many wrong guesses.
 create function app.throttle_check(p_email text, p_source text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog as $$
-declare
-	v_until timestamptz;
 begin
-	select max(t.since + interval '5 minutes') into v_until
-	from app.throttle_limits(p_email, p_source) l join app.throttle t on t.key = l.key
-	where t.failures >= l.most and t.since > now() - interval '5 minutes';
-	if v_until is not null then
-		perform app.refuse(429, 'too-many-guesses', 'Too many wrong passwords. Try again later.',
-			ceil(extract(epoch from v_until - now()))::text);
+	if exists (select from app.throttle_limits(p_email, p_source) l join app.throttle t on t.key = l.key
+		where t.failures >= l.most and t.since > now() - interval '5 minutes')
+	then
+		perform app.refuse(429, 'too-many-guesses', 'Too many wrong passwords. Try again later.');
 	end if;
 end $$;
 
