@@ -179,7 +179,9 @@ bool negotiate_type_is_sound(const char *type)
 	if (n == 0 || n > TYPE_MAX || !slash)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		if ((unsigned char)type[i] < ' ' || type[i] > '~')
+		const unsigned char c = (unsigned char)type[i];
+
+		if (c < ' ' || c > '~')
 			return false;
 	}
 	sub = trim(slash + 1, type + head);

@@ -68,18 +68,33 @@ static void add_link(struct exchange *x, const struct page *p, const char *key)
 	buf_free(&query);
 }
 
+/* How many of n rows go into a page: as long as they are not too long. */
+static int rows_that_fit(const struct pg_result *res, int n)
+{
+	const int column = PQfnumber(res, "doc");
+	size_t bytes = 0;
+
+	for (int i = 0; i < n; i++) {
+		bytes += (size_t)PQgetlength(res, i, column);
+		if (i > 0 && bytes > PAGE_BYTES_MAX)
+			return i;
+	}
+
+	return n;
+}
+
 void page_answer(struct exchange *x, const struct pg_result *res)
 {
 	const struct page *p = x->state;
 	struct buf *b = &x->res.body;
-	int n = PQntuples(res);
+	int rows = PQntuples(res);
+	int n;
 
-	if (n == 1 && pgres_null(res, 0, p->key))
-		n = 0;
-	if (n >= page_rows(p)) {
-		n = p->limit;
+	if (rows == 1 && pgres_null(res, 0, p->key))
+		rows = 0;
+	n = rows_that_fit(res, rows < p->limit ? rows : p->limit);
+	if (n < rows || rows == PAGE_LIMIT_MAX)
 		add_link(x, p, pgres_text(res, n - 1, p->key));
-	}
 	x->res.status = 200;
 	x->res.type = "application/json";
 	buf_char(b, '[');

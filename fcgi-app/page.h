@@ -10,6 +10,7 @@
 enum {
 	PAGE_LIMIT_DEFAULT = 100,
 	PAGE_LIMIT_MAX = 1000,
+	PAGE_BYTES_MAX = 4 << 20, /* a page ends early where it is longer */
 };
 
 /** What was asked for; in the exchange's state from page_begin() on. */

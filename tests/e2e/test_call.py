@@ -336,3 +336,19 @@ def test_head(account):
     assert head.status_code == 200 and head.content == b""
     for name in ("Content-Length", "Content-Type", "ETag"):
         assert head.headers[name] == get.headers[name]
+
+
+def test_a_page_of_large_calls_ends_early(account):
+    alice = account("alice")
+    made = [make_call(alice, open=False, big="x" * 65000)["id"] for _ in range(70)]
+    seen, path, pages = [], "/call?limit=1000", 0
+    while path:
+        answer = alice.request("GET", path)
+        page = is_json(answer)
+        assert len(answer.content) < 5 * 1024 * 1024
+        seen += [c["id"] for c in page if c["owner"] == alice.email]
+        path = answer.links["next"]["url"] if "next" in answer.links else None
+        pages += 1
+    assert seen == made and pages > 1
+    for call in made:
+        alice.request("DELETE", f"/call/{call}")
