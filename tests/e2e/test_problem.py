@@ -105,12 +105,11 @@ def test_a_body_of_json_is_at_most_64_kib(account):
 
 def test_a_uri_or_header_that_is_too_long_is_refused(account):
     alice = account()
-    for path, headers in (("/login/me?x=" + "y" * 9000, {}), ("/login/me?x=" + "y" * 40000, {}),
-                          ("/login/me", {"X-Long": "y" * 40000})):
-        answer = alice.request("GET", path, headers=headers)
-        assert answer.status_code in (200, 400, 414, 431)
-        if answer.status_code != 200:
-            assert answer.headers["Content-Type"] == "application/problem+json"
+    for length, codes in ((9000, {200}), (40000, {414})):
+        answer = alice.request("GET", "/login/me?x=" + "y" * length)
+        assert answer.status_code in codes
+        assert length < 10000 or answer.headers["Content-Type"] == "application/problem+json"
+    assert alice.request("GET", "/login/me", headers={"X-Long": "y" * 40000}).status_code in (400, 431)
     is_problem(alice.request("GET", "/login/me?" + "&".join(f"a{i}=1" for i in range(500))), 400)
 
 
