@@ -59,6 +59,14 @@ begin
 	return case when p_agent is null then 'restsip_job|' else 'restsip_job_' || p_agent || '|' end;
 end $$;
 
+-- Whether the owner has a stream open.
+create function app.has_stream(p_account bigint) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return exists (select from app.watch w
+		where w.kind = 'login' and w.id = p_account and w.owner and w.closed_at is null);
+end $$;
+
 -- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there
 -- and the sender does not want it stored.
 create function app.send_fan_out(p_send app.send, p_offline bool) returns text[]
@@ -80,8 +88,7 @@ begin
 		v_made := v_made + 1;
 		v_bell := v_bell || app.job_bell(v_login.agent_id);
 	end loop;
-	if exists (select from app.watch w where w.kind = 'login' and w.id = p_send.account_id and w.owner
-			and w.closed_at is null)
+	if app.has_stream(p_send.account_id)
 		and (p_send.target_n is null or v_made = 0)
 		or exists (select from app.login l where l.account_id = p_send.account_id and l.source = 'stream'
 			and l.expires_at > now() and (p_send.target_n is null or l.n = p_send.target_n))

@@ -1,13 +1,15 @@
 -- Deliveries: a transactional outbox. queued -> sending (claimed, leased) -> delivered, accepted, failed or, for
 -- "not now", stored until the account is next reached.
 
--- Deliveries (locked by the caller) that could not reach their contact now. What is nowhere else under way and
--- arrived nowhere is stored; the others have failed.
+-- Deliveries (locked by the caller, as is the login resource) that could not reach their contact now. What is nowhere
+-- else under way and arrived nowhere is stored, or goes to the account's open streams, as a new message to them; the
+-- others have failed.
 create function app.delivery_unreached(p_deliveries bigint[], p_code int, p_reason text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_delivery bigint;
-	v_sends bigint[];
+	v_account bigint;
+	v_bell text[];
 begin
 	foreach v_delivery in array p_deliveries loop
 		if exists (
@@ -17,14 +19,19 @@ begin
 			update app.delivery d set state = 'failed', code = p_code, reason = p_reason, changed_at = now(),
 				settled_at = now()
 			where d.id = v_delivery;
-		else
-			update app.delivery d set kind = 'offline', state = 'stored', login_id = null, code = p_code,
-				reason = p_reason, changed_at = now()
-			where d.id = v_delivery;
+			continue;
+		end if;
+		update app.delivery d set kind = 'offline', state = 'stored', login_id = null, code = p_code,
+			reason = p_reason, changed_at = now()
+		where d.id = v_delivery returning d.account_id into v_account;
+		if app.has_stream(v_account) then
+			update app.delivery d set kind = 'stream', state = 'queued' where d.id = v_delivery;
+			update app.send s set inbox = app.take_inbox(v_account)
+			where s.id = (select d.send_id from app.delivery d where d.id = v_delivery);
+			v_bell := v_bell || app.change_bell('login', v_account);
 		end if;
 	end loop;
-	v_sends := array(select d.send_id from app.delivery d where d.id = any (p_deliveries));
-	return app.touch_sends(v_sends);
+	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
 end $$;
 
 -- What waited for the account goes to a contact that has just registered. The login resource is locked.

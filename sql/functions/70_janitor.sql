@@ -11,9 +11,7 @@ declare
 begin
 	-- A page that is still open keeps its login.
 	update app.login l set expires_at = now() + interval '30 s'
-	where l.source = 'stream' and l.expires_at < now() + interval '20 s' and exists (
-		select from app.watch w
-		where w.kind = 'login' and w.id = l.account_id and w.owner and w.closed_at is null);
+	where l.source = 'stream' and l.expires_at < now() + interval '20 s' and app.has_stream(l.account_id);
 	for v_account, v_prior in
 		select r.id, r.version from app.resource r
 		where r.kind = 'login' and r.id in (
@@ -60,8 +58,7 @@ begin
 	v_deliveries := array(
 		select d.id from app.delivery d
 		where d.kind = 'stream' and d.state = 'queued' and d.changed_at < now() - interval '30 s'
-			and not exists (select from app.watch w
-				where w.kind = 'login' and w.id = d.account_id and w.owner and w.closed_at is null)
+			and not app.has_stream(d.account_id)
 		order by d.id limit 1000 for update skip locked);
 	if v_deliveries = '{}' then
 		return null;

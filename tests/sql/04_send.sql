@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(43);
+select plan(46);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
@@ -122,6 +122,21 @@ select is(pg_temp.state((select max(n) from app.send)), 'stream:delivered', 'del
 select is((select inbox from api.inbox_read(:account, null, 10)), null, 'nothing is left');
 select cmp_ok((select count(*) from api.inbox_read(:account, 0, 100)), '>', 1::bigint,
 	'a resume replays whatever was thought delivered');
+
+\o /dev/null
+select api.watch_close(:process, 'login', :account, false);
+select pg_temp.login('sip:d@192.0.2.4');
+select n as late from pg_temp.send('late') \gset
+select pg_temp.claim();
+select * from api.watch_open(:process, null, pg_temp.proof('alice'), null, 'login', 'me');
+select head from api.inbox_read(:account, null, 1) \gset
+\o
+select is(pg_temp.settle(408), 'queued', 'a phone that does not answer while a stream is open');
+select is(pg_temp.state(:late), 'stream:queued:408', 'leaves it to the stream');
+select is((select n from api.inbox_read(:account, :head, 10)), :late::bigint, 'as a new message');
+\o /dev/null
+select api.login_delete(null, pg_temp.proof('alice'), 'me', null, null);
+\o
 
 -- SIP's door
 select results_eq($$ select m.n from api.digest_credential('alice', 'example.net') d,
