@@ -210,8 +210,9 @@ static void viewer_gone(struct viewer *v, const struct change *c)
 	viewer_end(v, "gone");
 }
 
-/* The stream may begin. @return false: it could not, and v is freed */
-static bool viewer_begin(struct viewer *v)
+/* The stream may begin, with a state or as a resume, which may have nothing to
+   say for a while. @return false: it could not, and v is freed */
+static bool viewer_begin(struct viewer *v, bool resumed)
 {
 	const char *text = render_prologue(v->format);
 
@@ -221,7 +222,7 @@ static bool viewer_begin(struct viewer *v)
 	}
 	v->state = VIEWER_OPEN;
 	stream_deadline(v->stream, v->ends_s);
-	if (v->sub.version && !*text) /* a resume may have nothing to say */
+	if (resumed && !*text)
 		text = render_heartbeat(v->format);
 	stream_write(v->stream, text, strlen(text));
 	return true;
@@ -342,7 +343,7 @@ static void viewer_first(struct viewer *v, const struct change *c)
 			viewer_step(v);
 		return;
 	}
-	if (!viewer_begin(v))
+	if (!viewer_begin(v, false))
 		return;
 	v->sub.version = c->version;
 	viewer_write(v, "state", c->version, c->doc, strlen(c->doc), c->event);
@@ -357,7 +358,7 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 	if (!doc)
 		return true;
 	v->first_doc = NULL;
-	if (!viewer_begin(v)) {
+	if (!viewer_begin(v, false)) {
 		free(doc);
 		return false;
 	}
@@ -402,7 +403,7 @@ static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 	struct change c;
 
 	if (!PQntuples(a->res)) { /* as the client has it */
-		if (v->once || viewer_begin(v))
+		if (v->once || viewer_begin(v, true))
 			viewer_caught_up(v);
 		return;
 	}
@@ -413,7 +414,7 @@ static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 		refuse_gone(v);
 	else if (c.fresh)
 		viewer_first(v, &c);
-	else if (viewer_begin(v))
+	else if (viewer_begin(v, true))
 		viewer_catch_up(v, a);
 }
 
