@@ -10,10 +10,20 @@ import socket
 import threading
 import time
 
+from restsip_system import Account
+
 HOST = "127.0.0.1"
 COMPACT = {"c": "content-type", "f": "from", "i": "call-id", "k": "supported", "l": "content-length",
            "m": "contact", "t": "to", "v": "via"}
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+
+
+def new_account(system, name):
+    """A fresh account on any system."""
+    email, password = f"{name}-{secrets.token_hex(4)}@example.net", secrets.token_hex(8)
+    made = system.request("POST", "/user", json={"email": email, "password": password})
+    assert made.status_code == 201, made.text
+    return Account(system, email, password, made.json())
 
 
 class Message:

@@ -1,4 +1,6 @@
 """A phone that others wrote: baresip."""
+import json
+
 import pytest
 
 from baresip import Baresip
@@ -57,6 +59,17 @@ def test_its_message_to_a_web_user_is_stored(account, softphone, system, until):
     softphone(alice, bob).message("are you there?")
     (row,) = until(lambda: system.query("select * from inspect.send where recipient = %s", [bob.email]))
     assert (row["sender"], row["status"]) == (alice.email, "stored")
+
+
+def test_its_message_appears_in_a_stream(account, softphone, system):
+    alice, bob = account("alice"), account("bob")
+    one = softphone(alice, bob)
+    with system.request("GET", bob.login + "?stream", headers=bob.headers, stream=True) as stream:
+        lines = (json.loads(line) for line in stream.iter_lines() if line.strip())
+        assert next(lines)["event"] == "state"
+        one.message("hello, web")
+        event = next(e for e in lines if e["event"] == "message")
+    assert (event["data"]["from"], event["data"]["body"]) == (alice.email, "hello, web")
 
 
 def test_two_of_them_talk(account, softphone, until):

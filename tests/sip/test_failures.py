@@ -5,9 +5,22 @@ import threading
 
 import pytest
 
+from phone import new_account
 from test_message import delivered, send
 
 AGENT = "restsip-agent"
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One system for all that is done to it here: each test leaves it running."""
+    return systems("failures", {"RESTSIP_DEMO": "no"})
+
+
+@pytest.fixture(name="own_account")
+def fixture_own_account(own_system):
+    own_system.await_ready(30)
+    return lambda name: new_account(own_system, name)
 
 
 @pytest.fixture
@@ -21,6 +34,12 @@ def agent_up(own_system, until):
                 return False
         until(served, timeout_s)
     return wait
+
+
+def backends(system):
+    """The processes of PostgreSQL that serve the agent."""
+    rows = system.query_owner("select pid from pg_stat_activity where usename = 'restsip_agent'")
+    return [row["pid"] for row in rows]
 
 
 def identity(message):
@@ -95,9 +114,8 @@ def test_without_the_database_it_says_503_and_comes_back(own_system, own_account
     p, sender = phone(alice), phone(bob)
     p.register()
     assert sender.register().code == 200
-    backends = [row["pid"] for row in own_system.query_owner(
-        "select pid from pg_stat_activity where usename = 'restsip_agent'")]
-    for pid in backends:
+    stopped = backends(own_system)
+    for pid in stopped:
         os.kill(pid, signal.SIGSTOP)  # first it hangs, then it is gone
     try:
         answer = p.register(expires=600, timeout_s=8)
@@ -105,7 +123,7 @@ def test_without_the_database_it_says_503_and_comes_back(own_system, own_account
         assert answer.get("retry-after")
         assert p.exchange(p.build("OPTIONS", "sip:example.net")).code == 200, "the loop is not blocked"
     finally:
-        for pid in backends:
+        for pid in stopped:
             os.kill(pid, signal.SIGCONT)
     own_system.kill("postgres", signal.SIGQUIT)
     until(lambda: sender.message(f"sip:{alice.email}", timeout_s=8).code == 503, 5)
@@ -138,8 +156,8 @@ def test_nothing_acknowledged_is_lost_when_connections_break(own_system, own_acc
     for t in threads:
         t.start()
     for _ in range(10):
-        own_system.query_owner("select pg_terminate_backend(pid) from pg_stat_activity "
-                               "where usename = 'restsip_agent'")
+        for pid in backends(own_system):
+            os.kill(pid, signal.SIGTERM)
         before = len(acknowledged)
         until(lambda n=before: len(acknowledged) > n + 5, 15)
     stop.set()

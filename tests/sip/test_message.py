@@ -178,6 +178,15 @@ def test_a_message_reaches_another_phone(account, phone, system, transport):
     assert (row["sender"], row["status"], row["size"]) == (bob.email, "delivered", len(BINARY))
 
 
+def test_an_open_stream_makes_it_200(account, phone, system):
+    alice, bob = account("alice"), account("bob")
+    with system.request("GET", alice.login + "?stream", headers=alice.headers, stream=True) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert phone(bob).message(f"sip:{alice.email}", "to the web").code == 200
+        assert b"to the web" in next(line for line in lines if b'"message"' in line)
+
+
 def test_a_sender_need_not_register(account, phone):
     alice, bob = account("alice"), account("bob")
     a = phone(alice)

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from phone import digest
-from restsip_system import Account
+from phone import digest, new_account
 
 SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "data/sipp"
 
@@ -148,9 +147,7 @@ def test_too_short_a_lifetime_is_423(account, phone, logins):
 
 def test_what_has_lapsed_is_gone(systems, phone, until):
     short = systems("short", {"RESTSIP_AGENT_MIN_EXPIRES_S": "1", "RESTSIP_DEMO": "no"})
-    email, password = "alice@example.net", secrets.token_hex(8)
-    made = short.request("POST", "/user", json={"email": email, "password": password})
-    alice = Account(short, email, password, made.json())
+    alice = new_account(short, "alice")
     p = phone(alice)
     assert p.register(expires=1).contacts == {p.contact: 1}
     until(lambda: alice.request("GET", alice.login).json() == [], 4)
