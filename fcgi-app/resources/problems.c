@@ -17,7 +17,7 @@ void problem_get(struct exchange *x)
 	}
 	buf_char(b, '{');
 	json_member(b, "type",
-		arena_fmt(x->arena, "/problems/%s", x->path.slug));
+		    arena_fmt(x->arena, "/problems/%s", x->path.slug));
 	json_member(b, "title", title);
 	buf_char(b, '}');
 	x->res.type = "application/json";
