@@ -109,7 +109,8 @@ def test_a_uri_or_header_that_is_too_long_is_refused(account):
         answer = alice.request("GET", "/login/me?x=" + "y" * length)
         assert answer.status_code in codes
         assert length < 10000 or answer.headers["Content-Type"] == "application/problem+json"
-    assert alice.request("GET", "/login/me", headers={"X-Long": "y" * 40000}).status_code in (400, 431)
+    got = raw(alice.system, b"GET /login/me HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 40000 + b"\r\n\r\n")
+    assert got.split()[1] in (b"400", b"431")
     is_problem(alice.request("GET", "/login/me?" + "&".join(f"a{i}=1" for i in range(500))), 400)
 
 

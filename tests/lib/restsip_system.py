@@ -10,6 +10,8 @@ import time
 import psycopg
 import requests
 
+from record import record
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = TOP / "deploy/local/restsip"
 START_TIMEOUT_S = 180
@@ -117,7 +119,9 @@ class System:
 
     def request(self, method, path, timeout=20, **kwargs):
         """One HTTP request through nginx, on a connection of its own."""
-        return requests.request(method, self.url + path, timeout=timeout, **kwargs)
+        answer = requests.request(method, self.url + path, timeout=timeout, **kwargs)
+        record(method, path, kwargs.get("headers"), answer, bool(kwargs.get("stream")))
+        return answer
 
     def ready(self):
         try:

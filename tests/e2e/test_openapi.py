@@ -1,0 +1,139 @@
+"""The interface's description, web/openapi.json, against the routes and against what was answered in this run."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import jsonschema
+import pytest
+
+from record import recorded
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENT = json.loads((TOP / "web/openapi.json").read_text())
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+# OpenAPI has no SEND and CANCEL: these stand for them.
+ALIASES = {
+    ("SEND", "/login/{email}"): ("POST", "/login/{email}/messages"),
+    ("SEND", "/login/{email}/{n}"): ("POST", "/login/{email}/{n}/messages"),
+    ("CANCEL", "/login/{email}/{n}"): ("DELETE", "/login/{email}/messages/{n}"),
+}
+# About the interface, not of it.
+ABOUT = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/problems/{slug}")}
+# Any request may meet these of nginx: they are problems too.
+NGINX = {408, 414, 431, 502, 504}
+# Only restsip-stream has these.
+STREAMS = {("GET", "/watch")}
+
+
+def described():
+    return {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS}
+
+
+def routes():
+    program = TOP / os.environ.get("BUILD", "build") / "restsip-api"
+    if not program.exists():
+        pytest.skip(f"there is no {program}")
+    out = subprocess.run([program, "--routes"], check=True, capture_output=True, text=True, timeout=10).stdout
+    return {tuple(line.split(" ")) for line in out.splitlines()}
+
+
+def resolve(node):
+    while "$ref" in node:
+        target = DOCUMENT
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part.replace("~1", "/").replace("~0", "~")]
+        node = target
+    return node
+
+
+def test_it_is_openapi_3_1_and_every_reference_leads_somewhere():
+    assert DOCUMENT["openapi"].startswith("3.1")
+    found = re.findall(r'"\$ref": ?"([^"]*)"', json.dumps(DOCUMENT))
+    assert found
+    for ref in found:
+        resolve({"$ref": ref})
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema), name
+
+
+def test_operations_have_names_of_their_own():
+    names = [item[m]["operationId"] for item in DOCUMENT["paths"].values() for m in item if m in METHODS]
+    assert len(names) == len(set(names))
+
+
+def test_parameters_of_a_path_are_described():
+    for path, item in DOCUMENT["paths"].items():
+        for method in item.keys() & METHODS:
+            given = item.get("parameters", []) + item[method].get("parameters", [])
+            names = {p["name"] for p in map(resolve, given) if p["in"] == "path"}
+            assert names == set(re.findall(r"{(\w+)}", path)), (method, path)
+
+
+def test_every_route_is_described():
+    missing = {ALIASES.get(route, route) for route in routes()} - described() - ABOUT
+    assert not missing
+
+
+def test_everything_described_is_a_route():
+    assert not described() - routes() - STREAMS
+
+
+def template_of(method, path):
+    """The operation that an answer belongs to, or None."""
+    segments = [s for s in path.split("?")[0].split("/")[1:]]
+    if segments and segments[-1] == "":
+        segments.pop()
+    segments = ["messages" if s == "message" else s for s in segments]
+    for template in sorted(DOCUMENT["paths"], key=lambda t: t.count("{")):
+        parts = template.split("/")[1:]
+        if len(parts) == len(segments) and all(
+                p == s or p in ("{email}",) or p in ("{n}", "{call}") and s.isdigit()
+                for p, s in zip(parts, segments)):
+            method, template = ALIASES.get((method, template), (method, template))
+            operation = DOCUMENT["paths"][template].get("get" if method == "HEAD" else method.lower())
+            if operation:
+                return operation
+    return None
+
+
+def wrong_with(answer):
+    """Why an answer is none that the description has, or None."""
+    operation = template_of(answer["method"], answer["path"])
+    if operation is None or answer["method"] == "OPTIONS":
+        return None if answer["status"] in (204, 400, 404, 405) or answer["method"] == "OPTIONS" else "no operation"
+    response = operation["responses"].get(str(answer["status"]))
+    if answer["status"] in NGINX:
+        response = {"$ref": "#/components/responses/BadRequest"}
+    if response is None:
+        return "this status is not described"
+    content = resolve(response).get("content", {})
+    kind = (answer["type"] or "").split(";")[0]
+    if not content or answer["method"] == "HEAD":
+        return f"a {kind} body is not described" if answer["body"] else None
+    media = content.get(kind) or content.get(kind.split("/")[0] + "/*") or content.get("*/*")
+    if media is None:
+        return f"{kind} is not described"
+    if answer["body"] is None or "schema" not in media:
+        return None
+    resolver = jsonschema.RefResolver("", DOCUMENT)
+    validator = jsonschema.Draft202012Validator(media["schema"], resolver=resolver)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(json.loads(answer["body"])))
+    return error and f"{error.json_path}: {error.message}"
+
+
+@pytest.mark.last
+def test_every_answer_of_this_run_is_as_described():
+    answers = recorded()
+    if not answers:
+        pytest.skip("nothing was asked in this run")
+    wrong = {}
+    for answer in answers:
+        if answer["path"].startswith("/"):
+            why = wrong_with(answer)
+            if why:
+                key = (answer["method"], answer["status"], why)
+                wrong.setdefault(key, f"{answer['path'][:200]} {(answer['body'] or '')[:300]}")
+    assert not wrong, "\n".join(f"{key}: {sample}" for key, sample in sorted(wrong.items(), key=str))
