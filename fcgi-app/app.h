@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct auth;
+struct cidr_list;
 struct config;
 struct db;
 struct fcgi_server;
@@ -21,6 +22,7 @@ struct app_stats {
 
 struct app {
 	const struct config *config;
+	struct cidr_list *bind_deny; /* agent.bind_deny, taken apart */
 	struct loop *loop;
 	struct fcgi_server *server;
 	struct db *db;

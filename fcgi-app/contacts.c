@@ -1,8 +1,11 @@
 #include "contacts.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "body_form.h"
+#include "cidr.h"
 #include "json_write.h"
 #include "negotiate.h"
 #include "pidf.h"
@@ -18,30 +21,66 @@ static const char types_new[] = "application/json, text/plain, text/uri-list";
 static const char types_refresh[] =
 	"application/json, text/plain, text/uri-list, application/pidf+xml";
 
-/* A URI as a contact; null, or why it is none. */
-static const char *set_uri(struct exchange *x, struct contact *c, const char *p,
-			   size_t n)
+/* Whether a host is an address that must not be bound (agent.bind_deny). A
+ * name may: where it leads to is looked at when something is sent. */
+static bool is_denied(const struct cidr_list *deny, struct sipuri_part host)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.n > 2 && host.p[0] == '[')
+		host = (struct sipuri_part){host.p + 1, host.n - 2};
+	if (host.n >= sizeof(text))
+		return false;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+		return cidr_list_match(deny, (const struct sockaddr *)&v4);
+	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+		return cidr_list_match(deny, (const struct sockaddr *)&v6);
+
+	return false;
+}
+
+static bool may_bind(struct exchange *x, const struct sipuri *u)
+{
+	const struct cidr_list *deny = x->app->bind_deny;
+	struct sipuri_part maddr;
+
+	return !is_denied(deny, u->host) &&
+	       !(sipuri_param(u, "maddr", &maddr) && is_denied(deny, maddr));
+}
+
+/* A URI as a contact. at: pointer of where it stands. */
+static bool set_uri(struct exchange *x, struct contact *c, const char *p,
+		    size_t n, const char *at)
 {
 	char key[SIPURI_KEY_BUF];
 	struct sipuri u;
 
-	if (sipuri_parse(&u, p, n) || sipuri_key(key, &u))
-		return "This is not a SIP URI that can be a contact.";
+	if (sipuri_parse(&u, p, n) || sipuri_key(key, &u)) {
+		body_form_refuse(
+			x, at, "This is not a SIP URI that can be a contact.");
+		return false;
+	}
+	if (!may_bind(x, &u)) {
+		exchange_problem_at(x, 403, "contact-not-allowed",
+				    "No contact can be at that address.", at);
+		return false;
+	}
 	c->uri = arena_mem(x->arena, p, n);
 	c->key = arena_str(x->arena, key);
+	if (!c->uri || !c->key)
+		body_form_no_memory(x);
 
-	return c->uri && c->key ? NULL : "There is no memory left.";
+	return c->uri && c->key;
 }
 
 static bool read_uri(struct exchange *x, struct contact *c,
 		     const struct json *v, const char *at)
 {
-	const char *why = set_uri(x, c, v->text, v->len);
-
-	if (why)
-		body_form_refuse(x, at, why);
-
-	return !why;
+	return set_uri(x, c, v->text, v->len, at);
 }
 
 static bool read_stream(struct exchange *x, struct contacts *out,
@@ -156,18 +195,13 @@ static bool is_blank(char c)
 static bool read_line(struct exchange *x, struct contacts *out, const char *p,
 		      const char *end, size_t max)
 {
-	const char *why;
-
 	if (out->n == max) {
 		exchange_problem(x, 400, "invalid-body",
 				 "These are too many contacts.");
 		return false;
 	}
-	why = set_uri(x, &out->list[out->n++], p, (size_t)(end - p));
-	if (why)
-		exchange_problem(x, 400, "invalid-body", why);
 
-	return !why;
+	return set_uri(x, &out->list[out->n++], p, (size_t)(end - p), "");
 }
 
 static bool read_lines(struct exchange *x, bool uri_list,

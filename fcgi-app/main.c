@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "auth.h"
+#include "cidr.h"
 #include "config.h"
 #include "db.h"
 #include "exchange.h"
@@ -68,7 +69,9 @@ static int worker_open(struct worker *w)
 	int err;
 
 	app->config = &w->config;
-	err = loop_new(&app->loop);
+	err = cidr_list_parse(&app->bind_deny, w->config.agent.bind_deny);
+	if (!err)
+		err = loop_new(&app->loop);
 	if (!err)
 		err = hasher_new(&app->hasher, app->loop);
 	if (!err)
@@ -97,6 +100,7 @@ static void worker_close(struct worker *w)
 	if (app->loop)
 		loop_cancel(app->loop, &w->drain);
 	loop_free(app->loop);
+	cidr_list_free(app->bind_deny);
 	config_free(&w->config);
 }
 

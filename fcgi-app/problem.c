@@ -22,6 +22,7 @@ static const struct {
 	{"call-not-found", "There is no such call."},
 	{"conflict", "It does not go with how things are."},
 	{"contact-exists", "The contact is there already."},
+	{"contact-not-allowed", "That cannot be a contact here."},
 	{"contact-not-found", "There is no such contact."},
 	{"content-too-large", "The body is too large."},
 	{"credential-not-found", "There is no such credential."},

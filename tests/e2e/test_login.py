@@ -25,8 +25,8 @@ def text(who, method, path, body, kind="text/plain", **headers):
 
 # ---- registering ----
 
-def test_a_registration_says_where_it_is(account):
-    alice = account("alice")
+def test_a_registration_says_where_it_is(quick):
+    alice = quick
     answer = alice.request("POST", alice.login, json={"contact": A})
     body = is_json(answer, 201)
     assert body["url"] == alice.login and body["expires"] == 3600
@@ -44,8 +44,8 @@ def test_it_shows_in_sql(system, account):
     assert len(rows) == 1 and rows[0]["contact"] == A and rows[0]["source"] == "rest"
 
 
-def test_the_same_contact_again_keeps_its_id(account):
-    alice = account("alice")
+def test_the_same_contact_again_keeps_its_id(quick):
+    alice = quick
     first = register(alice, "sip:a@host.example.net")
     for same in ("sip:a@HOST.example.NET", "SIP:a@host.example.net", "sip:%61@host.example.net"):
         answer = alice.request("POST", alice.login, json={"contact": same})
@@ -56,30 +56,30 @@ def test_the_same_contact_again_keeps_its_id(account):
     assert len(contacts(alice)) == 2
 
 
-def test_unknown_members_are_kept_and_given_again(account):
-    alice = account("alice")
+def test_unknown_members_are_kept_and_given_again(quick):
+    alice = quick
     made = register(alice, device={"model": "x", "n": [1, 2.50, None, True]}, note="ä☃")
     item = is_json(alice.request("GET", made["self"]))
     assert item["device"] == {"model": "x", "n": [1, 2.5, None, True]} and item["note"] == "ä☃"
 
 
-def test_members_of_the_server_cannot_be_taken(account):
-    alice = account("alice")
+def test_members_of_the_server_cannot_be_taken(quick):
+    alice = quick
     made = register(alice, id=99, url="/x", self="/x", source="sip", expires_at="never", user_agent="me")
     item = is_json(alice.request("GET", made["self"]))
     assert item["id"] == made["id"] and item["url"] == made["self"] and item["source"] == "rest"
     assert item["expires_at"] != "never" and "user_agent" not in item
 
 
-def test_expires_is_in_seconds_and_bounded(account):
-    alice = account("alice")
+def test_expires_is_in_seconds_and_bounded(quick):
+    alice = quick
     assert register(alice, expires=60)["expires"] == 60
     assert register(alice, expires=10**9)["expires"] == 604800
     assert register(alice, expires=None)["expires"] == 3600
 
 
-def test_q_is_kept(account):
-    alice = account("alice")
+def test_q_is_kept(quick):
+    alice = quick
     made = register(alice, q=0.5)
     assert is_json(alice.request("GET", made["self"]))["q"] == 0.5
     for q in (-0.1, 1.1, "0.5"):
@@ -124,8 +124,8 @@ def test_a_contact_that_has_lapsed_is_gone(account, until):
     (5, ""),
     ("x", ""),
 ])
-def test_what_is_wrong_is_pointed_at(account, body, pointer):
-    alice = account()
+def test_what_is_wrong_is_pointed_at(quick, body, pointer):
+    alice = quick
     answer = alice.request("POST", alice.login, json=body)
     if pointer:
         is_problem(answer, 400, "invalid-member", pointer)
@@ -134,8 +134,8 @@ def test_what_is_wrong_is_pointed_at(account, body, pointer):
     assert contacts(alice) == []
 
 
-def test_several_at_once_are_all_or_none(account):
-    alice = account("alice")
+def test_several_at_once_are_all_or_none(quick):
+    alice = quick
     answer = alice.request("POST", alice.login, json=[{"contact": A, "expires": 60, "x": 1}, B, {"contact": C}])
     made = is_json(answer, 201)
     assert [m["expires"] for m in made] == [60, 3600, 3600]
@@ -157,8 +157,8 @@ def test_32_contacts_and_no_more(account):
     assert contacts(bob) == []
 
 
-def test_text_registers_a_contact_a_line(account):
-    alice = account("alice")
+def test_text_registers_a_contact_a_line(quick):
+    alice = quick
     assert is_json(text(alice, "POST", alice.login, A), 201)["url"] == alice.login
     made = is_json(text(alice, "POST", alice.login, f"{B}\r\n{C}\r\n", "text/uri-list"), 201)
     assert len(made) == 2
@@ -168,32 +168,32 @@ def test_text_registers_a_contact_a_line(account):
     is_problem(text(alice, "POST", alice.login, f"{A}\n\nhello"), 400)
 
 
-def test_a_uri_list_may_have_comments(account):
-    alice = account("alice")
+def test_a_uri_list_may_have_comments(quick):
+    alice = quick
     assert text(alice, "POST", alice.login, f"# mine\r\n{A}\r\n", "text/uri-list").status_code == 201
     assert contacts(alice) == [A]
 
 
-def test_a_json_string_is_a_contact(account):
-    alice = account("alice")
+def test_a_json_string_is_a_contact(quick):
+    alice = quick
     assert is_json(alice.request("POST", alice.login, json=A), 201)["expires"] == 3600
 
 
-def test_what_curl_says_is_json(account):
-    alice = account("alice")
+def test_what_curl_says_is_json(quick):
+    alice = quick
     answer = text(alice, "POST", alice.login, '{"contact":"%s"}' % A, "application/x-www-form-urlencoded")
     assert answer.status_code == 201
 
 
 @pytest.mark.parametrize("kind", ["application/xml", "image/png", "multipart/form-data; boundary=x", "nonsense"])
-def test_other_media_types_are_refused(account, kind):
-    alice = account()
+def test_other_media_types_are_refused(quick, kind):
+    alice = quick
     is_problem(text(alice, "POST", alice.login, A, kind), 415)
     is_problem(text(alice, "PUT", alice.login, A, kind), 415)
 
 
-def test_me_and_percent_encoding_name_the_account(account):
-    alice = account("alice")
+def test_me_and_percent_encoding_name_the_account(quick):
+    alice = quick
     made = is_json(alice.request("POST", "/login/me", json={"contact": A}), 201)
     assert made["url"] == alice.login
     local, domain = alice.email.split("@")
@@ -227,21 +227,21 @@ def test_only_the_owner_writes_and_who_is_signed_in_reads(system, account):
 
 @pytest.mark.parametrize("path", ["/login/nobody@example.net", "/login/nobody@example.net/1", "/login/nobody",
                                   "/login/%20", "/login/a@b@c"])
-def test_who_does_not_exist_is_404(account, path):
-    is_problem(account().request("GET", path), 404, "user-not-found")
+def test_who_does_not_exist_is_404(quick, path):
+    is_problem(quick.request("GET", path), 404, "user-not-found")
 
 
 @pytest.mark.parametrize("n", ["0", "999", "-1", "x", "1x", "01", "9223372036854775808", "99999999999999999999999"])
-def test_a_number_that_is_not_there_is_404(account, n):
-    alice = account()
+def test_a_number_that_is_not_there_is_404(quick, n):
+    alice = quick
     is_problem(alice.request("GET", f"{alice.login}/{n}"), 404)
     is_problem(alice.request("DELETE", f"{alice.login}/{n}"), 404)
 
 
 # ---- versions and forms ----
 
-def test_a_login_has_a_version(account):
-    alice = account("alice")
+def test_a_login_has_a_version(quick):
+    alice = quick
     register(alice)
     first = alice.request("GET", alice.login)
     etag = first.headers["ETag"]
@@ -267,8 +267,8 @@ def test_a_lapsed_contact_is_no_304(account):
     raise AssertionError("304 although the contact has lapsed")
 
 
-def test_writing_can_be_conditional(account):
-    alice = account("alice")
+def test_writing_can_be_conditional(quick):
+    alice = quick
     made = register(alice)
     etag = alice.request("GET", alice.login).headers["ETag"]
     old = {"If-Match": '"1"'}
@@ -305,8 +305,8 @@ def test_of_many_conditional_writers_one_wins(account):
     ("application/pidf+xml", "application/pidf+xml", "<basic>open</basic>"),
     ("text/html, application/pidf+xml;q=0.5, text/plain;q=0.1", "application/pidf+xml", "<presence"),
 ])
-def test_a_login_is_had_in_several_forms(account, accept, kind, needle):
-    alice = account("alice")
+def test_a_login_is_had_in_several_forms(quick, accept, kind, needle):
+    alice = quick
     register(alice)
     answer = alice.request("GET", alice.login, headers={"Accept": accept})
     assert answer.status_code == 200 and answer.headers["Content-Type"] == kind
@@ -315,16 +315,16 @@ def test_a_login_is_had_in_several_forms(account, accept, kind, needle):
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "application/json;q=0", "nonsense"])
-def test_a_form_that_is_not_to_be_had_is_406(account, accept):
-    alice = account()
+def test_a_form_that_is_not_to_be_had_is_406(quick, accept):
+    alice = quick
     body = is_problem(alice.request("GET", alice.login, headers={"Accept": accept}), 406, "not-acceptable")
     assert "application/json" in str(body) and "text/uri-list" in str(body)
 
 
 # ---- changing and ending ----
 
-def test_put_of_a_login_registers_or_refreshes_one(account):
-    alice = account("alice")
+def test_put_of_a_login_registers_or_refreshes_one(quick):
+    alice = quick
     first = is_json(alice.request("PUT", alice.login, json={"contact": A, "expires": 60}), 201)
     again = is_json(alice.request("PUT", alice.login, json={"contact": A, "expires": 90}), 200)
     assert again["id"] == first["id"] and again["expires"] == 90
@@ -332,8 +332,8 @@ def test_put_of_a_login_registers_or_refreshes_one(account):
     assert contacts(alice) == [A, B]
 
 
-def test_put_of_an_array_replaces_the_contacts(account):
-    alice = account("alice")
+def test_put_of_an_array_replaces_the_contacts(quick):
+    alice = quick
     kept = register(alice)
     register(alice, B)
     answer = alice.request("PUT", alice.login, json=[{"contact": A}, {"contact": C}])
@@ -354,8 +354,8 @@ def test_put_of_an_array_replaces_the_contacts(account):
     (b"sip:z@192.0.2.7\r\n", "text/uri-list", "sip:z@192.0.2.7", 120),
     (A.encode(), "text/plain", A, 120),
 ])
-def test_a_refresh_takes_many_forms(account, body, kind, contact, expires):
-    alice = account("alice")
+def test_a_refresh_takes_many_forms(quick, body, kind, contact, expires):
+    alice = quick
     made = register(alice, expires=120, x=1)
     before = alice.request("GET", alice.login).headers["ETag"]
     answer = alice.request("PUT", made["self"], data=body, headers={"Content-Type": kind} if kind else None)
@@ -366,16 +366,16 @@ def test_a_refresh_takes_many_forms(account, body, kind, contact, expires):
     assert alice.request("GET", alice.login).headers["ETag"] != before
 
 
-def test_a_refresh_may_change_members(account):
-    alice = account("alice")
+def test_a_refresh_may_change_members(quick):
+    alice = quick
     made = register(alice, x=1)
     alice.request("PUT", made["self"], json={"y": 2})
     item = is_json(alice.request("GET", made["self"]))
     assert item["y"] == 2 and item["contact"] == A
 
 
-def test_a_refresh_cannot_take_the_contact_of_another(account):
-    alice = account("alice")
+def test_a_refresh_cannot_take_the_contact_of_another(quick):
+    alice = quick
     register(alice)
     other = register(alice, B)
     is_problem(alice.request("PUT", other["self"], json={"contact": A}), 409, "contact-exists", "/contact")
@@ -387,8 +387,8 @@ def test_a_refresh_cannot_take_the_contact_of_another(account):
     (b"5", "application/json"), (b"{", "application/json"), (b'{"expires":0}', "application/json"),
     (A.encode() + b"\n" + B.encode(), "text/plain"),
 ])
-def test_a_refresh_that_is_wrong_is_refused(account, body, kind):
-    alice = account()
+def test_a_refresh_that_is_wrong_is_refused(quick, body, kind):
+    alice = quick
     made = register(alice)
     is_problem(text(alice, "PUT", made["self"], body, kind), 400)
     assert contacts(alice) == [A]
@@ -399,8 +399,8 @@ PIDF = """<?xml version="1.0" encoding="UTF-8"?>
 <tuple id="x"><status><basic>{}</basic></status><note>At lunch &amp; happy</note></tuple></presence>"""
 
 
-def test_a_presence_document_sets_the_presence_of_a_contact(account):
-    alice = account("alice")
+def test_a_presence_document_sets_the_presence_of_a_contact(quick):
+    alice = quick
     made = register(alice)
     answer = text(alice, "PUT", made["self"], PIDF.format("closed").encode(), "application/pidf+xml")
     assert answer.status_code == 200, answer.text
@@ -416,15 +416,15 @@ def test_a_presence_document_sets_the_presence_of_a_contact(account):
     '<!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + PIDF.format("&x;")[38:],
     "<presence xmlns='urn:ietf:params:xml:ns:pidf'>" + "<a>" * 5000,
 ])
-def test_a_presence_document_that_is_wrong_is_refused(account, body):
-    alice = account()
+def test_a_presence_document_that_is_wrong_is_refused(quick, body):
+    alice = quick
     made = register(alice)
     is_problem(text(alice, "PUT", made["self"], body.encode(), "application/pidf+xml"), 400)
     is_problem(text(alice, "POST", alice.login, body.encode(), "application/pidf+xml"), 415)
 
 
-def test_one_or_all_are_unregistered(account):
-    alice = account("alice")
+def test_one_or_all_are_unregistered(quick):
+    alice = quick
     made = register(alice)
     register(alice, B)
     register(alice, C)
@@ -471,8 +471,8 @@ def test_an_idempotency_key_gives_the_same_result(account):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_an_idempotency_key_has_bounds(account, key):
-    alice = account()
+def test_an_idempotency_key_has_bounds(quick, key):
+    alice = quick
     is_problem(alice.request("POST", alice.login, json={"contact": A}, headers={"Idempotency-Key": key}), 400)
 
 
