@@ -1,5 +1,12 @@
 """What several end-to-end tests share."""
+import itertools
+import os
+
 import pytest
+
+from restsip_system import Account
+
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -7,6 +14,30 @@ def strict(systems):
     """A system where nobody may sign up, and pages of one origin may call."""
     return systems("strict", {"RESTSIP_HTTP_SIGNUP": "closed", "RESTSIP_DEMO": "no",
                               "RESTSIP_HTTP_CORS_ORIGINS": "https://app.example.org, https://b.example.org:8443"})
+
+
+@pytest.fixture(scope="module")
+def pair(system):
+    """Two accounts for all tests of a file that leave no trace: making one costs two password hashes."""
+    def make(name):
+        email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
+        answer = system.request("POST", "/user", json={"email": email, "password": name})
+        assert answer.status_code == 201, answer.text
+        return Account(system, email, name, answer.json())
+    return make("quick-alice"), make("quick-bob")
+
+
+@pytest.fixture
+def quick(pair):  # pylint: disable=redefined-outer-name
+    """The first of the pair, without any contact."""
+    assert pair[0].request("DELETE", "/login/me").status_code == 204
+    return pair[0]
+
+
+@pytest.fixture
+def quick_bob(pair):  # pylint: disable=redefined-outer-name
+    """The other one."""
+    return pair[1]
 
 
 def pytest_configure(config):

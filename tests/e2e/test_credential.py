@@ -58,8 +58,8 @@ def test_every_device_has_a_username_of_its_own(account):
     ({"algorithm": 5}, "/algorithm"),
     ({"algorithm": ""}, "/algorithm"),
 ])
-def test_what_is_wrong_is_pointed_at(account, body, pointer):
-    alice = account()
+def test_what_is_wrong_is_pointed_at(quick, body, pointer):
+    alice = quick
     is_problem(alice.request("POST", path(alice), json=body), 400, "invalid-member", pointer)
 
 

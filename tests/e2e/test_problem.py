@@ -26,8 +26,8 @@ def raw(system, request):
 
 @pytest.mark.parametrize("path", ["/login/me/x/y", "/user/a@b/c/d/e/f/g/h/i/j", "/callx", "/session/nothing",
                                   "/call/abc", "/call/0", "/login//1", "/problems"])
-def test_what_is_not_there_is_404(account, path):
-    answer = account().request("GET", path)
+def test_what_is_not_there_is_404(quick, path):
+    answer = quick.request("GET", path)
     assert answer.status_code in (400, 404)
     is_problem(answer, answer.status_code)
 
@@ -40,8 +40,8 @@ def test_what_is_not_there_is_404(account, path):
     ("CANCEL", "/user/me", {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}),
     ("FOO", "/login/me/1", {"GET", "HEAD", "PUT", "DELETE", "SEND", "CANCEL", "OPTIONS"}),
 ])
-def test_a_method_that_is_none_of_the_resource_is_405(account, method, path, allow):
-    answer = account().request(method, path)
+def test_a_method_that_is_none_of_the_resource_is_405(quick, method, path, allow):
+    answer = quick.request(method, path)
     is_problem(answer, 405, "method-not-allowed")
     assert set(answer.headers["Allow"].split(", ")) == allow
 
@@ -52,8 +52,8 @@ def test_options_tells_the_methods(system):
     assert "SEND" in answer.headers["Allow"] and "OPTIONS" in answer.headers["Allow"]
 
 
-def test_head_is_get_without_the_body(account):
-    alice = account("alice")
+def test_head_is_get_without_the_body(quick):
+    alice = quick
     alice.request("POST", "/login/me", json={"contact": "sip:a@192.0.2.1"})
     for path in ("/login/me", "/user/me", "/login", "/health/live"):
         get, head = alice.request("GET", path), alice.request("HEAD", path)
@@ -69,8 +69,8 @@ def test_a_bad_escape_is_400(system, path):
     assert b" 400 " in raw(system, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())[:20]
 
 
-def test_an_email_is_decoded_once(account):
-    alice = account("alice")
+def test_an_email_is_decoded_once(quick):
+    alice = quick
     local, domain = alice.email.split("@")
     assert alice.request("GET", f"/login/{local}%40{domain}").status_code == 200
     is_problem(alice.request("GET", f"/login/{local}%2540{domain}"), 404, "user-not-found")
@@ -87,8 +87,8 @@ def test_an_id_of_the_client_is_not_taken(system):
     assert answer.headers["X-Request-Id"] != "mine"
 
 
-def test_headers_that_guard_are_there(account):
-    answer = account().request("GET", "/login/me")
+def test_headers_that_guard_are_there(quick):
+    answer = quick.request("GET", "/login/me")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
@@ -103,8 +103,8 @@ def test_a_body_of_json_is_at_most_64_kib(account):
     assert answer.status_code == 413 and answer.json()["status"] == 413
 
 
-def test_a_uri_or_header_that_is_too_long_is_refused(account):
-    alice = account()
+def test_a_uri_or_header_that_is_too_long_is_refused(quick):
+    alice = quick
     for length, codes in ((9000, {200}), (40000, {414})):
         answer = alice.request("GET", "/login/me?x=" + "y" * length)
         assert answer.status_code in codes
@@ -121,8 +121,8 @@ def test_a_request_that_is_none_gets_an_answer_and_no_crash(system, request_line
     assert system.request("GET", "/health/live").status_code == 200
 
 
-def test_a_connection_serves_many_requests(system, account):
-    alice = account("alice")
+def test_a_connection_serves_many_requests(system, quick):
+    alice = quick
     url = urllib.parse.urlsplit(system.url)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
     for i in range(50):
@@ -135,8 +135,8 @@ def test_a_connection_serves_many_requests(system, account):
     connection.close()
 
 
-def test_a_refused_body_does_not_spoil_the_connection(system, account):
-    alice = account("alice")
+def test_a_refused_body_does_not_spoil_the_connection(system, quick):
+    alice = quick
     url = urllib.parse.urlsplit(system.url)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
     for _ in range(20):
@@ -152,8 +152,8 @@ def test_a_refused_body_does_not_spoil_the_connection(system, account):
     connection.close()
 
 
-def test_a_client_that_goes_away_harms_nobody(system, account):
-    alice = account("alice")
+def test_a_client_that_goes_away_harms_nobody(system, quick):
+    alice = quick
     alice.token()
     url = urllib.parse.urlsplit(system.url)
     for i in range(100):

@@ -50,8 +50,8 @@ def test_a_message_for_nobody_yet_is_stored(account):
     b"", b"x", bytes(range(256)), b"\0", b"\r\n\r\n", '{"command":"invite","url":"/call/123","id":567}'.encode(),
     "ä☃😀".encode(), b"\xff\xfe broken", b"{" * 1000, b"x" * 65536,
 ], ids=lambda body: f"{len(body)}-bytes")
-def test_a_body_is_kept_byte_for_byte(system, account, body):
-    alice, bob = account("alice"), account("bob")
+def test_a_body_is_kept_byte_for_byte(system, quick, quick_bob, body):
+    alice, bob = quick, quick_bob
     made = send(bob, alice, body, {"Content-Type": "application/x-any; a=\"b c\""})
     row = kept(system, alice, made)
     assert bytes(row["body"]) == body
@@ -59,34 +59,34 @@ def test_a_body_is_kept_byte_for_byte(system, account, body):
     assert made["size"] == len(body)
 
 
-def test_a_body_that_is_too_large_is_refused(account):
-    alice, bob = account("alice"), account("bob")
+def test_a_body_that_is_too_large_is_refused(quick, quick_bob):
+    alice, bob = quick, quick_bob
     answer = bob.request("SEND", alice.login, data=b"x" * 65537, headers=TEXT)
     is_problem(answer, 413, "content-too-large")
     answer = bob.request("SEND", alice.login, data=b"x" * 200000, headers=TEXT)
     assert answer.status_code == 413 and answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_body_in_chunks_arrives_whole(system, account):
-    alice, bob = account("alice"), account("bob")
+def test_a_body_in_chunks_arrives_whole(system, quick, quick_bob):
+    alice, bob = quick, quick_bob
     made = send(bob, alice, iter([b"a" * 5000, b"b" * 5000, b"c"]))
     assert bytes(kept(system, alice, made)["body"]) == b"a" * 5000 + b"b" * 5000 + b"c"
 
 
-def test_without_a_type_it_is_bytes(system, account):
-    alice, bob = account("alice"), account("bob")
+def test_without_a_type_it_is_bytes(system, quick, quick_bob):
+    alice, bob = quick, quick_bob
     made = bob.request("SEND", alice.login, data=b"x", headers={"Content-Type": None}).json()
     assert kept(system, alice, made)["content_type"] == "application/octet-stream"
 
 
 @pytest.mark.parametrize("kind", ["text", "text/", "te xt/plain", "text/plain; ä", "x" * 300 + "/y"])
-def test_a_type_that_is_none_is_refused(account, kind):
-    alice, bob = account(), account()
+def test_a_type_that_is_none_is_refused(quick, quick_bob, kind):
+    alice, bob = quick, quick_bob
     is_problem(bob.request("SEND", alice.login, data=b"x", headers={"Content-Type": kind.encode()}), 400)
 
 
-def test_a_body_cannot_change_the_sender(system, account):
-    alice, bob = account("alice"), account("bob")
+def test_a_body_cannot_change_the_sender(system, quick, quick_bob):
+    alice, bob = quick, quick_bob
     made = send(bob, alice, b'{"from":"eve@example.net"}', {"From": "eve@example.net"})
     assert made["from"] == bob.email == kept(system, alice, made)["sender"]
 
@@ -133,8 +133,8 @@ def test_the_outcome_is_shown_to_the_sender(account, silent, until):
     assert item["recipients"][0]["sip"] == {"code": 486, "reason": "Busy Here"}
 
 
-def test_offline_no_wants_somebody_there(account):
-    alice, bob = account("alice"), account("bob")
+def test_offline_no_wants_somebody_there(quick, quick_bob):
+    alice, bob = quick, quick_bob
     answer = bob.request("SEND", alice.login + "?offline=no", data=b"x", headers=TEXT)
     is_problem(answer, 409, "not-reachable")
     send(bob, alice, query="?offline=yes")
@@ -142,8 +142,8 @@ def test_offline_no_wants_somebody_there(account):
                "invalid-parameter")
 
 
-def test_who_may_send_and_to_whom(system, account):
-    alice, bob = account("alice"), account("bob")
+def test_who_may_send_and_to_whom(system, quick, quick_bob):
+    alice, bob = quick, quick_bob
     is_problem(system.request("SEND", alice.login, data=b"x", headers=TEXT), 401)
     is_problem(bob.request("SEND", "/login/nobody@example.net", data=b"x", headers=TEXT), 404, "user-not-found")
     is_problem(bob.request("SEND", "/login/nobody", data=b"x", headers=TEXT), 404, "user-not-found")
@@ -159,8 +159,8 @@ def test_a_message_is_its_senders_and_recipients(account):
         is_problem(alice.request(method, made["url"], json={} if method == "PUT" else None), 404)
 
 
-def test_numbers_name_a_contact_or_a_message_never_both(account):
-    alice, bob = account("alice"), account("bob")
+def test_numbers_name_a_contact_or_a_message_never_both(quick, quick_bob):
+    alice, bob = quick, quick_bob
     numbers = []
     for _ in range(3):
         numbers.append(send(bob, alice)["id"])
@@ -184,23 +184,23 @@ def test_a_message_can_be_sent_later(account, silent, until):
     assert phone.recv(65535).endswith(b"\r\n\r\nlater")
 
 
-def test_what_is_to_be_sent_later_can_be_taken_back(account):
-    alice, bob = account("alice"), account("bob")
+def test_what_is_to_be_sent_later_can_be_taken_back(quick, quick_bob):
+    alice, bob = quick, quick_bob
     made = send(bob, alice, query=f"?send_at={at(3600)}")
     assert is_json(bob.request("CANCEL", made["url"]))["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("when", ["", "tomorrow", "now", "2026-13-01T00:00:00Z", "2026-01-01", "infinity",
                                   "2026-01-01T00:00:00", "999999-01-01T00:00:00Z", "2026-02-30T00:00:00Z"])
-def test_a_time_that_is_none_is_refused(account, when):
-    alice, bob = account(), account()
+def test_a_time_that_is_none_is_refused(quick, quick_bob, when):
+    alice, bob = quick, quick_bob
     is_problem(bob.request("SEND", f"{alice.login}?send_at={when}", data=b"x", headers=TEXT), 400)
 
 
 # ---- taking back ----
 
-def test_a_stored_message_can_be_taken_back(account):
-    alice, bob = account("alice"), account("bob")
+def test_a_stored_message_can_be_taken_back(quick, quick_bob):
+    alice, bob = quick, quick_bob
     made = send(bob, alice)
     for _ in range(2):
         body = is_json(bob.request("CANCEL", made["url"]))
@@ -252,16 +252,16 @@ def test_cancel_and_claim_race_without_a_message_lost_or_sent_twice(account, sil
 # ---- what stands for SEND and CANCEL ----
 
 @pytest.mark.parametrize("word", ["messages", "message"])
-def test_a_post_stands_for_send_and_a_delete_for_cancel(system, account, word):
-    alice, bob = account("alice"), account("bob")
+def test_a_post_stands_for_send_and_a_delete_for_cancel(system, quick, quick_bob, word):
+    alice, bob = quick, quick_bob
     made = is_json(bob.request("POST", f"{alice.login}/{word}", data=b"x", headers=TEXT), 202)
     assert bytes(kept(system, alice, made)["body"]) == b"x"
     assert is_json(bob.request("DELETE", f"{alice.login}/{word}/{made['id']}"))["status"] == "cancelled"
     is_problem(alice.request("DELETE", f"{alice.login}/{word}/{made['id']}"), 404, "message-not-found")
 
 
-def test_a_header_overrides_post(account):
-    alice, bob = account("alice"), account("bob")
+def test_a_header_overrides_post(quick, quick_bob):
+    alice, bob = quick, quick_bob
     headers = {**TEXT, "X-HTTP-Method-Override": "SEND"}
     made = is_json(bob.request("POST", alice.login, data=b"x", headers=headers), 202)
     cancel = {"X-HTTP-Method-Override": "CANCEL"}
@@ -271,8 +271,8 @@ def test_a_header_overrides_post(account):
     assert bob.request("GET", alice.login, headers={"X-HTTP-Method-Override": "DELETE"}).status_code == 200
 
 
-def test_what_overrides_is_authorised_as_what_it_stands_for(account):
-    alice, bob = account("alice"), account("bob")
+def test_what_overrides_is_authorised_as_what_it_stands_for(quick, quick_bob):
+    alice, bob = quick, quick_bob
     alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"})
     is_problem(bob.request("POST", alice.login, headers={"X-HTTP-Method-Override": "DELETE"}), 403)
 

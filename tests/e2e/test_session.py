@@ -36,8 +36,8 @@ def test_a_session_lives_as_long_as_asked(system, account, until):
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 1.5, "60", True, 31 * 24 * 3600, 10**30])
-def test_a_lifetime_that_is_none_is_refused(system, account, lifetime):
-    answer = system.request("POST", "/session", auth=account().auth, json={"lifetime": lifetime})
+def test_a_lifetime_that_is_none_is_refused(system, quick, lifetime):
+    answer = system.request("POST", "/session", auth=quick.auth, json={"lifetime": lifetime})
     is_problem(answer, 400, "invalid-member", "/lifetime")
 
 
@@ -96,19 +96,24 @@ def test_wrong_and_unknown_say_the_same_and_cost_the_same(system, account):
         body = is_problem(answer, 401, "unauthorized")
         del body["request_id"]
         return body, took
-    wrong = [ask((alice.email, f"wrong {i}")) for i in range(7)]
-    unknown = [ask((f"unknown-{i}@example.net", "wrong")) for i in range(7)]
-    assert all(body == wrong[0][0] for body, _ in wrong + unknown)
-    a, b = (statistics.median(took for _, took in all_of) for all_of in (wrong, unknown))
-    assert max(a, b) < 3 * min(a, b), (a, b)
+    nobody = alice.email.replace("@", "-nobody@")
+    took, bodies = {alice.email: [], nobody: []}, []
+    for i in range(9):  # in turn: the machine may be busy with something else meanwhile
+        for email, times in took.items():
+            body, seconds = ask((email, f"wrong {i}"))
+            times.append(seconds)
+            bodies.append(body)
+    a, b = (statistics.median(times) for times in took.values())
+    assert all(body == bodies[0] for body in bodies)
+    assert max(a, b) < 3 * min(a, b), took
 
 
 def test_too_many_passwords_at_once_are_sent_away_and_others_go_on(system, account):
     alice = account("alice")
     alice.token()
-    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+    with concurrent.futures.ThreadPoolExecutor(30) as pool:
         guesses = [pool.submit(system.request, "GET", "/login/me", auth=(alice.email, f"guess {i}"))
-                   for i in range(80)]
+                   for i in range(40)]
         reads = [pool.submit(alice.request, "GET", "/login/me") for _ in range(20)]
         for answer in (guess.result() for guess in guesses):
             assert answer.status_code in (401, 429, 503)

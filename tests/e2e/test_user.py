@@ -204,8 +204,8 @@ def test_accounts_are_listed_page_by_page(system, account):
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "limit=1001", "limit=", "limit=1.5"])
-def test_a_page_of_a_bad_size_is_refused(account, query):
-    is_problem(account().request("GET", f"/user?{query}"), 400, "invalid-parameter")
+def test_a_page_of_a_bad_size_is_refused(quick, query):
+    is_problem(quick.request("GET", f"/user?{query}"), 400, "invalid-parameter")
 
 
 def test_numbers_of_a_profile_keep_their_value(account):
