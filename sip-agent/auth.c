@@ -73,8 +73,7 @@ static void on_algorithm(const struct pg_answer *ans, void *arg)
 		pl_set_str(&name, pgres_text(ans->res, 0, "algorithm"));
 		(void)digest_alg_decode(&alg, &name);
 		challenge(a, alg);
-	}
-	else {
+	} else {
 		uas_db_failed(a->u, ans);
 	}
 	mem_deref(a);
@@ -97,8 +96,7 @@ static void ask_algorithm(struct auth *a)
 /* --- the response ------------------------------------------------------- */
 
 /* The user's hash, or one of the same form that nobody knows */
-static void take_ha1(struct auth *a, const struct pg_answer *ans,
-		     bool *known)
+static void take_ha1(struct auth *a, const struct pg_answer *ans, bool *known)
 {
 	const char *ha1 = pgres_text(ans->res, 0, "ha1");
 	const char *algorithm = pgres_text(ans->res, 0, "algorithm");
@@ -149,7 +147,6 @@ static void on_credential(const struct pg_answer *ans, void *arg)
 
 	err = check_response(a, ans);
 	switch (err) {
-
 	case 0:
 		a->h(a->u, &a->id, a->arg);
 		break;
@@ -227,7 +224,6 @@ static bool has_good_nonce(struct auth *a)
 
 	switch (nonce_check(ag->nonces, &a->digest.nonce, &alg,
 			    tmr_jiffies())) {
-
 	case NONCE_GOOD:
 		return alg == a->digest.alg;
 
@@ -293,7 +289,6 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 	a->h = h;
 	a->arg = arg;
 	switch (from_aor(a)) {
-
 	case 0:
 		break;
 
@@ -322,13 +317,11 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
  *
  * @param aor Who the request is from
  */
-void auth_db_failed(struct uas *u, const char *aor,
-		    const struct pg_answer *ans)
+void auth_db_failed(struct uas *u, const char *aor, const struct pg_answer *ans)
 {
 	struct auth *a;
 
-	if (ans->end != PG_REFUSED || ans->status != 401 ||
-	    auth_alloc(&a, u)) {
+	if (ans->end != PG_REFUSED || ans->status != 401 || auth_alloc(&a, u)) {
 		uas_db_failed(u, ans);
 		return;
 	}

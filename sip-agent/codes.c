@@ -65,7 +65,6 @@ uint16_t codes_of_answer(const struct pg_answer *ans)
 	uint16_t scode = 0;
 
 	switch (ans->end) {
-
 	case PG_OK:
 		return 200;
 

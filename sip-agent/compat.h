@@ -40,8 +40,8 @@ static inline void fd_watch_stop(struct fd_watch *w)
 	w->fd = -1;
 }
 
-static inline int fd_watch_start(struct fd_watch *w, int fd, int flags,
-				 fd_h *h, void *arg)
+static inline int fd_watch_start(struct fd_watch *w, int fd, int flags, fd_h *h,
+				 void *arg)
 {
 	int err;
 

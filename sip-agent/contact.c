@@ -73,7 +73,6 @@ static int read_expires(uint32_t *expires_s, struct reading *r,
 
 	if (nameaddr_param(na, "expires", &val)) {
 		switch (hdr_number(&n, &val, UINT32_MAX)) {
-
 		case 0:
 			break;
 

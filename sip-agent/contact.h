@@ -18,9 +18,9 @@ enum {
 struct contact_set {
 	unsigned count;
 	bool star;
-	uint32_t min_s;	   /**< the shortest interval asked for, not 0 */
+	uint32_t min_s;	    /**< the shortest interval asked for, not 0 */
 	uint32_t expires_s; /**< of the Expires header or the default */
-	bool flow;	   /**< over a connection */
+	bool flow;	    /**< over a connection */
 	const struct settings *set;
 	struct buf json; /**< for api.sip_register; owned */
 };

@@ -36,7 +36,7 @@ struct delivery {
 	struct sip_request *req;
 	struct mbuf *mb;
 	char *uri;
-	bool refused; /* by agent.send_allow */
+	bool refused;	    /* by agent.send_allow */
 	bool may_fall_back; /* TCP was our idea: try UDP next */
 };
 
@@ -198,8 +198,8 @@ static void end(struct delivery *d, int code, const char *reason)
 		return;
 
 	log_debug("delivery", LOG_INT("delivery", d->id),
-		 LOG_INT("attempt", d->attempt), LOG_INT("send", d->send),
-		 LOG_STR("request", d->request_id), LOG_INT("code", code));
+		  LOG_INT("attempt", d->attempt), LOG_INT("send", d->send),
+		  LOG_STR("request", d->request_id), LOG_INT("code", code));
 	h(d, code, reason, d->arg);
 }
 
@@ -273,8 +273,8 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 
 static int start_request(struct delivery *d, const struct uri *route)
 {
-	return sip_request(&d->req, d->ag->sip, true, "MESSAGE", -1, d->uri,
-			   -1, route, d->mb, (size_t)d->id, send_handler,
+	return sip_request(&d->req, d->ag->sip, true, "MESSAGE", -1, d->uri, -1,
+			   route, d->mb, (size_t)d->id, send_handler,
 			   resp_handler, d);
 }
 
@@ -412,7 +412,6 @@ void delivery_start(struct delivery *d)
 		err = d->flow ? start_over_flow(d) : start_to_contact(d);
 
 	switch (err) {
-
 	case 0:
 		break;
 

@@ -171,11 +171,16 @@ enum param {
 };
 
 static const char *const param_names[P_COUNT] = {
-	[P_ALGORITHM] = "algorithm", [P_CNONCE] = "cnonce",
-	[P_NC] = "nc",		     [P_NONCE] = "nonce",
-	[P_QOP] = "qop",	     [P_REALM] = "realm",
-	[P_RESPONSE] = "response",   [P_URI] = "uri",
-	[P_USERHASH] = "userhash",   [P_USERNAME] = "username",
+	[P_ALGORITHM] = "algorithm",
+	[P_CNONCE] = "cnonce",
+	[P_NC] = "nc",
+	[P_NONCE] = "nonce",
+	[P_QOP] = "qop",
+	[P_REALM] = "realm",
+	[P_RESPONSE] = "response",
+	[P_URI] = "uri",
+	[P_USERHASH] = "userhash",
+	[P_USERNAME] = "username",
 };
 
 static bool is_lws(char c)
@@ -316,8 +321,8 @@ static int decode_nc(uint32_t *nc, const struct pl *pl)
 static int check_params(struct digest_auth *auth, const struct pl *valv,
 			const bool *escv)
 {
-	static const enum param needed[] = {P_USERNAME, P_REALM, P_NONCE,
-					    P_URI, P_RESPONSE};
+	static const enum param needed[] = {P_USERNAME, P_REALM, P_NONCE, P_URI,
+					    P_RESPONSE};
 	static const enum param verbatim[] = {P_REALM, P_NONCE, P_URI,
 					      P_RESPONSE, P_CNONCE};
 

@@ -13,7 +13,7 @@ enum digest_alg {
 };
 
 enum {
-	DIGEST_HEX_SIZE = 65,	   /* longest hash in hex, with its NUL */
+	DIGEST_HEX_SIZE = 65,	    /* longest hash in hex, with its NUL */
 	DIGEST_USERNAME_SIZE = 256, /* longest username, with its NUL */
 	DIGEST_CNONCE_MAX = 256,
 };

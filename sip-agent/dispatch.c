@@ -53,20 +53,13 @@ static const struct {
 	const char *method;
 	method_h *handle;
 } methods[] = {
-	{"ACK", ack_handle},
-	{"BYE", cancel_handle},
-	{"CANCEL", cancel_handle},
-	{"INFO", known_handle},
-	{"INVITE", known_handle},
-	{"MESSAGE", message_handle},
-	{"NOTIFY", cancel_handle},
-	{"OPTIONS", options_handle},
-	{"PRACK", cancel_handle},
-	{"PUBLISH", event_handle},
-	{"REFER", known_handle},
-	{"REGISTER", registrar_handle},
-	{"SUBSCRIBE", event_handle},
-	{"UPDATE", cancel_handle},
+	{"ACK", ack_handle},	     {"BYE", cancel_handle},
+	{"CANCEL", cancel_handle},   {"INFO", known_handle},
+	{"INVITE", known_handle},    {"MESSAGE", message_handle},
+	{"NOTIFY", cancel_handle},   {"OPTIONS", options_handle},
+	{"PRACK", cancel_handle},    {"PUBLISH", event_handle},
+	{"REFER", known_handle},     {"REGISTER", registrar_handle},
+	{"SUBSCRIBE", event_handle}, {"UPDATE", cancel_handle},
 };
 
 static method_h *find(const struct pl *method)
@@ -93,9 +86,8 @@ static bool require_handler(const struct pl *val, void *arg)
 	while (!hdr_token(&tok, &list)) {
 		if (!pl_strcasecmp(&tok, "path"))
 			continue;
-		n = re_snprintf(un->text + un->len,
-				sizeof(un->text) - un->len, "%s%r",
-				un->len ? ", " : "", &tok);
+		n = re_snprintf(un->text + un->len, sizeof(un->text) - un->len,
+				"%s%r", un->len ? ", " : "", &tok);
 		if (n < 0)
 			return true;
 		un->len += (size_t)n;

@@ -67,8 +67,8 @@ static void table_destructor(void *arg)
  * @param boot Names the process, copied
  * @param h    Called when a connection that has a flow closes
  */
-int flow_table_alloc(struct flow_table **ftp, const char *boot,
-		     flow_lost_h *h, void *arg)
+int flow_table_alloc(struct flow_table **ftp, const char *boot, flow_lost_h *h,
+		     void *arg)
 {
 	struct flow_table *ft = mem_zalloc(sizeof(*ft), table_destructor);
 	int err;
@@ -115,8 +115,8 @@ static bool n_handler(struct le *le, void *arg)
 static void print(char *text, size_t size, const struct flow *f)
 {
 	(void)re_snprintf(text, size, "%s:%s:%u",
-			  f->tp == SIP_TRANSP_TLS ? "tls" : "tcp",
-			  f->ft->boot, f->n);
+			  f->tp == SIP_TRANSP_TLS ? "tls" : "tcp", f->ft->boot,
+			  f->n);
 }
 
 static void closed_handler(int err, void *arg)
@@ -131,8 +131,8 @@ static void closed_handler(int err, void *arg)
 	ft->h(text, ft->arg);
 }
 
-static int flow_alloc(struct flow **fp, struct flow_table *ft,
-		      struct sip *sip, const struct sip_msg *msg)
+static int flow_alloc(struct flow **fp, struct flow_table *ft, struct sip *sip,
+		      const struct sip_msg *msg)
 {
 	struct flow *f;
 	int err;
@@ -150,8 +150,7 @@ static int flow_alloc(struct flow **fp, struct flow_table *ft,
 	f->peer = msg->src;
 	f->tp = msg->tp;
 	f->n = ++ft->last_n;
-	err = sip_keepalive_start(&f->ka, sip, msg, NEVER_S, closed_handler,
-				  f);
+	err = sip_keepalive_start(&f->ka, sip, msg, NEVER_S, closed_handler, f);
 	if (err) {
 		mem_deref(f);
 		return err;
@@ -235,8 +234,8 @@ static int find_conn(struct sa *peer, enum sip_transp *tp,
  *
  * @return 0, ENOENT where the connection is closed or another process's
  */
-int flow_find(struct sa *peer, enum sip_transp *tp,
-	      const struct flow_table *ft, const char *text)
+int flow_find(struct sa *peer, enum sip_transp *tp, const struct flow_table *ft,
+	      const char *text)
 {
 	const size_t len = strlen(text);
 	struct pl boot, num;

@@ -16,11 +16,11 @@ struct flow_table;
 /** A connection has closed; text is its name, borrowed */
 typedef void(flow_lost_h)(const char *text, void *arg);
 
-int flow_table_alloc(struct flow_table **ftp, const char *boot,
-		     flow_lost_h *h, void *arg);
+int flow_table_alloc(struct flow_table **ftp, const char *boot, flow_lost_h *h,
+		     void *arg);
 int flow_of(char *text, size_t size, struct flow_table *ft, struct sip *sip,
 	    const struct sip_msg *msg);
-int flow_find(struct sa *peer, enum sip_transp *tp,
-	      const struct flow_table *ft, const char *text);
+int flow_find(struct sa *peer, enum sip_transp *tp, const struct flow_table *ft,
+	      const char *text);
 
 #endif

@@ -202,10 +202,9 @@ static bool is_start(const struct mbuf *mb)
 		left--;
 	}
 
-	return !left ||
-	       (!re_regex(p, left, "[^\r\n]+", &line) && line.p == p &&
-		(memmem(line.p, line.l, " sip", 4) ||
-		 memmem(line.p, line.l, "SIP/2.0 ", 8)));
+	return !left || (!re_regex(p, left, "[^\r\n]+", &line) && line.p == p &&
+			 (memmem(line.p, line.l, " sip", 4) ||
+			  memmem(line.p, line.l, "SIP/2.0 ", 8)));
 }
 
 static bool recv_handler(int *err, struct mbuf *mb, bool *estab, void *arg)

@@ -11,8 +11,8 @@
 #include "nameaddr.h"
 
 enum {
-	CSEQ_MAX = 0x7fffffff,	 /* RFC 3261 section 8.1.1.5 */
-	MAX_FORWARDS_MAX = 255,	 /* section 20.22 */
+	CSEQ_MAX = 0x7fffffff,	/* RFC 3261 section 8.1.1.5 */
+	MAX_FORWARDS_MAX = 255, /* section 20.22 */
 	LENGTH_MAX = 0x7fffffff,
 };
 
@@ -45,9 +45,11 @@ bool guard_source(const struct sa *src)
 	return false;
 }
 
-/* A reply goes to the source, but maddr would send it elsewhere (RFC 3261
-   section 18.2.2), which only multicast needs */
-static bool via_is_safe(const struct sip_msg *msg)
+/**
+ * Whether a reply goes to the source: maddr would send it elsewhere (RFC 3261
+ * section 18.2.2), which only multicast needs
+ */
+bool guard_via(const struct sip_msg *msg)
 {
 	struct pl maddr;
 	struct sa sa;
@@ -61,9 +63,8 @@ static bool via_is_safe(const struct sip_msg *msg)
 static int check_lines(const struct sip_msg *msg, const char **why)
 {
 	static const enum hdr single[] = {
-		HDR_CALL_ID, HDR_CONTENT_LENGTH, HDR_CONTENT_TYPE,
-		HDR_CSEQ,    HDR_EXPIRES,	 HDR_FROM,
-		HDR_MAX_FORWARDS, HDR_TO,
+		HDR_CALL_ID, HDR_CONTENT_LENGTH, HDR_CONTENT_TYPE, HDR_CSEQ,
+		HDR_EXPIRES, HDR_FROM,		 HDR_MAX_FORWARDS, HDR_TO,
 	};
 	unsigned lines = 0;
 	struct le *le;
@@ -183,7 +184,7 @@ int guard_request(const struct sip_msg *msg, const char **why)
 	int scode;
 
 	*why = "";
-	if (!guard_source(&msg->src) || !via_is_safe(msg))
+	if (!guard_source(&msg->src) || !guard_via(msg))
 		return GUARD_DROP;
 
 	scode = check_lines(msg, why);

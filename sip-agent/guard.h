@@ -16,6 +16,7 @@ enum {
 int guard_request(const struct sip_msg *msg, const char **why);
 bool guard_datagram(const char *p, size_t len);
 bool guard_source(const struct sa *src);
+bool guard_via(const struct sip_msg *msg);
 size_t guard_body_len(const struct sip_msg *msg);
 
 #endif

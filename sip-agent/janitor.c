@@ -111,7 +111,7 @@ static void run(void *arg)
 
 	tmr_start(&j->tmr, JANITOR_MS, run, j);
 	LIST_FOREACH(&j->lost, le)
-		tell(le->data);
+	tell(le->data);
 
 	if (j->asking || !pgloop_is_ready(pl))
 		return;

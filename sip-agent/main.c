@@ -31,8 +31,8 @@
 enum {
 	EXIT_USAGE = 2,
 	FDS_MAX = 65536,
-	DRAIN_MS = 3000,      /* for what is under way at SIGTERM */
-	GIVE_BACK_MS = 500,   /* then to say what was not done */
+	DRAIN_MS = 3000,    /* for what is under way at SIGTERM */
+	GIVE_BACK_MS = 500, /* then to say what was not done */
 	DRAIN_STEP_MS = 50,
 };
 
@@ -103,9 +103,10 @@ static void drain(void *arg)
 {
 	struct program *p = arg;
 	const uint64_t now = tmr_jiffies();
-	const size_t left =
-		outbox_drain(p->ag.outbox) + uas_list_count(p->ag.uas);
+	size_t left;
 
+	inbound_release(p->ag.inbound);
+	left = outbox_drain(p->ag.outbox) + uas_list_count(p->ag.uas);
 	if (!left || (p->given_back && now >= p->drain_until_ms)) {
 		log_info("stopped", LOG_INT("unfinished", (int64_t)left));
 		re_cancel();

@@ -179,8 +179,8 @@ static void ask_outcomes(struct inbound *in)
 		const struct pl pl = {(const char *)mb->buf, mb->end};
 		const struct pg_val valv[] = {pg_pl(&pl)};
 
-		if (!pgloop_query(in->ag->pl, &stmt_outcome, valv,
-				  on_outcomes, in)) {
+		if (!pgloop_query(in->ag->pl, &stmt_outcome, valv, on_outcomes,
+				  in)) {
 			in->asking = true;
 			mem_ref(in);
 		}
@@ -231,6 +231,17 @@ void inbound_settled(struct inbound *in, int64_t send, int code)
 		tmr_start(&in->tmr, 0, poll_outcomes, in);
 }
 
+/** Answer all that wait: what they brought is stored (202) */
+void inbound_release(struct inbound *in)
+{
+	struct incoming *m;
+
+	while ((m = list_ledata(list_head(&in->waiting)))) {
+		uas_refuse(m->u, 202);
+		mem_deref(m);
+	}
+}
+
 static void on_message(const struct pg_answer *ans, void *arg)
 {
 	struct incoming *m = arg;
@@ -259,8 +270,8 @@ static void on_message(const struct pg_answer *ans, void *arg)
 
 /* From, its tag, Call-ID and CSeq in one text of fixed length, by which a
    retransmission to a restarted agent is recognised */
-static int write_origin(char hex[static ORIGIN_SIZE],
-			const struct sip_msg *msg, const char *aor)
+static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
+			const char *aor)
 {
 	uint8_t md[SHA256_SIZE];
 	struct mbuf *mb = mbuf_alloc(256);

@@ -17,6 +17,7 @@ enum {
 
 int inbound_alloc(struct inbound **ip, struct agent *ag);
 void inbound_settled(struct inbound *in, int64_t send, int code);
+void inbound_release(struct inbound *in);
 void message_handle(struct agent *ag, const struct sip_msg *msg);
 
 #endif

@@ -260,8 +260,7 @@ int nameaddr_decode(struct nameaddr *na, const struct pl *val)
  * @param name Its name, compared without case
  * @param val  Set to its value without quotes; pl_null where it has none
  */
-bool nameaddr_param(const struct nameaddr *na, const char *name,
-		    struct pl *val)
+bool nameaddr_param(const struct nameaddr *na, const char *name, struct pl *val)
 {
 	struct pl pl = na->params, found;
 

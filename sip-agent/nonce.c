@@ -10,7 +10,6 @@
 
 #include "secret.h"
 
-
 enum {
 	KEY_LEN = 32,
 	TIME_LEN = 8,
@@ -24,8 +23,8 @@ enum {
 
 struct nonce_pool {
 	uint8_t key[KEY_LEN];
-	struct hash *used;  /* struct counted */
-	struct list order;  /* the same, oldest first use first */
+	struct hash *used; /* struct counted */
+	struct list order; /* the same, oldest first use first */
 	size_t counted, counted_max;
 	uint64_t floor_ms; /* made before: no longer remembered, so stale */
 };
@@ -88,8 +87,7 @@ int nonce_pool_alloc(struct nonce_pool **npp, size_t counted_max)
 	return err;
 }
 
-static int seal(const struct nonce_pool *np, uint8_t *dst,
-		const uint8_t *plain)
+static int seal(const struct nonce_pool *np, uint8_t *dst, const uint8_t *plain)
 {
 	uint8_t mac[SHA256_SIZE];
 
@@ -165,8 +163,8 @@ static bool same_handler(struct le *le, void *arg)
 
 static struct counted *find(const struct nonce_pool *np, struct decoded *d)
 {
-	return list_ledata(hash_lookup(
-		np->used, hash_joaat(d->raw, PLAIN_LEN), same_handler, d));
+	return list_ledata(hash_lookup(np->used, hash_joaat(d->raw, PLAIN_LEN),
+				       same_handler, d));
 }
 
 /**
@@ -174,9 +172,8 @@ static struct counted *find(const struct nonce_pool *np, struct decoded *d)
  *
  * @param alg Set to the algorithm that was offered with it, if good
  */
-enum nonce_state nonce_check(const struct nonce_pool *np,
-			     const struct pl *text, enum digest_alg *alg,
-			     uint64_t now_ms)
+enum nonce_state nonce_check(const struct nonce_pool *np, const struct pl *text,
+			     enum digest_alg *alg, uint64_t now_ms)
 {
 	uint8_t mac[SEAL_LEN];
 	struct decoded d;
@@ -184,7 +181,8 @@ enum nonce_state nonce_check(const struct nonce_pool *np,
 	if (decode(&d, text))
 		return NONCE_FOREIGN;
 
-	if (seal(np, mac, d.raw) || !secret_equal(mac, d.raw + PLAIN_LEN, SEAL_LEN))
+	if (seal(np, mac, d.raw) ||
+	    !secret_equal(mac, d.raw + PLAIN_LEN, SEAL_LEN))
 		return NONCE_STALE;
 
 	if (d.made_ms > now_ms || now_ms - d.made_ms > NONCE_LIFE_MS)

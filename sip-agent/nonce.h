@@ -26,9 +26,8 @@ struct nonce_pool;
 int nonce_pool_alloc(struct nonce_pool **np, size_t counted_max);
 int nonce_make(const struct nonce_pool *np, char *text, size_t size,
 	       enum digest_alg alg, uint64_t now_ms);
-enum nonce_state nonce_check(const struct nonce_pool *np,
-			     const struct pl *text, enum digest_alg *alg,
-			     uint64_t now_ms);
+enum nonce_state nonce_check(const struct nonce_pool *np, const struct pl *text,
+			     enum digest_alg *alg, uint64_t now_ms);
 bool nonce_count(struct nonce_pool *np, const struct pl *text, uint32_t nc,
 		 uint64_t now_ms);
 

@@ -99,11 +99,9 @@ static void on_settled(const struct pg_answer *ans, void *arg)
 	s->asking = false;
 	if (!s->le.list) {
 		/* the outbox is gone */
-	}
-	else if (ans->end == PG_AWAY) {
+	} else if (ans->end == PG_AWAY) {
 		settle_later(ob);
-	}
-	else {
+	} else {
 		if (ans->end == PG_OK && s->code)
 			inbound_settled(ob->ag->inbound, s->send, s->code);
 		forget(s);
@@ -115,10 +113,8 @@ static void settle(struct settling *s)
 {
 	struct pgloop *pl = s->ob->ag->pl;
 	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)),
-		pg_int(s->delivery),
-		pg_int(s->attempt),
-		s->code ? pg_int(s->code) : pg_null(),
+		pg_int(pgloop_agent(pl)), pg_int(s->delivery),
+		pg_int(s->attempt),	  s->code ? pg_int(s->code) : pg_null(),
 		pg_text(s->reason),
 	};
 

@@ -10,8 +10,8 @@ struct agent;
 struct outbox;
 
 enum {
-	OUTBOX_MAX = 64,      /* transactions in flight at once */
-	OUTBOX_LEASE_S = 30,  /* renewed while a transaction lives */
+	OUTBOX_MAX = 64,     /* transactions in flight at once */
+	OUTBOX_LEASE_S = 30, /* renewed while a transaction lives */
 	OUTBOX_RENEW_MS = 10000,
 	OUTBOX_POLL_MS = 2000, /* behind the doorbell */
 };

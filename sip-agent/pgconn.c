@@ -10,7 +10,6 @@
 #include <libpq-fe.h>
 
 #include "compat.h"
-#include "error.h"
 #include "log.h"
 #include "pgjob.h"
 
@@ -164,7 +163,6 @@ static void poll_connect(struct pgconn *pc)
 	fd_watch_stop(&pc->watch);
 
 	switch (PQconnectPoll(pc->c)) {
-
 	case PGRES_POLLING_OK:
 		flags = FD_READ;
 		break;
@@ -325,9 +323,8 @@ static bool send_statement(struct pgconn *pc, struct pg_job *job)
 		if (!PQsendQueryPrepared(pc->c, stmt->name, stmt->params,
 					 job->valv, job->lenv, job->fmtv, 0))
 			return false;
-	}
-	else if (!PQsendQueryParams(pc->c, stmt->sql, stmt->params, NULL,
-				    job->valv, job->lenv, job->fmtv, 0)) {
+	} else if (!PQsendQueryParams(pc->c, stmt->sql, stmt->params, NULL,
+				      job->valv, job->lenv, job->fmtv, 0)) {
 		return false;
 	}
 
@@ -365,59 +362,6 @@ int pgconn_send(struct pgconn *pc, struct pg_job *job)
 	return 0;
 }
 
-/* A plan or a prepared name that the server no longer takes (after a migrate)
-   is mended by a new connection */
-static bool is_stale_plan(const char *sqlstate)
-{
-	return !strcmp(sqlstate, "0A000") || !strcmp(sqlstate, "26000");
-}
-
-/* --- receiving ---------------------------------------------------------- */
-
-static enum pg_end classify(const char *sqlstate, int *status)
-{
-	*status = sqlstate_status(sqlstate);
-	if (!strncmp(sqlstate, "RS", 2))
-		return PG_REFUSED;
-
-	return *status == 503 || is_stale_plan(sqlstate) ? PG_AWAY : PG_BUG;
-}
-
-static const char *field(const PGresult *res, int code)
-{
-	const char *s = PQresultErrorField(res, code);
-
-	return s ? s : "";
-}
-
-static void answer_from(struct pg_answer *ans, const PGresult *res)
-{
-	*ans = (struct pg_answer){
-		.end = PG_OK, .slug = "", .detail = "", .sqlstate = "",
-		.res = res,
-	};
-
-	switch (PQresultStatus(res)) {
-
-	case PGRES_TUPLES_OK:
-	case PGRES_COMMAND_OK:
-		return;
-
-	case PGRES_PIPELINE_ABORTED:
-		ans->end = PG_AWAY;
-		ans->detail = "pipeline aborted";
-		return;
-
-	default:
-		break;
-	}
-
-	ans->sqlstate = field(res, PG_DIAG_SQLSTATE);
-	ans->slug = field(res, PG_DIAG_MESSAGE_PRIMARY);
-	ans->detail = field(res, PG_DIAG_MESSAGE_DETAIL);
-	ans->end = classify(ans->sqlstate, &ans->status);
-}
-
 static void log_failure(const struct pgconn *pc, const struct pg_job *job,
 			const struct pg_answer *ans)
 {
@@ -448,7 +392,7 @@ static bool take_result(struct pgconn *pc, struct pg_job *job,
 		return pc->state == UP;
 	}
 
-	answer_from(&ans, res);
+	pg_answer_of(&ans, res);
 	log_failure(pc, job, &ans);
 	if (job->preparing) {
 		job->preparing = false;
@@ -457,7 +401,7 @@ static bool take_result(struct pgconn *pc, struct pg_job *job,
 		forget_prepared(pc, job->stmt);
 	}
 
-	stale = is_stale_plan(ans.sqlstate);
+	stale = pg_answer_is_stale(&ans);
 	pg_job_finish(job, &ans);
 	if (stale && pc->state == UP)
 		pgconn_drop(pc, "plans are out of date");

@@ -45,7 +45,10 @@ static void job_destructor(void *arg)
 	list_unlink(&job->le);
 	if (job->h) {
 		const struct pg_answer gone = {
-			.end = PG_AWAY, .slug = "", .detail = "", .sqlstate = "",
+			.end = PG_AWAY,
+			.slug = "",
+			.detail = "",
+			.sqlstate = "",
 		};
 		pg_answer_h *h = job->h;
 
@@ -149,7 +152,10 @@ void pg_job_finish(struct pg_job *job, const struct pg_answer *ans)
 void pg_job_fail(struct pg_job *job, const char *why)
 {
 	const struct pg_answer ans = {
-		.end = PG_AWAY, .slug = "", .detail = why, .sqlstate = "",
+		.end = PG_AWAY,
+		.slug = "",
+		.detail = why,
+		.sqlstate = "",
 	};
 
 	pg_job_finish(job, &ans);

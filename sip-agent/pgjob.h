@@ -1,5 +1,5 @@
 /*
- * Inside of a statement on its way; for pgconn.c and pgjob.c only.
+ * Inside of a statement on its way, and what its result means; for pg*.c only.
  */
 #ifndef PGJOB_H
 #define PGJOB_H
@@ -18,5 +18,8 @@ struct pg_job {
 	void *arg;
 	bool preparing; /* the result of PREPARE comes first */
 };
+
+void pg_answer_of(struct pg_answer *ans, const struct pg_result *res);
+bool pg_answer_is_stale(const struct pg_answer *ans);
 
 #endif

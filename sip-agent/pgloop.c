@@ -1,10 +1,7 @@
 /*
- * The agent's connections to PostgreSQL, and which statement goes over which.
- *
- * The listener first calls agent_start, then LISTENs, then says ready, so that
- * nothing that is queued after the reading can be missed.  Workers take
- * statements in order of asking, the least busy first.  Doorbells that answers
- * carry (their column bell) are rung together, at most every 5 ms.
+ * The agent's connections to PostgreSQL, and which statement goes over which:
+ * workers take statements in order of asking, the least busy first.  Doorbells
+ * that answers carry (their column bell) are rung together, at most every 5 ms.
  */
 #include "pgloop.h"
 
@@ -12,47 +9,32 @@
 #include <string.h>
 
 #include "bells.h"
-#include "compat.h"
-#include "log.h"
+#include "pglisten.h"
 
 enum {
 	WORKERS = 4,
 	WORKER_LOAD_MAX = 64, /* statements in flight, each */
 	RING_MS = 5,
 	TICK_MS = 250,
-	RESTART_MS = 500, /* another process still holds our lock */
-	SCHEMA_OWN = 4,
-	SCHEMA_NEXT = SCHEMA_OWN + 1,
 	BOOT_SIZE = 17,
 };
 
 struct pgloop {
 	struct pgloop_conf conf;
-	struct pgconn *listener;
+	struct pglisten *listener;
 	struct pgconn *workerv[WORKERS];
 	struct list queue; /* struct pg_job */
 	size_t queued;
 	struct bells *bells;
 	struct tmr tmr_ring;
 	struct tmr tmr_tick;
-	struct tmr tmr_start;
 	char boot[BOOT_SIZE];
-	char listen_sql[PG_CHANNEL_SIZE + 16];
-	struct pg_stmt listen_own;
 	int agent;
 	bool closing;
 };
 
-static const struct pg_stmt stmt_version = {
-	"schema_version", "select api.schema_version() as version", 0, 0};
-static const struct pg_stmt stmt_start = {
-	"agent_start", "select * from api.agent_start($1, $2)", 2, 0};
-static const struct pg_stmt stmt_listen = {"listen", "listen restsip_job", 0,
-					   0};
-static const struct pg_stmt stmt_ring = {
-	"ring", "select api.ring($1::text[])", 1, 0};
-
-static void start_listener(void *arg);
+static const struct pg_stmt stmt_ring = {"ring", "select api.ring($1::text[])",
+					 1, 0};
 
 /** How many rows an answer has */
 int pg_rows(const struct pg_answer *ans)
@@ -243,7 +225,7 @@ static void tick(void *arg)
 
 	for (int i = 0; i < WORKERS; i++)
 		pgconn_check(pl->workerv[i], now);
-	pgconn_check(pl->listener, now);
+	pglisten_check(pl->listener, now);
 
 	while ((job = list_ledata(list_head(&pl->queue))) &&
 	       pg_job_deadline(job) < now) {
@@ -274,142 +256,29 @@ static void worker_room(struct pgconn *pc, void *arg)
 		dispatch(pl);
 }
 
-/* --- the listener ------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
-static int listener_ask(struct pgloop *pl, const struct pg_stmt *stmt,
-			const struct pg_val *valv, pg_answer_h *h)
-{
-	struct pg_job *job;
-	int err;
-
-	err = pg_job_alloc(&job, stmt, valv, tmr_jiffies() + PG_DEADLINE_MS,
-			   h, pl);
-	if (err)
-		return err;
-
-	err = pgconn_send(pl->listener, job);
-	if (err)
-		pg_job_disown(job);
-	mem_deref(job);
-
-	return err;
-}
-
-static void start_failed(struct pgloop *pl, const struct pg_answer *ans)
-{
-	if (pl->closing)
-		return;
-
-	if (ans->end == PG_REFUSED)
-		log_warn("agent_start_refused", LOG_STR("name", pl->conf.name),
-			 LOG_STR("why", ans->slug));
-	tmr_start(&pl->tmr_start, RESTART_MS, start_listener, pl);
-}
-
-static void on_listening(const struct pg_answer *ans, void *arg)
+static void on_ready(int agent, void *arg)
 {
 	struct pgloop *pl = arg;
 
-	if (ans->end != PG_OK) {
-		start_failed(pl, ans);
-		return;
-	}
-
-	log_info("ready", LOG_INT("agent", pl->agent),
-		 LOG_STR("name", pl->conf.name), LOG_STR("boot", pl->boot));
-	pl->conf.ready(pl->agent, pl->conf.arg);
+	pl->agent = agent;
+	pl->conf.ready(agent, pl->conf.arg);
 }
 
-static void on_common(const struct pg_answer *ans, void *arg)
-{
-	(void)ans; /* on_listening tells */
-	(void)arg;
-}
-
-static void on_started(const struct pg_answer *ans, void *arg)
-{
-	struct pgloop *pl = arg;
-	const char *channel = pgres_text(ans->res, 0, "channel");
-
-	if (ans->end != PG_OK || !channel) {
-		start_failed(pl, ans);
-		return;
-	}
-
-	pl->agent = (int)pgres_int(ans->res, 0, "agent");
-	(void)re_snprintf(pl->listen_sql, sizeof(pl->listen_sql),
-			  "listen \"%s\"", channel);
-	if (listener_ask(pl, &stmt_listen, NULL, on_common) ||
-	    listener_ask(pl, &pl->listen_own, NULL, on_listening))
-		start_failed(pl, ans);
-}
-
-static void on_version(const struct pg_answer *ans, void *arg)
-{
-	struct pgloop *pl = arg;
-	const int64_t version = pgres_int(ans->res, 0, "version");
-	const struct pg_val valv[] = {pg_text(pl->conf.name),
-				      pg_text(pl->boot)};
-
-	if (ans->end != PG_OK) {
-		start_failed(pl, ans);
-		return;
-	}
-
-	if (version != SCHEMA_OWN && version != SCHEMA_NEXT) {
-		log_error("schema_version", LOG_INT("found", version),
-			  LOG_INT("needed", SCHEMA_OWN),
-			  LOG_STR("mend", "run sql/migrate CONNINFO"));
-		pl->conf.fatal(pl->conf.arg);
-		return;
-	}
-
-	if (listener_ask(pl, &stmt_start, valv, on_started))
-		start_failed(pl, ans);
-}
-
-static void start_listener(void *arg)
+static void on_bell(void *arg)
 {
 	struct pgloop *pl = arg;
 
-	/* a listener that is down starts over when it is up again */
-	if (pgconn_is_up(pl->listener))
-		(void)listener_ask(pl, &stmt_version, NULL, on_version);
-}
-
-static void listener_up(struct pgconn *pc, void *arg)
-{
-	struct pgloop *pl = arg;
-
-	(void)pc;
-	tmr_cancel(&pl->tmr_start);
-	tmr_start(&pl->tmr_start, 0, start_listener, pl);
-}
-
-static void listener_down(struct pgconn *pc, void *arg)
-{
-	struct pgloop *pl = arg;
-
-	(void)pc;
-	tmr_cancel(&pl->tmr_start);
-}
-
-static void listener_room(struct pgconn *pc, void *arg)
-{
-	(void)pc;
-	(void)arg;
-}
-
-static void on_notify(const char *channel, const char *payload, void *arg)
-{
-	struct pgloop *pl = arg;
-
-	(void)channel; /* both say: there is work */
-	(void)payload;
 	pl->conf.bell(pl->conf.arg);
 }
 
-/* --- life --------------------------------------------------------------- */
+static void on_fatal(void *arg)
+{
+	struct pgloop *pl = arg;
+
+	pl->conf.fatal(pl->conf.arg);
+}
 
 static void destructor(void *arg)
 {
@@ -418,7 +287,6 @@ static void destructor(void *arg)
 	pl->closing = true;
 	tmr_cancel(&pl->tmr_ring);
 	tmr_cancel(&pl->tmr_tick);
-	tmr_cancel(&pl->tmr_start);
 	fail_queue(pl, "closing");
 	for (int i = 0; i < WORKERS; i++)
 		pl->workerv[i] = mem_deref(pl->workerv[i]);
@@ -428,14 +296,20 @@ static void destructor(void *arg)
 
 static int open_all(struct pgloop *pl)
 {
-	const struct pgconn_handlers listen = {
-		listener_up, listener_down, listener_room, on_notify, pl};
+	const struct pglisten_conf listen = {
+		.conninfo = pl->conf.conninfo,
+		.name = pl->conf.name,
+		.boot = pl->boot,
+		.ready = on_ready,
+		.bell = on_bell,
+		.fatal = on_fatal,
+		.arg = pl,
+	};
 	const struct pgconn_handlers work = {worker_up, worker_down,
 					     worker_room, NULL, pl};
 	int err;
 
-	err = pgconn_alloc(&pl->listener, "listener", pl->conf.conninfo,
-			   &listen);
+	err = pglisten_alloc(&pl->listener, &listen);
 	for (int i = 0; !err && i < WORKERS; i++) {
 		char name[16];
 
@@ -462,8 +336,6 @@ int pgloop_alloc(struct pgloop **plp, const struct pgloop_conf *conf)
 		return ENOMEM;
 
 	pl->conf = *conf;
-	pl->listen_own =
-		(struct pg_stmt){"listen_own", pl->listen_sql, 0, 0};
 	(void)re_snprintf(pl->boot, sizeof(pl->boot), "%016llx", rand_u64());
 
 	err = bells_alloc(&pl->bells);

@@ -7,29 +7,22 @@
 #define PGLOOP_H
 
 #include "pgconn.h"
+#include "pglisten.h"
 #include "pgres.h"
 
 enum {
 	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
 	PG_QUEUE_MAX = 8192,   /* statements that wait for a connection */
-	PG_CHANNEL_SIZE = 64,
 };
 
 struct pgloop;
 
-/** The listening connection has started: read everything anew */
-typedef void(pgloop_ready_h)(int agent, void *arg);
-/** A doorbell rang */
-typedef void(pgloop_bell_h)(void *arg);
-/** The database cannot be used at all */
-typedef void(pgloop_fatal_h)(void *arg);
-
 struct pgloop_conf {
 	const char *conninfo; /**< with the role */
 	const char *name;     /**< of this agent, as others see it */
-	pgloop_ready_h *ready;
-	pgloop_bell_h *bell;
-	pgloop_fatal_h *fatal;
+	pglisten_ready_h *ready;
+	pglisten_bell_h *bell;
+	pglisten_fatal_h *fatal;
 	void *arg;
 };
 

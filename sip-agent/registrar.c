@@ -231,8 +231,8 @@ static void bind_contacts(struct reg *reg, const struct auth_id *id)
 	const char *why = "";
 	int err;
 
-	err = contact_set_decode(&cs, uas_msg(reg->u),
-				 uas_agent(reg->u)->set, &why);
+	err = contact_set_decode(&cs, uas_msg(reg->u), uas_agent(reg->u)->set,
+				 &why);
 	if (err == EBADMSG || err == EACCES) {
 		uas_reply(reg->u, err == EACCES ? 403 : 400, why, NULL);
 		goto out;
@@ -248,7 +248,7 @@ static void bind_contacts(struct reg *reg, const struct auth_id *id)
 		uas_db_away(reg->u, err);
 	else
 		mem_ref(reg); /* on_registered has it */
- out:
+out:
 	contact_set_close(&cs);
 }
 

@@ -160,8 +160,7 @@ int settings_alloc(struct settings **sp, const char *file)
 	err = config_load(&s->cfg, file, why);
 	if (err) {
 		log_error("settings", LOG_STR("why", why));
-	}
-	else {
+	} else {
 		err = read_listen(s);
 		if (!err)
 			err = read_networks(s);

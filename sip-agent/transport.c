@@ -52,18 +52,22 @@ static void destructor(void *arg)
 
 /* --- raw datagrams ------------------------------------------------------ */
 
-/* libre prints what it cannot decode, so it must not come so far */
-static bool is_decodable(struct mbuf *mb)
+/* libre prints what it cannot decode, and its transactions answer repeats
+   wherever Via says: neither must come so far */
+static bool is_sound(struct mbuf *mb, const struct sa *src)
 {
 	const size_t pos = mb->pos;
 	struct sip_msg *msg;
+	bool ok;
 
 	if (sip_msg_decode(&msg, mb))
 		return false;
+	msg->src = *src;
+	ok = guard_via(msg);
 	mem_deref(msg);
 	mbuf_set_pos(mb, pos);
 
-	return true;
+	return ok;
 }
 
 /* Sees each datagram before libre: the place for strict parsing. Keep-alives
@@ -81,7 +85,7 @@ static bool udp_handler(struct sa *src, struct mbuf *mb, void *arg)
 	if (p[0] < STUN_FIRST_MAX && len >= STUN_LEN_MIN)
 		return false;
 
-	if (guard_datagram((const char *)p, len) && is_decodable(mb))
+	if (guard_datagram((const char *)p, len) && is_sound(mb, src))
 		return false;
 
 	log_debug("undecodable", LOG_SA("source", src),
@@ -208,8 +212,8 @@ static int open_all(struct transport *t, const struct settings *set)
 		err = sip_listen(&t->requests, t->sip, true, request_handler,
 				 t);
 	if (!err)
-		err = sip_listen(&t->responses, t->sip, false,
-				 response_handler, t);
+		err = sip_listen(&t->responses, t->sip, false, response_handler,
+				 t);
 	for (size_t i = 0; i < listenc && !err; i++)
 		err = listen_on(t, &listenv[i]);
 	for (size_t i = 0; i < listenc && !err; i++)

@@ -10,7 +10,7 @@
 struct wire {
 	int64_t delivery;
 	const char *contact;
-	const char *path; /**< NULL: none */
+	const char *path;		/**< NULL: none */
 	const char *sender, *recipient; /**< AORs */
 	const char *content_type;
 	const char *sent_at; /**< RFC 3339, UTC */

@@ -84,6 +84,21 @@ def test_a_terminated_agent_gives_back_what_has_no_answer(own_system, own_accoun
     until(lambda: delivered(status), 20)
 
 
+def test_a_terminated_agent_answers_who_waits(own_system, own_account, phone, agent_up):
+    alice, bob = own_account("alice"), own_account("bob")
+    a, b = phone(alice, answer=None), phone(bob)
+    a.register()
+    got = []
+    waiting = threading.Thread(target=lambda: got.append(b.message(f"sip:{alice.email}", timeout_s=8).code))
+    waiting.start()
+    a.next_request()
+    a.answer = 200
+    own_system.kill(AGENT, signal.SIGTERM)
+    waiting.join(10)
+    assert got == [202]
+    agent_up(b)
+
+
 def test_udp_bindings_outlive_the_agent_and_tcp_bindings_do_not(own_system, own_account, phone, logins, until,
                                                               agent_up):
     alice, bob = own_account("alice"), own_account("bob")

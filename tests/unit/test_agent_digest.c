@@ -27,12 +27,12 @@ static void check_vector(const char *hval, const char *username,
 
 	assert_int_equal(digest_parse(&auth, &val), 0);
 	assert_string_equal(auth.username, username);
-	assert_int_equal(digest_ha1(ha1, sizeof(ha1), auth.alg, username,
-				    realm, password),
+	assert_int_equal(digest_ha1(ha1, sizeof(ha1), auth.alg, username, realm,
+				    password),
 			 0);
-	assert_int_equal(digest_response(response, sizeof(response), &auth,
-					 ha1, &met),
-			 0);
+	assert_int_equal(
+		digest_response(response, sizeof(response), &auth, ha1, &met),
+		0);
 	assert_true(digest_equal(response, &auth.response));
 }
 
@@ -69,17 +69,17 @@ static void rfc7616_example_md5(void **state)
 static void rfc7616_example_sha256(void **state)
 {
 	(void)state;
-	check_vector("Digest username=\"Mufasa\", "
-		     "realm=\"http-auth@example.org\", "
-		     "uri=\"/dir/index.html\", algorithm=SHA-256, "
-		     "nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", "
-		     "nc=00000001, "
-		     "cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", "
-		     "qop=auth, "
-		     "response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794"
-		     "697cf8db5856cb6c1\"",
-		     "Mufasa", "http-auth@example.org", "Circle of Life",
-		     "GET");
+	check_vector(
+		"Digest username=\"Mufasa\", "
+		"realm=\"http-auth@example.org\", "
+		"uri=\"/dir/index.html\", algorithm=SHA-256, "
+		"nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", "
+		"nc=00000001, "
+		"cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", "
+		"qop=auth, "
+		"response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794"
+		"697cf8db5856cb6c1\"",
+		"Mufasa", "http-auth@example.org", "Circle of Life", "GET");
 }
 
 static void without_qop_the_short_form_counts(void **state)
@@ -96,9 +96,9 @@ static void without_qop_the_short_form_counts(void **state)
 
 static void an_escaped_username_is_read(void **state)
 {
-	const struct pl val =
-		pl_from("digest USERNAME=\"a\\\"b\\\\c\", realm=\"r\", "
-			"nonce=\"n\", uri=\"sip:x\", response=\"00\"");
+	const struct pl val = pl_from(
+		"digest USERNAME=\"a\\\"b\\\\c\", realm=\"r\", "
+		"nonce=\"n\", uri=\"sip:x\", response=\"00\"");
 	struct digest_auth auth;
 
 	(void)state;

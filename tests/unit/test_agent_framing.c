@@ -72,8 +72,8 @@ static void wherever_it_is_cut_it_comes_out_whole(void **state)
 	for (size_t step = 1; step <= len; step++) {
 		got_len = 0;
 		for (size_t at = 0; at < len; at += step)
-			assert_int_equal(
-				feed(all + at, MIN(step, len - at)), 0);
+			assert_int_equal(feed(all + at, MIN(step, len - at)),
+					 0);
 		assert_int_equal(got_len, len);
 		assert_memory_equal(got, all, len);
 		assert_int_equal(mbuf_get_left(acc), 0);

@@ -77,16 +77,22 @@ static void what_is_missing_is_400(void **state)
 static void what_stands_twice_is_400(void **state)
 {
 	static const char *const twice[] = {
-		FROM, TO, CALL_ID, CSEQ, "f: <sip:c@d>;tag=2\r\n",
-		"i: other\r\n", "Max-Forwards: 1\r\nMax-Forwards: 2\r\n",
-		"Content-Length: 0\r\nl: 0\r\n", "Expires: 1\r\nExpires: 1\r\n",
+		FROM,
+		TO,
+		CALL_ID,
+		CSEQ,
+		"f: <sip:c@d>;tag=2\r\n",
+		"i: other\r\n",
+		"Max-Forwards: 1\r\nMax-Forwards: 2\r\n",
+		"Content-Length: 0\r\nl: 0\r\n",
+		"Expires: 1\r\nExpires: 1\r\n",
 	};
 	char text[1024];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(twice) / sizeof(*twice); i++) {
-		(void)re_snprintf(text, sizeof(text), "%s%s%s\r\n", LINE,
-				  USUAL, twice[i]);
+		(void)re_snprintf(text, sizeof(text), "%s%s%s\r\n", LINE, USUAL,
+				  twice[i]);
 		assert_int_equal(verdict(text), 400);
 	}
 }
@@ -101,7 +107,7 @@ static void a_number_out_of_bounds_is_400(void **state)
 	};
 	static const char *const more[] = {
 		"Max-Forwards: 256\r\n", "Max-Forwards: -1\r\n",
-		"Max-Forwards: x\r\n", "Content-Length: -999\r\n",
+		"Max-Forwards: x\r\n",	 "Content-Length: -999\r\n",
 		"Content-Length: 1\r\n", "Expires: 4294967296\r\n",
 		"Expires: soon\r\n",
 	};
@@ -114,8 +120,8 @@ static void a_number_out_of_bounds_is_400(void **state)
 		assert_int_equal(verdict(text), 400);
 	}
 	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
-		(void)re_snprintf(text, sizeof(text), "%s%s%s\r\n", LINE,
-				  USUAL, more[i]);
+		(void)re_snprintf(text, sizeof(text), "%s%s%s\r\n", LINE, USUAL,
+				  more[i]);
 		assert_int_equal(verdict(text), 400);
 	}
 }
@@ -150,12 +156,12 @@ static void no_answer_goes_to_many(void **state)
 
 static void maddr_leads_nowhere_else(void **state)
 {
-	static const char elsewhere[] =
-		LINE "Via: SIP/2.0/UDP h;branch=z9hG4bK1;maddr=192.0.2.9\r\n"
-		FROM TO CALL_ID CSEQ "\r\n";
-	static const char same[] =
-		LINE "Via: SIP/2.0/UDP h;branch=z9hG4bK1;maddr=192.0.2.1\r\n"
-		FROM TO CALL_ID CSEQ "\r\n";
+	static const char elsewhere[] = LINE
+		"Via: SIP/2.0/UDP h;branch=z9hG4bK1;maddr=192.0.2.9\r\n" FROM TO
+			CALL_ID CSEQ "\r\n";
+	static const char same[] = LINE
+		"Via: SIP/2.0/UDP h;branch=z9hG4bK1;maddr=192.0.2.1\r\n" FROM TO
+			CALL_ID CSEQ "\r\n";
 
 	(void)state;
 	assert_int_equal(verdict(elsewhere), GUARD_DROP);
@@ -184,7 +190,10 @@ static void of_a_datagram_content_length_counts(void **state)
 static void what_is_no_message_is_dropped(void **state)
 {
 	static const char *const junk[] = {
-		"", "\r\n\r\n", "hello", "GET / HTTP/1.1\r\n\r\n",
+		"",
+		"\r\n\r\n",
+		"hello",
+		"GET / HTTP/1.1\r\n\r\n",
 		"OPTIONS sip:a SIP/2.0\r\nTo: a\r\n",
 	};
 

@@ -31,8 +31,8 @@ static struct nameaddr decode(const char *text)
 
 static void a_name_addr_has_name_uri_and_parameters(void **state)
 {
-	struct nameaddr na =
-		decode("\"A. \\\"G\\\" Bell\" <sip:a@b;x=y?h=v> ; tag=1 ;q = 0.5");
+	struct nameaddr na = decode(
+		"\"A. \\\"G\\\" Bell\" <sip:a@b;x=y?h=v> ; tag=1 ;q = 0.5");
 	struct pl val;
 
 	(void)state;

@@ -93,11 +93,9 @@ static void what_no_agent_makes_is_foreign(void **state)
 	const struct pl upper = PL("0123456789ABCDEF0123456789ABCDEF0123456789"
 				   "ABCDEF0123456789ABCDEF01");
 
-	assert_int_equal(nonce_check(*state, &empty, &alg, NOW),
-			 NONCE_FOREIGN);
+	assert_int_equal(nonce_check(*state, &empty, &alg, NOW), NONCE_FOREIGN);
 	assert_int_equal(nonce_check(*state, &text, &alg, NOW), NONCE_FOREIGN);
-	assert_int_equal(nonce_check(*state, &upper, &alg, NOW),
-			 NONCE_FOREIGN);
+	assert_int_equal(nonce_check(*state, &upper, &alg, NOW), NONCE_FOREIGN);
 }
 
 static void a_count_is_used_once(void **state)

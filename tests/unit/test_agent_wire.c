@@ -88,8 +88,8 @@ static void a_path_becomes_a_route(void **state)
 
 static void nothing_ends_a_header_line(void **state)
 {
-	static const char *const bad[] = {"a\r\nX: y", "a\nb", "a\rb",
-					  "a\x7f", "a\x01"};
+	static const char *const bad[] = {"a\r\nX: y", "a\nb", "a\rb", "a\x7f",
+					  "a\x01"};
 	struct mbuf *mb;
 	char *uri;
 
