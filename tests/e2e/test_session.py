@@ -8,6 +8,8 @@ import pytest
 
 from answers import TIME, is_empty, is_json, is_problem
 
+pytestmark = pytest.mark.usefixtures("forgiven")
+
 
 def test_a_password_gives_a_token_that_works(system, account):
     alice = account("alice")
@@ -119,6 +121,18 @@ def test_too_many_passwords_at_once_are_sent_away_and_others_go_on(system, accou
             assert answer.status_code in (401, 429, 503)
             is_problem(answer, answer.status_code)
         assert all(read.result().status_code == 200 for read in reads)
+
+
+def test_guesses_are_stopped_after_a_while(system, account):
+    alice, bob = account("alice"), account("bob")
+    headers = {"Authorization": f"Bearer {alice.token()}"}
+    for i in range(10):
+        is_problem(system.request("GET", "/login/me", auth=(alice.email, f"guess {i}")), 401)
+    answer = system.request("GET", "/login/me", auth=(alice.email, "guess"))
+    is_problem(answer, 429, "too-many-guesses")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert system.request("GET", "/login/me", headers=headers).status_code == 200
+    assert system.request("GET", "/login/me", auth=bob.auth).status_code == 200
 
 
 def test_basic_is_remembered_for_the_right_password_only(system, account):

@@ -156,6 +156,7 @@ def test_only_the_owner_changes_and_deletes(system, account):
         is_problem(system.request(method, f"/user/{alice.email}", json=body), 401)
 
 
+@pytest.mark.usefixtures("forgiven")
 def test_a_new_password_ends_the_old_one_and_every_session(system, account):
     alice = account("alice")
     assert system.request("GET", "/login/me", auth=alice.auth).status_code == 200
