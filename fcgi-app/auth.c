@@ -153,8 +153,9 @@ static void setting_answered(const struct db_answer *answer, void *arg)
 	int err;
 
 	if (answer->outcome != DB_OK) {
-		check_end(c, answer->status == 429 ? AUTH_THROTTLED
-						   : AUTH_UNAVAILABLE,
+		check_end(c,
+			  answer->status == 429 ? AUTH_THROTTLED
+						: AUTH_UNAVAILABLE,
 			  NULL);
 		return;
 	}
@@ -249,8 +250,10 @@ static bool take_basic(struct check *c, const char *text,
 		return *result == AUTH_DONE;
 	}
 	secret_wipe(c->password, strlen(c->password));
-	if (take_hash(p, c->arena, hash))
+	if (take_hash(p, c->arena, hash)) {
+		p->remembered = true;
 		*result = AUTH_DONE;
+	}
 	return false;
 }
 
@@ -333,6 +336,11 @@ void auth_refused(struct auth *auth, const struct principal *p)
 		return;
 	auth_cache_remove(auth->cache, p->key);
 	count_guess(auth, p);
+}
+
+void auth_forget(struct auth *auth, const struct principal *p)
+{
+	auth_cache_remove(auth->cache, p->key);
 }
 
 void auth_args(struct db_args *args, const struct principal *p)

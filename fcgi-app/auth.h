@@ -36,8 +36,9 @@ struct principal {
 	const char *who;      /* email of Basic, else null */
 	const uint8_t *proof; /* null: nobody */
 	size_t proof_len;
-	uint8_t key[32]; /* of the cache, Basic only */
+	uint8_t key[32];	       /* of the cache, Basic only */
 	char source[AUTH_SOURCE_SIZE]; /* address, whose wrong guesses count */
+	bool remembered; /* proof is of a cached password, not hashed now */
 };
 
 enum auth_result {
@@ -71,6 +72,12 @@ void auth_accepted(struct auth *auth, const struct principal *p);
 
 /** SQL answered RS401: a password is forgotten, and the guess counted. */
 void auth_refused(struct auth *auth, const struct principal *p);
+
+/**
+ * SQL answered RS401 to a remembered password, which may have been set anew
+ * under another salt: forget it. To be checked once more, by auth_check().
+ */
+void auth_forget(struct auth *auth, const struct principal *p);
 
 /** The first two parameters of a statement: p_who, p_proof. */
 void auth_args(struct db_args *args, const struct principal *p);

@@ -101,11 +101,26 @@ static void answer_refusal(struct exchange *x, const struct db_answer *a)
 	exchange_problem_at(x, a->status, a->slug, a->detail, a->pointer);
 }
 
+static void check_caller(struct exchange *x);
+
+/* A refusal changed nothing, so the handler may run a second time. */
+static void check_caller_again(struct exchange *x)
+{
+	auth_forget(x->app->auth, &x->who);
+	response_reset(&x->res);
+	x->state = NULL;
+	check_caller(x);
+}
+
 static void query_answered(const struct db_answer *a, void *arg)
 {
 	struct exchange *x = arg;
 
 	x->waiting = false;
+	if (a->outcome == DB_REFUSED && a->status == 401 && x->who.remembered) {
+		check_caller_again(x);
+		return;
+	}
 	if (a->outcome == DB_OK) {
 		auth_accepted(x->app->auth, &x->who);
 		x->on_result(x, a->res);
@@ -215,8 +230,9 @@ static bool take_body(struct exchange *x)
 	const size_t max = body_max(x);
 	int err;
 
-	if (route->body == BODY_NONE)
+	if (route->body == BODY_NONE || x->body_taken)
 		return true;
+	x->body_taken = true;
 	if (max > BODY_JSON_MAX && is_large(x) && !exchange_hold_large(x))
 		return false;
 	err = fcgi_read_body(x->fcgi, &x->body, max);
@@ -260,6 +276,14 @@ static void auth_done(enum auth_result result, void *arg)
 		break;
 	}
 	exchange_settle(x);
+}
+
+/* x may be gone when this returns. */
+static void check_caller(struct exchange *x)
+{
+	x->waiting = true;
+	auth_check(x->app->auth, &x->req, x->route->auth, x->arena, &x->who,
+		   auth_done, x);
 }
 
 static void answer_allow(struct exchange *x, const char *allow, int status)
@@ -361,10 +385,8 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	else if (err)
 		exchange_error(x, APP_BUSY);
 	else if (find_route(x)) {
-		x->waiting = true;
-		auth_check(app->auth, &x->req, x->route->auth, x->arena,
-			   &x->who, auth_done, x);
-		return; /* x may be gone */
+		check_caller(x);
+		return;
 	}
 	exchange_settle(x);
 }

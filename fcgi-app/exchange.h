@@ -59,7 +59,7 @@ struct exchange {
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
 	uint64_t began_ms;
-	bool answered, waiting, gone, large;
+	bool answered, waiting, gone, body_taken, large;
 };
 
 /** A request has arrived (fcgi_request_h; arg is the struct app). */
