@@ -192,7 +192,8 @@ static bool is_json(const char *type)
 
 	return n == 0 || !strcmp(type, "application/json") ||
 	       !strcmp(type, "application/x-www-form-urlencoded") ||
-	       (n > 5 && !strcmp(type + n - 5, "+json"));
+	       (n > 5 && !strcmp(type + n - 5, "+json") &&
+		strcmp(type, "application/json-patch+json") != 0);
 }
 
 bool exchange_hold_large(struct exchange *x)
