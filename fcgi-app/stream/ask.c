@@ -39,7 +39,7 @@ static const char *const kinds[] = {
 };
 
 static bool refuse(struct ask_problem *why, int status, const char *slug,
-	const char *detail)
+		   const char *detail)
 {
 	why->status = status;
 	why->slug = slug;
@@ -48,7 +48,7 @@ static bool refuse(struct ask_problem *why, int status, const char *slug,
 }
 
 static bool find_resource(struct ask *ask, const struct request *req,
-	struct arena *a, struct ask_problem *why)
+			  struct arena *a, struct ask_problem *why)
 {
 	const struct route *route;
 	struct path_args path;
@@ -59,7 +59,7 @@ static bool find_resource(struct ask *ask, const struct request *req,
 		break;
 	case ROUTE_NO_USER:
 		return refuse(why, 404, "user-not-found",
-			"There is no such user.");
+			      "There is no such user.");
 	case ROUTE_NO_METHOD:
 	case ROUTE_OPTIONS:
 		return refuse(why, 405, NULL, "That cannot be done here.");
@@ -72,7 +72,7 @@ static bool find_resource(struct ask *ask, const struct request *req,
 	i = (size_t)(route - routes);
 	if (i >= sizeof(kinds) / sizeof(*kinds))
 		return refuse(why, 406, NULL,
-			"This resource is not to be had as a stream.");
+			      "This resource is not to be had as a stream.");
 	ask->kind = kinds[i];
 	ask->n = path.n;
 	ask->key = path.email;
@@ -94,18 +94,18 @@ static bool accepts(const char *accept, const char *type)
 		n = strcspn(accept, ",");
 		q = memchr(accept, ';', n);
 		if (n >= len && !strncasecmp(accept, type, len) &&
-			(n == len || strchr("; \t", accept[len])))
-			return !q || strncmp(q + 1 + strspn(q + 1, " "),
-					     "q=0", 3) ||
-				strcspn(q, "123456789") <
-				(size_t)(accept + n - q);
+		    (n == len || strchr("; \t", accept[len])))
+			return !q ||
+			       strncmp(q + 1 + strspn(q + 1, " "), "q=0", 3) ||
+			       strcspn(q, "123456789") <
+				       (size_t)(accept + n - q);
 		accept += n + (accept[n] == ',');
 	}
 	return false;
 }
 
 static bool find_format(struct ask *ask, const struct request *req,
-	struct ask_problem *why)
+			struct ask_problem *why)
 {
 	const char *accept = request_header(req, "Accept");
 	const char *updates = request_query(req, "updates");
@@ -114,24 +114,25 @@ static bool find_format(struct ask *ask, const struct request *req,
 
 	if (err == EINVAL)
 		return refuse(why, 400, "invalid-parameter",
-			"wait is a number of seconds, up to 300.");
+			      "wait is a number of seconds, up to 300.");
 	if (updates && !strcmp(updates, "diff"))
-		return refuse(why, 501, NULL,
+		return refuse(
+			why, 501, NULL,
 			"Differences are not there yet; leave updates out.");
 	if (updates && strcmp(updates, "full") != 0)
 		return refuse(why, 400, "invalid-parameter",
-			"updates is full or diff.");
+			      "updates is full or diff.");
 	ask->once = !err;
 	ask->wait_s = (int)wait_s;
 	if (accept && accepts(accept, "text/event-stream"))
 		ask->format = FORMAT_SSE;
 	else if (ask->once || request_query(req, "stream") ||
-		(accept && accepts(accept, "application/x-ndjson")))
+		 (accept && accepts(accept, "application/x-ndjson")))
 		ask->format = FORMAT_NDJSON;
 	else
 		return refuse(why, 406, NULL,
-			"As a stream it is text/event-stream or "
-			"application/x-ndjson.");
+			      "As a stream it is text/event-stream or "
+			      "application/x-ndjson.");
 	return true;
 }
 
@@ -171,12 +172,12 @@ static const char *etag_of(const struct request *req, struct arena *a)
 	size_t n = s ? strlen(s) : 0;
 
 	return n > 2 && s[0] == '"' && s[n - 1] == '"'
-		? arena_mem(a, s + 1, n - 2)
-		: NULL;
+		       ? arena_mem(a, s + 1, n - 2)
+		       : NULL;
 }
 
 static bool find_place(struct ask *ask, const struct request *req,
-	struct arena *a, struct ask_problem *why)
+		       struct arena *a, struct ask_problem *why)
 {
 	const char *last = request_header(req, "Last-Event-ID");
 	const char *since = request_query(req, "since");
@@ -188,26 +189,25 @@ static bool find_place(struct ask *ask, const struct request *req,
 	else if (since) {
 		if (ask_parse_id(since, &ask->version, &ask->inbox))
 			return refuse(why, 400, "invalid-parameter",
-				"since is the id of an event.");
+				      "since is the id of an event.");
 		ask->resume = true;
 	} else if (ask->once) {
 		const char *tag = etag_of(req, a);
 
 		ask->resume = tag &&
-			!ask_parse_id(tag, &ask->version, &ask->inbox);
+			      !ask_parse_id(tag, &ask->version, &ask->inbox);
 	}
 	return true;
 }
 
 int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
-	struct ask_problem *why)
+	      struct ask_problem *why)
 {
 	memset(ask, 0, sizeof(*ask));
 	memset(why, 0, sizeof(*why));
 	ask->ticket = request_query(req, "ticket");
-	return find_resource(ask, req, a, why) &&
-			find_format(ask, req, why) &&
-			find_place(ask, req, a, why)
-		? 0
-		: EINVAL;
+	return find_resource(ask, req, a, why) && find_format(ask, req, why) &&
+			       find_place(ask, req, a, why)
+		       ? 0
+		       : EINVAL;
 }

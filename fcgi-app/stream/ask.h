@@ -24,7 +24,7 @@ struct ask {
 	enum format format;
 	bool once; /* ?wait=: one answer as JSON */
 	int wait_s;
-	bool resume; /* version is what the client has */
+	bool resume;		/* version is what the client has */
 	int64_t version, inbox; /* inbox: negative: none */
 	const char *ticket;	/* null: none */
 };
@@ -43,7 +43,7 @@ struct ask_problem {
  * @return 0 or EINVAL
  */
 int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
-	struct ask_problem *why);
+	      struct ask_problem *why);
 
 /** An id, `version` or `version.inbox`. @return 0 or EINVAL */
 int ask_parse_id(const char *s, int64_t *version, int64_t *inbox);

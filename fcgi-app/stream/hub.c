@@ -64,8 +64,8 @@ static void hub_started(const struct db_answer *a, void *arg)
 	hub->started = true;
 	hub->epoch++;
 	log_info("stream_started", LOG_STR("name", hub->name),
-		LOG_INT("process", hub->process),
-		LOG_INT("viewers", hub->nviewers));
+		 LOG_INT("process", hub->process),
+		 LOG_INT("viewers", hub->nviewers));
 	hub_reopen(hub);
 }
 
@@ -161,7 +161,7 @@ static void hub_poll(void *arg)
 }
 
 int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
-	const char *name)
+	    const char *name)
 {
 	struct hub *hub = calloc(1, sizeof(*hub));
 
@@ -181,7 +181,7 @@ int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
 	hub->table = calloc(HUB_TABLE_FIRST, sizeof(struct resource *));
 	hub->table_size = HUB_TABLE_FIRST;
 	if (!hub->name || !hub->table ||
-		loop_after(l, &hub->poll, HUB_POLL_STEP_MS, hub_poll, hub)) {
+	    loop_after(l, &hub->poll, HUB_POLL_STEP_MS, hub_poll, hub)) {
 		hub_free(hub);
 		return ENOMEM;
 	}

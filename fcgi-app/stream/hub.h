@@ -29,7 +29,7 @@ struct hub;
  * @return 0 or errno
  */
 int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
-	const char *name);
+	    const char *name);
 
 /** Ends without a word whatever is open. */
 void hub_free(struct hub *hub);

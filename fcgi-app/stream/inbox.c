@@ -123,7 +123,7 @@ static void confirm_soon(struct inbox *b)
 	if (b->confirming || !b->nwritten || loop_pending(&b->timer))
 		return;
 	(void)loop_after(b->resource->hub->loop, &b->timer, 0, confirm_ask,
-		b); /* else the poll does */
+			 b); /* else the poll does */
 }
 
 static void confirmed(const struct db_answer *a, void *arg)
@@ -168,7 +168,7 @@ static void confirm_ask(void *arg)
 	db_arg_int(&args, b->account);
 	db_arg_text(&args, b->numbers.p);
 	b->confirming = db_ask(hub->db, &sql_inbox_written, &args, confirmed,
-		b) != NULL;
+			       b) != NULL;
 }
 
 void inbox_confirm(struct inbox *b, int64_t number)
@@ -178,8 +178,7 @@ void inbox_confirm(struct inbox *b, int64_t number)
 			return;
 	if (b->nwritten == b->written_size) {
 		size_t size = b->written_size ? 2 * b->written_size : 8;
-		int64_t *written =
-			realloc(b->written, size * sizeof(*written));
+		int64_t *written = realloc(b->written, size * sizeof(*written));
 
 		if (!written)
 			return; /* it will be shown again */
@@ -198,7 +197,7 @@ void inbox_retry(struct inbox *b)
 /* ---- reading ---- */
 
 static struct db_query *inbox_ask(struct inbox *b, int64_t after,
-	db_answer_h *answered, void *arg)
+				  db_answer_h *answered, void *arg)
 {
 	struct db *db = b->resource->hub->db;
 	struct db_args args = {0};
@@ -231,8 +230,7 @@ static void row_render(struct buf *out, const struct db_answer *a, int row)
 		.content_type = type ? type : "",
 		.sent_at = at ? at : "",
 	};
-	unsigned char *body =
-		pgres_bytes(a->res, row, "body", &m.body_len);
+	unsigned char *body = pgres_bytes(a->res, row, "body", &m.body_len);
 
 	m.body = body;
 	buf_init(out, MESSAGE_MAX);
@@ -245,8 +243,7 @@ static void row_render(struct buf *out, const struct db_answer *a, int row)
 	PQfreemem(body);
 }
 
-static void inbox_broadcast(struct inbox *b, const struct db_answer *a,
-	int row)
+static void inbox_broadcast(struct inbox *b, const struct db_answer *a, int row)
 {
 	int64_t number = pgres_int(a->res, row, "inbox");
 	uint64_t event = ++b->resource->hub->events;
@@ -307,7 +304,7 @@ void inbox_bell(struct inbox *b)
 /* It has come back with a number: what it had by then it has got, even if
    we died before we could say so. */
 static void inbox_checked(struct viewer *v, const struct db_answer *a,
-	int64_t head)
+			  int64_t head)
 {
 	int rows = rows_of(a);
 
@@ -341,7 +338,7 @@ static bool inbox_replay(struct viewer *v, const struct db_answer *a)
 		row_render(&data, a, i);
 		if (!data.failed)
 			fits = viewer_message(v, number, data.p, data.len,
-				++v->hub->events);
+					      ++v->hub->events);
 		buf_free(&data);
 		if (!fits)
 			return false;
@@ -369,11 +366,10 @@ static void inbox_loaded(const struct db_answer *a, void *arg)
 		}
 	}
 	if (v->inbox_at < 0 &&
-		!viewer_inbox_known(v, rows_of(a)
-				? pgres_int(a->res, 0, "inbox") - 1
-				: head))
+	    !viewer_inbox_known(
+		    v, rows_of(a) ? pgres_int(a->res, 0, "inbox") - 1 : head))
 		return;
-	if (inbox_replay(v, a)) {
+	if (v->inbox_behind && inbox_replay(v, a)) {
 		if (v->inbox_at < head)
 			v->inbox_at = head;
 		inbox_catch_up(v);

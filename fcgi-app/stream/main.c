@@ -66,7 +66,7 @@ static void stop_if_empty(void *arg)
 	struct program *p = arg;
 
 	if (!fcgi_server_busy(p->app.server) &&
-		!stream_pool_count(p->serve.pool))
+	    !stream_pool_count(p->serve.pool))
 		loop_stop(p->app.loop);
 }
 
@@ -75,7 +75,7 @@ static void drain_timed_out(void *arg)
 	struct program *p = arg;
 
 	log_warn("drain_timed_out",
-		LOG_INT("streams", stream_pool_count(p->serve.pool)));
+		 LOG_INT("streams", stream_pool_count(p->serve.pool)));
 	loop_stop(p->app.loop);
 }
 
@@ -84,7 +84,7 @@ static void on_term(void *arg)
 	struct program *p = arg;
 
 	log_info("stopping",
-		LOG_INT("streams", stream_pool_count(p->serve.pool)));
+		 LOG_INT("streams", stream_pool_count(p->serve.pool)));
 	if (loop_after(p->app.loop, &p->drain, DRAIN_MS, drain_timed_out, p))
 		loop_stop(p->app.loop);
 	stream_pool_on_empty(p->serve.pool, stop_if_empty, p);
@@ -123,7 +123,8 @@ static int program_open(struct program *p)
 		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
 	if (!err)
 		err = fcgi_server_new(&app->server, app->loop,
-			p->config.stream.listen, serve_request, &p->serve);
+				      p->config.stream.listen, serve_request,
+				      &p->serve);
 	if (err)
 		return err;
 	hub_use(p->serve.hub, app->db);

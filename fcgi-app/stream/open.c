@@ -116,7 +116,7 @@ static void pump_soon(void *arg)
 }
 
 int open_add(struct hub *hub, struct viewer *v, const struct view *view,
-	const uint8_t *ticket)
+	     const uint8_t *ticket)
 {
 	struct opening *o = calloc(1, sizeof(*o));
 
@@ -142,7 +142,7 @@ int open_add(struct hub *hub, struct viewer *v, const struct view *view,
 	/* Not now: who asks does not expect an answer before this returns. */
 	if (!loop_pending(&hub->opens.soon))
 		(void)loop_after(hub->loop, &hub->opens.soon, 0, pump_soon,
-			hub); /* else the poll does it */
+				 hub); /* else the poll does it */
 	return 0;
 }
 
@@ -165,8 +165,7 @@ static uint32_t expires_in_s(const char *text)
 	at = timegm(&tm);
 	if (at <= now)
 		return 1;
-	return at - now < EXPIRES_MAX_S ? (uint32_t)(at - now)
-					: EXPIRES_MAX_S;
+	return at - now < EXPIRES_MAX_S ? (uint32_t)(at - now) : EXPIRES_MAX_S;
 }
 
 /* Once more, if there is something to be shown for it. */
@@ -216,7 +215,7 @@ static bool opened(struct opening *o, const struct db_answer *a)
 		o->viewer = NULL;
 		v->opening = NULL;
 		viewer_opened(v, r, mine,
-			in_s ? stream_now_s(hub->pool) + in_s : 0);
+			      in_s ? stream_now_s(hub->pool) + in_s : 0);
 	}
 	r->busy--;
 	resource_release(r);
@@ -283,7 +282,7 @@ void open_pump(struct hub *hub)
 		struct opening *o = queue_take(q);
 		struct viewer *v = o->viewer;
 		bool late = v && v->state == VIEWER_ASKING &&
-			now - o->asked_ms >= OPEN_WAIT_MS;
+			    now - o->asked_ms >= OPEN_WAIT_MS;
 
 		if (v && !late && open_ask(o))
 			continue;

@@ -41,7 +41,7 @@ void proof_free(struct proof *p);
  * @return 0 or ENOMEM
  */
 int open_add(struct hub *hub, struct viewer *v, const struct view *view,
-	const uint8_t *ticket);
+	     const uint8_t *ticket);
 
 /** The viewer is being freed. */
 void open_forget(struct opening *o);

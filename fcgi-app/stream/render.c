@@ -31,7 +31,7 @@ void render_id(char out[static RENDER_ID_SIZE], int64_t version, int64_t inbox)
 		(void)snprintf(out, RENDER_ID_SIZE, "%" PRId64, version);
 	else
 		(void)snprintf(out, RENDER_ID_SIZE, "%" PRId64 ".%" PRId64,
-			version, inbox);
+			       version, inbox);
 }
 
 /* JSON text on one line: outside of strings a line's end is only white space,
@@ -51,7 +51,7 @@ static void add_line(struct buf *b, const char *p, size_t n)
 }
 
 static void add_sse(struct buf *b, const char *name, const char *id,
-	const char *data, size_t n)
+		    const char *data, size_t n)
 {
 	buf_str(b, "event: ");
 	buf_str(b, name);
@@ -65,7 +65,7 @@ static void add_sse(struct buf *b, const char *name, const char *id,
 }
 
 static void add_ndjson(struct buf *b, const char *name, const char *id,
-	const char *data, size_t n)
+		       const char *data, size_t n)
 {
 	buf_str(b, "{\"event\":\"");
 	buf_str(b, name);
@@ -79,7 +79,7 @@ static void add_ndjson(struct buf *b, const char *name, const char *id,
 }
 
 void render_event(struct buf *b, enum format f, const char *name,
-	const char *id, const char *data, size_t n)
+		  const char *id, const char *data, size_t n)
 {
 	if (f == FORMAT_SSE)
 		add_sse(b, name, id, data, n);

@@ -43,8 +43,7 @@ const char *render_heartbeat(enum format f);
  *
  * @param inbox  negative: the stream has no inbox
  */
-void render_id(char out[static RENDER_ID_SIZE], int64_t version,
-	int64_t inbox);
+void render_id(char out[static RENDER_ID_SIZE], int64_t version, int64_t inbox);
 
 /**
  * Add one event.
@@ -53,7 +52,7 @@ void render_id(char out[static RENDER_ID_SIZE], int64_t version,
  * @param data  JSON text
  */
 void render_event(struct buf *b, enum format f, const char *name,
-	const char *id, const char *data, size_t n);
+		  const char *id, const char *data, size_t n);
 
 /**
  * Add a message as JSON: its body as a string where it is UTF-8 without NUL,

@@ -97,7 +97,7 @@ struct resource *resource_get(struct hub *hub, const struct view *view)
 	struct resource *r = topic ? resource_first(hub, topic) : NULL;
 
 	while (r && (r->id != view->id || r->inside != view->inside ||
-			    r->n != view->n))
+		     r->n != view->n))
 		r = resource_next(r);
 	if (r || !topic) {
 		free(topic);
@@ -166,8 +166,8 @@ bool resource_was_closed(const struct resource *r, uint64_t seq, bool mine)
 	const struct resource *o = resource_first(r->hub, r->topic);
 
 	for (; o; o = resource_next(o))
-		if (o->id == r->id && (o->closed_seq > seq ||
-					      (mine && o->closed_mine_seq > seq)))
+		if (o->id == r->id &&
+		    (o->closed_seq > seq || (mine && o->closed_mine_seq > seq)))
 			return true;
 	return false;
 }
@@ -310,8 +310,8 @@ bool sub_catch_up(struct sub *s)
 
 /* ---- reading it ---- */
 
-void change_read(struct change *c, struct hub *hub,
-	const struct pg_result *res, int row)
+void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
+		 int row)
 {
 	c->version = pgres_int(res, row, "version");
 	c->fresh = pgres_null(res, row, "prior");
@@ -320,8 +320,8 @@ void change_read(struct change *c, struct hub *hub,
 	c->event = ++hub->events;
 }
 
-struct db_query *resource_ask(struct resource *r, int64_t since,
-	enum lock lock, db_answer_h *answered, void *arg)
+struct db_query *resource_ask(struct resource *r, int64_t since, enum lock lock,
+			      db_answer_h *answered, void *arg)
 {
 	const struct db_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;

@@ -55,8 +55,8 @@ static void call_headers(struct call *c)
 {
 	response_header(&c->res, "X-Request-Id", c->req.id);
 	response_header(&c->res, "Vary", "Accept");
-	cors_headers(&c->res, &c->req,
-		c->serve->app->config->http.cors_origins, NULL);
+	cors_headers(&c->res, &c->req, c->serve->app->config->http.cors_origins,
+		     NULL);
 }
 
 static void call_send(struct call *c)
@@ -65,13 +65,14 @@ static void call_send(struct call *c)
 
 	call_headers(c);
 	log_debug("request", LOG_STR("request_id", c->req.id),
-		LOG_STR("path", c->req.path), LOG_INT("status", c->res.status));
+		  LOG_STR("path", c->req.path),
+		  LOG_INT("status", c->res.status));
 	buf_init(&head, HEAD_MAX);
 	response_head(&c->res, &head);
 	if (head.failed || c->res.failed)
 		log_error("answer_failed", LOG_STR("request_id", c->req.id));
 	else if (!c->gone && !fcgi_write(c->fcgi, head.p, head.len) &&
-		c->req.method != METHOD_HEAD && c->res.body.len)
+		 c->req.method != METHOD_HEAD && c->res.body.len)
 		/* a peer that has gone is noticed at the end */
 		(void)fcgi_write(c->fcgi, c->res.body.p, c->res.body.len);
 	buf_free(&head);
@@ -80,7 +81,7 @@ static void call_send(struct call *c)
 }
 
 static void call_problem(struct call *c, int status, const char *slug,
-	const char *detail, const char *pointer)
+			 const char *detail, const char *pointer)
 {
 	const struct problem p = {
 		.status = status,
@@ -104,7 +105,7 @@ static void call_error(struct call *c, enum app_err err)
 /* ---- what becomes of the viewer ---- */
 
 static void call_watch(struct call *c, const char *kind, const char *key,
-	int64_t n);
+		       int64_t n);
 
 /* What is no contact of a login may be a message that was sent to it. */
 static bool call_try_message(struct call *c, const struct db_answer *why)
@@ -115,8 +116,7 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 		return false;
 	if (!strcmp(why->slug, "user-not-found") || c->ask.ticket)
 		return false;
-	key = arena_fmt(c->arena, "%s/%lld", c->ask.key,
-		(long long)c->ask.n);
+	key = arena_fmt(c->arena, "%s/%lld", c->ask.key, (long long)c->ask.n);
 	if (!key)
 		return false;
 	c->ask.kind = "send";
@@ -152,8 +152,8 @@ static void on_answer(int64_t version, const char *doc, void *arg)
 static void on_wait_over(void *arg)
 {
 	struct call *c = arg;
-	const char *tag =
-		arena_fmt(c->arena, "%lld", (long long)c->ask.version);
+	const char *tag = arena_fmt(c->arena, "%lld",
+				    (long long)c->ask.version);
 
 	viewer_free(c->viewer);
 	c->viewer = NULL;
@@ -179,7 +179,7 @@ static void stream_head(struct call *c, struct buf *head)
 }
 
 static int on_open(struct stream **out, const struct stream_ops *ops,
-	void *stream_arg, void *arg)
+		   void *stream_arg, void *arg)
 {
 	struct call *c = arg;
 	struct stream_pool *pool = c->serve->pool;
@@ -193,7 +193,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 	stream_head(c, &head);
 	err = head.failed ? ENOMEM : 0;
 	log_debug("stream", LOG_STR("request_id", c->req.id),
-		LOG_STR("path", c->req.path), LOG_INT("error", err));
+		  LOG_STR("path", c->req.path), LOG_INT("error", err));
 	if (err)
 		fcgi_finish(c->fcgi);
 	else if (c->req.method == METHOD_HEAD) {
@@ -216,7 +216,7 @@ static const struct viewer_ops viewer_ops = {
 /* ---- the way there ---- */
 
 static void call_watch(struct call *c, const char *kind, const char *key,
-	int64_t n)
+		       int64_t n)
 {
 	uint8_t ticket[SHA256_SIZE];
 	const struct viewer_ask ask = {
@@ -237,12 +237,12 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
 	if (!err)
 		err = viewer_new(&c->viewer, c->serve->hub, &ask, &viewer_ops,
-			c);
+				 c);
 	if (err)
 		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
 	else if (c->ask.once && !loop_pending(&c->wait) &&
-		loop_after(c->serve->app->loop, &c->wait,
-			(uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
+		 loop_after(c->serve->app->loop, &c->wait,
+			    (uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
 		on_wait_over(c); /* no memory: then it is over at once */
 }
 
@@ -277,7 +277,7 @@ static void on_auth(enum auth_result result, void *arg)
 		break;
 	case AUTH_MALFORMED:
 		call_problem(c, 400, NULL,
-			"The Authorization header is malformed.", NULL);
+			     "The Authorization header is malformed.", NULL);
 		break;
 	case AUTH_BUSY:
 		call_error(c, APP_BUSY);
@@ -353,7 +353,7 @@ void serve_request(struct fcgi_request *r, void *arg)
 	else {
 		c->asking = true;
 		auth_check(s->app->auth, &c->req,
-			c->ask.ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena,
-			&c->who, on_auth, c);
+			   c->ask.ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena,
+			   &c->who, on_auth, c);
 	}
 }

@@ -10,7 +10,6 @@
 #include "hub.h"
 #include "stream.h"
 
-
 struct serve {
 	const struct app *app;
 	struct hub *hub;

@@ -19,7 +19,7 @@ extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
 						      inside, n */
 extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
 						      writes */
-extern const struct db_stmt sql_inbox_read;    /* account, after, limit */
+extern const struct db_stmt sql_inbox_read;	   /* account, after, limit */
 extern const struct db_stmt sql_inbox_written; /* process, account, numbers */
 
 #endif

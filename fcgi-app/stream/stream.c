@@ -1,5 +1,5 @@
 /*
- * stream.c: bytes of an open answer, and the one clock for all of them.
+ * stream.c: bytes of an open answer.
  */
 #include "stream.h"
 
@@ -9,190 +9,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stream_pool.h"
+
 enum {
 	RECORD_MAX = 65528, /* of content; a multiple of 8 needs no padding */
-	RECORD_HEADER = 8,
-	TYPE_ABORT = 2, /* FastCGI 1.0, section 8 */
+	TYPE_ABORT = 2,	    /* FastCGI 1.0, section 8 */
 	TYPE_END = 3,
 	TYPE_STDOUT = 6,
-	WHEEL = 16, /* seconds; more than STREAM_HEARTBEAT_S */
 	QUEUE_FIRST = 1024,
 	READ_SIZE = 4096,
 };
-
-enum stream_state {
-	STREAM_OPEN,
-	STREAM_FINISHING, /* the end is queued */
-	STREAM_DEAD,	  /* waits for the reaper */
-};
-
-struct stream {
-	struct loop_fd watch;
-	struct stream_pool *pool;
-	const struct stream_ops *ops;
-	void *arg;
-	struct stream *next, **prev; /* in a slot of the wheel, or of the dead */
-	char *queue;
-	size_t off, len, size; /* of the queue: out already, filled, there */
-	uint64_t sent;
-	uint32_t deadline_s; /* 0: none */
-	uint32_t wrote_s;    /* when something was written last */
-	uint32_t moved_s;    /* when bytes went out last, or nothing had to */
-	uint32_t skip;	     /* of the peer's record: bytes that are left */
-	uint16_t id;
-	uint8_t state;
-	uint8_t head_len;
-	uint8_t head[RECORD_HEADER]; /* of the peer's record */
-};
-
-struct stream_pool {
-	struct loop *loop;
-	struct loop_timer tick, reap;
-	struct stream *slot[WHEEL];
-	struct stream *visiting, *dead;
-	size_t count;
-	uint64_t began_ms;
-	uint32_t ticked_s;
-	loop_h *empty;
-	void *empty_arg;
-};
-
-/* ---- lists ---- */
-
-static void stream_unlink(struct stream *s)
-{
-	if (!s->prev)
-		return;
-	*s->prev = s->next;
-	if (s->next)
-		s->next->prev = s->prev;
-	s->prev = NULL;
-}
-
-static void stream_link(struct stream *s, struct stream **list)
-{
-	stream_unlink(s);
-	s->next = *list;
-	if (s->next)
-		s->next->prev = &s->next;
-	s->prev = list;
-	*list = s;
-}
-
-static void stream_destroy(struct stream *s)
-{
-	struct stream_pool *pool = s->pool;
-
-	stream_unlink(s);
-	loop_unwatch(pool->loop, &s->watch);
-	(void)close(s->watch.fd); /* what counts was said, or cannot be */
-	free(s->queue);
-	free(s);
-	pool->count--;
-}
-
-static void pool_reap(void *arg)
-{
-	struct stream_pool *pool = arg;
-
-	while (pool->dead) {
-		struct stream *s = pool->dead;
-
-		s->ops->closed(s->arg);
-		stream_destroy(s);
-	}
-	if (!pool->count && pool->empty)
-		pool->empty(pool->empty_arg);
-}
-
-static void stream_die(struct stream *s)
-{
-	struct stream_pool *pool = s->pool;
-
-	if (s->state == STREAM_DEAD)
-		return;
-	s->state = STREAM_DEAD;
-	loop_unwatch(pool->loop, &s->watch);
-	stream_link(s, &pool->dead);
-	if (!loop_pending(&pool->reap))
-		(void)loop_after(pool->loop, &pool->reap, 0, pool_reap,
-			pool); /* else the next tick does it */
-}
-
-/* ---- the clock ---- */
-
-uint32_t stream_now_s(const struct stream_pool *pool)
-{
-	return (uint32_t)((loop_now_ms(pool->loop) - pool->began_ms) / 1000) +
-		1;
-}
-
-/* Put into the slot of the second in which it is to be looked at next. */
-static void stream_schedule(struct stream *s)
-{
-	uint32_t now_s = stream_now_s(s->pool);
-	uint32_t at_s = s->wrote_s + STREAM_HEARTBEAT_S;
-
-	if (s->len)
-		at_s = now_s + 1;
-	if (s->deadline_s && s->deadline_s < at_s)
-		at_s = s->deadline_s;
-	if (at_s <= now_s)
-		at_s = now_s + 1;
-	stream_link(s, &s->pool->slot[at_s % WHEEL]);
-}
-
-void stream_deadline(struct stream *s, uint32_t at_s)
-{
-	s->deadline_s = at_s;
-	if (s->state != STREAM_DEAD)
-		stream_schedule(s);
-}
-
-static void stream_visit(struct stream *s, uint32_t now_s)
-{
-	uint32_t stall_s = s->state == STREAM_FINISHING ? STREAM_END_S
-							: STREAM_STALL_S;
-
-	if (s->len && now_s - s->moved_s >= stall_s) {
-		stream_die(s);
-		return;
-	}
-	stream_schedule(s);
-	if (s->state != STREAM_OPEN)
-		return;
-	if (now_s - s->wrote_s >= STREAM_HEARTBEAT_S && !s->len) {
-		const char *text = s->ops->heartbeat(s->arg);
-
-		stream_write(s, text, strlen(text));
-	}
-	if (s->state == STREAM_OPEN && s->deadline_s &&
-		s->deadline_s <= now_s) {
-		s->deadline_s = 0;
-		s->ops->due(s->arg);
-	}
-}
-
-static void pool_tick(void *arg)
-{
-	struct stream_pool *pool = arg;
-	uint32_t now_s = stream_now_s(pool);
-	uint32_t from_s = pool->ticked_s;
-
-	if (now_s - from_s > WHEEL)
-		from_s = now_s - WHEEL;
-	pool->ticked_s = now_s;
-	for (uint32_t at_s = from_s + 1; at_s <= now_s; at_s++) {
-		/* Who is looked at goes to a later slot, perhaps this one. */
-		while (pool->slot[at_s % WHEEL])
-			stream_link(pool->slot[at_s % WHEEL], &pool->visiting);
-		while (pool->visiting)
-			stream_visit(pool->visiting, now_s);
-	}
-	pool_reap(pool);
-	(void)loop_after(pool->loop, &pool->tick, 1000, pool_tick,
-		pool); /* its place in the heap was just given back */
-}
 
 /* ---- writing ---- */
 
@@ -211,8 +37,8 @@ uint64_t stream_position(const struct stream *s)
 	return s->sent + stream_pending(s);
 }
 
-static void head_make(uint8_t h[RECORD_HEADER], uint8_t type, uint16_t id,
-	size_t n)
+static void head_make(uint8_t h[STREAM_RECORD_HEADER], uint8_t type,
+		      uint16_t id, size_t n)
 {
 	h[0] = 1; /* the version */
 	h[1] = type;
@@ -277,9 +103,9 @@ static size_t stream_send(struct stream *s, struct iovec *iov, size_t n)
 }
 
 static void stream_record(struct stream *s, uint8_t type, const void *p,
-	size_t n)
+			  size_t n)
 {
-	uint8_t head[RECORD_HEADER];
+	uint8_t head[STREAM_RECORD_HEADER];
 	size_t did = 0;
 
 	if (s->state == STREAM_DEAD)
@@ -381,15 +207,15 @@ static void stream_feed(struct stream *s, const uint8_t *p, size_t n)
 		p += some;
 		n -= some;
 		s->skip -= (uint32_t)some;
-		for (; n && !s->skip && s->head_len < RECORD_HEADER; n--)
+		for (; n && !s->skip && s->head_len < STREAM_RECORD_HEADER; n--)
 			s->head[s->head_len++] = *p++;
-		if (s->head_len < RECORD_HEADER)
+		if (s->head_len < STREAM_RECORD_HEADER)
 			continue;
 		if (s->head[1] == TYPE_ABORT)
 			stream_die(s);
 		s->head_len = 0;
 		s->skip = ((uint32_t)s->head[4] << 8 | s->head[5]) +
-			s->head[6]; /* content and padding */
+			  s->head[6]; /* content and padding */
 	}
 }
 
@@ -425,14 +251,15 @@ static void stream_ready(uint32_t events, void *arg)
 /* ---- life ---- */
 
 int stream_new(struct stream **out, struct stream_pool *pool,
-	const struct fcgi_stream *fs, const struct stream_ops *ops, void *arg)
+	       const struct fcgi_stream *fs, const struct stream_ops *ops,
+	       void *arg)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 	int err = s ? 0 : ENOMEM;
 
 	if (!err)
 		err = loop_watch(pool->loop, &s->watch, fs->fd,
-			EPOLLIN | EPOLLRDHUP, stream_ready, s);
+				 EPOLLIN | EPOLLRDHUP, stream_ready, s);
 	if (err) {
 		(void)close(fs->fd);
 		free(s);
@@ -453,46 +280,4 @@ void stream_free(struct stream *s)
 {
 	if (s)
 		stream_destroy(s);
-}
-
-int stream_pool_new(struct stream_pool **out, struct loop *l)
-{
-	struct stream_pool *pool = calloc(1, sizeof(*pool));
-
-	if (!pool)
-		return ENOMEM;
-	pool->loop = l;
-	pool->began_ms = loop_now_ms(l);
-	pool->ticked_s = stream_now_s(pool);
-	if (loop_after(l, &pool->tick, 1000, pool_tick, pool)) {
-		free(pool);
-		return ENOMEM;
-	}
-	*out = pool;
-	return 0;
-}
-
-void stream_pool_free(struct stream_pool *pool)
-{
-	if (!pool)
-		return;
-	for (size_t i = 0; i < WHEEL; i++)
-		while (pool->slot[i])
-			stream_destroy(pool->slot[i]);
-	while (pool->dead)
-		stream_destroy(pool->dead);
-	loop_cancel(pool->loop, &pool->tick);
-	loop_cancel(pool->loop, &pool->reap);
-	free(pool);
-}
-
-size_t stream_pool_count(const struct stream_pool *pool)
-{
-	return pool->count;
-}
-
-void stream_pool_on_empty(struct stream_pool *pool, loop_h *empty, void *arg)
-{
-	pool->empty = empty;
-	pool->empty_arg = arg;
 }

@@ -54,7 +54,8 @@ void stream_pool_on_empty(struct stream_pool *pool, loop_h *empty, void *arg);
  * @return 0 or errno
  */
 int stream_new(struct stream **out, struct stream_pool *pool,
-	const struct fcgi_stream *fs, const struct stream_ops *ops, void *arg);
+	       const struct fcgi_stream *fs, const struct stream_ops *ops,
+	       void *arg);
 
 /** Close without a word; ops are not called any more. */
 void stream_free(struct stream *s);

@@ -10,7 +10,6 @@
 #include "error.h"
 #include "json_write.h"
 #include "log.h"
-#include "pgres.h"
 #include "watch.h"
 
 static const struct stream_ops stream_ops;
@@ -64,7 +63,8 @@ void viewer_free(struct viewer *v)
 }
 
 int viewer_new(struct viewer **out, struct hub *hub,
-	const struct viewer_ask *ask, const struct viewer_ops *ops, void *arg)
+	       const struct viewer_ask *ask, const struct viewer_ops *ops,
+	       void *arg)
 {
 	const struct view view = {
 		.kind = ask->kind,
@@ -151,8 +151,8 @@ void viewer_reopen(struct viewer *v)
 
 /* ---- writing ---- */
 
-static void viewer_write(struct viewer *v, const char *name, int64_t version,
-	const char *data, size_t n, uint64_t event)
+void viewer_write(struct viewer *v, const char *name, int64_t version,
+		  const char *data, size_t n, uint64_t event)
 {
 	struct frame *f = &v->hub->frame;
 	char id[RENDER_ID_SIZE] = "";
@@ -162,7 +162,7 @@ static void viewer_write(struct viewer *v, const char *name, int64_t version,
 	if (f->of != event || f->format != v->format || strcmp(f->id, id)) {
 		buf_reset(&f->text);
 		render_event(&f->text, v->format, name, *id ? id : NULL, data,
-			n);
+			     n);
 		f->of = event;
 		f->format = v->format;
 		memcpy(f->id, id, sizeof(id));
@@ -170,7 +170,7 @@ static void viewer_write(struct viewer *v, const char *name, int64_t version,
 	if (f->text.failed) {
 		f->of = 0;
 		log_error("event_too_large", LOG_STR("name", name),
-			LOG_INT("bytes", n));
+			  LOG_INT("bytes", n));
 		viewer_end(v, "too-large");
 		return;
 	}
@@ -202,7 +202,7 @@ void viewer_end(struct viewer *v, const char *reason)
 	sub_detach(&v->sub);
 }
 
-static void viewer_gone(struct viewer *v, const struct change *c)
+void viewer_gone(struct viewer *v, const struct change *c)
 {
 	if (v->state != VIEWER_OPEN)
 		return;
@@ -210,9 +210,7 @@ static void viewer_gone(struct viewer *v, const struct change *c)
 	viewer_end(v, "gone");
 }
 
-/* The stream may begin, with a state or as a resume, which may have nothing to
-   say for a while. @return false: it could not, and v is freed */
-static bool viewer_begin(struct viewer *v, bool resumed)
+bool viewer_begin(struct viewer *v, bool resumed)
 {
 	const char *text = render_prologue(v->format);
 
@@ -228,13 +226,12 @@ static bool viewer_begin(struct viewer *v, bool resumed)
 	return true;
 }
 
-static bool viewer_is_full(const struct viewer *v)
+bool viewer_is_full(const struct viewer *v)
 {
 	return stream_pending(v->stream) > STREAM_QUEUE_MAX;
 }
 
-/* once: the answer, and the end of v. */
-static void viewer_answer(struct viewer *v, const struct change *c)
+void viewer_answer(struct viewer *v, const struct change *c)
 {
 	if (c->gone) {
 		const struct app_err_info *info = app_err_info(APP_NOT_FOUND);
@@ -266,7 +263,7 @@ void viewer_change(struct viewer *v, const struct change *c)
 	else {
 		v->sub.version = c->version;
 		viewer_write(v, c->fresh ? "state" : "change", c->version,
-			c->doc, strlen(c->doc), c->event);
+			     c->doc, strlen(c->doc), c->event);
 	}
 }
 
@@ -307,8 +304,8 @@ static void acks_look(struct viewer *v)
 	v->acks_size = 0;
 }
 
-bool viewer_message(struct viewer *v, int64_t inbox, const char *data,
-	size_t n, uint64_t event)
+bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
+		    uint64_t event)
 {
 	if (viewer_is_full(v))
 		return false;
@@ -319,142 +316,8 @@ bool viewer_message(struct viewer *v, int64_t inbox, const char *data,
 	return true;
 }
 
-/* ---- catching up ---- */
-
-/* Where it stands with the resource after a read of its own. */
-static void viewer_caught_up(struct viewer *v)
-{
-	if (!v->sub.resource || !v->sub.behind)
-		return;
-	(void)sub_catch_up(&v->sub); /* else it reads once more */
-	viewer_step(v);
-}
-
-/* The first state is there; for the owner it waits for the inbox, which the
-   event's id tells of. */
-static void viewer_first(struct viewer *v, const struct change *c)
-{
-	if (v->inbox && v->inbox_at < 0) {
-		v->first_doc = strdup(c->doc);
-		v->sub.version = c->version;
-		if (!v->first_doc)
-			viewer_refuse_unavailable(v);
-		else
-			viewer_step(v);
-		return;
-	}
-	if (!viewer_begin(v, false))
-		return;
-	v->sub.version = c->version;
-	viewer_write(v, "state", c->version, c->doc, strlen(c->doc), c->event);
-	viewer_caught_up(v);
-}
-
-bool viewer_inbox_known(struct viewer *v, int64_t at)
-{
-	char *doc = v->first_doc;
-
-	v->inbox_at = at;
-	if (!doc)
-		return true;
-	v->first_doc = NULL;
-	if (!viewer_begin(v, false)) {
-		free(doc);
-		return false;
-	}
-	viewer_write(v, "state", v->sub.version, doc, strlen(doc),
-		++v->hub->events);
-	free(doc);
-	viewer_caught_up(v);
-	return true;
-}
-
-/* Changes since its version; of what does not fit, the last. */
-static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
-{
-	int rows = PQntuples(a->res);
-
-	for (int i = 0; i < rows && v->state == VIEWER_OPEN; i++) {
-		struct change c;
-
-		if (viewer_is_full(v) && i < rows - 1)
-			continue;
-		change_read(&c, v->hub, a->res, i);
-		if (c.gone)
-			viewer_gone(v, &c);
-		else if (c.version > v->sub.version) {
-			v->sub.version = c.version;
-			viewer_write(v, c.fresh ? "state" : "change",
-				c.version, c.doc, strlen(c.doc), c.event);
-		}
-	}
-	viewer_caught_up(v);
-}
-
-static void refuse_gone(struct viewer *v)
-{
-	const struct change gone = {.gone = true};
-
-	viewer_answer(v, &gone);
-}
-
-static void viewer_loaded(struct viewer *v, const struct db_answer *a)
-{
-	struct change c;
-
-	if (!PQntuples(a->res)) { /* as the client has it */
-		if (v->once || viewer_begin(v, true))
-			viewer_caught_up(v);
-		return;
-	}
-	change_read(&c, v->hub, a->res, PQntuples(a->res) - 1);
-	if (v->once)
-		viewer_answer(v, &c);
-	else if (c.gone)
-		refuse_gone(v);
-	else if (c.fresh)
-		viewer_first(v, &c);
-	else if (viewer_begin(v, true))
-		viewer_catch_up(v, a);
-}
-
-static void on_read(const struct db_answer *a, void *arg)
-{
-	struct viewer *v = arg;
-	struct resource *r = v->sub.resource;
-
-	v->query = NULL;
-	if (a->outcome != DB_OK) {
-		if (v->state == VIEWER_LOADING)
-			viewer_refuse(v, a);
-		return; /* the poll comes by */
-	}
-	resource_locked(r, v->lock);
-	if (v->state == VIEWER_LOADING)
-		viewer_loaded(v, a);
-	else
-		viewer_catch_up(v, a);
-}
-
-void viewer_step(struct viewer *v)
-{
-	struct sub *s = &v->sub;
-
-	if (v->query || !s->resource || !v->hub->db)
-		return;
-	if (v->stream && stream_pending(v->stream) > STREAM_QUEUE_LOW)
-		return;
-	if (s->behind && !v->first_doc) {
-		s->bells = s->resource->bells;
-		v->lock = resource_lock(s->resource);
-		v->query = resource_ask(s->resource, s->version, v->lock,
-			on_read, v);
-	} else if (v->inbox && v->inbox_behind)
-		inbox_load(v);
-}
-
 void viewer_opened(struct viewer *v, struct resource *r, bool mine,
-	uint32_t ends_s)
+		   uint32_t ends_s)
 {
 	v->ends_s = ends_s;
 	if (v->stream)

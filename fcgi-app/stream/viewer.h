@@ -21,12 +21,12 @@ struct viewer;
 struct viewer_ask {
 	const char *kind; /* a constant */
 	const char *key;
-	int64_t n; /* one item of it; 0: all */
+	int64_t n;		     /* one item of it; 0: all */
 	const struct principal *who; /* null with a ticket */
 	const uint8_t *ticket;	     /* SHA-256, or null */
 	enum format format;
-	bool once;     /* no stream: one answer, of what is not `version` */
-	bool resume;   /* version is what the client has */
+	bool once;   /* no stream: one answer, of what is not `version` */
+	bool resume; /* version is what the client has */
 	int64_t version;
 	int64_t inbox; /* the same; negative: none */
 };
@@ -37,7 +37,7 @@ struct viewer_ops {
 	void (*refused)(const struct db_answer *why, void *arg);
 	/* It can be: make the stream. Errno: the viewer is freed after it. */
 	int (*open)(struct stream **out, const struct stream_ops *ops,
-		void *stream_arg, void *arg);
+		    void *stream_arg, void *arg);
 	/* once: the resource; the viewer is freed after this. */
 	void (*answer)(int64_t version, const char *doc, void *arg);
 };
@@ -48,8 +48,8 @@ struct viewer_ops {
  * @return 0, EAGAIN (the database is away), ENOMEM
  */
 int viewer_new(struct viewer **out, struct hub *hub,
-	const struct viewer_ask *ask, const struct viewer_ops *ops,
-	void *arg);
+	       const struct viewer_ask *ask, const struct viewer_ops *ops,
+	       void *arg);
 
 /** The client has gone before ops; nothing is called any more. */
 void viewer_free(struct viewer *v);

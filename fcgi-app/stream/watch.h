@@ -1,5 +1,6 @@
 /*
- * watch.h: what hub.c, resource.c, open.c, viewer.c and inbox.c share, and nobody else.
+ * watch.h: what hub.c, resource.c, open.c, viewer.c, catch_up.c and inbox.c
+ * share, and nobody else.
  *
  * A viewer keeps up as long as its queue is short: it gets what is read for
  * all. One that does not, or has just come, is behind: it reads for itself
@@ -109,7 +110,7 @@ struct sub {
 };
 
 enum viewer_state {
-	VIEWER_ASKING, /* watch_open() is under way */
+	VIEWER_ASKING,	/* watch_open() is under way */
 	VIEWER_LOADING, /* the first reads are */
 	VIEWER_OPEN,	/* there is a stream */
 	VIEWER_ENDING,	/* there is, and its end is on the way */
@@ -132,7 +133,7 @@ struct viewer {
 	struct proof *proof; /* null: came with a ticket */
 	struct opening *opening;
 	struct db_query *query;
-	enum lock lock; /* of query */
+	enum lock lock;	 /* of query */
 	char *first_doc; /* read, until the first event can be written */
 	uint32_t ends_s; /* when the session does; 0: never */
 	uint8_t state;
@@ -145,7 +146,7 @@ struct viewer {
 	struct viewer *inbox_next, **inbox_prev;
 	struct inbox *inbox;
 	uint32_t inbox_bells; /* of the inbox when it was read */
-	int64_t inbox_at; /* the client has all up to this; negative: ? */
+	int64_t inbox_at;     /* the client has all up to this; negative: ? */
 	struct ack *acks;
 	uint32_t nacks, acks_size;
 };
@@ -197,18 +198,18 @@ enum lock resource_lock(const struct resource *r);
 void resource_locked(struct resource *r, enum lock lock);
 
 /** A row of watch_read(). */
-void change_read(struct change *c, struct hub *hub,
-	const struct pg_result *res, int row);
+void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
+		 int row);
 
 /** Ask watch_read(); since 0: for the whole. @return null: not now */
-struct db_query *resource_ask(struct resource *r, int64_t since,
-	enum lock lock, db_answer_h *answered, void *arg);
+struct db_query *resource_ask(struct resource *r, int64_t since, enum lock lock,
+			      db_answer_h *answered, void *arg);
 
 /* viewer.c */
 
 /** Opened, for the first time or anew: r is attached. */
 void viewer_opened(struct viewer *v, struct resource *r, bool mine,
-	uint32_t ends_s);
+		   uint32_t ends_s);
 void viewer_refuse(struct viewer *v, const struct db_answer *why);
 
 /** Ask again for what it looks at: the database has forgotten it. */
@@ -224,19 +225,42 @@ void viewer_change(struct viewer *v, const struct change *c);
  * @param event  of hub->events
  * @return false: its queue is full
  */
-bool viewer_message(struct viewer *v, int64_t inbox, const char *data,
-	size_t n, uint64_t event);
-
-/** An inbox number that the client may come back with. @return false: freed */
-bool viewer_inbox_known(struct viewer *v, int64_t at);
-
-/** Go on catching up, if there is anything to catch up with. */
-void viewer_step(struct viewer *v);
+bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
+		    uint64_t event);
 
 /** Last event, with a reason, and the end. */
 void viewer_end(struct viewer *v, const char *reason);
 
 /** It cannot be now: 503, where there is no stream yet. */
 void viewer_refuse_unavailable(struct viewer *v);
+
+/**
+ * The stream may begin.
+ *
+ * @param resumed  without a state: there may be nothing to say for a while
+ * @return false: it could not, and v is freed
+ */
+bool viewer_begin(struct viewer *v, bool resumed);
+
+/** once: the answer, and the end of v. */
+void viewer_answer(struct viewer *v, const struct change *c);
+
+/** Whether it has to fall behind. */
+bool viewer_is_full(const struct viewer *v);
+
+/** Write an event, by its number; version 0: it has no id. */
+void viewer_write(struct viewer *v, const char *name, int64_t version,
+		  const char *data, size_t n, uint64_t event);
+
+/** What it looks at is no more. */
+void viewer_gone(struct viewer *v, const struct change *c);
+
+/* catch_up.c */
+
+/** An inbox number that the client may come back with. @return false: freed */
+bool viewer_inbox_known(struct viewer *v, int64_t at);
+
+/** Go on catching up, if there is anything to catch up with. */
+void viewer_step(struct viewer *v);
 
 #endif

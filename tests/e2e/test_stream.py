@@ -336,6 +336,56 @@ def test_who_does_not_read_stops_nobody(account, opened):
         client.close()
 
 
+# ---- what is no login ----
+
+def test_a_call_streams(account, opened):
+    alice, bob = account("alice"), account("bob")
+    call = alice.request("POST", "/call", json={"subject": "one"}).json()["url"]
+    stream = opened(bob, call)
+    assert stream.wait("state").data["subject"] == "one"
+    alice.request("PATCH", call, json={"subject": "two"})
+    stream.wait(lambda e: e.name == "change" and e.data["subject"] == "two", 1)
+
+
+def test_a_profile_streams(account, opened):
+    alice = account("alice")
+    stream = opened(alice, "/user/me", sse=True)
+    assert "nick" not in stream.wait("state").data
+    alice.request("PATCH", "/user/me", json={"nick": "al"})
+    assert stream.wait("change", 1).data["nick"] == "al"
+
+
+def test_a_mailbox_streams_for_its_owner(account, opened):
+    alice, bob = account("alice"), account("bob")
+    path = f"/user/{alice.email}/messages"
+    problem(opened(bob, path), 403, "not-owner")
+    stream = opened(alice, path)
+    assert stream.wait("state").data == []
+    assert bob.request("POST", path, data="hi", headers={"Content-Type": "text/plain"}).status_code == 201
+    assert stream.wait("change", 1).data[0]["from"] == bob.email
+
+
+def test_one_contact_streams_until_it_is_gone(account, opened):
+    alice, bob = account("alice"), account("bob")
+    path = register(alice, "sip:a@192.0.2.1")["self"]
+    stream = opened(bob, path)
+    assert stream.wait("state").data["contact"] == "sip:a@192.0.2.1"
+    alice.request("DELETE", path)
+    stream.wait("gone", 1)
+    stream.wait_end()
+    problem(opened(bob, path), 404, "message-not-found")
+
+
+def test_a_sent_message_streams_its_status(account, opened):
+    alice, bob, carol = account("alice"), account("bob"), account("carol")
+    sent = send(bob, alice, "x")
+    stream = opened(bob, sent["url"])
+    assert stream.wait("state").data["status"] == "stored"
+    problem(opened(carol, sent["url"]), 404, "message-not-found")
+    opened(alice).wait("message")
+    stream.wait(lambda e: e.name == "change" and e.data["status"] == "delivered", 2)
+
+
 # ---- what survives a kill ----
 
 def insist(fn, timeout_s=15):

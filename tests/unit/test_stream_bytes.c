@@ -47,7 +47,7 @@ static void peer_read(struct fixture *f)
 	ssize_t n;
 
 	while ((n = recv(f->peer, f->got + f->len, 2 * LARGE - f->len,
-			MSG_DONTWAIT)) > 0)
+			 MSG_DONTWAIT)) > 0)
 		f->len += (size_t)n;
 }
 
@@ -106,9 +106,8 @@ static int setup(void **state)
 	fs.fd = fd[0];
 	f->peer = fd[1];
 	assert_int_equal(stream_new(&f->stream, f->pool, &fs, &ops, f), 0);
-	assert_int_equal(loop_after(f->loop, &f->timer, DEADLINE_MS, give_up,
-				 NULL),
-		0);
+	assert_int_equal(
+		loop_after(f->loop, &f->timer, DEADLINE_MS, give_up, NULL), 0);
 	*state = f;
 	return 0;
 }
@@ -188,7 +187,7 @@ static void what_does_not_go_out_is_queued(void **state)
 	stream_write(f->stream, data, LARGE);
 	assert_true(stream_pending(f->stream) > STREAM_QUEUE_MAX);
 	assert_int_equal(stream_position(f->stream),
-		stream_sent(f->stream) + stream_pending(f->stream));
+			 stream_sent(f->stream) + stream_pending(f->stream));
 	peer_read(f);
 	assert_int_equal(loop_run(f->loop), 0);
 	peer_read(f);
@@ -246,8 +245,9 @@ static void a_write_to_nobody_closes_later(void **state)
 static void an_abort_in_pieces_closes(void **state)
 {
 	/* a record of stdin with content and padding, then the abort */
-	static const uint8_t records[] = {1, 5, 1, 2, 0, 3, 5, 0, 'a', 'b',
-		'c', 0, 0, 0, 0, 0, 1, 2, 1, 2, 0, 0, 0, 0};
+	static const uint8_t records[] = {1,   5,   1,	 2, 0, 3, 5, 0,
+					  'a', 'b', 'c', 0, 0, 0, 0, 0,
+					  1,   2,   1,	 2, 0, 0, 0, 0};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(records); i++) {
@@ -273,19 +273,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_written_is_a_record,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_does_not_go_out_is_queued,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_comes_after_the_queue,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_peer_that_goes_is_noticed,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_write_to_nobody_closes_later,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abort_in_pieces_closes,
-			setup, teardown),
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_is_told, setup,
-			teardown),
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,8 +43,7 @@ static void an_event_of_ndjson_is_one_line(void **state)
 	struct buf b = event(FORMAT_NDJSON, "7", "{\"a\":1}");
 
 	(void)state;
-	check(&b,
-		"{\"event\":\"state\",\"id\":\"7\",\"data\":{\"a\":1}}\n");
+	check(&b, "{\"event\":\"state\",\"id\":\"7\",\"data\":{\"a\":1}}\n");
 	b = event(FORMAT_NDJSON, NULL, "null");
 	check(&b, "{\"event\":\"state\",\"data\":null}\n");
 }
@@ -96,14 +95,23 @@ static void an_id_comes_back(void **state)
 
 static void what_is_no_id_is_refused(void **state)
 {
-	static const char *const bad[] = {"", "x", "-1", "1.", ".1", "1.2.3",
-		"1 ", " 1", "1.-2", "1e3", "1234567890123456789", "+1"};
+	static const char *const bad[] = {"",
+					  "x",
+					  "-1",
+					  "1.",
+					  ".1",
+					  "1.2.3",
+					  "1 ",
+					  " 1",
+					  "1.-2",
+					  "1e3",
+					  "1234567890123456789",
+					  "+1"};
 	int64_t version, inbox;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_not_equal(ask_parse_id(bad[i], &version, &inbox),
-			0);
+		assert_int_not_equal(ask_parse_id(bad[i], &version, &inbox), 0);
 }
 
 static struct buf message(const void *body, size_t n)
