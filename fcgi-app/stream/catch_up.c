@@ -54,7 +54,7 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 	free(doc);
 	if (v->sub.resource)
 		(void)sub_catch_up(&v->sub); /* else it reads once more */
-	return true; /* the caller steps on */
+	return true;			     /* the caller steps on */
 }
 
 /* Changes since its version; of what does not fit, the last. */
