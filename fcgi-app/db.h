@@ -18,7 +18,6 @@ enum {
 	DB_WAIT_MS = 2000,     /* how long a query waits for a connection */
 	DB_CONNS_MAX = 32,
 	DB_BELL_MS = 5,	       /* at most one ring in this time */
-	DB_SCHEMA_VERSION = 4, /* ours; ours + 1 is served too */
 };
 
 struct db;

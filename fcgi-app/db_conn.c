@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "schema.h"
 
 static void conn_attempt(void *arg);
 static void conn_ready(uint32_t events, void *arg);
@@ -296,14 +297,14 @@ static void setup_result(struct db_conn *c, const PGresult *res)
 		for (; *text >= '0' && *text <= '9' && version < 100000; text++)
 			version = version * 10 + (*text - '0');
 	}
-	if (version == DB_SCHEMA_VERSION || version == DB_SCHEMA_VERSION + 1)
+	if (version == SCHEMA_VERSION || version == SCHEMA_VERSION + 1)
 		return;
 	c->setup_failed = true;
 	if (db->schema_seen == version + 1)
 		return;
 	db->schema_seen = version + 1;
 	log_error("schema_version", LOG_INT("found", version),
-		  LOG_INT("needed", DB_SCHEMA_VERSION),
+		  LOG_INT("needed", SCHEMA_VERSION),
 		  LOG_STR("mend_with", "sql/migrate CONNINFO"));
 }
 

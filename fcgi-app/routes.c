@@ -56,6 +56,7 @@ static const struct route table[] = {
 	{GET,    "/login/{email}/{n}",          login_item_get,    SIGNED, NO_BODY},
 	{PUT,    "/login/{email}/{n}",          login_item_put,    SIGNED, BYTES},
 	{DELETE, "/login/{email}/{n}",          login_item_delete, SIGNED, NO_BODY},
+	{GET,    "/login/{email}/{n}/trace",    send_trace,        SIGNED, NO_BODY},
 	{SEND,   "/login/{email}/{n}",          send_post,         SIGNED, BYTES},
 	{CANCEL, "/login/{email}/{n}",          send_cancel,       SIGNED, NO_BODY},
 	{GET,    "/call",                       call_list,         SIGNED, NO_BODY},

@@ -11,11 +11,10 @@
 #include "log.h"
 #include "pgloop.h"
 #include "pgres.h"
+#include "schema.h"
 
 enum {
 	RESTART_MS = 500, /* another process still holds our lock */
-	SCHEMA_OWN = 4,
-	SCHEMA_NEXT = SCHEMA_OWN + 1,
 	LISTEN_SIZE = 96,
 };
 
@@ -119,9 +118,9 @@ static void on_version(const struct pg_answer *ans, void *arg)
 		return;
 	}
 
-	if (version != SCHEMA_OWN && version != SCHEMA_NEXT) {
+	if (version != SCHEMA_VERSION && version != SCHEMA_VERSION + 1) {
 		log_error("schema_version", LOG_INT("found", version),
-			  LOG_INT("needed", SCHEMA_OWN),
+			  LOG_INT("needed", SCHEMA_VERSION),
 			  LOG_STR("mend", "run sql/migrate CONNINFO"));
 		pl->conf.fatal(pl->conf.arg);
 		return;

@@ -23,7 +23,7 @@ route_h login_list, login_get, login_post, login_put, login_delete;
 route_h login_item_get, login_item_put, login_item_delete;
 
 /* send.c: path.n is 0 where all contacts are meant */
-route_h send_post, send_cancel;
+route_h send_post, send_cancel, send_trace;
 
 /* call.c */
 route_h call_list, call_create, call_get, call_join, call_patch, call_delete;

@@ -25,6 +25,12 @@ static const struct db_stmt cancel_stmt = {
 	.nparams = 4,
 	.write = true,
 };
+static const struct db_stmt trace_stmt = {
+	.name = "send_trace",
+	.sql = "select version, settled, doc "
+	       "from api.send_trace($1, $2, $3, $4)",
+	.nparams = 4,
+};
 
 /* How it is to be sent. */
 struct options {
@@ -140,4 +146,21 @@ void send_cancel(struct exchange *x)
 	db_arg_text(&args, x->path.email);
 	db_arg_int(&args, x->path.n);
 	exchange_query(x, &cancel_stmt, &args, cancelled);
+}
+
+static void traced(struct exchange *x, const struct pg_result *res)
+{
+	exchange_answer_doc(x, pgres_text(res, 0, "doc"),
+			    pgres_text(res, 0, "version"),
+			    pgres_bool(res, 0, "settled"));
+}
+
+void send_trace(struct exchange *x)
+{
+	struct db_args args;
+
+	exchange_args(x, &args);
+	db_arg_text(&args, x->path.email);
+	db_arg_int(&args, x->path.n);
+	exchange_query(x, &trace_stmt, &args, traced);
 }

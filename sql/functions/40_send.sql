@@ -9,25 +9,36 @@ begin
 			d.state) limit 1);
 end $$;
 
+-- A sent message and a recipient of it, each without its closing brace.
+create function app.send_head(p_send app.send, p_email text) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return '{"id":' || p_send.n || ',"url":' || to_json('/login/' || app.url_segment(p_email) || '/' || p_send.n)
+		|| ',"from":' || to_json(p_send.sender) || ',"to":' || to_json(p_email)
+		|| ',"status":"' || app.send_status(p_send.id) || '"'
+		|| ',"content_type":' || to_json(p_send.content_type) || ',"size":' || octet_length(p_send.body)
+		|| ',"created_at":"' || app.time_text(p_send.created_at) || '"'
+		|| case when p_send.due_at is null then '' else ',"send_at":"' || app.time_text(p_send.due_at) || '"' end;
+end $$;
+
+create function app.recipient_head(p_delivery app.delivery) returns text
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return '{"kind":"' || p_delivery.kind || '"'
+		|| case when p_delivery.contact is null then '' else ',"contact":' || to_json(p_delivery.contact) end
+		|| ',"status":"' || p_delivery.state || '"'
+		|| case when p_delivery.code is null then ''
+			else ',"sip":{"code":' || p_delivery.code || ',"reason":' || to_json(coalesce(p_delivery.reason, '')) || '}' end
+		|| ',"changed_at":"' || app.time_text(p_delivery.changed_at) || '"';
+end $$;
+
 create function app.send_doc(p_send bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
-	return (select '{"id":' || s.n || ',"url":' || to_json('/login/' || app.url_segment(a.email) || '/' || s.n)
-		|| ',"from":' || to_json(s.sender) || ',"to":' || to_json(a.email)
-		|| ',"status":"' || app.send_status(s.id) || '"'
-		|| ',"content_type":' || to_json(s.content_type) || ',"size":' || octet_length(s.body)
-		|| ',"created_at":"' || app.time_text(s.created_at) || '"'
-		|| case when s.due_at is null then '' else ',"send_at":"' || app.time_text(s.due_at) || '"' end
-		|| ',"recipients":' || coalesce((
-			select '[' || string_agg('{"kind":"' || d.kind || '"'
-				|| case when d.contact is null then '' else ',"contact":' || to_json(d.contact) end
-				|| ',"status":"' || d.state || '"'
-				|| case when d.code is null then ''
-					else ',"sip":{"code":' || d.code || ',"reason":' || to_json(coalesce(d.reason, '')) || '}' end
-				|| ',"changed_at":"' || app.time_text(d.changed_at) || '"}', ',' order by d.id) || ']'
-			from app.delivery d where d.send_id = s.id), '[]')
-		|| '}'
-	from app.send s join app.account a on a.id = s.account_id where s.id = p_send);
+	return (select app.send_head(s.*::app.send, a.email) || ',"recipients":[' || coalesce((
+			select string_agg(app.recipient_head(d.*::app.delivery) || '}', ',' order by d.id)
+			from app.delivery d where d.send_id = s.id), '') || ']}'
+		from app.send s join app.account a on a.id = s.account_id where s.id = p_send);
 end $$;
 
 -- New versions for sends whose deliveries have changed; their rows are locked in order. The agent whose phone waits for

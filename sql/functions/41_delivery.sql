@@ -89,6 +89,9 @@ begin
 	select d, p_agent, 1, now() + make_interval(secs => p_lease_s) from unnest(v_deliveries) d
 	on conflict (delivery_id) do update set agent_id = excluded.agent_id, attempt = t.attempt + 1,
 		until = excluded.until;
+	insert into app.attempt (delivery_id, attempt, agent_id, contact)
+	select d.id, t.attempt, p_agent, coalesce(d.contact, '')
+	from app.delivery d join app.lease t on t.delivery_id = d.id where d.id = any (v_deliveries);
 	v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
@@ -140,6 +143,8 @@ begin
 		return query select d.state, null::text[] from app.delivery d where d.id = p_delivery;
 		return;
 	end if;
+	update app.attempt t set ended_at = now(), code = p_code, reason = left(p_reason, 200)
+	where t.delivery_id = p_delivery and t.attempt = p_attempt;
 	if v_not_now then
 		v_bell := app.delivery_unreached(array[p_delivery], p_code, left(p_reason, 200));
 	else

@@ -80,6 +80,24 @@ comment on column inspect.delivery.lease_until is 'Until when that agent has sai
 comment on column inspect.delivery.changed_at is 'When the state last changed.';
 comment on column inspect.delivery.settled_at is 'When it was delivered, failed or was cancelled.';
 
+create view inspect.attempt as
+select a.email as recipient, s.n, t.contact, t.attempt, g.name as agent, t.began_at, t.ended_at, t.code, t.reason
+from app.attempt t
+join app.delivery d on d.id = t.delivery_id
+join app.send s on s.id = d.send_id
+join app.account a on a.id = d.account_id
+left join app.agent g on g.id = t.agent_id;
+comment on view inspect.attempt is 'Each time that an agent took a delivery up.';
+comment on column inspect.attempt.recipient is 'Who the message is for.';
+comment on column inspect.attempt.n is 'The message''s number: /login/{recipient}/{n}.';
+comment on column inspect.attempt.contact is 'The SIP URI that it went to.';
+comment on column inspect.attempt.attempt is 'The how many-th attempt it was.';
+comment on column inspect.attempt.agent is 'The agent that made it.';
+comment on column inspect.attempt.began_at is 'When the agent took it up.';
+comment on column inspect.attempt.ended_at is 'When that agent was done with it; null: not yet, or it died.';
+comment on column inspect.attempt.code is 'The SIP status code; null: it never left.';
+comment on column inspect.attempt.reason is 'The reason phrase with it.';
+
 create view inspect.agent as
 select g.name, g.id, app.lock_is_held(29285, g.id) as alive, g.started_at, g.free_since, g.dead_at,
 	(select count(*) from app.login l where l.agent_id = g.id and l.expires_at > now()) as contacts,

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from answers import TIME, is_json, is_problem
+from restsip_system import until
 
 TEXT = {"Content-Type": "text/plain"}
 
@@ -305,3 +306,17 @@ def test_many_at_once_with_one_key_send_once(system, account):
     rows = system.query_owner("""select count(*) as n from app.send s join app.account a on a.id = s.account_id
         where a.email = %s""", (alice.email,))
     assert rows == [{"n": 1}]
+
+
+# ---- why ----
+
+def test_a_trace_says_what_was_tried(account):
+    alice, bob, carol = account("alice"), account("bob"), account("carol")
+    sent = is_json(bob.request("SEND", alice.login, data="hi"), 202)
+    trace = is_json(bob.request("GET", sent["url"] + "/trace"))
+    assert trace["id"] == sent["id"] and [r["attempts"] for r in trace["recipients"]] == [[]]
+    is_problem(carol.request("GET", sent["url"] + "/trace"), 404, "message-not-found")
+    # port 9 of this machine: nobody takes it, and ICMP or the timer says so
+    alice.request("POST", alice.login, json={"contact": "sip:alice@127.0.0.1:9"})
+    tried = until(lambda: is_json(bob.request("GET", sent["url"] + "/trace"))["recipients"][0]["attempts"])
+    assert tried[0]["attempt"] == 1 and tried[0]["contact"] == "sip:alice@127.0.0.1:9" and tried[0]["agent"]

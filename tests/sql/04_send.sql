@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(46);
+select plan(49);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
@@ -94,6 +94,13 @@ select results_eq($$ select attempt from api.delivery_claim((select id from app.
 update app.lease set until = now() - interval '1 s' where attempt = 3;
 select results_eq($$ select attempt from api.delivery_claim((select id from app.agent where name = 'test:1'), 10, 30) $$,
 	array[4], 'a claim that its agent never heard of comes up again when its lease is over');
+
+select is((select jsonb_path_query_array(doc::jsonb, '$.recipients[0].attempts[*].sip.code') from
+	api.send_trace(null, pg_temp.proof('bob'), 'alice@example.net', 7)), '[503]', 'a trace has what each attempt came to');
+select is((select jsonb_array_length(doc::jsonb #> '{recipients,0,attempts}') from
+	api.send_trace(null, pg_temp.proof('bob'), 'alice@example.net', 7)), 4, 'and those that came to nothing');
+select throws_ok($$ select * from api.send_trace(null, pg_temp.proof('bob'), 'alice@example.net', 2) $$, 'RS404',
+	'message-not-found', 'a contact has none');
 
 -- Scheduled
 select is((select status from pg_temp.send('later', p_at => now() + interval '1 hour')), 'queued', 'scheduled');
