@@ -173,26 +173,39 @@ begin
 		order by s.inbox;
 end $$;
 
--- These were written to an open stream of their recipient.
+-- These were written to an open stream of their recipient. Where the streams were no recipient (a resume replays what
+-- a phone has or could not have), they are one now.
 create function api.inbox_written(p_process int, p_account bigint, p_inbox bigint[]) returns table (bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_deliveries bigint[];
-	v_bell text[];
+	v_sends bigint[];
 begin
 	v_deliveries := array(
 		select d.id from app.delivery d join app.send s on s.id = d.send_id
 		where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued')
 			and s.inbox = any (p_inbox)
 		order by d.id for update of d);
-	if v_deliveries <> '{}' then
+	with written as (
 		update app.delivery d set kind = 'stream', state = 'delivered', code = null, reason = null,
 			changed_at = now(), settled_at = now()
-		where d.id = any (v_deliveries) and d.state in ('stored', 'queued');
-		v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
+		where d.id = any (v_deliveries) and d.state in ('stored', 'queued')
+		returning d.send_id),
+	replayed as (
+		insert into app.delivery (send_id, account_id, kind, state, settled_at)
+		select s.id, p_account, 'stream', 'delivered', now()
+		from app.send s
+		where s.account_id = p_account and s.inbox = any (p_inbox) and not exists (
+			select from app.delivery d where d.send_id = s.id and d.kind <> 'contact')
+		returning send_id)
+	select array_agg(w.send_id) into v_sends from (
+		select send_id from written union all select send_id from replayed) w;
+	if v_sends is null then
+		return query select null::text[];
+	else
+		return query select app.touch_sends(v_sends);
 	end if;
-	return query select v_bell;
 end $$;
 
 grant execute on function api.watch_open, api.watch_read, api.watch_close, api.inbox_read, api.inbox_written

@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(49);
+select plan(50);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
@@ -127,6 +127,10 @@ select api.inbox_written(:process, :account, array(select inbox from api.inbox_r
 \o
 select is(pg_temp.state((select max(n) from app.send)), 'stream:delivered', 'delivered when it was written');
 select is((select inbox from api.inbox_read(:account, null, 10)), null, 'nothing is left');
+\o /dev/null
+select api.inbox_written(:process, :account, array(select s.inbox from app.send s where s.account_id = :account and s.n = 6));
+\o
+select is(pg_temp.state(6), 'contact:failed:486 stream:delivered', 'what a resume replayed has arrived there too');
 select cmp_ok((select count(*) from api.inbox_read(:account, 0, 100)), '>', 1::bigint,
 	'a resume replays whatever was thought delivered');
 
