@@ -45,12 +45,11 @@ static const struct setting settings[] = {
 	 "ports are refused anyway"},
 	{"agent", "default_expires_s", TYPE_INT, AT(agent.default_expires_s),
 	 "3600", 1, 604800, "lifetime of a binding that asks for none, in s"},
-	{"agent", "listen", TYPE_TEXT, AT(agent.listen), "127.0.0.1:5060", 0,
-	 0,
+	{"agent", "listen", TYPE_TEXT, AT(agent.listen), "127.0.0.1:5060", 0, 0,
 	 "concrete addresses for SIP, UDP and TCP on each, with commas "
 	 "between"},
-	{"agent", "max_expires_s", TYPE_INT, AT(agent.max_expires_s), "7200",
-	 1, 604800, "longer lifetimes are shortened to this, in s"},
+	{"agent", "max_expires_s", TYPE_INT, AT(agent.max_expires_s), "7200", 1,
+	 604800, "longer lifetimes are shortened to this, in s"},
 	{"agent", "min_expires_s", TYPE_INT, AT(agent.min_expires_s), "60", 1,
 	 604800, "shorter lifetimes are refused (423), in s"},
 	{"agent", "name", TYPE_TEXT, AT(agent.name), "", 0, 0,
@@ -60,8 +59,8 @@ static const struct setting settings[] = {
 	 "networks that the agent may send to, checked after DNS at every "
 	 "send; loopback and what no contact may be in only where listed "
 	 "here by a network inside them"},
-	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api",
-	 0, 0,
+	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api", 0,
+	 0,
 	 "FastCGI socket of a worker, unix:/path or host:port, unless the "
 	 "service manager passes one"},
 	{"api", "readers", TYPE_INT, AT(api.readers), "1", 1, 16,
@@ -188,8 +187,8 @@ static int on_line(void *arg, const char *section, const char *key,
 			continue;
 		if (!set(l->c, s, value))
 			return 1;
-		say(l->why, "[%s] %s: not a value it can have: %.100s",
-		    section, key, value);
+		say(l->why, "[%s] %s: not a value it can have: %.100s", section,
+		    key, value);
 		return 0;
 	}
 	say(l->why, "[%.50s] %.50s: there is no such setting", section, key);
@@ -247,8 +246,9 @@ int config_load(struct config *c, const char *file,
 
 		if (line) {
 			if (!why[0])
-				say(why, line < 0 ? "%.200s: cannot be read"
-						  : "%.200s: not an INI file",
+				say(why,
+				    line < 0 ? "%.200s: cannot be read"
+					     : "%.200s: not an INI file",
 				    file);
 			return line < 0 ? ENOENT : EINVAL;
 		}

@@ -42,7 +42,7 @@ void log_init(const char *program, enum log_level level)
 int log_level_parse(enum log_level *level, const char *name)
 {
 	for (size_t i = 0; i < sizeof(level_names) / sizeof(*level_names);
-		i++) {
+	     i++) {
 		if (!strcmp(level_names[i], name)) {
 			*level = (enum log_level)i;
 			return 0;
@@ -117,8 +117,8 @@ static bool stderr_takes_a_line(void)
  *
  * @param fields  Ended by one without a key
  */
-void log_emit(
-	enum log_level level, const char *event, const struct log_field *fields)
+void log_emit(enum log_level level, const char *event,
+	      const struct log_field *fields)
 {
 	struct buf b;
 

@@ -12,8 +12,8 @@
 
 enum log_level {
 	LOG_LEVEL_ERROR, /**< An operator must act */
-	LOG_LEVEL_WARN,  /**< Degraded */
-	LOG_LEVEL_INFO,  /**< Life cycle */
+	LOG_LEVEL_WARN,	 /**< Degraded */
+	LOG_LEVEL_INFO,	 /**< Life cycle */
 	LOG_LEVEL_DEBUG, /**< Per message */
 };
 
@@ -44,6 +44,6 @@ struct log_field log_field_str(const char *key, const char *s);
 void log_init(const char *program, enum log_level level);
 int log_level_parse(enum log_level *level, const char *name);
 void log_emit(enum log_level level, const char *event,
-	const struct log_field *fields);
+	      const struct log_field *fields);
 
 #endif

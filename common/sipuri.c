@@ -148,8 +148,7 @@ static int parse_hostport(struct sipuri *u, const char *p, const char *end)
 	if (*host_end != ':')
 		return EBADMSG;
 
-	return parse_port(&u->port, host_end + 1,
-			  (size_t)(end - host_end - 1));
+	return parse_port(&u->port, host_end + 1, (size_t)(end - host_end - 1));
 }
 
 /**
@@ -284,8 +283,7 @@ int sipuri_key(char out[static SIPURI_KEY_BUF], const struct sipuri *u)
 
 	if (u->user.n + u->host.n + u->params.n > SIPURI_MAX)
 		return EOVERFLOW;
-	add_lower(out, &len, u->secure ? "sips:" : "sip:",
-		  u->secure ? 5 : 4);
+	add_lower(out, &len, u->secure ? "sips:" : "sip:", u->secure ? 5 : 4);
 	if (u->user.p) {
 		add_user(out, &len, u->user);
 		add(out, &len, '@');

@@ -24,17 +24,17 @@ size_t utf8_char(const char *p, size_t len)
 		const unsigned char high = u[0] == 0xed ? 0x9f : 0xbf;
 
 		return len >= 3 && u[1] >= low && u[1] <= high && is_tail(u[2])
-			? 3
-			: 0;
+			       ? 3
+			       : 0;
 	}
 	if (u[0] >= 0xf0 && u[0] <= 0xf4) {
 		const unsigned char low = u[0] == 0xf0 ? 0x90 : 0x80;
 		const unsigned char high = u[0] == 0xf4 ? 0x8f : 0xbf;
 
 		return len >= 4 && u[1] >= low && u[1] <= high &&
-				is_tail(u[2]) && is_tail(u[3])
-			? 4
-			: 0;
+				       is_tail(u[2]) && is_tail(u[3])
+			       ? 4
+			       : 0;
 	}
 	return 0;
 }

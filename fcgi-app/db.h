@@ -17,7 +17,7 @@ enum {
 	DB_INFLIGHT_MAX = 256, /* on one connection */
 	DB_WAIT_MS = 2000,     /* how long a query waits for a connection */
 	DB_CONNS_MAX = 32,
-	DB_BELL_MS = 5,	       /* at most one ring in this time */
+	DB_BELL_MS = 5, /* at most one ring in this time */
 };
 
 struct db;
