@@ -228,7 +228,7 @@ begin
 		from unnest(v_out) o;
 end $$;
 
--- One contact. The same contact again keeps its number.
+-- One contact; null: a login that lives with a stream. The same contact again keeps its number.
 create function api.login_register(p_who text, p_proof bytea, p_email text, p_contact text, p_key text,
 	p_expires_s int, p_extra jsonb, p_if_match bigint, p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
@@ -249,7 +249,8 @@ begin
 		return;
 	end if;
 	v_lock := app.lock_advance('login', v_account, p_if_match);
-	v_put := app.login_put(v_account, v_email, 'rest', p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
+	v_put := app.login_put(v_account, v_email, case when p_contact is null then 'stream' else 'rest' end, p_contact,
+		p_key, coalesce(p_expires_s, 3600), p_extra);
 	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	if p_idem_key is not null then
 		perform app.idem_end(v_account, p_idem_key, p_print, app.login_result_of(v_put, v_email, v_lock.version));
@@ -265,30 +266,9 @@ create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extr
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
-#variable_conflict use_column
-declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
-	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
-	v_lock record;
-	v_bell text[];
-	v_put record;
 begin
-	if v_done is not null then
-		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
-		return;
-	end if;
-	v_lock := app.lock_advance('login', v_account, null);
-	v_put := app.login_put(v_account, v_email, 'stream', null, null, 30, p_extra);
-	v_bell := v_bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
-	if p_idem_key is not null then
-		perform app.idem_end(v_account, p_idem_key, p_print,
-			app.login_result_of(v_put, v_email, v_lock.version));
-	end if;
-	return query
-		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,
-			v_put.doc, v_bell;
+	return query select * from api.login_register(p_who, p_proof, p_email, null, null, 30, p_extra, null, p_idem_key,
+		p_print);
 end $$;
 
 -- A refresh of contact n; null leaves a part as it was.
