@@ -26,6 +26,10 @@ def test_a_uri_that_is_too_long_is_414(system):
     problem(system.request("GET", "/" + "x" * 20_000), 414, "uri-too-long")
 
 
+def test_a_header_that_is_too_large_is_400(system):
+    problem(system.request("GET", "/login", headers={"X-Long": "x" * 20_000}), 400, "bad-request")
+
+
 @pytest.mark.parametrize("request_text", [b"GARB AGE\r\n\r\n", b"get / HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_what_is_no_http_is_400(system, request_text):
     with socket.create_connection(system.url[7:].split(":"), timeout=5) as s:
