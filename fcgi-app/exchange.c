@@ -354,19 +354,6 @@ static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
 	return x;
 }
 
-static void refuse(struct fcgi_request *r)
-{
-	static const char answer[] =
-		"Status: 503 Service Unavailable\r\n"
-		"Content-Type: application/problem+json\r\n"
-		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
-		"{\"type\":\"/problems/busy\",\"status\":503,"
-		"\"title\":\"Too busy for the moment.\"}\n";
-
-	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
-	fcgi_finish(r);
-}
-
 void exchange_start(struct fcgi_request *r, void *arg)
 {
 	struct app *app = arg;
@@ -377,7 +364,7 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	if (fcgi_server_busy(app->server) <= EXCHANGE_BUSY_MAX)
 		x = exchange_new(r, app);
 	if (!x) {
-		refuse(r);
+		fcgi_busy(r);
 		return;
 	}
 	err = request_parse(&x->req, x->arena, fcgi_params(r), &detail);

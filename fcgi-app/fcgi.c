@@ -430,3 +430,16 @@ int fcgi_detach(struct fcgi_request *r, const void *head, size_t n,
 	drain_check(s);
 	return sent ? 0 : EPIPE;
 }
+
+void fcgi_busy(struct fcgi_request *r)
+{
+	static const char answer[] =
+		"Status: 503 Service Unavailable\r\n"
+		"Content-Type: application/problem+json\r\n"
+		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
+		"{\"type\":\"/problems/busy\",\"status\":503,"
+		"\"title\":\"Too busy for the moment.\"}\n";
+
+	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
+	fcgi_finish(r);
+}

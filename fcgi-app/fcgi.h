@@ -81,6 +81,9 @@ int fcgi_write(struct fcgi_request *r, const void *p, size_t n);
 /** End the request and give up r; its connection serves the next one. */
 void fcgi_finish(struct fcgi_request *r);
 
+/** Answer 503 and finish, where there is no memory for a better answer. */
+void fcgi_busy(struct fcgi_request *r);
+
 /**
  * Write the response's head and take the connection out of libfcgi and of
  * the loop. r is given up, whatever is returned; so are its parameters.

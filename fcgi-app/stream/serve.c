@@ -309,19 +309,6 @@ static struct call *call_new(struct serve *s, struct fcgi_request *r)
 	return c;
 }
 
-static void refuse(struct fcgi_request *r)
-{
-	static const char answer[] =
-		"Status: 503 Service Unavailable\r\n"
-		"Content-Type: application/problem+json\r\n"
-		"Retry-After: 1\r\nCache-Control: no-store\r\n\r\n"
-		"{\"type\":\"/problems/busy\",\"status\":503,"
-		"\"title\":\"Too busy for the moment.\"}\n";
-
-	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
-	fcgi_finish(r);
-}
-
 void serve_request(struct fcgi_request *r, void *arg)
 {
 	struct serve *s = arg;
@@ -332,7 +319,7 @@ void serve_request(struct fcgi_request *r, void *arg)
 	int err;
 
 	if (!c) {
-		refuse(r);
+		fcgi_busy(r);
 		return;
 	}
 	/* So that what comes from the peer begins with a record. */
