@@ -1,6 +1,5 @@
 /*
- * The transaction of one delivery: where it goes, over which transport, and
- * what its end means (RFC 3261 sections 8.1.2, 8.1.3 and 18.1.1).
+ * One delivery: read from its row, written as a MESSAGE, sent.
  */
 #include "delivery.h"
 
@@ -8,17 +7,12 @@
 #include <string.h>
 
 #include "agent.h"
-#include "flow.h"
-#include "logre.h"
-#include "nameaddr.h"
+#include "log.h"
 #include "pgloop.h"
-#include "settings.h"
+#include "uac.h"
 #include "wire.h"
 
 enum {
-	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
-	REASON_SIZE = 201,
-	ROUTE_SIZE = 128,
 	BODY_MAX = 65536,
 };
 
@@ -33,11 +27,9 @@ struct delivery {
 	char *sent_at, *request_id;
 	uint8_t *body;
 	size_t body_len;
-	struct sip_request *req;
+	struct uac *uac;
 	struct mbuf *mb;
 	char *uri;
-	bool refused;	    /* by agent.send_allow */
-	bool may_fall_back; /* TCP was our idea: try UDP next */
 };
 
 static void destructor(void *arg)
@@ -45,7 +37,7 @@ static void destructor(void *arg)
 	struct delivery *d = arg;
 
 	list_unlink(&d->le);
-	mem_deref(d->req);
+	mem_deref(d->uac);
 	mem_deref(d->mb);
 	mem_deref(d->uri);
 	mem_deref(d->contact);
@@ -193,7 +185,7 @@ static void end(struct delivery *d, int code, const char *reason)
 	delivery_end_h *h = d->h;
 
 	d->h = NULL;
-	d->req = mem_deref(d->req);
+	d->uac = mem_deref(d->uac);
 	if (!h)
 		return;
 
@@ -203,178 +195,14 @@ static void end(struct delivery *d, int code, const char *reason)
 	h(d, code, reason, d->arg);
 }
 
-/* A reason phrase as one line of UTF-8 */
-static void copy_reason(char *dst, size_t size, const struct pl *src)
+static void on_uac_end(int code, const char *reason, const struct sip_msg *msg,
+		       void *arg)
 {
-	size_t len = src->l < size - 1 ? src->l : size - 1;
-
-	while (len && !pg_is_text(src->p, len))
-		len--;
-	memcpy(dst, src->p, len);
-	dst[len] = '\0';
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)dst[i] < 0x20 || dst[i] == 0x7f)
-			dst[i] = ' ';
-	}
-}
-
-static void transport_failed(struct delivery *d, int err)
-{
-	if (d->refused)
-		end(d, 403, "Destination not allowed");
-	else if (err == ETIMEDOUT)
-		end(d, 408, "Request Timeout");
-	else if (err == ENOMEM || err == ENOBUFS)
-		end(d, 0, "");
-	else
-		end(d, 503, "Transport error");
-}
-
-static bool start_over_udp(struct delivery *d);
-
-static void resp_handler(int err, const struct sip_msg *msg, void *arg)
-{
-	struct delivery *d = arg;
-	char reason[REASON_SIZE];
-
-	if (!err && msg->scode < 200)
-		return;
-
-	if (err) {
-		if (!start_over_udp(d))
-			transport_failed(d, err);
-		return;
-	}
-
-	copy_reason(reason, sizeof(reason), &msg->reason);
-	end(d, msg->scode, reason);
-}
-
-/* The last word on the address, after DNS */
-static int send_handler(enum sip_transp tp, const struct sa *src,
-			const struct sa *dst, struct mbuf *mb, void *arg)
-{
-	struct delivery *d = arg;
-
-	(void)tp;
-	(void)src;
-	(void)mb;
-	if (settings_may_send(d->ag->set, dst))
-		return 0;
-
-	d->refused = true;
-	log_warn("send_refused", LOG_INT("delivery", d->id),
-		 LOG_SA("destination", dst));
-
-	return EACCES;
+	(void)msg;
+	end(arg, code, reason);
 }
 
 /* --- the way ------------------------------------------------------------ */
-
-static int start_request(struct delivery *d, const struct uri *route)
-{
-	return sip_request(&d->req, d->ag->sip, true, "MESSAGE", -1, d->uri, -1,
-			   route, d->mb, (size_t)d->id, send_handler,
-			   resp_handler, d);
-}
-
-/* Over the flow of the REGISTER */
-static int start_over_flow(struct delivery *d)
-{
-	char text[ROUTE_SIZE];
-	enum sip_transp tp;
-	struct uri route;
-	struct sa peer;
-	struct pl pl;
-
-	if (flow_find(&peer, &tp, d->ag->flows, d->flow))
-		return ENOTCONN;
-
-	(void)re_snprintf(text, sizeof(text), "sip:%J;transport=%s", &peer,
-			  tp == SIP_TRANSP_UDP	 ? "udp"
-			  : tp == SIP_TRANSP_TLS ? "tls"
-						 : "tcp");
-	pl_set_str(&pl, text);
-	if (uri_decode(&route, &pl))
-		return EINVAL;
-
-	return start_request(d, &route);
-}
-
-/* The next hop: the first of the path, or else the contact */
-static int next_hop(struct uri *route, const struct delivery *d)
-{
-	struct nameaddr na;
-	struct pl pl;
-	int err;
-
-	pl_set_str(&pl, d->path ? d->path : d->uri);
-	if (d->path) {
-		err = nameaddr_take(&na, &pl);
-		if (err)
-			return err;
-		pl = na.uri;
-	}
-
-	err = uri_decode(route, &pl);
-	if (err)
-		return err;
-
-	/* no need to ask DNS for this name (RFC 6761 section 6.3) */
-	if (!pl_strcasecmp(&route->host, "localhost"))
-		pl_set_str(&route->host, "127.0.0.1");
-
-	return 0;
-}
-
-static bool has_transport(const struct uri *uri)
-{
-	struct pl val;
-
-	return !msg_param_decode(&uri->params, "transport", &val);
-}
-
-static int start_to_contact(struct delivery *d)
-{
-	struct uri route;
-	int err;
-
-	err = next_hop(&route, d);
-	if (err)
-		return err;
-
-	/* what UDP would have to cut goes by TCP where nothing speaks against
-	   it, and by UDP where TCP finds nobody */
-	if (d->body_len > UDP_SIZE_MAX && !has_transport(&route) &&
-	    !d->may_fall_back) {
-		pl_set_str(&route.params, ";transport=tcp");
-		d->may_fall_back = true;
-		if (!start_request(d, &route))
-			return 0;
-		err = next_hop(&route, d);
-		if (err)
-			return err;
-	}
-	d->may_fall_back = false;
-	if (!has_transport(&route) && route.af != AF_UNSPEC)
-		pl_set_str(&route.params, ";transport=udp");
-
-	return start_request(d, &route);
-}
-
-/* @return whether it goes on */
-static bool start_over_udp(struct delivery *d)
-{
-	struct uri route;
-
-	if (!d->may_fall_back || d->refused || next_hop(&route, d))
-		return false;
-
-	d->may_fall_back = false;
-	pl_set_str(&route.params, ";transport=udp");
-
-	return !start_request(d, &route);
-}
 
 static int encode(struct delivery *d)
 {
@@ -398,47 +226,51 @@ static int encode(struct delivery *d)
 	return wire_encode(&d->mb, &w);
 }
 
+static int start(struct delivery *d)
+{
+	const struct uac_request req = {
+		.method = "MESSAGE",
+		.uri = d->uri,
+		.route = d->path,
+		.flow = d->flow,
+		.mb = d->mb,
+		.body_len = d->body_len,
+		.sort_key = (uint64_t)d->id,
+	};
+	int err;
+
+	err = uac_alloc(&d->uac, d->ag, &req, on_uac_end, d);
+	if (!err)
+		uac_start(d->uac);
+
+	return err;
+}
+
 /** Send it; its end is told by the handler, maybe within this call */
 void delivery_start(struct delivery *d)
 {
 	int err;
 
 	err = encode(d);
-	if (err == EINVAL || err == EBADMSG) {
-		end(d, 400, "Cannot be written as a header");
-		return;
-	}
 	if (!err)
-		err = d->flow ? start_over_flow(d) : start_to_contact(d);
+		err = start(d);
 
-	switch (err) {
-	case 0:
-		break;
-
-	case ENOTCONN:
-		end(d, 430, "Flow failed");
-		break;
-
-	case ENOSYS:
-	case EPROTONOSUPPORT:
-		end(d, 503, "Transport not supported");
-		break;
-
-	default:
-		transport_failed(d, err);
-		break;
-	}
+	if (err == EINVAL || err == EBADMSG)
+		end(d, 400, "Cannot be written as a header");
+	else if (err)
+		end(d, 0, "");
 }
 
 /** Forget a delivery whose transaction is under way; no handler is called */
 void delivery_abandon(struct delivery *d)
 {
 	d->h = NULL;
-	d->req = mem_deref(d->req);
+	d->uac = mem_deref(d->uac);
 }
 
 /** The connection that it was sent over has closed */
 void delivery_flow_failed(struct delivery *d)
 {
-	end(d, 430, "Flow failed");
+	if (d->uac)
+		uac_flow_failed(d->uac);
 }

@@ -1,0 +1,282 @@
+/*
+ * Requests on their way out: over the flow of a registration or subscription,
+ * or to the first route or the contact where the settings allow it.
+ */
+#include "uac.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "flow.h"
+#include "logre.h"
+#include "nameaddr.h"
+#include "pgconn.h"
+#include "settings.h"
+
+enum {
+	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
+	ROUTE_SIZE = 128,
+};
+
+struct uac {
+	struct agent *ag;
+	struct uac_request out;
+	uac_end_h *h;
+	void *arg;
+	struct sip_request *req;
+	bool refused;	    /* by agent.send_allow */
+	bool may_fall_back; /* TCP was our idea: try UDP next */
+};
+
+static void destructor(void *arg)
+{
+	struct uac *u = arg;
+
+	mem_deref(u->req);
+}
+
+/**
+ * Allocate a request
+ *
+ * @param up Set to the request, owned by the caller; who lets go of it ends
+ *           the transaction, and no handler is called
+ * @param h  Called once, when it has ended; may be called by uac_start, and
+ *           may let go of the request
+ */
+int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
+	      uac_end_h *h, void *arg)
+{
+	struct uac *u = mem_zalloc(sizeof(*u), destructor);
+
+	if (!u)
+		return ENOMEM;
+
+	u->ag = ag;
+	u->out = *req;
+	u->h = h;
+	u->arg = arg;
+	*up = u;
+
+	return 0;
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+static void end(struct uac *u, int code, const char *reason,
+		const struct sip_msg *msg)
+{
+	uac_end_h *h = u->h;
+
+	u->h = NULL;
+	u->req = mem_deref(u->req);
+	if (h)
+		h(code, reason, msg, u->arg);
+}
+
+/* A reason phrase as one line of UTF-8 */
+static void copy_reason(char *dst, size_t size, const struct pl *src)
+{
+	size_t len = src->l < size - 1 ? src->l : size - 1;
+
+	while (len && !pg_is_text(src->p, len))
+		len--;
+	memcpy(dst, src->p, len);
+	dst[len] = '\0';
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)dst[i] < 0x20 || dst[i] == 0x7f)
+			dst[i] = ' ';
+	}
+}
+
+static void transport_failed(struct uac *u, int err)
+{
+	if (u->refused)
+		end(u, 403, "Destination not allowed", NULL);
+	else if (err == ETIMEDOUT)
+		end(u, 408, "Request Timeout", NULL);
+	else if (err == ENOMEM || err == ENOBUFS)
+		end(u, 0, "", NULL);
+	else
+		end(u, 503, "Transport error", NULL);
+}
+
+static bool start_over_udp(struct uac *u);
+
+static void resp_handler(int err, const struct sip_msg *msg, void *arg)
+{
+	struct uac *u = arg;
+	char reason[UAC_REASON_SIZE];
+
+	if (!err && msg->scode < 200)
+		return;
+
+	if (err) {
+		if (!start_over_udp(u))
+			transport_failed(u, err);
+		return;
+	}
+
+	copy_reason(reason, sizeof(reason), &msg->reason);
+	end(u, msg->scode, reason, msg);
+}
+
+/* The last word on the address, after DNS */
+static int send_handler(enum sip_transp tp, const struct sa *src,
+			const struct sa *dst, struct mbuf *mb, void *arg)
+{
+	struct uac *u = arg;
+
+	(void)tp;
+	(void)src;
+	(void)mb;
+	if (settings_may_send(u->ag->set, dst))
+		return 0;
+
+	u->refused = true;
+	log_warn("send_refused", LOG_STR("method", u->out.method),
+		 LOG_INT("key", (int64_t)u->out.sort_key),
+		 LOG_SA("destination", dst));
+
+	return EACCES;
+}
+
+/* --- the way ------------------------------------------------------------ */
+
+static int start_request(struct uac *u, const struct uri *route)
+{
+	mbuf_set_pos(u->out.mb, 0);
+
+	return sip_request(&u->req, u->ag->sip, true, u->out.method, -1,
+			   u->out.uri, -1, route, u->out.mb,
+			   (size_t)u->out.sort_key, send_handler, resp_handler,
+			   u);
+}
+
+/* Over the flow that the phone has opened */
+static int start_over_flow(struct uac *u)
+{
+	char text[ROUTE_SIZE];
+	enum sip_transp tp;
+	struct uri route;
+	struct sa peer;
+	struct pl pl;
+
+	if (flow_find(&peer, &tp, u->ag->flows, u->out.flow))
+		return ENOTCONN;
+
+	(void)re_snprintf(text, sizeof(text), "sip:%J;transport=%s", &peer,
+			  tp == SIP_TRANSP_UDP	 ? "udp"
+			  : tp == SIP_TRANSP_TLS ? "tls"
+						 : "tcp");
+	pl_set_str(&pl, text);
+	if (uri_decode(&route, &pl))
+		return EINVAL;
+
+	return start_request(u, &route);
+}
+
+/* The next hop: the first route, or else the Request-URI */
+static int next_hop(struct uri *route, const struct uac *u)
+{
+	struct nameaddr na;
+	struct pl pl;
+	int err;
+
+	pl_set_str(&pl, u->out.route ? u->out.route : u->out.uri);
+	if (u->out.route) {
+		err = nameaddr_take(&na, &pl);
+		if (err)
+			return err;
+		pl = na.uri;
+	}
+
+	err = uri_decode(route, &pl);
+	if (err)
+		return err;
+
+	/* no need to ask DNS for this name (RFC 6761 section 6.3) */
+	if (!pl_strcasecmp(&route->host, "localhost"))
+		pl_set_str(&route->host, "127.0.0.1");
+
+	return 0;
+}
+
+static bool has_transport(const struct uri *uri)
+{
+	struct pl val;
+
+	return !msg_param_decode(&uri->params, "transport", &val);
+}
+
+static int start_to_hop(struct uac *u)
+{
+	struct uri route;
+	int err;
+
+	err = next_hop(&route, u);
+	if (err)
+		return err;
+
+	/* what UDP would have to cut goes by TCP where nothing speaks against
+	   it, and by UDP where TCP finds nobody */
+	if (u->out.body_len > UDP_SIZE_MAX && !has_transport(&route) &&
+	    !u->may_fall_back) {
+		pl_set_str(&route.params, ";transport=tcp");
+		u->may_fall_back = true;
+		if (!start_request(u, &route))
+			return 0;
+		err = next_hop(&route, u);
+		if (err)
+			return err;
+	}
+	u->may_fall_back = false;
+	if (!has_transport(&route) && route.af != AF_UNSPEC)
+		pl_set_str(&route.params, ";transport=udp");
+
+	return start_request(u, &route);
+}
+
+/* @return whether it goes on */
+static bool start_over_udp(struct uac *u)
+{
+	struct uri route;
+
+	if (!u->may_fall_back || u->refused || next_hop(&route, u))
+		return false;
+
+	u->may_fall_back = false;
+	pl_set_str(&route.params, ";transport=udp");
+
+	return !start_request(u, &route);
+}
+
+/** Send it; its end is told by the handler, maybe within this call */
+void uac_start(struct uac *u)
+{
+	const int err = u->out.flow ? start_over_flow(u) : start_to_hop(u);
+
+	switch (err) {
+	case 0:
+		break;
+
+	case ENOTCONN:
+		end(u, 430, "Flow failed", NULL);
+		break;
+
+	case ENOSYS:
+	case EPROTONOSUPPORT:
+		end(u, 503, "Transport not supported", NULL);
+		break;
+
+	default:
+		transport_failed(u, err);
+		break;
+	}
+}
+
+/** The connection that it was sent over has closed */
+void uac_flow_failed(struct uac *u)
+{
+	end(u, 430, "Flow failed", NULL);
+}

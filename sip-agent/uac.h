@@ -1,0 +1,44 @@
+/*
+ * A request that we send, from the choice of its way to its one final answer
+ * (RFC 3261 sections 8.1.2, 8.1.3 and 18.1.1).
+ */
+#ifndef UAC_H
+#define UAC_H
+
+#include <re.h>
+
+struct agent;
+struct uac;
+
+enum {
+	UAC_REASON_SIZE = 201,
+};
+
+/** What is sent, and where to; all of it is borrowed until the end */
+struct uac_request {
+	const char *method;
+	const char *uri;   /**< Request-URI */
+	const char *route; /**< Path or route set; NULL: none */
+	const char
+		*flow;	 /**< goes over this; NULL: to the first route or uri */
+	struct mbuf *mb; /**< headers but Via, and the body */
+	size_t body_len;
+	uint64_t sort_key; /**< of Via's branch, see sip_request */
+};
+
+/**
+ * A request has ended
+ *
+ * @param code   SIP code, of the answer or of what happened; 0: it never left
+ * @param reason Phrase, one line of UTF-8
+ * @param msg    The answer; NULL where there is none
+ */
+typedef void(uac_end_h)(int code, const char *reason, const struct sip_msg *msg,
+			void *arg);
+
+int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
+	      uac_end_h *h, void *arg);
+void uac_start(struct uac *u);
+void uac_flow_failed(struct uac *u);
+
+#endif
