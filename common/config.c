@@ -59,6 +59,15 @@ static const struct setting settings[] = {
 	 "networks that the agent may send to, checked after DNS at every "
 	 "send; loopback and what no contact may be in only where listed "
 	 "here by a network inside them"},
+	{"agent", "tls_certificate", TYPE_TEXT, AT(agent.tls_certificate), "",
+	 0, 0,
+	 "PEM file: the certificate for SIP over TLS, and its chain; read "
+	 "again when it changes and on SIGHUP"},
+	{"agent", "tls_key", TYPE_TEXT, AT(agent.tls_key), "", 0, 0,
+	 "PEM file: the certificate's key"},
+	{"agent", "tls_listen", TYPE_TEXT, AT(agent.tls_listen), "", 0, 0,
+	 "concrete addresses for SIP over TLS, with commas between; empty: "
+	 "none"},
 	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api", 0,
 	 0,
 	 "FastCGI socket of a worker, unix:/path or host:port, unless the "

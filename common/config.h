@@ -26,6 +26,9 @@ struct config {
 		int min_expires_s;
 		char *name;
 		char *send_allow;
+		char *tls_certificate;
+		char *tls_key;
+		char *tls_listen;
 	} agent;
 	struct {
 		char *listen;

@@ -22,8 +22,8 @@ enum {
 
 struct settings {
 	struct config cfg;
-	struct sa listenv[LISTEN_MAX];
-	size_t listenc;
+	struct sa listenv[LISTEN_MAX], tls_listenv[LISTEN_MAX];
+	size_t listenc, tls_listenc;
 	char name[NAME_SIZE];
 	struct cidr_list *bind_deny;
 	struct cidr_list *send_allow;
@@ -47,29 +47,42 @@ static void destructor(void *arg)
 }
 
 /* Concrete addresses: what we are bound to is what Via says */
-static int read_listen(struct settings *s)
+static int read_addresses(struct sa *sav, size_t *sac, const char *key,
+			  const char *p)
 {
-	const char *p = s->cfg.agent.listen;
-
 	for (;;) {
+		struct sa *sa = &sav[*sac];
 		size_t len;
-		struct sa *sa = &s->listenv[s->listenc];
 
 		p += strspn(p, SEPARATORS);
 		len = strcspn(p, SEPARATORS);
 		if (!len)
-			break;
-		if (s->listenc >= LISTEN_MAX || sa_decode(sa, p, len) ||
+			return 0;
+		if (*sac >= LISTEN_MAX || sa_decode(sa, p, len) ||
 		    sa_is_any(sa) || !sa_port(sa)) {
-			log_error("settings", LOG_STR("key", "agent.listen"),
+			log_error("settings", LOG_STR("key", key),
 				  LOG_MEM("value", p, len),
 				  LOG_STR("why", "not a concrete "
 						 "address:port"));
 			return EINVAL;
 		}
-		s->listenc++;
+		++*sac;
 		p += len;
 	}
+}
+
+static int read_listen(struct settings *s)
+{
+	int err;
+
+	err = read_addresses(s->listenv, &s->listenc, "agent.listen",
+			     s->cfg.agent.listen);
+	if (!err)
+		err = read_addresses(s->tls_listenv, &s->tls_listenc,
+				     "agent.tls_listen",
+				     s->cfg.agent.tls_listen);
+	if (err)
+		return err;
 	if (!s->listenc)
 		return EINVAL;
 
@@ -197,6 +210,26 @@ size_t settings_listen(const struct settings *s, const struct sa **sav)
 	return s->listenc;
 }
 
+/** The addresses to listen on for TLS; @return how many */
+size_t settings_tls_listen(const struct settings *s, const struct sa **sav)
+{
+	*sav = s->tls_listenv;
+
+	return s->tls_listenc;
+}
+
+/** PEM file of the certificate and its chain; empty where there is none */
+const char *settings_tls_certificate(const struct settings *s)
+{
+	return s->cfg.agent.tls_certificate;
+}
+
+/** PEM file of the certificate's key */
+const char *settings_tls_key(const struct settings *s)
+{
+	return s->cfg.agent.tls_key;
+}
+
 uint32_t settings_min_expires(const struct settings *s)
 {
 	return (uint32_t)s->cfg.agent.min_expires_s;
@@ -222,37 +255,48 @@ bool settings_hosts(const struct settings *s, const struct pl *domain)
 	       config_hosts(&s->cfg, normal);
 }
 
-static bool is_own(const struct settings *s, const struct sa *sa)
+static bool is_listed(const struct sa *sav, size_t sac, const struct sa *sa)
 {
-	for (size_t i = 0; i < s->listenc; i++) {
-		if (sa_cmp(&s->listenv[i], sa, SA_ALL))
+	for (size_t i = 0; i < sac; i++) {
+		if (sa_cmp(&sav[i], sa, SA_ALL))
 			return true;
 	}
 
 	return false;
 }
 
+static bool is_own(const struct settings *s, const struct sa *sa)
+{
+	return is_listed(s->listenv, s->listenc, sa) ||
+	       is_listed(s->tls_listenv, s->tls_listenc, sa);
+}
+
 /** Whether a URI names this server: a domain of ours or our own address */
 bool settings_is_ours(const struct settings *s, const struct uri *uri)
 {
+	const uint16_t usual = pl_strcasecmp(&uri->scheme, "sips")
+				       ? SIP_PORT
+				       : SIP_PORT_TLS;
 	struct sa sa;
 
 	if (settings_hosts(s, &uri->host))
 		return true;
 
-	return !sa_set(&sa, &uri->host, uri->port ? uri->port : SIP_PORT) &&
+	return !sa_set(&sa, &uri->host, uri->port ? uri->port : usual) &&
 	       is_own(s, &sa);
 }
 
 static bool may_bind_host(const struct settings *s,
-			  const struct sipuri_part *host, uint16_t port)
+			  const struct sipuri_part *host, uint16_t port,
+			  bool secure)
 {
+	const uint16_t usual = secure ? SIP_PORT_TLS : SIP_PORT;
 	struct pl pl = {host->p, host->n};
 	struct sa sa;
 
 	if (pl.l > 2 && pl.p[0] == '[')
 		pl = (struct pl){pl.p + 1, pl.l - 2};
-	if (sa_set(&sa, &pl, port ? port : SIP_PORT))
+	if (sa_set(&sa, &pl, port ? port : usual))
 		return true; /* a name: its addresses are checked at the send */
 
 	return !is_own(s, &sa) && !cidr_list_match(s->bind_deny, &sa.u.sa);
@@ -264,10 +308,10 @@ bool settings_may_bind(const struct settings *s, const struct sipuri *contact)
 	struct sipuri_part maddr;
 
 	if (sipuri_param(contact, "maddr", &maddr) &&
-	    !may_bind_host(s, &maddr, contact->port))
+	    !may_bind_host(s, &maddr, contact->port, contact->secure))
 		return false;
 
-	return may_bind_host(s, &contact->host, contact->port);
+	return may_bind_host(s, &contact->host, contact->port, contact->secure);
 }
 
 /** Whether SIP may be sent to an address; never to many at once */

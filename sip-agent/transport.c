@@ -1,12 +1,14 @@
 /*
- * libre's SIP stack on concrete addresses: UDP and TCP on each, and what takes
- * every request and every response that nobody waits for.
+ * libre's SIP stack on concrete addresses: UDP and TCP, or TLS, on each, and
+ * what takes every request and every response that nobody waits for.
  */
 #include "transport.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "backlog.h"
+#include "certificate.h"
 #include "framing.h"
 #include "guard.h"
 #include "logre.h"
@@ -29,6 +31,7 @@ struct transport {
 	struct dnsc *dnsc;
 	struct sip_lsnr *requests, *responses;
 	struct framing *framing;
+	struct certificate *certificate;
 	struct udp_helper *helperv[LISTEN_MAX];
 	size_t helperc;
 	char probe[24]; /* Call-ID of our own probes */
@@ -47,6 +50,7 @@ static void destructor(void *arg)
 	mem_deref(t->responses);
 	sip_close(t->sip, true);
 	mem_deref(t->sip);
+	mem_deref(t->certificate);
 	mem_deref(t->dnsc);
 }
 
@@ -150,7 +154,7 @@ static bool request_handler(const struct sip_msg *msg, void *arg)
 	if (take_probe(t, msg))
 		return true;
 
-	if (msg->tp == SIP_TRANSP_TCP && sip_msg_tcpconn(msg))
+	if (msg->tp != SIP_TRANSP_UDP && sip_msg_tcpconn(msg))
 		(void)framing_attach(t->framing, t->sip, msg); /* or libre's */
 	t->h(msg, t->arg);
 
@@ -178,6 +182,18 @@ static int dns_alloc(struct dnsc **dnscp)
 	return dnsc_alloc(dnscp, NULL, nsv, nsc);
 }
 
+static int told(const struct sa *laddr, const char *transports, int err)
+{
+	if (err)
+		log_error("listen_failed", LOG_SA("listen", laddr),
+			  LOG_INT("errno", err));
+	else
+		log_info("listening", LOG_SA("listen", laddr),
+			 LOG_STR("transports", transports));
+
+	return err;
+}
+
 static int listen_on(struct transport *t, const struct sa *laddr)
 {
 	int err;
@@ -186,22 +202,38 @@ static int listen_on(struct transport *t, const struct sa *laddr)
 	if (!err)
 		err = sip_transp_add(t->sip, SIP_TRANSP_TCP, laddr);
 
-	if (err)
-		log_error("listen_failed", LOG_SA("listen", laddr),
-			  LOG_INT("errno", err));
-	else
-		log_info("listening", LOG_SA("listen", laddr));
+	return told(laddr, "udp,tcp", err);
+}
+
+static int listen_all(struct transport *t, const struct settings *set)
+{
+	const struct sa *sav;
+	size_t sac = settings_listen(set, &sav);
+	int err = 0;
+
+	for (size_t i = 0; i < sac && !err; i++)
+		err = listen_on(t, &sav[i]);
+	for (size_t i = 0; i < sac && !err; i++)
+		send_probe(t, &sav[i]);
+
+	sac = settings_tls_listen(set, &sav);
+	for (size_t i = 0; i < sac && !err; i++)
+		err = told(&sav[i], "tls",
+			   sip_transp_add(t->sip, SIP_TRANSP_TLS, &sav[i],
+					  certificate_tls(t->certificate)));
+	if (!err)
+		backlog_lengthen();
 
 	return err;
 }
 
 static int open_all(struct transport *t, const struct settings *set)
 {
-	const struct sa *listenv;
-	const size_t listenc = settings_listen(set, &listenv);
 	int err;
 
 	err = framing_alloc(&t->framing);
+	if (!err)
+		err = certificate_alloc(&t->certificate, set);
 	if (!err)
 		err = dns_alloc(&t->dnsc);
 	if (!err)
@@ -214,10 +246,8 @@ static int open_all(struct transport *t, const struct settings *set)
 	if (!err)
 		err = sip_listen(&t->responses, t->sip, false, response_handler,
 				 t);
-	for (size_t i = 0; i < listenc && !err; i++)
-		err = listen_on(t, &listenv[i]);
-	for (size_t i = 0; i < listenc && !err; i++)
-		send_probe(t, &listenv[i]);
+	if (!err)
+		err = listen_all(t, set);
 
 	return err;
 }

@@ -8,15 +8,13 @@
 #include <string.h>
 
 #include "agent.h"
-#include "flow.h"
+#include "hop.h"
 #include "logre.h"
-#include "nameaddr.h"
 #include "pgconn.h"
 #include "settings.h"
 
 enum {
 	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
-	ROUTE_SIZE = 128,
 };
 
 struct uac {
@@ -25,6 +23,7 @@ struct uac {
 	uac_end_h *h;
 	void *arg;
 	struct sip_request *req;
+	bool tls;	    /* or not at all */
 	bool refused;	    /* by agent.send_allow */
 	bool may_fall_back; /* TCP was our idea: try UDP next */
 };
@@ -54,6 +53,7 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 
 	u->ag = ag;
 	u->out = *req;
+	u->tls = hop_needs_tls(req->uri, req->flow);
 	u->h = h;
 	u->arg = arg;
 	*up = u;
@@ -121,16 +121,16 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 	end(u, msg->scode, reason, msg);
 }
 
-/* The last word on the address, after DNS */
+/* The last word on address and transport, after DNS */
 static int send_handler(enum sip_transp tp, const struct sa *src,
 			const struct sa *dst, struct mbuf *mb, void *arg)
 {
 	struct uac *u = arg;
 
-	(void)tp;
 	(void)src;
 	(void)mb;
-	if (settings_may_send(u->ag->set, dst))
+	if (settings_may_send(u->ag->set, dst) &&
+	    (!u->tls || tp == SIP_TRANSP_TLS))
 		return 0;
 
 	u->refused = true;
@@ -156,105 +156,69 @@ static int start_request(struct uac *u, const struct uri *route)
 /* Over the flow that the phone has opened */
 static int start_over_flow(struct uac *u)
 {
-	char text[ROUTE_SIZE];
-	enum sip_transp tp;
-	struct uri route;
-	struct sa peer;
-	struct pl pl;
-
-	if (flow_find(&peer, &tp, u->ag->flows, u->out.flow))
-		return ENOTCONN;
-
-	(void)re_snprintf(text, sizeof(text), "sip:%J;transport=%s", &peer,
-			  tp == SIP_TRANSP_UDP	 ? "udp"
-			  : tp == SIP_TRANSP_TLS ? "tls"
-						 : "tcp");
-	pl_set_str(&pl, text);
-	if (uri_decode(&route, &pl))
-		return EINVAL;
-
-	return start_request(u, &route);
-}
-
-/* The next hop: the first route, or else the Request-URI */
-static int next_hop(struct uri *route, const struct uac *u)
-{
-	struct nameaddr na;
-	struct pl pl;
+	struct hop hop;
 	int err;
 
-	pl_set_str(&pl, u->out.route ? u->out.route : u->out.uri);
-	if (u->out.route) {
-		err = nameaddr_take(&na, &pl);
-		if (err)
-			return err;
-		pl = na.uri;
-	}
-
-	err = uri_decode(route, &pl);
+	err = hop_over_flow(&hop, u->ag->flows, u->out.flow);
 	if (err)
 		return err;
 
-	/* no need to ask DNS for this name (RFC 6761 section 6.3) */
-	if (!pl_strcasecmp(&route->host, "localhost"))
-		pl_set_str(&route->host, "127.0.0.1");
-
-	return 0;
-}
-
-static bool has_transport(const struct uri *uri)
-{
-	struct pl val;
-
-	return !msg_param_decode(&uri->params, "transport", &val);
+	return start_request(u, &hop.route);
 }
 
 static int start_to_hop(struct uac *u)
 {
-	struct uri route;
+	struct hop hop;
 	int err;
 
-	err = next_hop(&route, u);
+	err = hop_to_uri(&hop, u->out.uri, u->out.route);
 	if (err)
 		return err;
 
 	/* what UDP would have to cut goes by TCP where nothing speaks against
 	   it, and by UDP where TCP finds nobody */
-	if (u->out.body_len > UDP_SIZE_MAX && !has_transport(&route) &&
+	if (u->out.body_len > UDP_SIZE_MAX && !hop_has_transport(&hop) &&
 	    !u->may_fall_back) {
-		pl_set_str(&route.params, ";transport=tcp");
+		hop_set_transport(&hop, ";transport=tcp");
 		u->may_fall_back = true;
-		if (!start_request(u, &route))
+		if (!start_request(u, &hop.route))
 			return 0;
-		err = next_hop(&route, u);
+		err = hop_to_uri(&hop, u->out.uri, u->out.route);
 		if (err)
 			return err;
 	}
 	u->may_fall_back = false;
-	if (!has_transport(&route) && route.af != AF_UNSPEC)
-		pl_set_str(&route.params, ";transport=udp");
+	if (!hop_has_transport(&hop) && hop.route.af != AF_UNSPEC)
+		hop_set_transport(&hop, ";transport=udp");
 
-	return start_request(u, &route);
+	return start_request(u, &hop.route);
 }
 
 /* @return whether it goes on */
 static bool start_over_udp(struct uac *u)
 {
-	struct uri route;
+	struct hop hop;
 
-	if (!u->may_fall_back || u->refused || next_hop(&route, u))
+	if (!u->may_fall_back || u->refused ||
+	    hop_to_uri(&hop, u->out.uri, u->out.route))
 		return false;
 
 	u->may_fall_back = false;
-	pl_set_str(&route.params, ";transport=udp");
+	hop_set_transport(&hop, ";transport=udp");
 
-	return !start_request(u, &route);
+	return !start_request(u, &hop.route);
+}
+
+/* A sips: URI whose phone has registered in clear: its flow is not for it */
+static bool is_for_flow(const struct uac *u)
+{
+	return u->out.flow && (!u->tls || !strncmp(u->out.flow, "tls:", 4));
 }
 
 /** Send it; its end is told by the handler, maybe within this call */
 void uac_start(struct uac *u)
 {
-	const int err = u->out.flow ? start_over_flow(u) : start_to_hop(u);
+	const int err = is_for_flow(u) ? start_over_flow(u) : start_to_hop(u);
 
 	switch (err) {
 	case 0:

@@ -55,6 +55,11 @@ def read_env(path):
     return env
 
 
+def address(text):
+    host, port = text.rsplit(":", 1)
+    return host, int(port)
+
+
 class System:
     """One running system. `env`: further settings, e.g. {"RESTSIP_WORKERS": "4"}."""
 
@@ -81,8 +86,11 @@ class System:
         env = read_env(self.state / "env")
         self.env = env
         self.url = env["RESTSIP_URL"]
-        self.sip_host, port = env["RESTSIP_SIP"].rsplit(":", 1)
-        self.sip_port = int(port)
+        self.sip_all = [address(text) for text in env["RESTSIP_SIP_ALL"].split()]
+        self.sips_all = [address(text) for text in env["RESTSIP_SIPS_ALL"].split()]
+        self.sip, self.sips = self.sip_all[0], self.sips_all[0]
+        self.sip_host, self.sip_port = self.sip
+        self.certificate = pathlib.Path(env["RESTSIP_CERTIFICATE"])
         self.pg = env["RESTSIP_PG"]
         self.pg_owner = env["RESTSIP_PG_OWNER"]
         self.logs = pathlib.Path(env["RESTSIP_LOGS"])

@@ -8,6 +8,7 @@ import subprocess
 CONFIG = """poll_method epoll
 net_interface 127.0.0.1
 sip_listen 127.0.0.1:{port}
+sip_cafile {certificate}
 call_max_calls 4
 ctrl_tcp_listen 127.0.0.1:{control}
 module_path /usr/lib/baresip/modules
@@ -49,7 +50,8 @@ class Baresip:
         self.port = free_ports(3)
         self.control = self.port + 2
         user = account.email
-        (self.folder / "config").write_text(CONFIG.format(port=self.port, control=self.control))
+        (self.folder / "config").write_text(CONFIG.format(
+            port=self.port, control=self.control, certificate=account.system.certificate))
         (self.folder / "accounts").write_text(
             f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
             f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"

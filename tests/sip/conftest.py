@@ -17,7 +17,10 @@ def phone():
     def make(account, algorithm=None, **more):
         credential = account.credential(**({"algorithm": algorithm} if algorithm else {}))
         user, domain = account.email.split("@")
-        new = Phone((account.system.sip_host, account.system.sip_port), user, credential["password"], domain, **more)
+        if more.get("transport") == "tls":
+            more = {"server": account.system.sips, "ca": account.system.certificate, **more}
+        server = more.pop("server", account.system.sip)
+        new = Phone(server, user, credential["password"], domain, **more)
         new.username = credential["username"]
         made.append(new)
         return new

@@ -1,4 +1,4 @@
-"""A SIP phone of a few lines, over UDP or TCP, that does just what a test says.
+"""A SIP phone of a few lines, over UDP, TCP or TLS, that does just what a test says.
 
 It sends what it is told to, byte for byte, answers what comes in as it is told to, and keeps all of it.
 """
@@ -11,6 +11,7 @@ import threading
 import time
 
 from restsip_system import Account
+from tlssocket import TlsSocket
 
 HOST = "127.0.0.1"
 COMPACT = {"c": "content-type", "f": "from", "i": "call-id", "k": "supported", "l": "content-length",
@@ -108,7 +109,7 @@ class Phone:
     """`answer`: what is said to requests: a code, (code, reason), or a function of the request; None: nothing."""
 
     def __init__(self, server, user, password, domain="example.net", transport="udp", answer=200, bind=None,
-                 local=HOST):
+                 local=HOST, ca=None):
         self.server = server
         self.user, self.password, self.domain = user, password, domain
         self.username = user
@@ -130,6 +131,8 @@ class Phone:
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             self.sock.bind((local, bind or 0))
+        elif transport == "tls":
+            self.sock = TlsSocket(server, ca, source=(local, bind or 0))
         else:
             self.sock = socket.create_connection(server, source_address=(local, bind or 0))
         self.port = self.sock.getsockname()[1]
@@ -157,7 +160,7 @@ class Phone:
 
     @property
     def contact(self):
-        more = ";transport=tcp" if self.transport == "tcp" else ""
+        more = "" if self.transport == "udp" else f";transport={self.transport}"
         return f"sip:{self.user}@{self.local}:{self.port}{more}"
 
     # ---- in ----

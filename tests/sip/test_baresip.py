@@ -13,7 +13,7 @@ def softphone(tmp_path, until):
     made = []
 
     def make(account, peer, transport="udp"):
-        server = (account.system.sip_host, account.system.sip_port)
+        server = account.system.sips if transport == "tls" else account.system.sip
         one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport)
         made.append(one)
         until(one.is_registered, 10)
@@ -24,7 +24,7 @@ def softphone(tmp_path, until):
         one.close()
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_it_registers_and_gets_what_is_sent(account, softphone, logins, until, transport):
     alice, bob = account("alice"), account("bob")
     phone = softphone(alice, bob, transport)
@@ -40,7 +40,7 @@ def test_it_registers_and_gets_what_is_sent(account, softphone, logins, until, t
     assert f"From: <sip:{bob.email}>;tag=" in head
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_its_message_reaches_another_phone(account, phone, softphone, system, transport):
     alice, bob = account("alice"), account("bob")
     b = phone(bob)
@@ -61,9 +61,10 @@ def test_its_message_to_a_web_user_is_stored(account, softphone, system, until):
     assert (row["sender"], row["status"]) == (alice.email, "stored")
 
 
-def test_its_message_appears_in_a_stream(account, softphone, system):
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_its_message_appears_in_a_stream(account, softphone, system, transport):
     alice, bob = account("alice"), account("bob")
-    one = softphone(alice, bob)
+    one = softphone(alice, bob, transport)
     with system.request("GET", bob.login + "?stream", headers=bob.headers, stream=True) as stream:
         lines = (json.loads(line) for line in stream.iter_lines() if line.strip())
         assert next(lines)["event"] == "state"

@@ -138,6 +138,31 @@ static void who_is_hosted_here(void **state)
 	mem_deref(s);
 }
 
+static void tls_has_addresses_and_a_usual_port_of_its_own(void **state)
+{
+	struct settings *s;
+	const struct sa *sav;
+
+	(void)state;
+	(void)setenv("RESTSIP_AGENT_TLS_LISTEN", "192.0.2.1:5061", 1);
+	s = load("192.0.2.1:5060", NULL);
+	assert_non_null(s);
+	assert_int_equal(settings_tls_listen(s, &sav), 1);
+	assert_int_equal(sa_port(&sav[0]), 5061);
+	assert_false(may_send(s, "192.0.2.1:5061"));
+	assert_false(may_bind(s, "sips:a@192.0.2.1"));
+	assert_false(may_bind(s, "sips:a@192.0.2.1:5061"));
+	assert_true(may_bind(s, "sips:a@192.0.2.2"));
+	assert_true(is_ours(s, "sips:192.0.2.1"));
+	assert_true(is_ours(s, "sip:192.0.2.1:5061"));
+	assert_false(is_ours(s, "sips:192.0.2.1:5062"));
+	mem_deref(s);
+
+	(void)setenv("RESTSIP_AGENT_TLS_LISTEN", "0.0.0.0:5061", 1);
+	assert_null(load("192.0.2.1:5060", NULL));
+	(void)unsetenv("RESTSIP_AGENT_TLS_LISTEN");
+}
+
 static void only_concrete_addresses_are_listened_on(void **state)
 {
 	(void)state;
@@ -188,6 +213,7 @@ int main(void)
 		cmocka_unit_test(multicast_is_never_sent_to),
 		cmocka_unit_test(what_may_be_bound),
 		cmocka_unit_test(who_is_hosted_here),
+		cmocka_unit_test(tls_has_addresses_and_a_usual_port_of_its_own),
 		cmocka_unit_test(only_concrete_addresses_are_listened_on),
 		cmocka_unit_test(an_aor_is_read_unescaped),
 	};

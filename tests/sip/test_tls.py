@@ -1,0 +1,241 @@
+"""SIP over TLS: its certificate, and that what belongs there never goes in clear."""
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from phone import Phone, new_account
+from test_message import delivered, send
+from tlssocket import TlsSocket
+
+
+class SipsServer:
+    """Somebody who is reached at a sips: contact: takes one connection after another and keeps the requests."""
+
+    def __init__(self, certificate, plain=False):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        self.plain = plain
+        self.first = b""  # bytes that came before any TLS, where plain
+        self.requests = []
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                if self.plain:
+                    self.first += conn.recv(4096)
+                else:
+                    self._answer(self.context.wrap_socket(conn, server_side=True))
+            except OSError:
+                pass
+            conn.close()
+
+    def _answer(self, conn):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = conn.recv(4096)
+            if not more:
+                return
+            data += more
+        self.requests.append(data)
+        head = data.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+        keep = [line for line in head if line.split(":")[0].lower() in ("via", "from", "call-id", "cseq")]
+        to = next(line for line in head if line.lower().startswith("to:"))
+        conn.sendall("\r\n".join(["SIP/2.0 200 OK", *keep, to + ";tag=x", "Content-Length: 0", "", ""]).encode())
+        conn.recv(1)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def sips_server(system):
+    made = []
+
+    def make(**more):
+        made.append(SipsServer(system.certificate, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def hidden(email):
+    return f"sips:{email.split('@')[0]}@127.0.0.1"
+
+
+def test_a_phone_registers_and_talks(account, phone, logins, until):
+    alice, bob = account("alice"), account("bob")
+    a, b = phone(alice, transport="tls"), phone(bob, transport="tls")
+    assert a.register(expires=600).contacts == {a.contact: 600}
+    b.register()
+    assert logins(alice)[a.contact]["flow"].startswith("tls:")
+    assert b.message(f"sip:{alice.email}", "psst").code == 200
+    assert a.next_request().body == b"psst"
+    assert "SIP/2.0/TLS" in a.seen[-1].get("via")
+    status = send(alice, bob, b"from the web")
+    until(lambda: delivered(status))
+    assert b.next_request().body == b"from the web"
+    a.close()
+    until(lambda: not logins(alice), 2)
+
+
+def test_a_large_message_goes_through_both_ways(account, phone):
+    alice, bob = account("alice"), account("bob")
+    a, b = phone(alice, transport="tls"), phone(bob, transport="tls")
+    a.register()
+    b.register()
+    body = secrets.token_hex(30000).encode()
+    assert b.message(f"sip:{alice.email}", body).code == 200
+    assert a.next_request().body == body
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_from_1_2_on_is_spoken(system, version):
+    conn = TlsSocket(system.sips, system.certificate, minimum=version, maximum=version)
+    assert conn.sock.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
+    conn.close()
+
+
+@pytest.mark.parametrize("option", ["-tls1", "-tls1_1"])
+def test_what_is_older_is_refused(system, option):
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", "{}:{}".format(*system.sips), option, "-cipher", "ALL:@SECLEVEL=0"],
+        check=False, capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+    assert done.returncode != 0
+    assert b"alert protocol version" in done.stderr
+
+
+def test_a_ping_gets_a_pong(system):
+    conn = TlsSocket(system.sips, system.certificate)
+    conn.sendall(b"\r\n\r\n")
+    assert conn.recv(100) == b"\r\n"
+    conn.close()
+
+
+@pytest.mark.parametrize("noise", [b"REGISTER sip:example.net SIP/2.0\r\n\r\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
+                                   b"\x80" * 4096])
+def test_what_is_no_tls_harms_nobody(system, account, phone, noise):
+    with socket.create_connection(system.sips, 5) as conn:
+        conn.sendall(noise)
+        conn.shutdown(socket.SHUT_WR)
+        while conn.recv(4096):
+            pass
+    assert phone(account(), transport="tls").register().code == 200
+
+
+def test_a_sips_contact_is_reached_over_tls(account, sips_server, until):
+    alice, bob = account("alice"), account("bob")
+    server = sips_server()
+    contact = f"{hidden(alice.email)}:{server.port}"
+    assert alice.request("POST", alice.login, json={"contact": contact, "expires": 600}).status_code == 201
+    status = send(bob, alice, b"secret")
+    until(lambda: delivered(status))
+    (request,) = server.requests
+    assert request.startswith(f"MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/TLS ".encode())
+
+
+@pytest.mark.parametrize("more", ["", ";transport=udp", ";transport=tcp"])
+def test_a_sips_contact_gets_nothing_in_clear(account, sips_server, until, deliveries, more):
+    alice, bob = account("alice"), account("bob")
+    server = sips_server(plain=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", server.port))
+        udp.setblocking(False)
+        contact = f"{hidden(alice.email)}:{server.port}{more}"
+        assert alice.request("POST", alice.login, json={"contact": contact, "expires": 600}).status_code == 201
+        send(bob, alice, b"secret")
+        until(lambda: [d["state"] for d in deliveries(alice)] == ["stored"], 10)
+        assert server.first[:2] == b"\x16\x03", "a TLS handshake and nothing else"
+        with pytest.raises(BlockingIOError):
+            udp.recv(1)
+
+
+def test_a_sips_contact_registered_in_clear_is_no_way_in_clear(account, phone, sips_server, until):
+    alice, bob = account("alice"), account("bob")
+    server = sips_server()
+    p = phone(alice)
+    assert p.register(contacts=[f"<{hidden(alice.email)}:{server.port}>"]).code == 200
+    status = send(bob, alice, b"secret")
+    until(lambda: delivered(status))
+    assert len(server.requests) == 1
+    assert p.requests.empty()
+
+
+# ---- the certificate ----
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """A system whose certificate is changed here."""
+    return systems("tls", {"RESTSIP_DEMO": "no"})
+
+
+def new_certificate(system, name):
+    """A pair of its own, written beside the one in use; owned as that is."""
+    crt = system.certificate.with_name(f"{name}.crt")
+    key = crt.with_suffix(".key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", crt],
+                   check=True, capture_output=True, timeout=20)
+    made = os.stat(system.certificate)
+    for path in (crt, key):
+        os.chown(path, made.st_uid, made.st_gid)
+    return crt, key
+
+
+def shown(system):
+    """The certificate that a new connection is shown."""
+    conn = TlsSocket(system.sips)
+    der = conn.certificate()
+    conn.close()
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+def install(system, pair):
+    for new, old in zip(pair, (system.certificate, system.certificate.with_suffix(".key"))):
+        os.replace(new, old)
+
+
+@pytest.mark.parametrize("hup", [True, False], ids=["hup", "noticed"])
+def test_a_new_certificate_is_taken_up_and_nobody_dropped(own_system, until, hup):
+    alice = new_account(own_system, "alice")
+    with Phone(own_system.sips, alice.email.split("@")[0], "", transport="tls", ca=own_system.certificate) as p:
+        credential = alice.credential()
+        p.username, p.password = credential["username"], credential["password"]
+        p.register()
+        pid = own_system.pid("restsip-agent")
+        pair = new_certificate(own_system, f"new-{hup}")
+        text = pair[0].read_text()
+        install(own_system, pair)
+        if hup:
+            os.kill(pid, signal.SIGHUP)
+        until(lambda: shown(own_system) == text, 1.5 if hup else 10)
+        assert p.message(f"sip:{alice.email}", "still here").code == 200
+        assert p.next_request().body == b"still here"
+        assert own_system.pid("restsip-agent") == pid
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_refused(own_system, until):
+    before = shown(own_system)
+    crt, _ = new_certificate(own_system, "half")
+    os.replace(crt, own_system.certificate)
+    log = own_system.log("restsip-agent").count("event=certificate_refused")
+    os.kill(own_system.pid("restsip-agent"), signal.SIGHUP)
+    until(lambda: own_system.log("restsip-agent").count("event=certificate_refused") > log)
+    assert shown(own_system) == before
+    install(own_system, new_certificate(own_system, "whole"))
+    until(lambda: shown(own_system) != before, 10)
