@@ -7,7 +7,7 @@
 #define SCHEMA_H
 
 enum {
-	SCHEMA_VERSION = 5,
+	SCHEMA_VERSION = 7,
 };
 
 #endif

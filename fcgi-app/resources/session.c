@@ -27,7 +27,7 @@ static const struct db_stmt create_stmt = {
 };
 static const struct db_stmt delete_stmt = {
 	.name = "session_delete",
-	.sql = "select ended from api.session_delete($1, $2)",
+	.sql = "select ended, bell from api.session_delete($1, $2)",
 	.nparams = 2,
 	.write = true,
 };

@@ -171,30 +171,58 @@ begin
 	return v_n;
 end $$;
 
--- After the write: where the resource is watched, writes its new look into the change log and says what to ring.
--- Must not run in the statement that took the lock: it has to see the watchers of then, not of before.
-create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint) returns text[]
+-- After the write: where the resource or its list is watched, writes its new look into the change log and says what to
+-- ring. Must not run in the statement that took the lock: it has to see the watchers of then, not of before.
+-- p_recheck: accounts whose access it may change, 0: anybody's; p_before: of a call, app.call_seers_before().
+create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint,
+	p_recheck bigint[] default null, p_before bigint[] default '{}') returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[];
 begin
-	if not exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
-		return null;
+	if exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
+		insert into app.change (kind, id, version, prior, doc, public_doc, recheck)
+		values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id, true),
+			case when p_kind in ('call', 'profile') then app.render(p_kind, p_id, false) end, p_recheck);
+		v_bell := array[app.change_bell(p_kind, p_id)];
 	end if;
-	insert into app.change (kind, id, version, prior, doc, public_doc)
-	values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id, true),
-		case when p_kind in ('call', 'profile') then app.render(p_kind, p_id, false) end);
-	return array[app.change_bell(p_kind, p_id)];
+	if exists (select from app.watch w
+		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
+	then
+		v_bell := v_bell || app.list_publish(p_kind::text, p_id, false, p_before);
+	end if;
+	return v_bell;
 end $$;
 
 -- The same where the resource, which is locked, ends.
-create function app.publish_gone(p_kind app.resource_kind, p_id bigint, p_prior bigint) returns text[]
+create function app.publish_gone(p_kind app.resource_kind, p_id bigint, p_prior bigint,
+	p_before bigint[] default '{}') returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[];
+begin
+	if exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
+		insert into app.change (kind, id, version, prior, doc)
+		values (p_kind, p_id, nextval('app.version_seq'), p_prior, null);
+		v_bell := array[app.change_bell(p_kind, p_id)];
+	end if;
+	if exists (select from app.watch w
+		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
+	then
+		v_bell := v_bell || app.list_publish(p_kind::text, p_id, true, p_before);
+	end if;
+	return v_bell;
+end $$;
+
+-- Where the account has open streams, they are to be looked at again: a session, or the password, has just ended.
+create function app.session_ended(p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
-	if not exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
-		return null;
+	update app.account a set access = a.access + 1 where a.id = p_account;
+	if exists (select from app.watch w where w.kind = 'session' and w.id = p_account) then
+		return array['restsip_change|session/' || p_account];
 	end if;
-	insert into app.change (kind, id, version, prior, doc)
-	values (p_kind, p_id, nextval('app.version_seq'), p_prior, null);
-	return array[app.change_bell(p_kind, p_id)];
+	return null;
 end $$;
 
 -- The JSON of a resource as it is now; p_inside: as its owner and those in it see it.
@@ -238,7 +266,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
-	return 5;
+	return 7;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

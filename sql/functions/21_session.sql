@@ -18,17 +18,20 @@ begin
 end $$;
 
 -- Bearer: ends that session. Basic: ends all sessions of the account.
-create function api.session_delete(p_who text, p_proof bytea) returns table (ended int)
+create function api.session_delete(p_who text, p_proof bytea) returns table (ended int, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);
 	v_ended int;
 begin
+	if p_who is not null then
+		delete from app.ticket t where t.account_id = v_account;
+	end if;
 	delete from app.session s
 	where s.account_id = v_account and (p_who is not null or s.token = p_proof);
 	get diagnostics v_ended = row_count;
-	return query select v_ended;
+	return query select v_ended, app.session_ended(v_account);
 end $$;
 
 -- A ticket stands once, within 60 s, for the session that asked for it.

@@ -50,15 +50,18 @@ declare
 	v_version bigint := app.advance('profile', v_account);
 	v_profile jsonb;
 	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password'];
+	v_bell text[];
 begin
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
 		password_hash = coalesce(p_hash, a.password_hash)
 	where a.id = v_account returning a.profile into v_profile;
 	if p_hash is not null then
+		delete from app.ticket t where t.account_id = v_account;
 		delete from app.session s where s.account_id = v_account;
+		v_bell := app.session_ended(v_account);
 	end if;
 	return query select v_email, app.profile_doc(v_email, v_profile, true), v_version,
-		app.publish('profile', v_account, v_version, v_prior);
+		v_bell || app.publish('profile', v_account, v_version, v_prior);
 end $$;
 
 -- The account with its logins, its mail and its calls.
@@ -78,6 +81,8 @@ begin
 	for v_call in
 		select c.id from app.call c where c.owner_id = v_account and c.state <> 'ended'
 		union select p.call_id from app.participant p where p.account_id = v_account and p.state = 'joined'
+		union select i.call_id from app.invitation i join app.call c on c.id = i.call_id
+			where i.account_id = v_account and c.state <> 'ended'
 		order by 1
 	loop
 		v_bell := v_bell || app.call_forget(v_call, v_account);
@@ -87,6 +92,7 @@ begin
 		v_bell := v_bell || app.publish_gone(v_kind, v_account, v_prior);
 	end loop;
 	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = v_account;
+	v_bell := v_bell || app.session_ended(v_account);
 	delete from app.account a where a.id = v_account;
 	return query select v_email, v_bell;
 end $$;

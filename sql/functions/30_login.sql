@@ -152,22 +152,34 @@ begin
 	end if;
 end $$;
 
+-- An account with contacts, as /login shows it.
+create function app.login_item_doc(p_email text, p_contacts bigint) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return '{"id":' || to_json(p_email) || ',"url":' || to_json('/login/' || app.url_segment(p_email))
+		|| ',"contacts":' || p_contacts || '}';
+end $$;
+
 -- Who is logged in, by email.
-create function api.login_list(p_who text, p_proof bytea, p_after text, p_limit int)
-returns table (email text, doc text)
+create function app.login_items(p_after text, p_limit int) returns table (email text, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
-declare
-	v_caller bigint := app.caller(p_who, p_proof);
 begin
 	return query
-		select a.email, '{"id":' || to_json(a.email) || ',"url":' || to_json('/login/' || app.url_segment(a.email))
-			|| ',"contacts":' || c.contacts || '}'
+		select a.email, app.login_item_doc(a.email, c.contacts)
 		from app.account a
 		cross join lateral (
 			select count(*) as contacts from app.login l where l.account_id = a.id and l.expires_at > now()) c
 		where a.email > coalesce(p_after, '') and c.contacts > 0
 		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+end $$;
+
+create function api.login_list(p_who text, p_proof bytea, p_after text, p_limit int)
+returns table (email text, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	perform app.caller(p_who, p_proof);
+	return query select i.email, i.doc from app.login_items(p_after, p_limit) i;
 end $$;
 
 -- /login/{email}/{n}: a contact, for anyone signed in; or a sent message, for its sender and its recipient.

@@ -108,27 +108,39 @@ begin
 		perform app.call_invite(id, p_invited);
 	end if;
 	doc := app.call_doc(id, true);
+	bell := app.publish('call', id, version, version);
 	perform app.idem_end(v_caller, p_key, p_print, jsonb_build_object('id', id, 'doc', doc, 'version', version));
 	return next;
 end $$;
 
--- Live calls that the caller may see, by id.
+-- A call as /call shows it.
+create function app.call_item_doc(p_call app.call) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return app.doc_close(app.call_head(p_call) || ',"participants":' || (
+		select count(*) from app.participant p where p.call_id = p_call.id and p.state = 'joined'), p_call.extra);
+end $$;
+
+-- Live calls that an account may see, by id.
+create function app.call_items(p_account bigint, p_after bigint, p_limit int) returns table (id bigint, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+begin
+	return query
+		select c.id, app.call_item_doc(c.*::app.call)
+		from app.call c
+		where c.state <> 'ended' and c.id > coalesce(p_after, 0) and (c.open or c.owner_id = p_account
+			or exists (select from app.participant p
+				where p.call_id = c.id and p.account_id = p_account and p.state = 'joined')
+			or exists (select from app.invitation i where i.call_id = c.id and i.account_id = p_account))
+		order by c.id limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+end $$;
+
 create function api.call_list(p_who text, p_proof bytea, p_after bigint, p_limit int)
 returns table (id bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
-#variable_conflict use_column
-declare
-	v_caller bigint := app.caller(p_who, p_proof);
 begin
-	return query
-		select c.id, app.doc_close(app.call_head(c.*::app.call) || ',"participants":' || (
-			select count(*) from app.participant p where p.call_id = c.id and p.state = 'joined'), c.extra)
-		from app.call c
-		where c.state <> 'ended' and c.id > coalesce(p_after, 0) and (c.open or c.owner_id = v_caller
-			or exists (select from app.participant p
-				where p.call_id = c.id and p.account_id = v_caller and p.state = 'joined')
-			or exists (select from app.invitation i where i.call_id = c.id and i.account_id = v_caller))
-		order by c.id limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+	return query select i.id, i.doc from app.call_items(app.caller(p_who, p_proof), p_after, p_limit) i;
 end $$;
 
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
@@ -152,12 +164,14 @@ declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
 	v_prior bigint;
 	v_version bigint;
+	v_before bigint[];
 begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
 	v_prior := app.lock('call', p_call, p_if_match);
 	perform app.call_access(app.caller(p_who, p_proof), p_call);
+	v_before := app.call_seers_before(p_call);
 	v_version := app.advance('call', p_call);
 	update app.call c set
 		subject = case when 'subject' = any (p_set) then p_subject else c.subject end,
@@ -170,17 +184,19 @@ begin
 	if 'invited' = any (p_set) then
 		perform app.call_invite(p_call, coalesce(p_invited, '[]'));
 	end if;
-	return query select v_version, app.call_doc(p_call, v_access.inside),
-		app.publish('call', p_call, v_version, v_prior);
+	return query select v_version, app.call_doc(p_call, v_access.inside), app.publish('call', p_call, v_version, v_prior,
+		case when p_set && array['open', 'invited'] then array[0::bigint] end, v_before);
 end $$;
 
 -- Ends a call whose resource is locked, and with it every leg.
 create function app.call_end(p_call bigint, p_prior bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_before bigint[] := app.call_seers_before(p_call);
 begin
 	update app.call c set state = 'ended', ended_at = now() where c.id = p_call and c.state <> 'ended';
 	update app.participant p set state = 'left', left_at = now() where p.call_id = p_call and p.state = 'joined';
-	return app.publish_gone('call', p_call, p_prior);
+	return app.publish_gone('call', p_call, p_prior, v_before);
 end $$;
 
 create function api.call_delete(p_who text, p_proof bytea, p_call bigint, p_if_match bigint)
@@ -232,7 +248,7 @@ begin
 	update app.call c set state = 'active' where c.id = p_call and c.state = 'scheduled';
 	n := v_part.n;
 	doc := app.participant_doc(v_part, app.email(v_account), true);
-	bell := app.publish('call', p_call, version, v_prior);
+	bell := app.publish('call', p_call, version, v_prior, array[v_account]);
 	perform app.idem_end(v_account, p_key, p_print, jsonb_build_object('n', n, 'version', version, 'doc', doc));
 	return next;
 end $$;
@@ -299,13 +315,15 @@ declare
 	v_prior bigint := app.lock('call', p_call, p_if_match);
 	v_version bigint;
 	v_part app.participant := app.participant(p_call, p_n);
+	v_before bigint[];
 begin
 	if v_part.account_id <> v_caller and not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the participant or the call''s owner may do this.');
 	end if;
+	v_before := app.call_seers_before(p_call);
 	v_version := app.advance('call', p_call);
 	update app.participant p set state = 'left', left_at = now() where p.id = v_part.id;
-	return query select v_version, app.publish('call', p_call, v_version, v_prior);
+	return query select v_version, app.publish('call', p_call, v_version, v_prior, array[v_part.account_id], v_before);
 end $$;
 
 -- An account ends: its calls end, and it leaves those of others.
@@ -314,12 +332,14 @@ language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_prior bigint := app.lock('call', p_call);
 	v_version bigint := app.advance('call', p_call);
+	v_before bigint[] := app.call_seers_before(p_call);
 begin
 	if exists (select from app.call c where c.id = p_call and c.owner_id = p_account) then
 		return app.call_end(p_call, v_prior);
 	end if;
 	delete from app.participant p where p.call_id = p_call and p.account_id = p_account;
-	return app.publish('call', p_call, v_version, v_prior);
+	delete from app.invitation i where i.call_id = p_call and i.account_id = p_account;
+	return app.publish('call', p_call, v_version, v_prior, array[p_account], v_before);
 end $$;
 
 -- Scheduled calls whose time has come.

@@ -58,7 +58,8 @@ begin
 	if not pg_try_advisory_lock(29286, v_process) then
 		perform app.refuse(409, 'stream-running', 'Another process is that stream process.');
 	end if;
-	delete from app.watch w where w.process_id = v_process;
+	-- They stay for a minute: who comes back finds what happened meanwhile.
+	update app.watch w set closed_at = now(), owner = false where w.process_id = v_process and w.closed_at is null;
 	return query select v_process;
 end $$;
 

@@ -1,32 +1,48 @@
 -- Open streams: who watches what, what has changed since, and the inbox.
 
--- Who opens a stream: by header, or by a ticket, which is used up.
+-- Who opens a stream: by header, or by a ticket, which is used up: session is what can be shown in its place. Whoever
+-- ends the session or changes the password waits for this transaction, or this one for them: so either the stream is
+-- refused, or they see that it is there.
 create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out account bigint,
-	out expires_at timestamptz)
+	out expires_at timestamptz, out session bytea)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_variable
-declare
-	v_session bytea := case when p_who is null then p_proof end;
 begin
 	if p_ticket is not null then
 		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
-		returning t.account_id, t.session_token into account, v_session;
+		returning t.account_id, t.session_token into account, session;
 		if account is null then
 			perform app.refuse(401, 'unauthorized', 'The ticket is used up, or was none.');
 		end if;
+		if session is null then -- it was got for a password
+			insert into app.session (token, account_id, expires_at)
+			values (sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')), account,
+				now() + interval '1 day')
+			returning token into session;
+		end if;
 	else
 		account := app.caller(p_who, p_proof);
-	end if;
-	if v_session is not null then
-		select s.expires_at into expires_at from app.session s where s.token = v_session and s.expires_at > now();
-		if expires_at is null then
-			perform app.refuse(401, 'unauthorized', 'The session has ended.');
+		if p_who is null then
+			session := p_proof;
+		else
+			perform from app.account a
+			where a.id = account and convert_to(a.password_hash, 'UTF8') = p_proof for share;
+			if not found then
+				perform app.refuse(401, 'unauthorized', 'The credentials are wrong or have expired.');
+			end if;
+			return;
 		end if;
+	end if;
+	select s.expires_at into expires_at from app.session s
+	where s.token = session and s.expires_at > now() for share;
+	if expires_at is null then
+		perform app.refuse(401, 'unauthorized', 'The session has ended.');
 	end if;
 end $$;
 
 -- What a stream is on, as its caller may see it: RS404 to whom it does not concern, RS403 for another's mail. Keys are
--- as in the doorbell: an email (or me), a call's id, and for a sent message its recipient and number, `email/n`.
+-- as in the doorbell: an email (or me), a call's id, for a sent message its recipient and number, `email/n`, and for a
+-- list its name.
 create function app.watch_target(p_caller bigint, p_kind app.resource_kind, p_key text,
 	out id bigint, out key text, out inside bool, out mine bool)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
@@ -50,6 +66,11 @@ begin
 		inside := true;
 		mine := true;
 		key := id::text;
+	elsif p_kind = 'list' then
+		id := app.list_id(p_key);
+		key := p_key;
+		inside := false;
+		mine := false;
 	else
 		id := app.target(p_caller, p_key);
 		mine := id = p_caller;
@@ -62,8 +83,11 @@ begin
 end $$;
 
 -- Must be committed before the first watch_read: then either that read sees a write or its writer sees this row.
-create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text)
-returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text)
+-- p_quiet: not as the owner who is there for messages.
+create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text,
+	p_quiet bool default false)
+returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
+	session bytea)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
@@ -71,16 +95,24 @@ declare
 	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
 	v_target record;
 begin
-	if p_kind not in ('call', 'login', 'mailbox', 'profile', 'send') then
+	if p_kind not in ('call', 'list', 'login', 'mailbox', 'profile', 'send')
+		or p_kind = 'list' and app.list_id(p_key) is null
+	then
 		perform app.refuse(404, 'not-found', 'There is no such resource.');
 	end if;
 	v_kind := p_kind;
 	v_target := app.watch_target(v_caller.account, v_kind, p_key);
-	insert into app.watch as w (kind, id, process_id, owner)
-	values (v_kind, v_target.id, p_process, v_kind = 'login' and v_target.mine)
-	on conflict (kind, id, process_id) do update set closed_at = null, owner = w.owner or excluded.owner;
-	return query select v_target.id, v_target.key, v_target.mine, v_target.inside, v_caller.account,
-		app.time_text(v_caller.expires_at);
+	insert into app.watch as w (kind, id, process_id, owner, since)
+	values (v_kind, v_target.id, p_process, v_kind = 'login' and v_target.mine and not p_quiet,
+		case v_kind when 'list' then app.list_inherit(p_process, v_target.id) end)
+	on conflict (kind, id, process_id) do update set closed_at = null, owner = w.owner or excluded.owner,
+		since = coalesce(w.since, excluded.since)
+	where w.closed_at is not null or excluded.owner and not w.owner;
+	insert into app.watch as w (kind, id, process_id) values ('session', v_caller.account, p_process)
+	on conflict (kind, id, process_id) do update set closed_at = null where w.closed_at is not null;
+	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
+		app.time_text(v_caller.expires_at), a.access, v_caller.session
+		from app.account a where a.id = v_caller.account;
 end $$;
 
 -- One object of a document, by its id: a contact of a login, a participant of a call. Null: not (or no more) there.
@@ -99,7 +131,7 @@ end $$;
 -- p_inside: as watch_open said; p_n: one contact or participant of it.
 create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool, p_inside bool default true,
 	p_n bigint default null)
-returns table (version bigint, prior bigint, settled bool, doc text, gone bool)
+returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
@@ -129,14 +161,14 @@ begin
 				select from app.change b where b.kind = v_kind and b.id = p_id and b.version = c.prior))
 		then
 			return query
-				select o.version, o.prior, true, o.doc, o.doc is null
-				from app.change c cross join lateral (select c.version, c.prior, app.doc_item(v_kind,
+				select o.version, o.prior, true, o.doc, o.doc is null, o.recheck
+				from app.change c cross join lateral (select c.version, c.prior, c.recheck, app.doc_item(v_kind,
 					case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end, p_n) as doc) o
 				where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version;
 			return;
 		end if;
 	end if;
-	return query select v_version, null::bigint, true, o.doc, o.doc is null
+	return query select v_version, null::bigint, true, o.doc, o.doc is null, null::bigint[]
 		from (select app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n) as doc) o;
 end $$;
 
@@ -148,9 +180,28 @@ begin
 	where w.kind = p_kind::app.resource_kind and w.id = p_id and w.process_id = p_process;
 end $$;
 
+-- Which of many resources have another version than the reader's, or an inbox another head: their places in the arrays,
+-- from 1. What stands behind the doorbells.
+create function api.watch_poll(p_kinds text[], p_ids bigint[], p_versions bigint[], p_inboxes bigint[])
+returns table (place int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+begin
+	return query
+		select p.place::int
+		from unnest(p_kinds, p_ids, p_versions, p_inboxes) with ordinality p (kind, id, version, inbox, place)
+		left join app.resource r on r.kind = p.kind::app.resource_kind and r.id = p.id
+		left join app.send s on p.kind = 'send' and s.id = p.id
+		left join app.account a on p.kind = 'session' and a.id = p.id
+		where coalesce(r.version, s.version, a.access) is distinct from p.version
+			or p.inbox is not null and r.next_inbox - 1 is distinct from p.inbox
+		order by p.place;
+end $$;
+
 -- Messages for an account's streams in inbox order. Numbers are given under the account's lock, so a reader that has
--- seen k has seen all below k.
-create function api.inbox_read(p_account bigint, p_after bigint, p_limit int)
+-- seen k has seen all below k. p_after null: only what is not delivered yet; p_opened_s: from p_after on what was not
+-- when the reader came, that many seconds ago, even if it has been delivered to another of the account's streams since.
+create function api.inbox_read(p_account bigint, p_after bigint, p_limit int, p_opened_s int default null)
 returns table (head bigint, inbox bigint, n bigint, sender text, content_type text, body bytea, sent_at text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
@@ -162,7 +213,9 @@ begin
 			select s.* from app.send s
 			where p_after is not null and s.account_id = p_account and s.inbox > p_after
 				and exists (select from app.delivery d where d.send_id = s.id and d.state <> 'cancelled'
-					and (s.target_n is null or d.kind <> 'contact'))
+					and (s.target_n is null or d.kind <> 'contact')
+					and (p_opened_s is null or d.kind <> 'contact' and (d.state in ('stored', 'queued')
+						or d.settled_at > now() - make_interval(secs => p_opened_s + 10))))
 			union all
 			select s.* from app.send s
 			where p_after is null and s.inbox is not null and s.id in (
@@ -208,5 +261,5 @@ begin
 	end if;
 end $$;
 
-grant execute on function api.watch_open, api.watch_read, api.watch_close, api.inbox_read, api.inbox_written
-	to restsip_stream;
+grant execute on function api.watch_open, api.watch_read, api.watch_poll, api.watch_close, api.inbox_read,
+	api.inbox_written to restsip_stream;

@@ -98,16 +98,37 @@ begin
 	return v_bell;
 end $$;
 
+-- How long what happened is kept for those who come back.
+create function app.history() returns interval
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return (select convert_from(s.value, 'UTF8') from app.setting s where s.name = 'history')::interval;
+end $$;
+
+create function app.sweep_history(p_before timestamptz) returns void
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	delete from app.change c where (c.kind, c.id, c.version) in (
+		select o.kind, o.id, o.version from app.change o where o.at < p_before order by o.at limit 5000);
+	with gone as (
+		delete from app.list_change c where c.n in (
+			select o.n from app.list_change o where o.at < p_before order by o.at limit 5000)
+		returning c.list, c.xid)
+	update app.watch w set since = greatest(w.since, g.xid + 1)
+	from (select app.list_id(gone.list) as id, max(gone.xid) as xid from gone group by 1) g
+	where w.kind = 'list' and w.id = g.id and w.since is not null;
+end $$;
+
 -- History and secrets whose time is over, a batch at a time.
 create function app.sweep() returns void
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
 	delete from app.watch w where w.closed_at < now() - interval '1 minute';
-	delete from app.change c where (c.kind, c.id, c.version) in (
-		select o.kind, o.id, o.version from app.change o
-		where o.at < now() - interval '1 hour' order by o.at limit 5000);
+	perform app.sweep_history(now() - app.history());
+	-- One that is just being used for a stream is left for the next time.
 	delete from app.session s where s.token in (
-		select o.token from app.session o where o.expires_at < now() order by o.expires_at limit 1000);
+		select o.token from app.session o where o.expires_at < now()
+		order by o.expires_at limit 1000 for update skip locked);
 	delete from app.idempotency i where (i.account_id, i.key) in (
 		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day' order by o.at limit 1000);
 	delete from app.throttle t where t.since < now() - interval '5 minutes';

@@ -16,3 +16,20 @@ end $$;
 comment on function inspect.send(text, text) is
 	'Sends a text message to a user, as operator@ the user''s domain; gives its number below /login/{email}.';
 grant execute on function inspect.send to restsip_operator;
+
+-- select inspect.keep_history('2 hours'): how long a stream can be resumed from. Gives what it was.
+create function inspect.keep_history(p_for interval) returns interval
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_was interval := app.history();
+begin
+	if p_for is null or p_for < interval '1 second' then
+		perform app.refuse(400, 'invalid-parameter', 'History is kept for a second at least.');
+	end if;
+	update app.setting s set value = convert_to(p_for::text, 'UTF8') where s.name = 'history';
+	return v_was;
+end $$;
+
+comment on function inspect.keep_history(interval) is
+	'How long what happened to watched resources is kept for streams that come back; gives what it was.';
+grant execute on function inspect.keep_history to restsip_operator;

@@ -115,7 +115,8 @@ comment on column inspect.agent.sending is 'Deliveries that it works on.';
 
 create view inspect.stream as
 select p.name, app.lock_is_held(29286, p.id) as alive, p.started_at, p.free_since,
-	(select count(*) from app.watch w where w.process_id = p.id and w.closed_at is null) as watched
+	(select count(*) from app.watch w where w.process_id = p.id and w.closed_at is null
+		and w.kind::text <> 'session') as watched
 from app.stream_process p;
 comment on view inspect.stream is 'Processes that hold open streams.';
 comment on column inspect.stream.name is 'Its name.';

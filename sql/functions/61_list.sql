@@ -1,0 +1,179 @@
+-- The lists /login and /call as streams: a first page, then what becomes of single items.
+--
+-- A list has no row to lock, for that would serialise every registration. Its log is read below the oldest transaction
+-- that still runs, so that nothing comes in behind a reader, in windows of transactions [from, upto), each in the order
+-- of n. A place in it is `upto`, or within a window `from`, `upto` and `n`. One item's rows have rising n in the order
+-- of their commits, but may fall into windows in another order; so a row that a later one of an earlier window has
+-- overtaken is only read for whom the item has left.
+
+create function app.xid() returns bigint
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	return pg_current_xact_id()::text::bigint;
+end $$;
+
+-- The oldest transaction that runs: whatever is below it can be seen, or was rolled back.
+create function app.xmin() returns bigint
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	return pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+end $$;
+
+create function app.list_id(p_list text) returns bigint
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return case p_list when 'login' then 1 when 'call' then 2 end;
+end $$;
+
+-- From which transaction on the log is complete, for a process that watches the list; null: not yet. Those that were
+-- running when its row was committed may have looked before and logged nothing: they have to end first.
+create function app.list_since(p_process int, p_list text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_id bigint := app.list_id(p_list);
+	v_watch app.watch;
+begin
+	select w.* into v_watch from app.watch w
+	where w.kind = 'list' and w.id = v_id and w.process_id = p_process and w.closed_at is null;
+	if v_watch.since is not null or v_watch.id is null then
+		return v_watch.since;
+	end if;
+	if v_watch.fence is null then
+		update app.watch w set fence = app.xid()
+		where w.kind = 'list' and w.id = v_id and w.process_id = p_process and w.fence is null;
+		return null;
+	end if;
+	if app.xmin() < v_watch.fence then
+		return null;
+	end if;
+	update app.watch w set since = w.fence
+	where w.kind = 'list' and w.id = v_id and w.process_id = p_process and w.since is null;
+	return v_watch.fence;
+end $$;
+
+-- Where another process watches the list already, the log is complete since then: its row must not go before ours is
+-- there. Null: nobody does.
+create function app.list_inherit(p_process int, p_id bigint) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return (select o.since from (
+		select w.since from app.watch w
+		where w.kind = 'list' and w.id = p_id and w.process_id <> p_process and w.since is not null
+		order by w.process_id for share) o order by o.since limit 1);
+end $$;
+
+-- Who may see a call besides everybody; null: everybody.
+create function app.call_seers(p_call bigint) returns bigint[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	if (select c.open from app.call c where c.id = p_call) then
+		return null;
+	end if;
+	return array(
+		select c.owner_id from app.call c where c.id = p_call
+		union select p.account_id from app.participant p where p.call_id = p_call and p.state = 'joined'
+		union select i.account_id from app.invitation i where i.call_id = p_call
+		order by 1);
+end $$;
+
+-- The same where anybody asks: who saw it, before it changes.
+create function app.call_seers_before(p_call bigint) returns bigint[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	if exists (select from app.watch w where w.kind = 'list' and w.id = 2) then
+		return app.call_seers(p_call);
+	end if;
+	return '{}';
+end $$;
+
+-- Logs what the list shows of a resource, which is locked and has been written. p_before: who saw it until now.
+create function app.list_publish(p_list text, p_id bigint, p_gone bool, p_before bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_key text := case p_list when 'login' then app.email(p_id) else p_id::text end;
+	v_doc text;
+	v_seen_by bigint[];
+	v_last app.list_change;
+begin
+	if p_list = 'login' and not p_gone then
+		v_doc := (select app.login_item_doc(v_key, count(*)) from app.login l
+			where l.account_id = p_id and l.expires_at > now() having count(*) > 0);
+	elsif p_list = 'call' then
+		v_doc := (select app.call_item_doc(c.*::app.call) from app.call c
+			where c.id = p_id and c.state <> 'ended' and not p_gone);
+		v_seen_by := case when v_doc is null then '{}' else app.call_seers(p_id) end;
+	end if;
+	-- A refresh changes nothing that the list shows. What the log says is what was, since it is complete.
+	select c.* into v_last from app.list_change c
+	where c.list = p_list and c.key = v_key order by c.n desc limit 1;
+	if v_last.doc is not distinct from v_doc and v_last.seen_by is not distinct from v_seen_by
+		and v_last.xid >= (select max(w.since) from app.watch w where w.kind = 'list' and w.id = app.list_id(p_list))
+	then
+		return null;
+	end if;
+	insert into app.list_change (xid, list, key, doc, seen_by, was_seen_by)
+	values (app.xid(), p_list, v_key, v_doc, v_seen_by, case p_list when 'call' then p_before end);
+	return array['restsip_change|list/' || p_list];
+end $$;
+
+-- The first page, or one after p_after, as p_caller may see it, as a JSON array; and up to where the log is in it.
+-- upto null: not yet, ask again.
+create function api.list_page(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
+returns table (upto bigint, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_upto bigint := app.xmin();
+	v_after bigint := case when p_list = 'call' and p_after ~ '^[0-9]{1,18}$' then p_after::bigint end;
+begin
+	if app.list_since(p_process, p_list) is null then
+		v_upto := null;
+	end if;
+	return query select v_upto, case when v_upto is not null then '[' || coalesce(string_agg(o.doc, ','), '') || ']' end
+		from (
+			select l.doc from app.login_items(p_after, p_limit) l where v_upto is not null and p_list = 'login'
+			union all
+			select c.doc from app.call_items(p_caller, v_after, p_limit) c
+			where v_upto is not null and p_list = 'call') o;
+end $$;
+
+-- What happened from a place on: (p_from) or, within a window, (p_from, p_upto, p_n). One row an item, in order; at
+-- least one row, with n null where there is nothing. reaches false: the log does not, take the page; null: not yet.
+-- more: something is there that cannot be shown yet, ask again soon. xid: an item's last in this window. stale: the
+-- item was shown in a later state already. For whom it is not seen_by but was_seen_by it has left (null: all).
+create function api.list_read(p_process int, p_list text, p_from bigint, p_upto bigint, p_n bigint, p_limit int)
+returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, stale bool,
+	seen_by bigint[], was_seen_by bigint[])
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_xmin bigint := app.xmin();
+	v_upto bigint := coalesce(p_upto, v_xmin);
+	v_id bigint := app.list_id(p_list);
+begin
+	perform app.list_since(p_process, p_list);
+	return query
+		with one as (
+			-- In the statement that reads the log: the janitor may be cutting it.
+			select (select o.since from app.watch o
+				where o.kind = 'list' and o.id = v_id and o.process_id = p_process and o.closed_at is null) as since),
+		w as (
+			select c.key, max(c.n) as n, max(c.xid) as xid, bool_or(c.was_seen_by is null) as by_all
+			from app.list_change c
+			where c.list = p_list and c.xid >= p_from and c.xid < v_upto
+			group by c.key having max(c.n) > coalesce(p_n, 0) order by max(c.n) limit p_limit)
+		select v_upto, one.since <= p_from and p_from <= v_upto and v_upto <= v_xmin,
+			exists (select from app.list_change c where c.list = p_list and c.xid >= v_upto),
+			w.n, w.xid, w.key, l.doc, l.xid < p_from, l.seen_by,
+			case when not w.by_all then array(
+				select distinct s from app.list_change c cross join unnest(c.was_seen_by) s
+				where c.list = p_list and c.key = w.key and c.xid >= p_from and c.xid < v_upto order by s) end
+		from one
+		left join w on true
+		left join lateral (
+			select c.* from app.list_change c
+			where c.list = p_list and c.key = w.key and c.xid < v_upto order by c.n desc limit 1) l on true
+		order by w.n;
+end $$;
+
+grant execute on function api.list_page, api.list_read to restsip_stream;
