@@ -1,5 +1,6 @@
 /*
- * body_check.h: what yajl lets pass and we do not; body.c's own.
+ * body_check.h: what yajl lets pass and we do not; body.c's own, but for
+ * pointers.
  */
 #ifndef RESTSIP_BODY_CHECK_H
 #define RESTSIP_BODY_CHECK_H
