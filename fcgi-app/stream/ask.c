@@ -115,11 +115,8 @@ static bool find_format(struct ask *ask, const struct request *req,
 	if (err == EINVAL)
 		return refuse(why, 400, "invalid-parameter",
 			      "wait is a number of seconds, up to 300.");
-	if (updates && !strcmp(updates, "diff"))
-		return refuse(
-			why, 501, NULL,
-			"Differences are not there yet; leave updates out.");
-	if (updates && strcmp(updates, "full") != 0)
+	ask->diff = updates && !strcmp(updates, "diff");
+	if (updates && !ask->diff && strcmp(updates, "full") != 0)
 		return refuse(why, 400, "invalid-parameter",
 			      "updates is full or diff.");
 	ask->once = !err;

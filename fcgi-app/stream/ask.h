@@ -23,6 +23,7 @@ struct ask {
 	int64_t n; /* one item of it; 0: all */
 	enum format format;
 	bool once; /* ?wait=: one answer as JSON */
+	bool diff; /* ?updates=diff: JSON Patch */
 	int wait_s;
 	bool resume;		/* version is what the client has */
 	int64_t version, inbox; /* inbox: negative: none */

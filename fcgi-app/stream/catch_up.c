@@ -32,14 +32,15 @@ static void viewer_first(struct viewer *v, const struct change *c)
 	}
 	if (!viewer_begin(v, false))
 		return;
-	v->sub.version = c->version;
-	viewer_write(v, "state", c->version, c->doc, strlen(c->doc), c->event);
+	viewer_put(v, c);
 	viewer_caught_up(v);
 }
 
 bool viewer_inbox_known(struct viewer *v, int64_t at)
 {
+	struct sub *s = &v->sub;
 	char *doc = v->first_doc;
+	const char *text = doc;
 
 	v->inbox_at = at;
 	if (!doc)
@@ -49,7 +50,9 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 		free(doc);
 		return false;
 	}
-	viewer_write(v, "state", v->sub.version, doc, strlen(doc),
+	if (v->diff && s->resource)
+		text = resource_base(s->resource, s->version, doc);
+	viewer_write(v, "state", s->version, text, strlen(text),
 		     ++v->hub->events);
 	free(doc);
 	if (v->sub.resource)
@@ -57,26 +60,43 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 	return true;			     /* the caller steps on */
 }
 
-/* Changes since its version; of what does not fit, the last. */
+/* A row; of a state, for differences, what others have of that version. */
+static void row_read(struct change *c, struct viewer *v,
+		     const struct db_answer *a, int row)
+{
+	change_read(c, v->hub, a->res, row);
+	if (v->diff && c->fresh && !c->gone)
+		c->doc = resource_base(v->sub.resource, c->version, c->doc);
+}
+
+/* Changes since its version; of whole documents that do not fit, the last. */
 static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
 {
 	int rows = PQntuples(a->res);
+	struct change c = {0};
+	const char *from = NULL;
 
 	for (int i = 0; i < rows && v->state == VIEWER_OPEN; i++) {
-		struct change c;
-
+		if (viewer_is_full(v) && v->diff)
+			return; /* it goes on from there */
 		if (viewer_is_full(v) && i < rows - 1)
 			continue;
-		change_read(&c, v->hub, a->res, i);
+		row_read(&c, v, a, i);
+		c.from = from;
+		from = c.doc;
 		if (c.gone)
 			viewer_gone(v, &c);
-		else if (c.version > v->sub.version) {
-			v->sub.version = c.version;
-			viewer_write(v, c.fresh ? "state" : "change", c.version,
-				     c.doc, strlen(c.doc), c.event);
+		else if (c.version > v->sub.version || (v->diff && c.fresh)) {
+			c.fresh = c.fresh || (v->diff && !c.from);
+			viewer_put(v, &c);
 		}
 	}
-	viewer_caught_up(v);
+	if (v->state == VIEWER_OPEN && v->diff && from)
+		(void)resource_base(v->sub.resource, c.version, from);
+	if (rows < WATCH_PAGE)
+		viewer_caught_up(v);
+	else
+		viewer_step(v);
 }
 
 static void refuse_gone(struct viewer *v)
@@ -86,19 +106,46 @@ static void refuse_gone(struct viewer *v)
 	viewer_answer(v, &gone);
 }
 
+/* The one answer: what has become of what the client has. */
+static void once_loaded(struct viewer *v, const struct db_answer *a)
+{
+	int rows = PQntuples(a->res);
+	struct change c, base;
+
+	row_read(&c, v, a, rows - 1);
+	if (c.version != v->sub.version || c.gone) {
+		row_read(&base, v, a, 0);
+		if (base.version == v->sub.version)
+			c.from = base.doc;
+		viewer_answer(v, &c);
+		return;
+	}
+	/* As the client has it; where that is not known to be exactly this,
+	   what comes next is no difference. */
+	if (c.fresh) {
+		v->diff = false;
+		v->sub.resource->ndiff--;
+	} else
+		(void)resource_base(v->sub.resource, c.version, c.doc);
+	viewer_caught_up(v);
+}
+
 static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 {
+	int rows = PQntuples(a->res);
 	struct change c;
 
-	if (!PQntuples(a->res)) { /* as the client has it */
+	if (!rows) { /* as the client has it */
 		if (v->once || viewer_begin(v, true))
 			viewer_caught_up(v);
 		return;
 	}
-	change_read(&c, v->hub, a->res, PQntuples(a->res) - 1);
-	if (v->once)
-		viewer_answer(v, &c);
-	else if (c.gone)
+	if (v->once) {
+		once_loaded(v, a);
+		return;
+	}
+	row_read(&c, v, a, rows - 1);
+	if (c.gone)
 		refuse_gone(v);
 	else if (c.fresh)
 		viewer_first(v, &c);
@@ -135,7 +182,8 @@ void viewer_step(struct viewer *v)
 	if (s->behind && !v->first_doc) {
 		s->bells = s->resource->bells;
 		v->lock = resource_lock(s->resource);
-		v->query = resource_ask(s->resource, s->version, v->lock,
+		v->query = resource_ask(s->resource, s->version, v->diff,
+					v->once ? 0 : WATCH_PAGE, v->lock,
 					on_read, v);
 	} else if (v->inbox && v->inbox_behind)
 		inbox_load(v);

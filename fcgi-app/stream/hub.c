@@ -177,6 +177,7 @@ int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
 		.arg = hub,
 	};
 	buf_init(&hub->frame.text, FRAME_MAX);
+	buf_init(&hub->patch, FRAME_MAX);
 	hub->name = strdup(name);
 	hub->table = calloc(HUB_TABLE_FIRST, sizeof(struct resource *));
 	hub->table_size = HUB_TABLE_FIRST;
@@ -204,6 +205,7 @@ void hub_free(struct hub *hub)
 	loop_cancel(hub->loop, &hub->poll);
 	loop_cancel(hub->loop, &hub->opens.soon);
 	buf_free(&hub->frame.text);
+	buf_free(&hub->patch);
 	free(hub->table);
 	free(hub->name);
 	free(hub);

@@ -135,6 +135,7 @@ void resource_free(struct resource *r)
 	if (r->query)
 		db_forget(r->query);
 	inbox_free(r->inbox);
+	free(r->base);
 	free(r->topic);
 	free(r);
 }
@@ -265,6 +266,8 @@ void sub_attach(struct sub *s, struct resource *r, bool mine)
 	r->nsubs++;
 	if (mine)
 		r->nmine++;
+	if (s->viewer->diff)
+		r->ndiff++;
 }
 
 void sub_detach(struct sub *s)
@@ -282,6 +285,8 @@ void sub_detach(struct sub *s)
 		r->nmine--;
 	if (!s->behind)
 		r->nlive--;
+	if (s->viewer->diff && !--r->ndiff)
+		resource_drop_base(r);
 	resource_release(r);
 }
 
@@ -310,18 +315,9 @@ bool sub_catch_up(struct sub *s)
 
 /* ---- reading it ---- */
 
-void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
-		 int row)
-{
-	c->version = pgres_int(res, row, "version");
-	c->fresh = pgres_null(res, row, "prior");
-	c->doc = pgres_text(res, row, "doc");
-	c->gone = pgres_bool(res, row, "gone") || !c->doc;
-	c->event = ++hub->events;
-}
-
-struct db_query *resource_ask(struct resource *r, int64_t since, enum lock lock,
-			      db_answer_h *answered, void *arg)
+struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
+			      int limit, enum lock lock, db_answer_h *answered,
+			      void *arg)
 {
 	const struct db_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;
@@ -340,20 +336,12 @@ struct db_query *resource_ask(struct resource *r, int64_t since, enum lock lock,
 		db_arg_int(&args, r->n);
 	else
 		db_arg_null(&args);
+	db_arg_bool(&args, diff);
+	if (limit)
+		db_arg_int(&args, limit);
+	else
+		db_arg_null(&args);
 	return db_ask(r->hub->db, st, &args, answered, arg);
-}
-
-static void resource_changed(struct resource *r, const struct change *c)
-{
-	struct sub *s, *next;
-
-	for (s = r->subs; s; s = next) {
-		next = s->next;
-		if (!s->behind)
-			viewer_change(s->viewer, c);
-	}
-	if (c->version > r->version)
-		r->version = c->version;
 }
 
 static void resource_read(const struct db_answer *a, void *arg)
@@ -365,18 +353,13 @@ static void resource_read(const struct db_answer *a, void *arg)
 	if (a->outcome == DB_OK)
 		resource_locked(r, r->lock);
 	r->busy++;
-	for (int i = 0; i < rows; i++) {
-		struct change c;
-
-		change_read(&c, r->hub, a->res, i);
-		resource_changed(r, &c);
-	}
+	resource_pass_on(r, a->res, rows);
 	if (r->inbox && r->then_inbox && !resource_must_lock(r)) {
 		r->then_inbox = false;
 		inbox_bell(r->inbox);
 	}
 	/* Where it failed the poll comes by. */
-	if (r->again && a->outcome == DB_OK)
+	if ((r->again || rows == WATCH_PAGE) && a->outcome == DB_OK)
 		resource_bell(r);
 	r->busy--;
 	resource_release(r);
@@ -393,5 +376,6 @@ void resource_bell(struct resource *r)
 	if (!r->nlive)
 		return; /* who is behind sees that it was rung */
 	r->lock = resource_lock(r);
-	r->query = resource_ask(r, r->version, r->lock, resource_read, r);
+	r->query = resource_ask(r, r->version, false, WATCH_PAGE, r->lock,
+				resource_read, r);
 }

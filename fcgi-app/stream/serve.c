@@ -136,14 +136,17 @@ static void on_refused(const struct db_answer *why, void *arg)
 	call_problem(c, why->status, why->slug, why->detail, why->pointer);
 }
 
-static void on_answer(int64_t version, const char *doc, void *arg)
+static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
 {
 	struct call *c = arg;
 	const char *tag = arena_fmt(c->arena, "%lld", (long long)version);
 
 	c->viewer = NULL;
 	auth_accepted(c->serve->app->auth, &c->who);
-	response_json(&c->res, 200, doc);
+	response_bytes(&c->res, 200,
+		       patch ? "application/json-patch+json"
+			     : "application/json",
+		       doc, strlen(doc));
 	if (tag)
 		response_etag(&c->res, tag);
 	call_send(c);
@@ -227,6 +230,7 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 		.ticket = c->ask.ticket ? ticket : NULL,
 		.format = c->ask.format,
 		.once = c->ask.once,
+		.diff = c->ask.diff,
 		.resume = c->ask.resume,
 		.version = c->ask.version,
 		.inbox = c->ask.inbox,

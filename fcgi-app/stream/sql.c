@@ -29,15 +29,17 @@ const struct db_stmt sql_watch_close = {
 
 const struct db_stmt sql_watch_read = {
 	.name = "watch_read",
-	.sql = "select * from api.watch_read($1, $2, $3, false, $4, $5)",
-	.nparams = 5,
+	.sql = "select * from api.watch_read($1, $2, $3, false, $4, $5, $6, "
+	       "$7)",
+	.nparams = 7,
 };
 
 /* On a connection for writers: readers do not wait behind it. */
 const struct db_stmt sql_watch_read_locked = {
 	.name = "watch_read_locked",
-	.sql = "select * from api.watch_read($1, $2, $3, true, $4, $5)",
-	.nparams = 5,
+	.sql = "select * from api.watch_read($1, $2, $3, true, $4, $5, $6, "
+	       "$7)",
+	.nparams = 7,
 	.write = true,
 };
 

@@ -16,7 +16,8 @@ extern const struct db_stmt sql_watch_open;	   /* process, who, proof,
 extern const struct db_stmt sql_watch_close;	   /* process, kind, id,
 						      only_owner */
 extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
-						      inside, n */
+						      inside, n, base,
+						      limit */
 extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
 						      writes */
 extern const struct db_stmt sql_inbox_read;	   /* account, after, limit */

@@ -84,6 +84,7 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	v->arg = arg;
 	v->format = (uint8_t)ask->format;
 	v->once = ask->once;
+	v->diff = ask->diff;
 	v->inbox_at = -1;
 	v->sub.viewer = v;
 	if (ask->resume && ask->version > 0) {
@@ -245,26 +246,60 @@ void viewer_answer(struct viewer *v, const struct change *c)
 		};
 
 		v->ops->refused(&why, v->arg);
+	} else if (v->diff && c->from) {
+		const struct buf *patch = change_patch(v->hub, c);
+
+		if (!patch) {
+			viewer_refuse_unavailable(v);
+			return;
+		}
+		v->ops->answer(c->version, patch->p, true, v->arg);
 	} else
-		v->ops->answer(c->version, c->doc, v->arg);
+		v->ops->answer(c->version, c->doc, false, v->arg);
 	viewer_destroy(v);
+}
+
+void viewer_put(struct viewer *v, const struct change *c)
+{
+	const struct buf *patch;
+
+	v->sub.version = c->version;
+	if (c->fresh || !v->diff) {
+		viewer_write(v, c->fresh ? "state" : "change", c->version,
+			     c->doc, strlen(c->doc), c->event);
+		return;
+	}
+	patch = change_patch(v->hub, c);
+	if (patch)
+		viewer_write(v, "change", c->version, patch->p, patch->len,
+			     c->patch_event);
+	else
+		viewer_end(v, "busy");
+}
+
+/* Whether it is no step from what the viewer has. */
+static bool is_no_step(const struct viewer *v, const struct change *c)
+{
+	return c->fresh || !c->from || c->prior != v->sub.version;
 }
 
 void viewer_change(struct viewer *v, const struct change *c)
 {
-	if (!c->gone && c->version <= v->sub.version)
+	bool news = c->version > v->sub.version;
+
+	if (!c->gone && v->diff && (news || c->fresh) && is_no_step(v, c)) {
+		sub_fall_behind(&v->sub);
+		viewer_step(v);
+	} else if (!c->gone && !news)
 		return;
-	if (v->once)
+	else if (v->once)
 		viewer_answer(v, c);
 	else if (c->gone)
 		viewer_gone(v, c);
 	else if (viewer_is_full(v))
 		sub_fall_behind(&v->sub);
-	else {
-		v->sub.version = c->version;
-		viewer_write(v, c->fresh ? "state" : "change", c->version,
-			     c->doc, strlen(c->doc), c->event);
-	}
+	else
+		viewer_put(v, c);
 }
 
 /* ---- messages ---- */

@@ -26,6 +26,7 @@ struct viewer_ask {
 	const uint8_t *ticket;	     /* SHA-256, or null */
 	enum format format;
 	bool once;   /* no stream: one answer, of what is not `version` */
+	bool diff;   /* JSON Patch instead of whole documents */
 	bool resume; /* version is what the client has */
 	int64_t version;
 	int64_t inbox; /* the same; negative: none */
@@ -38,8 +39,9 @@ struct viewer_ops {
 	/* It can be: make the stream. Errno: the viewer is freed after it. */
 	int (*open)(struct stream **out, const struct stream_ops *ops,
 		    void *stream_arg, void *arg);
-	/* once: the resource; the viewer is freed after this. */
-	void (*answer)(int64_t version, const char *doc, void *arg);
+	/* once: the resource, or a patch that makes it of what the client
+	   has; the viewer is freed after this. */
+	void (*answer)(int64_t version, const char *doc, bool patch, void *arg);
 };
 
 /**

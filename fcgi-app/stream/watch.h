@@ -1,11 +1,17 @@
 /*
- * watch.h: what hub.c, resource.c, open.c, viewer.c, catch_up.c and inbox.c
- * share, and nobody else.
+ * watch.h: what hub.c, resource.c, change.c, open.c, viewer.c, catch_up.c and
+ * inbox.c share, and nobody else.
  *
  * A viewer keeps up as long as its queue is short: it gets what is read for
  * all. One that does not, or has just come, is behind: it reads for itself
  * from its own version (or inbox number) on, whenever its queue has become
  * short, until it has caught up. So nothing is lost and nothing piles up.
+ *
+ * A viewer that is told differences must have exactly the document that they
+ * start from. That follows from the version alone: it is what the change log
+ * has of it or, where the log has nothing, what the resource keeps as its base
+ * while such viewers look at it. Who comes back with a version that the log
+ * does not have begins with a state.
  */
 #ifndef RESTSIP_STREAM_WATCH_H
 #define RESTSIP_STREAM_WATCH_H
@@ -22,6 +28,7 @@
 
 enum {
 	FRAME_MAX = 16 << 20, /* one event, a resource with all it has */
+	WATCH_PAGE = 64,      /* changes a read */
 };
 
 /** An event that was rendered last, for the next who wants the same. */
@@ -51,6 +58,8 @@ struct hub {
 	struct open_queue opens;
 	uint64_t events; /* counts what is rendered */
 	struct frame frame;
+	struct buf patch;
+	uint64_t patch_of; /* the event that patch is */
 };
 
 /** What makes a resource. Borrowed. */
@@ -83,7 +92,10 @@ struct resource {
 	int64_t n;   /* one item of it; 0: all */
 	struct sub *subs;
 	size_t nsubs, nmine, nlive; /* live: those that keep up */
+	size_t ndiff;		    /* those that are told differences */
 	int64_t version;	    /* that all have that keep up */
+	char *base; /* as of base_version, for ndiff; may be null */
+	int64_t base_version;
 	struct db_query *query;
 	bool again;	/* it was rung since query was asked */
 	uint32_t bells; /* counts them */
@@ -139,6 +151,7 @@ struct viewer {
 	uint8_t state;
 	uint8_t format;
 	bool once;
+	bool diff;
 	bool mine;
 	/* the owner's */
 	bool inbox_behind;
@@ -154,10 +167,12 @@ struct viewer {
 /** One version of a resource, as watch_read() gives it. Borrowed. */
 struct change {
 	int64_t version; /* 0: none */
-	bool fresh;	 /* not a step from the version before it */
+	int64_t prior;
+	bool fresh; /* not a step from the version before it */
 	bool gone;
 	const char *doc;
-	uint64_t event; /* of hub->events */
+	const char *from;	     /* that of prior; null: not known */
+	uint64_t event, patch_event; /* of hub->events */
 };
 
 /* resource.c */
@@ -197,13 +212,41 @@ bool resource_must_lock(const struct resource *r);
 enum lock resource_lock(const struct resource *r);
 void resource_locked(struct resource *r, enum lock lock);
 
+/**
+ * Ask watch_read().
+ *
+ * @param since  0: for the whole
+ * @param diff   for differences
+ * @param limit  rows; 0: all
+ * @return null: not now
+ */
+struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
+			      int limit, enum lock lock, db_answer_h *answered,
+			      void *arg);
+
+/* change.c */
+
+/**
+ * What viewers that are told differences have at that version, or will have,
+ * since nobody has it yet.
+ *
+ * @return doc or, instead of it, what others have; borrowed
+ */
+const char *resource_base(struct resource *r, int64_t version, const char *doc);
+
 /** A row of watch_read(). */
 void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
 		 int row);
 
-/** Ask watch_read(); since 0: for the whole. @return null: not now */
-struct db_query *resource_ask(struct resource *r, int64_t since, enum lock lock,
-			      db_answer_h *answered, void *arg);
+/** From c->from to c->doc. @return null: no memory, or too large; borrowed */
+const struct buf *change_patch(struct hub *hub, const struct change *c);
+
+/** Nobody has it any more, or it may not be what they have. */
+void resource_drop_base(struct resource *r);
+
+/** Rows of watch_read(), to all who keep up. */
+void resource_pass_on(struct resource *r, const struct pg_result *res,
+		      int rows);
 
 /* viewer.c */
 
@@ -241,6 +284,9 @@ void viewer_refuse_unavailable(struct viewer *v);
  * @return false: it could not, and v is freed
  */
 bool viewer_begin(struct viewer *v, bool resumed);
+
+/** Write a version, as a state, a change or a difference. */
+void viewer_put(struct viewer *v, const struct change *c);
 
 /** once: the answer, and the end of v. */
 void viewer_answer(struct viewer *v, const struct change *c);

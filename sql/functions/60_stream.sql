@@ -127,10 +127,13 @@ begin
 		where e ->> 'id' = p_n::text);
 end $$;
 
--- The resource as it is (one row, prior null), or each change after p_since, where the log reaches back to it.
--- p_inside: as watch_open said; p_n: one contact or participant of it.
+-- The resource as it is (one row, prior null), or each change after p_since, where the log reaches back to it, the
+-- first p_limit of them. p_inside: as watch_open said; p_n: one contact or participant of it.
+-- p_base: for who is told differences. What such a client has must follow from its version alone, so the row of p_since
+-- itself comes before the changes, without it there is only the state, and that is as the log has it, where it has:
+-- between a lapse and the janitor it still shows what has lapsed.
 create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool, p_inside bool default true,
-	p_n bigint default null)
+	p_n bigint default null, p_base bool default false, p_limit int default null)
 returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
@@ -138,6 +141,8 @@ declare
 	v_kind app.resource_kind := p_kind;
 	v_version bigint;
 	v_first bigint;
+	v_base bool := p_base and exists (
+		select from app.change c where c.kind = p_kind::app.resource_kind and c.id = p_id and c.version = p_since);
 begin
 	if p_lock and v_kind = 'send' then
 		perform from app.send s where s.id = p_id for share;
@@ -149,13 +154,13 @@ begin
 	else
 		select r.version into v_version from app.resource r where r.kind = v_kind and r.id = p_id;
 	end if;
-	if p_since = v_version then
+	if p_since = v_version and not p_base then
 		return;
 	end if;
-	if p_since is not null then
+	if p_since is not null and v_base >= p_base then
 		select c.prior into v_first from app.change c
 		where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version limit 1;
-		if v_first = p_since and not exists (
+		if (v_first = p_since or (v_base and p_since = v_version)) and not exists (
 			select from app.change c
 			where c.kind = v_kind and c.id = p_id and c.version > p_since and c.prior <> p_since and not exists (
 				select from app.change b where b.kind = v_kind and b.id = p_id and b.version = c.prior))
@@ -164,12 +169,16 @@ begin
 				select o.version, o.prior, true, o.doc, o.doc is null, o.recheck
 				from app.change c cross join lateral (select c.version, c.prior, c.recheck, app.doc_item(v_kind,
 					case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end, p_n) as doc) o
-				where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version;
+				where c.kind = v_kind and c.id = p_id and c.version >= p_since and (v_base or c.version > p_since)
+				order by c.version limit p_limit;
 			return;
 		end if;
 	end if;
 	return query select v_version, null::bigint, true, o.doc, o.doc is null, null::bigint[]
-		from (select app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n) as doc) o;
+		from (select app.doc_item(v_kind, coalesce(case when p_base then (
+				select case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end
+				from app.change c where c.kind = v_kind and c.id = p_id and c.version = v_version) end,
+			app.render(v_kind, p_id, p_inside)), p_n) as doc) o;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile.

@@ -39,6 +39,12 @@ class Follower:
             last = stream.last_id
             stream.close()
 
+    def cut(self):
+        """Breaks its connection, if it has one."""
+        with self._lock:
+            if self._stream:
+                self._stream.close()
+
     def connected(self):
         with self._lock:
             return self._stream is not None and not self._stream.ended

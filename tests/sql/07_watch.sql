@@ -1,6 +1,6 @@
 -- What streams read: who may watch what, changes since, items, and what outsiders see.
 begin;
-select plan(24);
+select plan(30);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('watch-test') \gset
@@ -29,6 +29,20 @@ select results_eq(format('select version, prior from api.watch_read(''login'', %
 	format('values (%s::bigint, %s::bigint), (%s, %s)', :v1, :v0, :v2, :v1), 'each change, in a chain');
 select is((select doc from api.watch_read('login', :login, :v1, false)),
 	(select doc from api.login_get(null, pg_temp.proof('bob'), 'alice@example.net')), 'the last is what a GET shows');
+select results_eq(format('select version from api.watch_read(''login'', %s, %s, false, p_limit => 1)', :login, :v0),
+	format('values (%s::bigint)', :v1), 'the first of them, if no more are wanted');
+select results_eq(format('select version from api.watch_read(''login'', %s, %s, false, p_base => true)', :login, :v1),
+	format('values (%s::bigint), (%s)', :v1, :v2), 'for differences, what they start from');
+select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false, p_base => true)', :login, :v2),
+	format('values (%s::bigint, %s::bigint)', :v2, :v1), 'that alone, where nothing has changed');
+select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false, p_base => true)', :login, :v0),
+	format('values (%s::bigint, null::bigint)', :v2), 'the state, where that is in no log');
+select doc as logged from api.watch_read('login', :login, :v1, false) \gset
+update app.login set expires_at = now() where account_id = :login and contact = 'sip:a@192.0.2.1';
+select is((select doc from api.watch_read('login', :login, null, false, p_base => true)), :'logged',
+	'which is as the log has it, for its version');
+select isnt((select doc from api.watch_read('login', :login, null, false)), :'logged',
+	'while others are not shown what has lapsed');
 delete from app.change where version = :v1;
 select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false)', :login, :v0),
 	format('values (%s::bigint, null::bigint)', :v2), 'where history has a hole, the state');
