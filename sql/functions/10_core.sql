@@ -171,8 +171,9 @@ begin
 	return v_n;
 end $$;
 
--- After the write: where the resource or its list is watched, writes its new look into the change log and says what to
--- ring. Must not run in the statement that took the lock: it has to see the watchers of then, not of before.
+-- After the write: where the resource or its list is watched, writes its new look into the change log; where phones
+-- subscribe to it, a NOTIFY falls due. Says what to ring. Must not run in the statement that took the lock: it has to
+-- see the watchers of then, not of before.
 -- p_recheck: accounts whose access it may change, 0: anybody's; p_before: of a call, app.call_seers_before().
 create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint,
 	p_recheck bigint[] default null, p_before bigint[] default '{}') returns text[]
@@ -190,6 +191,9 @@ begin
 		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
 	then
 		v_bell := v_bell || app.list_publish(p_kind::text, p_id, false, p_before);
+	end if;
+	if p_kind in ('login', 'mailbox') then
+		v_bell := v_bell || app.notify_due(p_kind, p_id);
 	end if;
 	return v_bell;
 end $$;
@@ -210,6 +214,9 @@ begin
 		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
 	then
 		v_bell := v_bell || app.list_publish(p_kind::text, p_id, true, p_before);
+	end if;
+	if p_kind in ('login', 'mailbox') then
+		v_bell := v_bell || app.notify_due(p_kind, p_id, 'noresource');
 	end if;
 	return v_bell;
 end $$;
@@ -266,7 +273,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
-	return 7;
+	return 8;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

@@ -5,9 +5,9 @@ create function app.login_doc(p_n bigint, p_email text, p_source text, p_contact
 language plpgsql stable set search_path = pg_catalog as $$
 begin
 	return app.doc_close('{"id":' || p_n
-		|| case when p_contact is null then ',"lifetime":"stream"'
-			else ',"contact":' || to_json(p_contact) || ',"expires":' || p_expires_s
-				|| ',"expires_at":"' || app.time_text(p_expires_at) || '"' end
+		|| case when p_source = 'stream' then ',"lifetime":"stream"'
+			else case when p_contact is null then '' else ',"contact":' || to_json(p_contact) end
+				|| ',"expires":' || p_expires_s || ',"expires_at":"' || app.time_text(p_expires_at) || '"' end
 		|| ',"source":"' || p_source || '"'
 		|| case when p_q is null then '' else ',"q":' || trim_scale(p_q) end
 		|| case when p_user_agent is null then '' else ',"user_agent":' || to_json(p_user_agent) end
@@ -51,8 +51,8 @@ begin
 end $$;
 
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
--- that lives with a stream. p_set holds what only a phone gives: call_id, cseq, instance, reg_id, path, flow, agent,
--- user_agent. Members that the server itself gives are not kept from p_extra.
+-- that lives with a stream, or a publication. p_set holds what only a phone gives: call_id, cseq, instance, reg_id,
+-- path, flow, agent, user_agent. Members that the server itself gives are not kept from p_extra.
 create function app.login_put(p_account bigint, p_email text, p_source text, p_contact text, p_key text,
 	p_expires_s int, p_extra jsonb, p_set app.login default null,
 	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
@@ -169,7 +169,8 @@ begin
 		select a.email, app.login_item_doc(a.email, c.contacts)
 		from app.account a
 		cross join lateral (
-			select count(*) as contacts from app.login l where l.account_id = a.id and l.expires_at > now()) c
+			select count(*) as contacts from app.login l
+			where l.account_id = a.id and l.expires_at > now() and l.source <> 'publish') c
 		where a.email > coalesce(p_after, '') and c.contacts > 0
 		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end $$;
@@ -313,7 +314,7 @@ begin
 	if v_old.id is null then
 		perform app.refuse(404, 'contact-not-found', 'That contact is gone: register it again.');
 	end if;
-	if v_old.source = 'stream' and p_contact is not null then
+	if v_old.contact is null and p_contact is not null then
 		perform app.refuse(409, 'contact-exists', 'A login that lives with a stream has no contact.', '/contact');
 	end if;
 	if p_key is distinct from v_old.key and p_key is not null then

@@ -162,4 +162,19 @@ begin
 		from (select o.* from app.message o where o.account_id = p_account order by o.n desc limit 100) m), '') || ']';
 end $$;
 
+-- application/simple-message-summary, RFC 3842: new and old messages of each kind; none of them is urgent.
+create function app.mailbox_summary(p_account bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return (select 'Messages-Waiting: ' || case when bool_or(k.new > 0) then 'yes' else 'no' end || E'\r\n'
+			|| 'Message-Account: sip:' || app.email(p_account) || E'\r\n'
+			|| string_agg(k.name || '-Message: ' || k.new || '/' || k.old || E' (0/0)\r\n', '' order by k.place)
+				filter (where k.place = 1 or k.new + k.old > 0)
+		from (
+			select t.place, t.name, count(*) filter (where not m.seen) as new, count(*) filter (where m.seen) as old
+			from (values (1, 'Voice'), (2, 'Video'), (3, 'Text')) t (place, name)
+			left join app.message m on m.account_id = p_account and m.type = lower(t.name)
+			group by t.place, t.name) k);
+end $$;
+
 grant execute on function api.mail_post, api.mail_list, api.mail_get, api.mail_patch, api.mail_delete to restsip_api;

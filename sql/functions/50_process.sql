@@ -40,7 +40,8 @@ begin
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
 	if v_boot <> p_boot then
-		v_bell := app.remove_connections(v_agent) || app.release_claims(v_agent);
+		v_bell := app.remove_connections(v_agent) || app.release_claims(v_agent)
+			|| app.release_notifies(v_agent);
 	end if;
 	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null where g.id = v_agent;
 	return query select v_agent, 'restsip_job_' || v_agent, v_bell;

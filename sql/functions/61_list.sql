@@ -97,7 +97,7 @@ declare
 begin
 	if p_list = 'login' and not p_gone then
 		v_doc := (select app.login_item_doc(v_key, count(*)) from app.login l
-			where l.account_id = p_id and l.expires_at > now() having count(*) > 0);
+			where l.account_id = p_id and l.expires_at > now() and l.source <> 'publish' having count(*) > 0);
 	elsif p_list = 'call' then
 		v_doc := (select app.call_item_doc(c.*::app.call) from app.call c
 			where c.id = p_id and c.state <> 'ended' and not p_gone);

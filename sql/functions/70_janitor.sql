@@ -84,7 +84,8 @@ begin
 		where g.dead_at is null and greatest(g.free_since, v_connected) < now() - interval '30 s'
 		returning g.id
 	loop
-		v_bell := v_bell || app.remove_connections(v_agent) || app.release_claims(v_agent);
+		v_bell := v_bell || app.remove_connections(v_agent) || app.release_claims(v_agent)
+			|| app.orphan_subscriptions(v_agent);
 		update app.login l set agent_id = null where l.agent_id = v_agent;
 	end loop;
 	update app.stream_process p set free_since = null
@@ -145,8 +146,8 @@ declare
 	v_bell text[];
 begin
 	if pg_try_advisory_xact_lock(29287, 0) then
-		v_bell := app.expire_logins() || app.start_due_sends() || app.start_due_calls()
-			|| app.store_unstreamed() || app.bury_processes();
+		v_bell := app.expire_logins() || app.expire_publications() || app.start_due_sends() || app.start_due_calls()
+			|| app.store_unstreamed() || app.bury_processes() || app.expire_subscriptions();
 		perform app.sweep();
 	end if;
 	return query select v_bell;

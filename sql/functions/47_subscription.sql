@@ -1,0 +1,253 @@
+-- SIP's subscriptions (RFC 6665): the same resources as the streams watch, under the same rule of who may. A writer
+-- marks them due while it holds its resource; the agent that has the dialog claims, sends, settles: one NOTIFY at a time
+-- for each, always with the state of then.
+
+-- Which resource an event package is about.
+create function app.event_kind(p_event text) returns app.resource_kind
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return case p_event when 'presence' then 'login' when 'reg' then 'login' when 'message-summary' then 'mailbox' end;
+end $$;
+
+create function app.event_type(p_event text) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return case p_event when 'presence' then 'application/pidf+xml' when 'reg' then 'application/reginfo+xml'
+		when 'message-summary' then 'application/simple-message-summary' end;
+end $$;
+
+-- What a NOTIFY carries. p_documents: how many this subscription has had.
+create function app.event_doc(p_event text, p_account bigint, p_documents int) returns text
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	return case p_event
+		when 'presence' then app.login_pidf(p_account)
+		when 'reg' then app.login_reginfo(p_account, p_documents)
+		when 'message-summary' then app.mailbox_summary(p_account) end;
+end $$;
+
+create function app.notify_bell(p_agent int) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return app.job_bell(p_agent) || 'notify';
+end $$;
+
+-- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it.
+create function app.notify_due(p_kind app.resource_kind, p_id bigint, p_ended text default null) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[];
+begin
+	if not exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) then
+		return null;
+	end if;
+	with marked as (
+		update app.subscription s set due = true, due_at = now(), ended = p_ended
+		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
+		returning s.agent_id)
+	select array_agg(distinct app.notify_bell(m.agent_id)) into v_bell from marked m;
+	return v_bell;
+end $$;
+
+-- A SUBSCRIBE within its dialog: a refresh, or its end (p_expires_s 0). RS481 where there is no such subscription.
+create function app.resubscribe(p_agent int, p_watcher bigint, p_ask app.subscription, p_expires_s int,
+	out local_tag text, out expires int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_variable
+declare
+	v_now app.subscription;
+begin
+	select s.* into v_now from app.subscription s
+	where s.call_id = p_ask.call_id and s.remote_tag = p_ask.remote_tag and s.local_tag = p_ask.local_tag
+		and s.event = p_ask.event and s.event_id is not distinct from p_ask.event_id and s.watcher_id = p_watcher
+	for update;
+	if v_now.remote_cseq > p_ask.remote_cseq then
+		perform app.refuse(500, 'cseq-out-of-order', 'A later SUBSCRIBE of this dialog was there already.');
+	end if;
+	if v_now.id is null or v_now.remote_cseq < p_ask.remote_cseq
+		and (v_now.ended is not null or v_now.expires_at <= now())
+	then
+		perform app.refuse(481, 'subscription-not-found', 'There is no such subscription.');
+	end if;
+	if v_now.remote_cseq < p_ask.remote_cseq then
+		update app.subscription s set remote_cseq = p_ask.remote_cseq, remote_target = p_ask.remote_target,
+			local_target = p_ask.local_target, flow = p_ask.flow, agent_id = p_agent,
+			until = case when s.agent_id = p_agent then s.until end,
+			expires_at = now() + make_interval(secs => p_expires_s),
+			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = now(), sum = null
+		where s.id = v_now.id;
+	end if;
+	local_tag := v_now.local_tag;
+	expires := p_expires_s;
+end $$;
+
+-- A SUBSCRIBE that an agent has authenticated. p_dialog: the members of app.subscription that the agent knows;
+-- p_within: it is within a dialog that stands already. An equal one again (same Call-ID, tag and CSeq) gets the same
+-- answer. The first NOTIFY is due at once.
+create function api.sip_subscribe(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_dialog jsonb,
+	p_within bool, p_expires_s int)
+returns table (local_tag text, expires int)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_watcher bigint := app.digest_account(p_credential, p_ha1);
+	v_ask app.subscription := jsonb_populate_record(null::app.subscription, p_dialog);
+	v_target record;
+	c_max_subscriptions constant int := 500;
+begin
+	if p_within then
+		return query select r.local_tag, r.expires from app.resubscribe(p_agent, v_watcher, v_ask, p_expires_s) r;
+		return;
+	end if;
+	v_ask.kind := app.event_kind(v_ask.event);
+	v_target := app.watch_target(v_watcher, v_ask.kind, p_aor);
+	return query
+		select s.local_tag, p_expires_s from app.subscription s
+		where s.call_id = v_ask.call_id and s.remote_tag = v_ask.remote_tag and s.first_cseq = v_ask.remote_cseq
+			and s.event = v_ask.event and s.event_id is not distinct from v_ask.event_id and s.watcher_id = v_watcher;
+	if found then
+		return;
+	end if;
+	if (select count(*) from app.subscription s where s.watcher_id = v_watcher) >= c_max_subscriptions then
+		perform app.refuse(429, 'too-many-subscriptions', 'A user has at most 500 subscriptions at a time.');
+	end if;
+	-- Writers under way do not see the new row: they are waited for. All others will.
+	perform from app.resource r where r.kind = v_ask.kind and r.id = v_target.id for share;
+	insert into app.subscription (account_id, watcher_id, kind, event, event_id, call_id, local_tag, remote_tag,
+		local_uri, remote_uri, local_target, remote_target, route, flow, agent_id, first_cseq, remote_cseq, expires_at,
+		ended)
+	values (v_target.id, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
+		v_ask.remote_tag, v_ask.local_uri, v_ask.remote_uri, v_ask.local_target, v_ask.remote_target, v_ask.route,
+		v_ask.flow, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
+		case when p_expires_s = 0 then 'timeout' end);
+	return query select v_ask.local_tag, p_expires_s;
+end $$;
+
+-- The NOTIFYs that an agent is to send, one for each row: the CSeq is committed before it is used. A document that the
+-- subscriber has already is not sent again. p_target: the agent's own URI, for what it takes over from a dead one.
+create function api.notify_claim(p_agent int, p_target text, p_limit int, p_lease_s int)
+returns table (subscription bigint, cseq bigint, event text, event_id text, call_id text, local_tag text,
+	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
+	expires int, ended text, content_type text, body text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_sub app.subscription;
+	v_sum bytea;
+	v_made int := 0;
+begin
+	for v_sub in
+		select s.* from app.subscription s
+		where (s.agent_id = p_agent or s.agent_id is null)
+			and (s.due and s.due_at <= now() and s.until is null or s.until < now())
+		order by s.due_at for update skip locked
+	loop
+		exit when v_made >= p_limit;
+		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
+		body := case when v_sub.ended is distinct from 'noresource'
+			then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents) end;
+		v_sum := sha256(convert_to(body, 'UTF8'));
+		if v_sub.ended is null and v_sub.sum = v_sum and v_sub.until is null then
+			update app.subscription s set due = false where s.id = v_sub.id;
+			continue;
+		end if;
+		update app.subscription s set due = false, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
+			ended = v_sub.ended, local_cseq = s.local_cseq + 1, documents = s.documents + 1, agent_id = p_agent,
+			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
+			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)
+		where s.id = v_sub.id returning s.* into v_sub;
+		subscription := v_sub.id;
+		cseq := v_sub.local_cseq;
+		event := v_sub.event;
+		event_id := v_sub.event_id;
+		call_id := v_sub.call_id;
+		local_tag := v_sub.local_tag;
+		remote_tag := v_sub.remote_tag;
+		local_uri := v_sub.local_uri;
+		remote_uri := v_sub.remote_uri;
+		local_target := v_sub.local_target;
+		remote_target := v_sub.remote_target;
+		route := v_sub.route;
+		flow := v_sub.flow;
+		expires := greatest(ceil(extract(epoch from v_sub.expires_at - now()))::int, 0);
+		ended := v_sub.ended;
+		content_type := app.event_type(v_sub.event);
+		v_made := v_made + 1;
+		return next;
+	end loop;
+end $$;
+
+-- How a NOTIFY ended (RFC 6665, section 4.2.2). p_code null: it never left. A failure ends the subscription, unless the
+-- phone says when to try again (p_retry_s), or the connection is gone and its contact has not been tried. Fenced by
+-- (agent, CSeq).
+create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
+returns table (state text)
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+	v_sub app.subscription;
+	v_again bool;
+begin
+	-- What is lost of this in a crash is a NOTIFY once more.
+	set local synchronous_commit = off;
+	select s.* into v_sub from app.subscription s
+	where s.id = p_subscription and s.agent_id = p_agent and s.local_cseq = p_cseq and s.until is not null for update;
+	if v_sub.id is null then
+		return query select 'gone';
+		return;
+	end if;
+	v_again := p_code is null or p_code = 430 and v_sub.flow is not null
+		or p_code not between 200 and 299 and p_retry_s is not null and v_sub.ended is null;
+	if v_again then
+		update app.subscription s set until = null, due = true, sum = null, code = coalesce(p_code, s.code),
+			flow = case when p_code is distinct from 430 then s.flow end,
+			due_at = now() + make_interval(secs => case when p_code is null then 1
+				when p_code = 430 then 0 else least(greatest(coalesce(p_retry_s, 0), 1), 3600) end)
+		where s.id = v_sub.id;
+		return query select 'again';
+	elsif p_code between 200 and 299 and v_sub.ended is null then
+		update app.subscription s set until = null, code = p_code, notified_at = now() where s.id = v_sub.id;
+		return query select 'active';
+	else
+		delete from app.subscription s where s.id = v_sub.id;
+		return query select 'ended';
+	end if;
+end $$;
+
+-- An agent has a new process: what was under way is sent again, with the next CSeq. Connections of the old one are found
+-- to be gone when something is to go over them.
+create function app.release_notifies(p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	update app.subscription s set until = null, due = true, due_at = now(), sum = null
+	where s.agent_id = p_agent and s.until is not null;
+	return array[app.notify_bell(p_agent)];
+end $$;
+
+-- A dead agent's subscriptions go to any that lives, whose first NOTIFY tells its own address (RFC 6665, section 4.4.1).
+create function app.orphan_subscriptions(p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	update app.subscription s set agent_id = null, until = null, due = true, due_at = now(), sum = null
+	where s.agent_id = p_agent;
+	return array[app.notify_bell(null)];
+end $$;
+
+-- Whose time is over hears so; who cannot be told within two minutes is forgotten.
+create function app.expire_subscriptions() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[];
+begin
+	delete from app.subscription s where s.ended is not null and s.expires_at < now() - interval '2 minutes';
+	with expired as (
+		update app.subscription s set ended = 'timeout', due = true, due_at = now()
+		where s.id in (
+			select o.id from app.subscription o where o.expires_at <= now() and o.ended is null
+			order by o.expires_at limit 1000 for update skip locked)
+		returning s.agent_id)
+	select array_agg(distinct app.notify_bell(e.agent_id)) into v_bell from expired e;
+	return v_bell;
+end $$;
+
+grant execute on function api.sip_subscribe, api.notify_claim, api.notify_settle to restsip_agent;
