@@ -37,12 +37,19 @@ struct setting {
 
 /* Alphabetical; the environment's names follow from section and key. */
 static const struct setting settings[] = {
+	{"agent", "bad_burst", TYPE_INT, AT(agent.bad_burst), "500", 1, 1000000,
+	 "malformed messages and wrong digests of one address at once; then it "
+	 "is not listened to until bad_per_s has made up for them"},
+	{"agent", "bad_per_s", TYPE_INT, AT(agent.bad_per_s), "50", 1, 1000000,
+	 "the same for the long run, a second"},
 	{"agent", "bind_deny", TYPE_CIDR, AT(agent.bind_deny),
 	 "0.0.0.0/32, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255/32, "
 	 "::/128, fe80::/10, ff00::/8",
 	 0, 0,
 	 "networks that no contact may be in; the agent's own addresses and "
 	 "ports are refused anyway"},
+	{"agent", "connections", TYPE_INT, AT(agent.connections), "50000", 1,
+	 60000, "connections at once, in all"},
 	{"agent", "default_expires_s", TYPE_INT, AT(agent.default_expires_s),
 	 "3600", 1, 604800, "lifetime of a binding that asks for none, in s"},
 	{"agent", "listen", TYPE_TEXT, AT(agent.listen), "127.0.0.1:5060", 0, 0,
@@ -54,11 +61,19 @@ static const struct setting settings[] = {
 	 604800, "shorter lifetimes are refused (423), in s"},
 	{"agent", "name", TYPE_TEXT, AT(agent.name), "", 0, 0,
 	 "what the agent is called in the database; empty: its first address"},
+	{"agent", "requests", TYPE_INT, AT(agent.requests), "20000", 1, 1000000,
+	 "requests that wait for an answer at once, in all; more get 503"},
 	{"agent", "send_allow", TYPE_CIDR, AT(agent.send_allow),
 	 "0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3, ::/0", 0, 0,
 	 "networks that the agent may send to, checked after DNS at every "
 	 "send; loopback and what no contact may be in only where listed "
 	 "here by a network inside them"},
+	{"agent", "source_connections", TYPE_INT, AT(agent.source_connections),
+	 "5000", 1, 60000, "connections at once of one address"},
+	{"agent", "source_requests", TYPE_INT, AT(agent.source_requests),
+	 "10000", 1, 1000000,
+	 "requests that wait for an answer at once of one address; more get "
+	 "503"},
 	{"agent", "tls_certificate", TYPE_TEXT, AT(agent.tls_certificate), "",
 	 0, 0,
 	 "PEM file: the certificate for SIP over TLS, and its chain; read "
@@ -68,6 +83,12 @@ static const struct setting settings[] = {
 	{"agent", "tls_listen", TYPE_TEXT, AT(agent.tls_listen), "", 0, 0,
 	 "concrete addresses for SIP over TLS, with commas between; empty: "
 	 "none"},
+	{"agent", "unproven_burst", TYPE_INT, AT(agent.unproven_burst), "5000",
+	 1, 1000000,
+	 "requests without credentials of one address at once; each that is "
+	 "authentic later makes up for two"},
+	{"agent", "unproven_per_s", TYPE_INT, AT(agent.unproven_per_s), "500",
+	 1, 1000000, "the same for the long run, a second"},
 	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api", 0,
 	 0,
 	 "FastCGI socket of a worker, unix:/path or host:port, unless the "

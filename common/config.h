@@ -19,16 +19,24 @@ enum {
 /** Strings are owned by the config, and never NULL. */
 struct config {
 	struct {
+		int bad_burst;
+		int bad_per_s;
 		char *bind_deny;
+		int connections;
 		int default_expires_s;
 		char *listen;
 		int max_expires_s;
 		int min_expires_s;
 		char *name;
+		int requests;
 		char *send_allow;
+		int source_connections;
+		int source_requests;
 		char *tls_certificate;
 		char *tls_key;
 		char *tls_listen;
+		int unproven_burst;
+		int unproven_per_s;
 	} agent;
 	struct {
 		char *listen;

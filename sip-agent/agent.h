@@ -4,6 +4,7 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+struct budget;
 struct flow_table;
 struct inbound;
 struct nonce_pool;
@@ -15,6 +16,7 @@ struct uas_list;
 
 struct agent {
 	const struct settings *set;
+	struct budget *budget;
 	struct sip *sip;
 	struct pgloop *pl;
 	struct nonce_pool *nonces;

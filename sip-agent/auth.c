@@ -12,19 +12,24 @@
 #include <string.h>
 
 #include "agent.h"
+#include "budget.h"
 #include "hdr.h"
 #include "logre.h"
 #include "nameaddr.h"
 #include "nonce.h"
 #include "pgloop.h"
+#include "rawfield.h"
 #include "settings.h"
 #include "uas.h"
+
+enum { SOURCE_SIZE = 64 };
 
 struct auth {
 	struct uas *u;
 	struct digest_auth digest; /* borrows from the request */
 	struct auth_id id;
 	const char *realm; /* within id */
+	char source[SOURCE_SIZE];
 	bool stale;
 	auth_h *h;
 	void *arg;
@@ -34,8 +39,10 @@ static const struct pg_stmt stmt_algorithm = {
 	"digest_algorithm", "select api.digest_algorithm($1) as algorithm", 1,
 	0};
 static const struct pg_stmt stmt_credential = {
-	"digest_credential", "select * from api.digest_credential($1, $2)", 2,
-	0};
+	"digest_credential", "select * from api.digest_credential($1, $2, $3)",
+	3, 0};
+static const struct pg_stmt stmt_failed = {
+	"digest_failed", "select api.digest_failed($1, $2, $3)", 3, 0};
 
 static void auth_destructor(void *arg)
 {
@@ -87,6 +94,48 @@ static void ask_algorithm(struct auth *a)
 	int err;
 
 	err = pgloop_query(ag->pl, &stmt_algorithm, valv, on_algorithm, a);
+	if (err) {
+		uas_db_away(a->u, err);
+		mem_deref(a);
+	}
+}
+
+/* A wrong guess is counted before it is answered */
+static void on_failed(const struct pg_answer *ans, void *arg)
+{
+	struct auth *a = arg;
+
+	if (ans->end != PG_OK) {
+		uas_db_failed(a->u, ans);
+		mem_deref(a);
+		return;
+	}
+	ask_algorithm(a);
+}
+
+static void log_failed(const struct auth *a, const char *why)
+{
+	uint32_t suppressed;
+
+	if (budget_may_log(uas_agent(a->u)->budget, tmr_jiffies(), &suppressed))
+		log_info("auth_failed", LOG_STR("request", uas_id(a->u)),
+			 LOG_SA("source", &uas_msg(a->u)->src),
+			 LOG_STR("username", a->digest.username),
+			 LOG_STR("why", why),
+			 LOG_INT("suppressed", suppressed));
+}
+
+/* Takes over the reference */
+static void guessed_wrong(struct auth *a)
+{
+	const struct pg_val valv[] = {pg_text(a->digest.username),
+				      pg_text(a->realm), pg_text(a->source)};
+	const struct agent *ag = uas_agent(a->u);
+	int err;
+
+	budget_bad(ag->budget, &uas_msg(a->u)->src, tmr_jiffies());
+	log_failed(a, "response");
+	err = pgloop_query(ag->pl, &stmt_failed, valv, on_failed, a);
 	if (err) {
 		uas_db_away(a->u, err);
 		mem_deref(a);
@@ -148,20 +197,24 @@ static void on_credential(const struct pg_answer *ans, void *arg)
 	err = check_response(a, ans);
 	switch (err) {
 	case 0:
+		uas_set_proven(a->u);
 		a->h(a->u, &a->id, a->arg);
 		break;
 
 	case EPERM:
+		budget_bad(uas_agent(a->u)->budget, &uas_msg(a->u)->src,
+			   tmr_jiffies());
 		uas_reply(a->u, 403, "From Is Not The User", NULL);
 		break;
 
-	default:
-		a->stale = err == ESTALE;
-		log_info("auth_failed", LOG_STR("request", uas_id(a->u)),
-			 LOG_SA("source", &uas_msg(a->u)->src),
-			 LOG_STR("username", a->digest.username),
-			 LOG_STR("why", a->stale ? "replay" : "response"));
+	case ESTALE:
+		a->stale = true;
+		log_failed(a, "replay");
 		ask_algorithm(a);
+		return;
+
+	default:
+		guessed_wrong(a);
 		return;
 	}
 	mem_deref(a);
@@ -171,7 +224,7 @@ static void on_credential(const struct pg_answer *ans, void *arg)
 static void ask_credential(struct auth *a)
 {
 	const struct pg_val valv[] = {pg_text(a->digest.username),
-				      pg_text(a->realm)};
+				      pg_text(a->realm), pg_text(a->source)};
 	const struct agent *ag = uas_agent(a->u);
 	int err;
 
@@ -236,6 +289,32 @@ static bool has_good_nonce(struct auth *a)
 	}
 }
 
+/* Credentials for a nonce that is none of ours, or no more: a phone does that
+   once, and then has a new one */
+static void charge_nonce(const struct auth *a)
+{
+	const struct agent *ag = uas_agent(a->u);
+	const struct sa *src = &uas_msg(a->u)->src;
+
+	if (hdr_get(uas_msg(a->u), HDR_AUTHORIZATION) &&
+	    !budget_unproven(ag->budget, src, tmr_jiffies()))
+		budget_bad(ag->budget, src, tmr_jiffies());
+}
+
+/* Guesses are counted by address, by /64 for IPv6 */
+static void name_source(struct auth *a)
+{
+	struct sa src = uas_msg(a->u)->src;
+	uint8_t in6[16];
+
+	if (sa_af(&src) == AF_INET6) {
+		sa_in6(&src, in6);
+		memset(in6 + 8, 0, 8);
+		sa_set_in6(&src, in6, sa_port(&src));
+	}
+	(void)re_snprintf(a->source, sizeof(a->source), "%j", &src);
+}
+
 static int from_aor(struct auth *a)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
@@ -247,9 +326,11 @@ static int from_aor(struct auth *a)
 	if (err)
 		return err;
 
+	/* a SIP URI may be sound, and yet name nobody who can have an account
+	 */
 	err = uri_to_aor(a->id.aor, &na.uri);
 	if (err)
-		return err;
+		return rawfield_is_sip(&na.uri) ? EDOM : err;
 
 	a->realm = aor_domain(a->id.aor);
 	pl_set_str(&realm, a->realm);
@@ -297,6 +378,11 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 		mem_deref(a);
 		return;
 
+	case EDOM:
+		uas_reply(u, 403, "Not A User Here", NULL);
+		mem_deref(a);
+		return;
+
 	default:
 		uas_reply(u, 400, "Bad From", NULL);
 		mem_deref(a);
@@ -305,10 +391,13 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 
 	s = (struct search){.digest = &a->digest, .realm = a->realm};
 	(void)hdr_each(uas_msg(u), HDR_AUTHORIZATION, realm_handler, &s);
-	if (s.found && is_our_uri(a) && has_good_nonce(a))
+	if (s.found && is_our_uri(a) && has_good_nonce(a)) {
+		name_source(a);
 		ask_credential(a);
-	else
+	} else {
+		charge_nonce(a);
 		ask_algorithm(a);
+	}
 }
 
 /**

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "agent.h"
+#include "auth.h"
+#include "budget.h"
 #include "guard.h"
 #include "hdr.h"
 #include "logre.h"
@@ -49,13 +51,33 @@ static void known_handle(struct agent *ag, const struct sip_msg *msg)
 	uas_reply_stateless(ag, msg, 405, NULL, ALLOW);
 }
 
+static void on_caller(struct uas *u, const struct auth_id *id, void *arg)
+{
+	(void)id;
+	(void)arg;
+	uas_reply(u, 405, NULL, ALLOW);
+}
+
+/* Who calls says first who that is (RFC 3261 section 8.2) */
+static void invite_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	struct uas *u;
+
+	if (uas_alloc(&u, ag, msg)) {
+		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
+		return;
+	}
+	auth_request(u, on_caller, NULL);
+	mem_deref(u);
+}
+
 static const struct {
 	const char *method;
 	method_h *handle;
 } methods[] = {
 	{"ACK", ack_handle},	     {"BYE", cancel_handle},
 	{"CANCEL", cancel_handle},   {"INFO", known_handle},
-	{"INVITE", known_handle},    {"MESSAGE", message_handle},
+	{"INVITE", invite_handle},   {"MESSAGE", message_handle},
 	{"NOTIFY", cancel_handle},   {"OPTIONS", options_handle},
 	{"PRACK", cancel_handle},    {"PUBLISH", event_handle},
 	{"REFER", known_handle},     {"REGISTER", registrar_handle},
@@ -118,6 +140,7 @@ static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 {
 	log_debug("guard", LOG_SA("source", &msg->src),
 		  LOG_PL("method", &msg->met), LOG_STR("why", why));
+	budget_bad(ag->budget, &msg->src, tmr_jiffies());
 	if (scode != GUARD_DROP)
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }

@@ -122,12 +122,14 @@ unsigned hdr_count(const struct sip_msg *msg, enum hdr h)
 	return n;
 }
 
-static bool is_lws(char c)
+/** Blank or part of a folded line's end */
+bool hdr_is_lws(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool is_token_char(char c)
+/** Of a token (RFC 3261 section 25.1) */
+bool hdr_is_token_char(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
 	       (c >= 'a' && c <= 'z') ||
@@ -144,17 +146,17 @@ static bool is_token_char(char c)
  */
 int hdr_token(struct pl *tok, struct pl *list)
 {
-	while (list->l && (is_lws(*list->p) || *list->p == ','))
+	while (list->l && (hdr_is_lws(*list->p) || *list->p == ','))
 		pl_advance(list, 1);
 	if (!list->l)
 		return ENOENT;
 
 	*tok = (struct pl){list->p, 0};
-	while (list->l && is_token_char(*list->p)) {
+	while (list->l && hdr_is_token_char(*list->p)) {
 		tok->l++;
 		pl_advance(list, 1);
 	}
-	while (list->l && is_lws(*list->p))
+	while (list->l && hdr_is_lws(*list->p))
 		pl_advance(list, 1);
 
 	return tok->l && (!list->l || *list->p == ',') ? 0 : EBADMSG;

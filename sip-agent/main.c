@@ -14,8 +14,10 @@
 #include <re_dbg.h>
 
 #include "agent.h"
+#include "budget.h"
 #include "dispatch.h"
 #include "flow.h"
+#include "gate.h"
 #include "janitor.h"
 #include "logre.h"
 #include "message.h"
@@ -39,6 +41,7 @@ enum {
 struct program {
 	struct agent ag;
 	struct settings *set;
+	struct gate *gate;
 	struct transport *tp;
 	struct janitor *janitor;
 	struct tmr tmr_drain;
@@ -146,6 +149,8 @@ static void close_all(struct program *p)
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
 	p->tp = mem_deref(p->tp);
+	p->gate = mem_deref(p->gate);
+	p->ag.budget = mem_deref(p->ag.budget);
 	p->ag.nonces = mem_deref(p->ag.nonces);
 	p->set = mem_deref(p->set);
 }
@@ -162,10 +167,16 @@ static int open_all(struct program *p)
 		.fatal = on_fatal,
 		.arg = p,
 	};
+	struct budget_conf budget;
 	int err;
 
 	p->ag.set = p->set;
-	err = uas_list_alloc(&p->ag.uas);
+	settings_budget(p->set, &budget);
+	err = budget_alloc(&p->ag.budget, &budget);
+	if (!err)
+		err = gate_alloc(&p->gate, p->set, p->ag.budget);
+	if (!err)
+		err = uas_list_alloc(&p->ag.uas);
 	if (!err)
 		err = nonce_pool_alloc(&p->ag.nonces, NONCE_COUNTED_MAX);
 	if (!err)
@@ -180,7 +191,7 @@ static int open_all(struct program *p)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);
 	if (!err)
-		err = transport_alloc(&p->tp, p->set, on_request, p);
+		err = transport_alloc(&p->tp, p->set, p->gate, on_request, p);
 	if (!err)
 		p->ag.sip = transport_sip(p->tp);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aor.h"
+#include "budget.h"
 #include "cidr.h"
 #include "config.h"
 #include "guard.h"
@@ -245,6 +246,21 @@ uint32_t settings_default_expires(const struct settings *s)
 	return (uint32_t)s->cfg.agent.default_expires_s;
 }
 
+/** What a source may get wrong, and hold */
+void settings_budget(const struct settings *s, struct budget_conf *conf)
+{
+	*conf = (struct budget_conf){
+		.bad_burst = (uint32_t)s->cfg.agent.bad_burst,
+		.bad_per_s = (uint32_t)s->cfg.agent.bad_per_s,
+		.unproven_burst = (uint32_t)s->cfg.agent.unproven_burst,
+		.unproven_per_s = (uint32_t)s->cfg.agent.unproven_per_s,
+		.most = {(uint32_t)s->cfg.agent.source_requests,
+			 (uint32_t)s->cfg.agent.source_connections},
+		.total = {(uint32_t)s->cfg.agent.requests,
+			  (uint32_t)s->cfg.agent.connections},
+	};
+}
+
 /** Whether accounts of this domain live here; letters of either case */
 bool settings_hosts(const struct settings *s, const struct pl *domain)
 {
@@ -265,7 +281,8 @@ static bool is_listed(const struct sa *sav, size_t sac, const struct sa *sa)
 	return false;
 }
 
-static bool is_own(const struct settings *s, const struct sa *sa)
+/** Whether this is an address that we listen on */
+bool settings_is_own(const struct settings *s, const struct sa *sa)
 {
 	return is_listed(s->listenv, s->listenc, sa) ||
 	       is_listed(s->tls_listenv, s->tls_listenc, sa);
@@ -283,7 +300,7 @@ bool settings_is_ours(const struct settings *s, const struct uri *uri)
 		return true;
 
 	return !sa_set(&sa, &uri->host, uri->port ? uri->port : usual) &&
-	       is_own(s, &sa);
+	       settings_is_own(s, &sa);
 }
 
 static bool may_bind_host(const struct settings *s,
@@ -299,7 +316,8 @@ static bool may_bind_host(const struct settings *s,
 	if (sa_set(&sa, &pl, port ? port : usual))
 		return true; /* a name: its addresses are checked at the send */
 
-	return !is_own(s, &sa) && !cidr_list_match(s->bind_deny, &sa.u.sa);
+	return !settings_is_own(s, &sa) &&
+	       !cidr_list_match(s->bind_deny, &sa.u.sa);
 }
 
 /** Whether a contact may be bound */
@@ -317,7 +335,7 @@ bool settings_may_bind(const struct settings *s, const struct sipuri *contact)
 /** Whether SIP may be sent to an address; never to many at once */
 bool settings_may_send(const struct settings *s, const struct sa *dst)
 {
-	if (is_own(s, dst) || !guard_source(dst) ||
+	if (settings_is_own(s, dst) || !guard_source(dst) ||
 	    !cidr_list_match(s->send_allow, &dst->u.sa))
 		return false;
 

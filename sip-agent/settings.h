@@ -8,6 +8,7 @@
 
 #include "log.h"
 
+struct budget_conf;
 struct settings;
 struct sipuri;
 
@@ -26,7 +27,9 @@ const char *settings_tls_key(const struct settings *s);
 uint32_t settings_min_expires(const struct settings *s);
 uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
+void settings_budget(const struct settings *s, struct budget_conf *conf);
 bool settings_hosts(const struct settings *s, const struct pl *domain);
+bool settings_is_own(const struct settings *s, const struct sa *sa);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
 bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
 bool settings_may_send(const struct settings *s, const struct sa *dst);

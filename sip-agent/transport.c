@@ -10,7 +10,7 @@
 #include "backlog.h"
 #include "certificate.h"
 #include "framing.h"
-#include "guard.h"
+#include "gate.h"
 #include "logre.h"
 #include "settings.h"
 
@@ -22,8 +22,12 @@ enum {
 	UDP_RX_SIZE = 65536, /* libre's 8192 would cut a large MESSAGE */
 	UDP_SOCKBUF = 4 * 1024 * 1024,
 	UDP_LAYER = 10,
-	STUN_FIRST_MAX = 2, /* RFC 5389 section 6 */
-	STUN_LEN_MIN = 20,
+};
+
+struct listener {
+	struct transport *tp;
+	struct udp_sock *us; /* libre's */
+	struct udp_helper *helper;
 };
 
 struct transport {
@@ -32,8 +36,9 @@ struct transport {
 	struct sip_lsnr *requests, *responses;
 	struct framing *framing;
 	struct certificate *certificate;
-	struct udp_helper *helperv[LISTEN_MAX];
-	size_t helperc;
+	struct gate *gate; /* borrowed */
+	struct listener udpv[LISTEN_MAX];
+	size_t udpc;
 	char probe[24]; /* Call-ID of our own probes */
 	transport_request_h *h;
 	void *arg;
@@ -43,8 +48,8 @@ static void destructor(void *arg)
 {
 	struct transport *t = arg;
 
-	for (size_t i = 0; i < t->helperc; i++)
-		mem_deref(t->helperv[i]);
+	for (size_t i = 0; i < t->udpc; i++)
+		mem_deref(t->udpv[i].helper);
 	mem_deref(t->framing);
 	mem_deref(t->requests);
 	mem_deref(t->responses);
@@ -56,46 +61,23 @@ static void destructor(void *arg)
 
 /* --- raw datagrams ------------------------------------------------------ */
 
-/* libre prints what it cannot decode, and its transactions answer repeats
-   wherever Via says: neither must come so far */
-static bool is_sound(struct mbuf *mb, const struct sa *src)
-{
-	const size_t pos = mb->pos;
-	struct sip_msg *msg;
-	bool ok;
-
-	if (sip_msg_decode(&msg, mb))
-		return false;
-	msg->src = *src;
-	ok = guard_via(msg);
-	mem_deref(msg);
-	mbuf_set_pos(mb, pos);
-
-	return ok;
-}
-
-/* Sees each datagram before libre: the place for strict parsing. Keep-alives
-   (RFC 5626 section 4.4.1) end here, and what is no SIP. */
+/* Each datagram passes the gate before libre sees it */
 static bool udp_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
-	const uint8_t *p = mbuf_buf(mb);
-	const size_t len = mbuf_get_left(mb);
+	struct listener *l = arg;
 
+	return gate_datagram(l->tp->gate, l->us, src, mb);
+}
+
+static bool udp_send_handler(int *err, struct sa *dst, struct mbuf *mb,
+			     void *arg)
+{
+	(void)err;
+	(void)dst;
 	(void)arg;
-	if (!guard_source(src) || len <= 4)
-		return true;
+	gate_sent(mb);
 
-	/* STUN is libre's (its first two bits are 0) */
-	if (p[0] < STUN_FIRST_MAX && len >= STUN_LEN_MIN)
-		return false;
-
-	if (guard_datagram((const char *)p, len) && is_sound(mb, src))
-		return false;
-
-	log_debug("undecodable", LOG_SA("source", src),
-		  LOG_INT("bytes", (int64_t)len));
-
-	return true;
+	return false;
 }
 
 /* The sockets are libre's own and come to light only with a message that came
@@ -130,17 +112,19 @@ static void send_probe(struct transport *t, const struct sa *laddr)
 static bool take_probe(struct transport *t, const struct sip_msg *msg)
 {
 	struct udp_sock *us = msg->sock;
+	struct listener *l = &t->udpv[t->udpc];
 
 	if (msg->tp != SIP_TRANSP_UDP || pl_strcmp(&msg->callid, t->probe))
 		return false;
-	if (t->helperc >= LISTEN_MAX || udp_helper_find(us, UDP_LAYER))
+	if (t->udpc >= LISTEN_MAX || udp_helper_find(us, UDP_LAYER))
 		return true;
 
 	udp_rxsz_set(us, UDP_RX_SIZE);
 	(void)udp_sockbuf_set(us, UDP_SOCKBUF);
-	if (!udp_register_helper(&t->helperv[t->helperc], us, UDP_LAYER, NULL,
-				 udp_handler, t))
-		t->helperc++;
+	*l = (struct listener){.tp = t, .us = us};
+	if (!udp_register_helper(&l->helper, us, UDP_LAYER, udp_send_handler,
+				 udp_handler, l))
+		t->udpc++;
 
 	return true;
 }
@@ -164,8 +148,9 @@ static bool request_handler(const struct sip_msg *msg, void *arg)
 /* Late answers: nobody waits for them, and nobody need read of them */
 static bool response_handler(const struct sip_msg *msg, void *arg)
 {
-	(void)msg;
-	(void)arg;
+	struct transport *t = arg;
+
+	gate_stray(t->gate, &msg->src);
 
 	return true;
 }
@@ -256,10 +241,11 @@ static int open_all(struct transport *t, const struct settings *set)
  * Open the sockets
  *
  * @param tp  Set to the transport, owned by the caller
+ * @param gate What comes in passes here first; borrowed
  * @param h   Called for each request that is not a retransmission
  */
 int transport_alloc(struct transport **tp, const struct settings *set,
-		    transport_request_h *h, void *arg)
+		    struct gate *gate, transport_request_h *h, void *arg)
 {
 	struct transport *t = mem_zalloc(sizeof(*t), destructor);
 	int err;
@@ -267,6 +253,7 @@ int transport_alloc(struct transport **tp, const struct settings *set,
 	if (!t)
 		return ENOMEM;
 
+	t->gate = gate;
 	t->h = h;
 	t->arg = arg;
 	(void)re_snprintf(t->probe, sizeof(t->probe), "probe%016llx",

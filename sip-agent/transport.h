@@ -6,13 +6,14 @@
 
 #include <re.h>
 
+struct gate;
 struct settings;
 struct transport;
 
 typedef void(transport_request_h)(const struct sip_msg *msg, void *arg);
 
 int transport_alloc(struct transport **tp, const struct settings *set,
-		    transport_request_h *h, void *arg);
+		    struct gate *gate, transport_request_h *h, void *arg);
 struct sip *transport_sip(const struct transport *t);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 
 #include "agent.h"
+#include "budget.h"
 #include "codes.h"
 #include "logre.h"
 #include "pgconn.h"
@@ -24,6 +25,7 @@ struct uas {
 	struct sip_strans *st; /* NULL once answered */
 	struct sip_msg *msg;
 	char id[UAS_ID_SIZE];
+	bool proven; /* who sent it */
 };
 
 static void list_destructor(void *arg)
@@ -54,8 +56,10 @@ static void uas_destructor(void *arg)
 {
 	struct uas *u = arg;
 
-	if (u->le.list)
+	if (u->le.list) {
 		u->ag->uas->count--;
+		budget_close(u->ag->budget, BUDGET_REQUESTS, &u->msg->src);
+	}
 	list_unlink(&u->le);
 	mem_deref(u->st);
 	mem_deref(u->msg);
@@ -74,15 +78,15 @@ int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
 	struct uas *u;
 	int err;
 
-	if (ag->uas->count >= UAS_MAX)
-		return EAGAIN;
-
 	u = mem_zalloc(sizeof(*u), uas_destructor);
 	if (!u)
 		return ENOMEM;
 
 	u->ag = ag;
 	err = sip_strans_alloc(&u->st, ag->sip, msg, NULL, NULL);
+	if (!err &&
+	    !budget_open(ag->budget, BUDGET_REQUESTS, &msg->src, tmr_jiffies()))
+		err = EAGAIN;
 	if (err) {
 		mem_deref(u);
 		return err;
@@ -117,11 +121,41 @@ bool uas_is_answered(const struct uas *u)
 	return !u->st;
 }
 
+/**
+ * The sender is who From says: from here on the answer is kept for repeats
+ */
+void uas_set_proven(struct uas *u)
+{
+	u->proven = true;
+	budget_proven(u->ag->budget, &u->msg->src, tmr_jiffies());
+}
+
 static void log_answer(const struct uas *u, uint16_t scode)
 {
 	log_debug("answer", LOG_STR("request", u->id),
 		  LOG_PL("method", &u->msg->met),
 		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
+}
+
+/* Nothing is kept for a stranger: a repeat is just refused again (RFC 3261
+   section 8.2.7) */
+static int send_answer(struct uas *u, uint16_t scode, const char *reason,
+		       const char *hdrs)
+{
+	if (!reason)
+		reason = codes_reason(scode);
+	if (!hdrs)
+		hdrs = "";
+
+	if (u->proven || scode < 300)
+		return sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, false,
+				   scode, reason, "%sContent-Length: 0\r\n\r\n",
+				   hdrs);
+
+	u->st = mem_deref(u->st);
+
+	return sip_replyf(u->ag->sip, u->msg, scode, reason,
+			  "%sContent-Length: 0\r\n\r\n", hdrs);
 }
 
 /**
@@ -152,10 +186,7 @@ void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 		va_end(ap);
 	}
 	if (!err)
-		err = sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, false,
-				  scode, reason ? reason : codes_reason(scode),
-				  "%sContent-Length: 0\r\n\r\n",
-				  hdrs ? hdrs : "");
+		err = send_answer(u, scode, reason, hdrs);
 	if (err)
 		log_warn("reply_failed", LOG_STR("request", u->id),
 			 LOG_INT("code", scode), LOG_INT("errno", err));

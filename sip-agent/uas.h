@@ -13,7 +13,6 @@ struct uas;
 struct uas_list;
 
 enum {
-	UAS_MAX = 20000, /* requests at once; more get 503 */
 	UAS_ID_SIZE = 17,
 	RETRY_AFTER_S = 1,
 };
@@ -26,6 +25,7 @@ const struct sip_msg *uas_msg(const struct uas *u);
 struct agent *uas_agent(const struct uas *u);
 const char *uas_id(const struct uas *u);
 bool uas_is_answered(const struct uas *u);
+void uas_set_proven(struct uas *u);
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...);
 void uas_refuse(struct uas *u, uint16_t scode);

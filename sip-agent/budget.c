@@ -1,0 +1,337 @@
+/*
+ * The table: sets of a few places each, found by a keyed hash of the address
+ * (of its /64 for IPv6).  A source without a place has its full budget; where
+ * a set is full, who is closest to that loses the place.
+ */
+#include "budget.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "logre.h"
+#include "secret.h"
+
+enum {
+	SETS = 4096, /* a power of two */
+	WAYS = 4,
+	UNIT = 1000, /* a token is so many; so a millisecond brings rate units
+		      */
+	REFUND = 2,  /* tokens: the challenge and what it was for */
+	LOG_EVERY_MS = 10000,
+	LINES_BURST = 20,
+	LINE_MS = 200, /* one more after each */
+};
+
+struct place {
+	uint64_t key; /* 0: nobody's */
+	uint64_t at_ms;
+	int64_t bad, unproven; /* units left at at_ms */
+	uint64_t logged_ms;
+	uint32_t dropped; /* since logged_ms */
+	uint32_t counts[BUDGET_COUNTERS];
+};
+
+struct budget {
+	struct budget_conf conf;
+	uint64_t secret[2];
+	uint32_t counts[BUDGET_COUNTERS];
+	uint64_t lines_at_ms;
+	uint32_t lines, suppressed;
+	struct place rest; /* for all for whom there is no place */
+	struct place places[SETS][WAYS];
+};
+
+/**
+ * Allocate; owned by the caller
+ */
+int budget_alloc(struct budget **bp, const struct budget_conf *conf)
+{
+	struct budget *b = mem_zalloc(sizeof(*b), NULL);
+	int err;
+
+	if (!b)
+		return ENOMEM;
+
+	b->conf = *conf;
+	err = random_bytes(b->secret, sizeof(b->secret));
+	if (err)
+		mem_deref(b);
+	else
+		*bp = b;
+
+	return err;
+}
+
+/* --- who ----------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+
+	return x ^ x >> 31;
+}
+
+/* An IPv4 address, or the network of an IPv6 one; never 0 */
+static uint64_t source_key(const struct sa *src)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	uint8_t in6[16];
+	uint64_t key = 0;
+
+	if (sa_af(src) != AF_INET6)
+		return UINT64_C(1) << 63 | sa_in(src);
+
+	sa_in6(src, in6);
+	if (!memcmp(in6, mapped, sizeof(mapped))) {
+		for (size_t i = 12; i < 16; i++)
+			key = key << 8 | in6[i];
+		return UINT64_C(1) << 63 | key;
+	}
+	for (size_t i = 0; i < 8; i++)
+		key = key << 8 | in6[i];
+
+	return key ? key : 1;
+}
+
+static int64_t filled(int64_t left, uint32_t per_s, uint32_t burst,
+		      uint64_t elapsed_ms)
+{
+	const int64_t most = (int64_t)burst * UNIT;
+	const uint64_t gap = (uint64_t)(most - left);
+
+	if (elapsed_ms >= gap / (per_s ? per_s : 1) + 1)
+		return per_s ? most : left;
+
+	return left + (int64_t)(elapsed_ms * per_s);
+}
+
+static void refill(const struct budget *b, struct place *pl, uint64_t now_ms)
+{
+	const struct budget_conf *c = &b->conf;
+	const uint64_t elapsed = now_ms > pl->at_ms ? now_ms - pl->at_ms : 0;
+
+	pl->bad = filled(pl->bad, c->bad_per_s, c->bad_burst, elapsed);
+	pl->unproven = filled(pl->unproven, c->unproven_per_s,
+			      c->unproven_burst, elapsed);
+	pl->at_ms = now_ms;
+}
+
+static struct place *set_of(struct budget *b, uint64_t key)
+{
+	const uint64_t h = mix(mix(key ^ b->secret[0]) ^ b->secret[1]);
+
+	return b->places[h & (SETS - 1)];
+}
+
+static struct place *find(struct budget *b, const struct sa *src,
+			  uint64_t now_ms)
+{
+	const uint64_t key = source_key(src);
+	struct place *set = set_of(b, key);
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (set[i].key == key) {
+			refill(b, &set[i], now_ms);
+			return &set[i];
+		}
+	}
+
+	return NULL;
+}
+
+static bool is_counted(const struct place *pl)
+{
+	for (size_t i = 0; i < BUDGET_COUNTERS; i++) {
+		if (pl->counts[i])
+			return true;
+	}
+
+	return false;
+}
+
+/* The place that is missed least, NULL where all are in use */
+static struct place *victim(const struct budget *b, struct place *set,
+			    uint64_t now_ms)
+{
+	struct place *best = NULL;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (!set[i].key)
+			return &set[i];
+		if (is_counted(&set[i]))
+			continue;
+		refill(b, &set[i], now_ms);
+		if (!best || set[i].bad > best->bad ||
+		    (set[i].bad == best->bad &&
+		     set[i].unproven > best->unproven))
+			best = &set[i];
+	}
+
+	return best;
+}
+
+static struct place *obtain(struct budget *b, const struct sa *src,
+			    uint64_t now_ms)
+{
+	struct place *pl = find(b, src, now_ms);
+
+	if (pl)
+		return pl;
+
+	pl = victim(b, set_of(b, source_key(src)), now_ms);
+	if (!pl) {
+		pl = &b->rest;
+		if (pl->key) {
+			refill(b, pl, now_ms);
+			return pl;
+		}
+	}
+
+	*pl = (struct place){
+		.key = source_key(src),
+		.at_ms = now_ms,
+		.bad = (int64_t)b->conf.bad_burst * UNIT,
+		.unproven = (int64_t)b->conf.unproven_burst * UNIT,
+	};
+
+	return pl;
+}
+
+/* --- lines --------------------------------------------------------------- */
+
+/**
+ * Whether a line that a stranger caused may be logged now
+ *
+ * @param suppressed Set to how many were not since the last one
+ */
+bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed)
+{
+	const uint64_t back = (now_ms - b->lines_at_ms) / LINE_MS;
+
+	if (back) {
+		b->lines = back < b->lines ? b->lines - (uint32_t)back : 0;
+		b->lines_at_ms = now_ms;
+	}
+	if (b->lines >= LINES_BURST) {
+		b->suppressed++;
+		return false;
+	}
+	b->lines++;
+	*suppressed = b->suppressed;
+	b->suppressed = 0;
+
+	return true;
+}
+
+/* --- charges ------------------------------------------------------------- */
+
+/* One line a source, now and then */
+static void log_dropped(struct budget *b, struct place *pl,
+			const struct sa *src, uint64_t now_ms)
+{
+	uint32_t suppressed;
+
+	pl->dropped++;
+	if ((pl->logged_ms && now_ms - pl->logged_ms < LOG_EVERY_MS) ||
+	    !budget_may_log(b, now_ms, &suppressed))
+		return;
+
+	log_info("source_limited", LOG_SA("source", src),
+		 LOG_INT("dropped", (int64_t)pl->dropped),
+		 LOG_INT("suppressed", suppressed));
+	pl->logged_ms = now_ms;
+	pl->dropped = 0;
+}
+
+/** Whether a source is listened to at all: asked before anything is parsed */
+bool budget_may_speak(struct budget *b, const struct sa *src, uint64_t now_ms)
+{
+	struct place *pl = find(b, src, now_ms);
+
+	if (!pl || pl->bad >= UNIT)
+		return true;
+	log_dropped(b, pl, src, now_ms);
+
+	return false;
+}
+
+/** It sent what is malformed, or failed to prove who it is */
+void budget_bad(struct budget *b, const struct sa *src, uint64_t now_ms)
+{
+	struct place *pl = obtain(b, src, now_ms);
+
+	pl->bad -= pl->bad >= UNIT ? UNIT : 0;
+}
+
+/**
+ * It sent a request that says not who it is from
+ *
+ * @return Whether that is to be served
+ */
+bool budget_unproven(struct budget *b, const struct sa *src, uint64_t now_ms)
+{
+	struct place *pl = obtain(b, src, now_ms);
+
+	if (pl->unproven < UNIT) {
+		log_dropped(b, pl, src, now_ms);
+		return false;
+	}
+	pl->unproven -= UNIT;
+
+	return true;
+}
+
+/** It proved who it is */
+void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms)
+{
+	const int64_t most = (int64_t)b->conf.unproven_burst * UNIT;
+	struct place *pl = find(b, src, now_ms);
+
+	if (!pl)
+		return;
+	pl->unproven += REFUND * UNIT;
+	if (pl->unproven > most)
+		pl->unproven = most;
+}
+
+/**
+ * Count what is held for a source
+ *
+ * @return false where there is too much of it, of this source or in all
+ */
+bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
+		 uint64_t now_ms)
+{
+	struct place *pl = obtain(b, src, now_ms);
+
+	if (pl->counts[c] >= b->conf.most[c] ||
+	    b->counts[c] >= b->conf.total[c]) {
+		log_dropped(b, pl, src, now_ms);
+		return false;
+	}
+	pl->counts[c]++;
+	b->counts[c]++;
+
+	return true;
+}
+
+/** The opposite, once for each that was counted */
+void budget_close(struct budget *b, enum budget_counter c, const struct sa *src)
+{
+	const uint64_t key = source_key(src);
+	struct place *set = set_of(b, key);
+
+	if (b->counts[c])
+		b->counts[c]--;
+	for (size_t i = 0; i < WAYS; i++) {
+		if (set[i].key == key && set[i].counts[c]) {
+			set[i].counts[c]--;
+			return;
+		}
+	}
+	if (b->rest.counts[c])
+		b->rest.counts[c]--;
+}

@@ -1,0 +1,38 @@
+/*
+ * How much each source may still get wrong (token buckets in a table of fixed
+ * size).  What is charged is what failed, is malformed, or did not say who it
+ * is from; who proves who it is gets back what that cost, so that a proxy for
+ * many phones is not taken for an attacker.
+ */
+#ifndef BUDGET_H
+#define BUDGET_H
+
+#include <re.h>
+
+struct budget;
+
+enum budget_counter {
+	BUDGET_REQUESTS,    /* being served */
+	BUDGET_CONNECTIONS, /* open */
+	BUDGET_COUNTERS,
+};
+
+struct budget_conf {
+	uint32_t bad_burst, bad_per_s;
+	uint32_t unproven_burst, unproven_per_s;
+	uint32_t most[BUDGET_COUNTERS]; /**< a source */
+	uint32_t total[BUDGET_COUNTERS];
+};
+
+int budget_alloc(struct budget **bp, const struct budget_conf *conf);
+bool budget_may_speak(struct budget *b, const struct sa *src, uint64_t now_ms);
+void budget_bad(struct budget *b, const struct sa *src, uint64_t now_ms);
+bool budget_unproven(struct budget *b, const struct sa *src, uint64_t now_ms);
+void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms);
+bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
+		 uint64_t now_ms);
+bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed);
+void budget_close(struct budget *b, enum budget_counter c,
+		  const struct sa *src);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * From bytes to libre, or to an answer, or to nothing.
+ *
+ * A request without a branch is valid (RFC 2543), but libre drops it: it gets
+ * one of ours on the way in, which is taken out of the answer on the way out.
+ */
+#include "gate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "budget.h"
+#include "guard.h"
+#include "logre.h"
+#include "rawanswer.h"
+#include "rawmsg.h"
+#include "settings.h"
+
+enum {
+	STUN_FIRST_MAX = 2, /* RFC 5389 section 6: its first two bits are 0 */
+	STUN_HEADER_LEN = 20,
+	VIA_LOOKED_AT = 1024,
+};
+
+struct gate {
+	const struct settings *set;
+	struct budget *budget;
+};
+
+/**
+ * Allocate
+ *
+ * @param gp     Set to the gate, owned by the caller
+ * @param set    Borrowed
+ * @param budget Borrowed
+ */
+int gate_alloc(struct gate **gp, const struct settings *set,
+	       struct budget *budget)
+{
+	struct gate *g = mem_zalloc(sizeof(*g), NULL);
+
+	if (!g)
+		return ENOMEM;
+
+	g->set = set;
+	g->budget = budget;
+	*gp = g;
+
+	return 0;
+}
+
+/* --- what is refused ----------------------------------------------------- */
+
+static void refused(struct gate *g, const struct sa *src,
+		    const struct rawmsg *m)
+{
+	const uint64_t now = tmr_jiffies();
+	uint32_t suppressed;
+
+	budget_bad(g->budget, src, now);
+	if (!budget_may_log(g->budget, now, &suppressed))
+		return;
+	log_info("refused", LOG_SA("source", src), LOG_PL("method", &m->method),
+		 LOG_PL("call_id", &m->call_id), LOG_INT("code", m->scode),
+		 LOG_STR("why", m->why), LOG_INT("suppressed", suppressed));
+}
+
+static void junk(struct gate *g, const struct sa *src, size_t len)
+{
+	const uint64_t now = tmr_jiffies();
+	uint32_t suppressed;
+
+	budget_bad(g->budget, src, now);
+	if (budget_may_log(g->budget, now, &suppressed))
+		log_info("junk", LOG_SA("source", src),
+			 LOG_INT("bytes", (int64_t)len),
+			 LOG_INT("suppressed", suppressed));
+}
+
+static void answer_datagram(struct gate *g, struct udp_sock *us,
+			    const struct sa *src, const struct rawmsg *m,
+			    const char *head)
+{
+	struct mbuf *mb;
+	struct sa dst;
+
+	refused(g, src, m);
+	if (m->kind != RAWMSG_REQUEST || rawmsg_is_ack(m))
+		return;
+
+	rawanswer_dst(&dst, m, src);
+	if (!guard_source(&dst) || settings_is_own(g->set, &dst) ||
+	    rawanswer_encode(&mb, m, head, src))
+		return;
+	(void)udp_send(us, &dst, mb); /* it is lost, as any datagram may be */
+	mem_deref(mb);
+}
+
+/* --- what passes --------------------------------------------------------- */
+
+static bool is_stun(const uint8_t *p, size_t len)
+{
+	return p[0] < STUN_FIRST_MAX && len >= STUN_HEADER_LEN;
+}
+
+/* Opens a gap of len bytes at an offset behind the buffer's position */
+static int insert(struct mbuf *mb, size_t off, const char *text, size_t len)
+{
+	const size_t pos = mb->pos, end = mb->end;
+	int err = 0;
+
+	if (mbuf_get_space(mb) < mbuf_get_left(mb) + len)
+		err = mbuf_resize(mb, end + len);
+	if (err)
+		return err;
+
+	memmove(mb->buf + pos + off + len, mb->buf + pos + off,
+		end - pos - off);
+	memcpy(mb->buf + pos + off, text, len);
+	mb->end = end + len;
+
+	return 0;
+}
+
+static int add_branch(struct mbuf *mb, const struct rawmsg *m)
+{
+	char text[RAWMSG_BRANCH_SIZE + sizeof(";branch=")],
+		branch[RAWMSG_BRANCH_SIZE];
+	const size_t off = (size_t)(m->via.val.p + m->via.val.l -
+				    (const char *)mbuf_buf(mb));
+	int n;
+
+	if (rawmsg_branch(branch, sizeof(branch), m))
+		return ENOMEM;
+	n = re_snprintf(text, sizeof(text), ";branch=%s", branch);
+
+	return n < 0 ? ENOMEM : insert(mb, off, text, (size_t)n);
+}
+
+/* libre prints what it cannot decode, and its transactions answer repeats
+   wherever Via says, as it reads it: neither must come so far */
+static bool libre_can(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
+{
+	const size_t pos = mb->pos;
+	struct sip_msg *msg;
+	bool ok;
+
+	if (sip_msg_decode(&msg, mb)) {
+		mb->pos = pos;
+		m->scode = 400;
+		m->why = "Bad Request";
+		return false;
+	}
+	msg->src = *src;
+	ok = guard_via(msg);
+	mem_deref(msg);
+	mb->pos = pos;
+	if (!ok) {
+		m->kind = RAWMSG_JUNK; /* an answer would go elsewhere */
+		m->why = "Via Leads Elsewhere";
+	}
+
+	return ok;
+}
+
+/* Whether a sound message is for libre: a request that says nothing of who
+   sends it may come so often only */
+static bool is_welcome(struct gate *g, const struct rawmsg *m,
+		       const struct sa *src)
+{
+	return m->kind != RAWMSG_REQUEST || m->has_credentials ||
+	       budget_unproven(g->budget, src, tmr_jiffies());
+}
+
+/* Makes of a sound message what libre understands */
+static bool prepare(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
+{
+	mb->end = mb->pos + m->head_len + m->body_len;
+	if (m->kind == RAWMSG_REQUEST && !m->via.branch.l) {
+		if (add_branch(mb, m))
+			return false;
+		(void)rawmsg_parse(m, (const char *)mbuf_buf(mb),
+				   mbuf_get_left(mb));
+	}
+
+	return libre_can(m, mb, src);
+}
+
+/**
+ * Take a datagram
+ *
+ * @param us  The socket that it came by, for an answer
+ * @param mb  The datagram; changed where libre needs that
+ *
+ * @return true where that was all; false where it is for libre
+ */
+bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
+		   struct mbuf *mb)
+{
+	const char *p = (const char *)mbuf_buf(mb);
+	const size_t len = mbuf_get_left(mb);
+	struct rawmsg m;
+
+	if (!guard_source(src) || settings_is_own(g->set, src) ||
+	    !budget_may_speak(g->budget, src, tmr_jiffies()) || !len)
+		return true;
+
+	if (is_stun((const uint8_t *)p, len))
+		return !budget_unproven(g->budget, src, tmr_jiffies());
+
+	switch (rawmsg_parse(&m, p, len)) {
+	case RAWMSG_KEEPALIVE:
+		return true;
+
+	case RAWMSG_JUNK:
+		break;
+
+	default:
+		if (!m.scode) {
+			if (!is_welcome(g, &m, src))
+				return true;
+			if (prepare(&m, mb, src))
+				return false;
+		}
+		break;
+	}
+
+	if (m.kind == RAWMSG_JUNK)
+		junk(g, src, len);
+	else
+		answer_datagram(g, us, src, &m, (const char *)mbuf_buf(mb));
+
+	return true;
+}
+
+/** Take our branch out of an answer that goes out */
+void gate_sent(struct mbuf *mb)
+{
+	const char mark[] = ";branch=" RAWMSG_MARK;
+	char *p = (char *)mbuf_buf(mb), *at, *end;
+	size_t look = mbuf_get_left(mb);
+
+	if (look < 8 || memcmp(p, "SIP/2.0 ", 8))
+		return;
+
+	if (look > VIA_LOOKED_AT)
+		look = VIA_LOOKED_AT;
+	at = memmem(p, look, mark, sizeof(mark) - 1);
+	if (!at)
+		return;
+
+	end = at + sizeof(mark) - 1 + RAWMSG_MARKED_LEN;
+	if (end > p + mbuf_get_left(mb))
+		return;
+	memmove(at, end, (size_t)(p + mbuf_get_left(mb) - end));
+	mb->end -= (size_t)(end - at);
+}
+
+/** A response that nobody waits for */
+void gate_stray(struct gate *g, const struct sa *src)
+{
+	budget_bad(g->budget, src, tmr_jiffies());
+}

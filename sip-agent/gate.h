@@ -1,0 +1,24 @@
+/*
+ * What comes in passes here before libre sees it: the budget of its source
+ * first, then the strict look at its bytes.  What is refused is answered here,
+ * without state.
+ */
+#ifndef GATE_H
+#define GATE_H
+
+#include <re.h>
+
+struct budget;
+struct gate;
+struct settings;
+
+int gate_alloc(struct gate **gp, const struct settings *set,
+	       struct budget *budget);
+bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
+		   struct mbuf *mb);
+int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		 struct mbuf *mb, bool *pass);
+void gate_sent(struct mbuf *mb);
+void gate_stray(struct gate *g, const struct sa *src);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * Copies what an answer must repeat of the request, line by line.
+ */
+#include "rawanswer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "rawfield.h"
+#include "rawmsg.h"
+#include "secret.h"
+
+enum { TAG_BYTES = 8 };
+
+struct writing {
+	struct mbuf *mb;
+	const struct rawmsg *m;
+	const struct sa *src;
+	uint8_t tag[SHA256_SIZE];
+	uint64_t written; /* a bit a field */
+	int err;
+};
+
+/* On one line; a folded one is unfolded */
+static int write_value(struct mbuf *mb, const struct pl *val)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < val->l; i++) {
+		const char c = val->p[i];
+
+		if (c != '\r' && c != '\n')
+			err |= mbuf_write_u8(mb, (uint8_t)c);
+	}
+
+	return err;
+}
+
+/* The topmost value, with where it came from (RFC 3261 section 18.2.1,
+   RFC 3581 section 4) */
+static int write_top_via(const struct writing *w, const struct pl *val)
+{
+	const struct via *v = &w->m->via;
+	const struct pl rest = {v->val.p + v->val.l,
+				(size_t)(val->p + val->l - v->val.p) -
+					v->val.l};
+	struct pl before = v->val, after = pl_null;
+	int err;
+
+	if (via_has_rport(v)) {
+		before.l = (size_t)(v->rport.p - v->val.p);
+		if (v->rport.l) /* with its equals sign */
+			before.l = (size_t)((const char *)memrchr(v->val.p, '=',
+								  before.l) -
+					    v->val.p);
+		after.p = v->rport.p + v->rport.l;
+		after.l = (size_t)(v->val.p + v->val.l - after.p);
+	}
+
+	err = write_value(w->mb, &before);
+	if (via_has_rport(v))
+		err |= mbuf_printf(w->mb, "=%u", sa_port(w->src));
+	err |= write_value(w->mb, &after);
+	err |= mbuf_printf(w->mb, ";received=%j", w->src);
+	err |= write_value(w->mb, &rest);
+
+	return err;
+}
+
+static bool is_top_via(const struct rawmsg *m, const struct pl *val)
+{
+	return m->via.val.p && m->via.val.p == val->p;
+}
+
+static int write_line(struct writing *w, enum rawfield_id id,
+		      const struct pl *name, const struct pl *val)
+{
+	struct pl tag;
+	int err;
+
+	err = mbuf_printf(w->mb, "%r: ", name);
+	if (id == RAWFIELD_VIA && is_top_via(w->m, val))
+		err |= write_top_via(w, val);
+	else
+		err |= write_value(w->mb, val);
+	if (id == RAWFIELD_TO && !rawfield_tag(&tag, val))
+		err |= mbuf_printf(w->mb, ";tag=%w", w->tag, (size_t)TAG_BYTES);
+
+	return err | mbuf_write_str(w->mb, "\r\n");
+}
+
+static bool line_handler(const struct pl *name, const struct pl *val, void *arg)
+{
+	struct writing *w = arg;
+	enum rawfield_id id;
+
+	if (!rawfield_find(&id, name))
+		return false;
+
+	switch (id) {
+	case RAWFIELD_CALL_ID:
+	case RAWFIELD_CSEQ:
+	case RAWFIELD_FROM:
+	case RAWFIELD_TO:
+		if (w->written & UINT64_C(1) << id)
+			return false;
+		break;
+
+	case RAWFIELD_VIA:
+		break;
+
+	default:
+		return false;
+	}
+	w->written |= UINT64_C(1) << id;
+	w->err = write_line(w, id, name, val);
+
+	return w->err != 0;
+}
+
+/**
+ * Write the answer that m->scode and m->why say
+ *
+ * @param mbp  Set to the answer, owned by the caller
+ * @param head The message that m is of
+ * @param src  Where it came from
+ *
+ * @return 0, ENOENT where there is no Via to answer by, or another errno
+ */
+int rawanswer_encode(struct mbuf **mbp, const struct rawmsg *m,
+		     const char *head, const struct sa *src)
+{
+	struct writing w = {.m = m, .src = src};
+	int err;
+
+	if (!m->vias)
+		return ENOENT;
+
+	w.mb = mbuf_alloc(1024);
+	if (!w.mb)
+		return ENOMEM;
+
+	/* a repeat is answered with the same tag (section 8.2.7) */
+	err = sha256(w.tag, head, m->head_len);
+	if (!err)
+		err = mbuf_printf(w.mb, "SIP/2.0 %u %s\r\n", m->scode, m->why);
+	if (!err) {
+		(void)rawmsg_each_line(head, m->head_len, line_handler, &w);
+		err = w.err;
+	}
+	if (!err)
+		err = mbuf_write_str(w.mb, "Server: restsip\r\n"
+					   "Content-Length: 0\r\n\r\n");
+	mbuf_set_pos(w.mb, 0);
+
+	if (err)
+		mem_deref(w.mb);
+	else
+		*mbp = w.mb;
+
+	return err;
+}
+
+/** Where an answer over UDP goes: to the source, and there to the port that
+    Via says unless it asks for the source's own */
+void rawanswer_dst(struct sa *dst, const struct rawmsg *m, const struct sa *src)
+{
+	*dst = *src;
+	if (m->via.val.p && !via_has_rport(&m->via))
+		sa_set_port(dst, m->via.port ? m->via.port : SIP_PORT);
+}
