@@ -9,12 +9,10 @@
 enum {
 	GUARD_OK = 0,
 	GUARD_DROP = -1, /* answer nothing: it would go where it must not */
-	GUARD_HEADER_LINES_MAX = 256,
 };
 
 /** @return GUARD_OK, GUARD_DROP or the SIP code to refuse with */
 int guard_request(const struct sip_msg *msg, const char **why);
-bool guard_datagram(const char *p, size_t len);
 bool guard_source(const struct sa *src);
 bool guard_via(const struct sip_msg *msg);
 size_t guard_body_len(const struct sip_msg *msg);

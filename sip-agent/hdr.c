@@ -51,17 +51,6 @@ bool hdr_is(const struct sip_hdr *hdr, enum hdr h)
 	return hdr->id == hdrs[h].id && is_name(&hdr->name, h);
 }
 
-/** Whether libre takes this header for one that it is not */
-bool hdr_is_impostor(const struct sip_hdr *hdr)
-{
-	for (size_t i = 0; i < HDR_COUNT; i++) {
-		if (hdr->id == hdrs[i].id)
-			return !is_name(&hdr->name, (enum hdr)i);
-	}
-
-	return false;
-}
-
 /**
  * Call a handler for each line of a header, in order
  *

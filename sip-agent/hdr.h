@@ -34,7 +34,6 @@ typedef bool(hdr_line_h)(const struct pl *val, void *arg);
 
 const char *hdr_name(enum hdr h);
 bool hdr_is(const struct sip_hdr *hdr, enum hdr h);
-bool hdr_is_impostor(const struct sip_hdr *hdr);
 const struct pl *hdr_get(const struct sip_msg *msg, enum hdr h);
 unsigned hdr_count(const struct sip_msg *msg, enum hdr h);
 bool hdr_each(const struct sip_msg *msg, enum hdr h, hdr_line_h *lh, void *arg);

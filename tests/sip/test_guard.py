@@ -77,7 +77,7 @@ def test_a_value_that_cannot_be_is_400(raw, line):
 
 
 @pytest.mark.parametrize("method,code", [
-    ("INVITE", 405), ("SUBSCRIBE", 489), ("PUBLISH", 489), ("BYE", 481), ("CANCEL", 481), ("INFO", 405),
+    ("INVITE", 401), ("SUBSCRIBE", 489), ("PUBLISH", 489), ("BYE", 481), ("CANCEL", 481), ("INFO", 405),
     ("NEWMETHOD", 501), ("register", 501), ("RE%47IST%45R", 501), ("ACK", None)])
 def test_other_methods_are_refused(raw, method, code):
     lines = [l if not l.startswith("CSeq") else f"CSeq: 1 {method}" for l in USUAL]
