@@ -66,16 +66,18 @@ static enum db_lane lane_of(const struct db_stmt *st)
 	return st->write ? LANE_WRITE : LANE_READ;
 }
 
-/* The least loaded connection that is up and has room. */
+/* The least loaded connection that is up and has room: for reads, which come
+ * in batches, one that is idle. */
 static struct db_conn *conn_choose(struct db *db, enum db_lane lane)
 {
+	const size_t room = lane == LANE_READ ? 1 : DB_INFLIGHT_MAX;
 	struct db_conn *best = NULL;
 
 	for (size_t i = 0; i < db->conns; i++) {
 		struct db_conn *c = &db->conn[i];
 
 		if (c->lane != lane || c->state != CONN_UP || c->broken ||
-		    c->inflight.n >= DB_INFLIGHT_MAX)
+		    c->inflight.n >= room)
 			continue;
 		if (!best || c->inflight.n < best->inflight.n)
 			best = c;
@@ -125,14 +127,51 @@ static void lane_flush(struct db *db, enum db_lane lane)
 
 	while (queue->first) {
 		struct db_conn *c = conn_choose(db, lane);
-		struct db_query *q;
+		size_t n = lane == LANE_READ ? DB_BATCH_MAX : 1;
 
 		if (!c)
 			break;
-		q = db_queue_take(queue);
-		if (db_conn_send(c, q))
+		if (n > queue->n)
+			n = queue->n;
+		while (n--) {
+			struct db_query *q = db_queue_take(queue);
+
+			if (!db_conn_put(c, q, n == 0))
+				continue;
 			db_queue_add_first(queue, q);
+			break;
+		}
+		c->unsent = true;
 	}
+}
+
+/* The turn is over: all that was asked in it leaves together. */
+static void turn_over(void *arg)
+{
+	struct db *db = arg;
+	bool waits = false;
+
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		lane_flush(db, lane);
+		waits |= db->waiting[lane].first != NULL;
+	}
+	for (size_t i = 0; i < db->conns; i++) {
+		struct db_conn *c = &db->conn[i];
+
+		if (c->unsent && c->state == CONN_UP)
+			db_conn_flush(c);
+		c->unsent = false;
+	}
+	if (waits && !loop_pending(&db->deadline))
+		deadline_set(db);
+}
+
+static void flush_later(struct db *db)
+{
+	if (db->closing || loop_pending(&db->flush))
+		return;
+	if (loop_defer(db->loop, &db->flush, turn_over, db))
+		turn_over(db); /* no memory: then at once */
 }
 
 static void copy_args(struct db_args *to, const struct db_args *from)
@@ -153,7 +192,6 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	struct db_queue *queue = &db->waiting[lane];
 	int given = args ? args->n : 0;
 	struct db_query *q;
-	bool first;
 
 	if ((args && args->failed) || given != st->nparams) {
 		log_error("sql_arguments", LOG_STR("statement", st->name),
@@ -171,11 +209,8 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	q->answered = answered;
 	q->arg = arg;
 	q->asked_ms = clock_ms();
-	first = !queue->first;
 	db_queue_add(queue, q);
-	lane_flush(db, lane);
-	if (first && queue->first)
-		deadline_set(db);
+	flush_later(db);
 	return q;
 }
 
@@ -189,7 +224,6 @@ void db_forget(struct db_query *q)
 /* Ask once more, before all others that wait. */
 static void ask_again(struct db *db, struct db_query *q)
 {
-	q->retried = true;
 	q->sent = false;
 	PQclear(q->res);
 	q->res = NULL;
@@ -200,15 +234,21 @@ void db_query_done(struct db_conn *c, struct db_query *q)
 {
 	struct db *db = c->db;
 
-	if (q->res && db_is_error(q->res) && db_is_retryable(q->res) &&
-	    !q->retried && q->answered)
+	if (q->res && db_is_aborted(q->res)) {
+		if (q->answered)
+			ask_again(db, q);
+		else
+			db_query_free(q);
+	} else if (q->res && db_is_error(q->res) && db_is_retryable(q->res) &&
+		   !q->retried && q->answered) {
+		q->retried = true;
 		ask_again(db, q);
-	else {
+	} else {
 		if (q->st->write && q->res && !db_is_error(q->res))
 			db_bell_collect(db, q->res);
 		db_query_answer(q, DB_OK);
 	}
-	lane_flush(db, c->lane);
+	flush_later(db);
 }
 
 void db_conn_is_up(struct db_conn *c)
@@ -219,7 +259,7 @@ void db_conn_is_up(struct db_conn *c)
 		 LOG_INT("pid", PQbackendPID(c->pg)));
 	if (c->lane == LANE_SESSION && db->session.connected)
 		db->session.connected(db->session.arg);
-	lane_flush(db, c->lane);
+	flush_later(db);
 }
 
 /* Its reads are asked again, elsewhere or later; of its writes nobody knows. */
@@ -237,14 +277,15 @@ void db_conn_is_lost(struct db_conn *c, struct db_queue *lost)
 			db_query_answer(q, q->st->write ? DB_UNKNOWN
 							: DB_UNAVAILABLE);
 	}
-	while ((q = db_queue_take(&again)))
+	while ((q = db_queue_take(&again))) {
+		q->retried = true;
 		ask_again(db, q);
+	}
 	if (db->closing)
 		return;
 	if (c->lane == LANE_SESSION && db->session.lost)
 		db->session.lost(db->session.arg);
-	lane_flush(db, c->lane);
-	deadline_set(db);
+	flush_later(db);
 }
 
 bool db_is_up(const struct db *db)
@@ -329,6 +370,7 @@ void db_free(struct db *db)
 	for (int lane = 0; lane < LANE_COUNT; lane++)
 		while ((q = db_queue_take(&db->waiting[lane])))
 			db_query_answer(q, DB_UNAVAILABLE);
+	loop_cancel(db->loop, &db->flush);
 	loop_cancel(db->loop, &db->deadline);
 	loop_cancel(db->loop, &db->bell_timer);
 	buf_free(&db->bells);

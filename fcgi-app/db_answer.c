@@ -22,6 +22,11 @@ bool db_is_error(const PGresult *res)
 	       status == PGRES_PIPELINE_ABORTED;
 }
 
+bool db_is_aborted(const PGresult *res)
+{
+	return PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
+}
+
 static const char *field(const PGresult *res, int code)
 {
 	const char *s = res ? PQresultErrorField(res, code) : NULL;
@@ -47,7 +52,7 @@ bool db_is_retryable(const PGresult *res)
 	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
 		if (!strcmp(sqlstate, states[i]))
 			return true;
-	return PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
+	return false;
 }
 
 static void use_info(struct db_answer *a, enum app_err err)

@@ -1,9 +1,11 @@
 /*
- * db_conn.c: one connection to PostgreSQL, in pipeline mode. Each query has
- * its own Sync, so that an error is its own alone.
+ * db_conn.c: one connection to PostgreSQL, in pipeline mode. Each write has
+ * its own Sync, so that an error is its own alone; reads come in batches that
+ * share one, and with it a transaction and a round trip.
  */
 #include "db_conn.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +42,7 @@ static void conn_drop(struct db_conn *c, struct db_queue *lost)
 	c->setup_failed = false;
 	*lost = c->inflight;
 	memset(&c->inflight, 0, sizeof(c->inflight));
+	c->receiving = NULL;
 }
 
 static void conn_lost(struct db_conn *c, const char *why)
@@ -259,28 +262,42 @@ static bool send_query(struct db_conn *c, struct db_query *q)
 	char name[DB_NAME_MAX + 1];
 
 	q->preparing = !p;
+	q->steps = p ? 1 : 2;
 	q->serial = p ? p->serial : ++c->serial;
 	(void)snprintf(name, sizeof(name), "%u_%s", q->serial, q->st->name);
 	if (!p && !send_prepare(c, q, name))
 		return false;
 	return PQsendQueryPrepared(c->pg, name, q->args.n, q->args.value,
-				   q->args.length, q->args.format, 0) &&
-	       PQpipelineSync(c->pg);
+				   q->args.length, q->args.format, 0);
 }
 
-int db_conn_send(struct db_conn *c, struct db_query *q)
+/* Half of a query may be under way: this connection is of no use. Not now:
+ * whoever asks does not expect answers before it returns. */
+static void conn_break(struct db_conn *c)
 {
-	if (send_query(c, q) && !conn_flush(c)) {
-		q->sent = true;
-		db_queue_add(&c->inflight, q);
-		return 0;
-	}
-	/* Half of it may be under way: this connection is of no use. Not now:
-	 * whoever asks does not expect answers before it returns. */
 	c->broken = true;
 	if (loop_after(c->db->loop, &c->broken_timer, 0, conn_broken, c))
 		log_error("no_memory", LOG_STR("where", "db send"));
-	return -1;
+}
+
+int db_conn_put(struct db_conn *c, struct db_query *q, bool synced)
+{
+	if (!send_query(c, q) || (synced && !PQpipelineSync(c->pg))) {
+		conn_break(c);
+		return EIO;
+	}
+	q->sent = true;
+	q->synced = synced;
+	db_queue_add(&c->inflight, q);
+	if (!c->receiving)
+		c->receiving = q;
+	return 0;
+}
+
+void db_conn_flush(struct db_conn *c)
+{
+	if (!c->broken && conn_flush(c))
+		conn_break(c);
 }
 
 /* An answer of the setup; the first is that of the schema's version. */
@@ -346,29 +363,47 @@ static void query_result(struct db_conn *c, struct db_query *q, PGresult *res)
 	q->res = res;
 }
 
-/* @return whether the connection is still there */
+/* A Sync: what was sent before it is done. */
+static void batch_done(struct db_conn *c)
+{
+	struct db_queue batch = {NULL, NULL, 0};
+	struct db_query *q;
+	bool last = false;
+
+	while (!last && (q = db_queue_take(&c->inflight))) {
+		last = q->synced;
+		db_queue_add(&batch, q);
+	}
+	c->receiving = c->inflight.first;
+	while ((q = db_queue_take(&batch)))
+		db_query_done(c, q);
+}
+
+/* res null: no more results of a step. @return whether the connection is
+ * still there */
 static bool conn_result(struct db_conn *c, PGresult *res)
 {
-	bool synced = PQresultStatus(res) == PGRES_PIPELINE_SYNC;
-	struct db_query *q = c->inflight.first;
+	bool synced = res && PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+	struct db_query *q = c->receiving;
 
 	if (c->setup) {
-		if (!synced)
+		if (res && !synced)
 			setup_result(c, res);
 		PQclear(res);
 		return !synced || setup_synced(c);
 	}
-	if (!q) {
+	if (synced) {
 		PQclear(res);
-		return true;
+		batch_done(c);
+		return c->pg != NULL;
 	}
-	if (!synced) {
+	if (!q)
+		PQclear(res);
+	else if (res)
 		query_result(c, q, res);
-		return true;
-	}
-	PQclear(res);
-	db_query_done(c, db_queue_take(&c->inflight));
-	return c->pg != NULL;
+	else if (q->steps && --q->steps == 0 && q->next)
+		c->receiving = q->next;
+	return true;
 }
 
 static bool conn_notifies(struct db_conn *c)
@@ -397,7 +432,7 @@ static void conn_read(struct db_conn *c)
 			PQclear(res);
 			break;
 		}
-		if (res && !conn_result(c, res))
+		if (!conn_result(c, res))
 			return;
 	}
 	if (PQstatus(c->pg) == CONNECTION_BAD)

@@ -17,6 +17,7 @@ enum {
 	DB_BACKOFF_MAX_MS = 1000,
 	DB_CHANNELS_MAX = 4,
 	DB_BELLS_MAX = 64 << 10, /* bytes of bells that wait */
+	DB_BATCH_MAX = 16,	 /* reads that share a round trip */
 };
 
 enum db_lane { LANE_READ, LANE_WRITE, LANE_SESSION, LANE_COUNT };
@@ -39,7 +40,9 @@ struct db_query {
 	uint64_t asked_ms;
 	PGresult *res;	 /* what has come so far */
 	unsigned serial; /* of the preparation that it uses */
+	unsigned steps;	 /* answers to come: of its preparation, of itself */
 	bool preparing;	 /* its first result is that of the preparation */
+	bool synced;	 /* a Sync follows it: the last of its batch */
 	bool retried;
 	bool sent;
 };
@@ -63,9 +66,11 @@ struct db_conn {
 	struct loop_fd watch;
 	struct loop_timer timer; /* the next attempt, or the end of this */
 	struct loop_timer broken_timer;
+	bool unsent; /* it has what db_conn_flush() is to send */
 	bool broken; /* nothing more is sent; it ends in the next turn */
 	uint64_t backoff_ms;
 	struct db_queue inflight;
+	struct db_query *receiving; /* of those; null: the first */
 	struct db_prepared prepared[DB_PREPARED_MAX];
 	size_t nprepared;
 	unsigned serial;
@@ -82,6 +87,7 @@ struct db {
 	struct db_conn conn[DB_CONNS_MAX];
 	size_t conns;
 	struct db_queue waiting[LANE_COUNT];
+	struct loop_timer flush; /* at the end of the turn */
 	struct loop_timer deadline;
 	struct buf bells;
 	struct loop_timer bell_timer;
@@ -97,8 +103,14 @@ bool db_queue_remove(struct db_queue *queue, struct db_query *q);
 
 /* db_conn.c */
 void db_conn_start(struct db_conn *c);
-/* Send q, which is the connection's from then on. 0, or EIO: still yours. */
-int db_conn_send(struct db_conn *c, struct db_query *q);
+/**
+ * Put q behind what is under way; it is the connection's from then on, and
+ * leaves with db_conn_flush(). Queries up to the next that is synced share its
+ * Sync: an error of one lets those after it abort.
+ * @return 0, or EIO: still yours, and the connection is of no more use
+ */
+int db_conn_put(struct db_conn *c, struct db_query *q, bool synced);
+void db_conn_flush(struct db_conn *c);
 void db_conn_close(struct db_conn *c);
 
 /* db.c, told by a connection */
@@ -113,6 +125,8 @@ void db_query_answer(struct db_query *q, enum db_outcome outcome);
 /* Whether an error is worth another try, for nothing has happened. */
 bool db_is_retryable(const PGresult *res);
 bool db_is_error(const PGresult *res);
+/* Whether it was not run, for one before it in its batch has failed. */
+bool db_is_aborted(const PGresult *res);
 /* Whether it has to be prepared anew: a function has changed under it. */
 bool db_is_stale(const PGresult *res);
 

@@ -197,21 +197,27 @@ static void conn_ready_busy(struct fcgi_request *r, uint32_t events)
 		gone(r->gone_arg);
 }
 
+/* Readable, and not for its end alone: a look for every request is dear. */
+static bool has_request(const struct fcgi_request *r, uint32_t events)
+{
+	char c;
+
+	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+		return true;
+	return recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void conn_ready(uint32_t events, void *arg)
 {
 	struct fcgi_request *r = arg;
 	struct fcgi_server *s = r->server;
-	char c;
-	ssize_t n;
 
 	if (r->busy) {
 		conn_ready_busy(r, events);
 		return;
 	}
-	n = recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0 || FCGX_Accept_r(&r->fcgx) < 0) {
+	/* A half that is closed may still have sent a request before. */
+	if (!has_request(r, events) || FCGX_Accept_r(&r->fcgx) < 0) {
 		conn_free(r, false);
 		return;
 	}

@@ -82,18 +82,29 @@ static int heap_reserve(struct loop *l)
 	return 0;
 }
 
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
-	       void *arg)
+static int timer_start(struct loop *l, struct loop_timer *t, uint64_t at_ms,
+		       loop_h *fired, void *arg)
 {
 	loop_cancel(l, t);
 	if (heap_reserve(l))
 		return ENOMEM;
 	t->fired = fired;
 	t->arg = arg;
-	t->at_ms = clock_ms() + ms;
+	t->at_ms = at_ms;
 	timer_put(l, ++l->timers, t);
 	timer_up(l, t);
 	return 0;
+}
+
+int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
+	       void *arg)
+{
+	return timer_start(l, t, clock_ms() + ms, fired, arg);
+}
+
+int loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg)
+{
+	return timer_start(l, t, l->now_ms, fired, arg);
 }
 
 void loop_cancel(struct loop *l, struct loop_timer *t)

@@ -56,6 +56,12 @@ int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
 	       void *arg);
 void loop_cancel(struct loop *l, struct loop_timer *t);
 
+/**
+ * Start a timer that fires when the present turn has served its descriptors.
+ * @return 0 or ENOMEM
+ */
+int loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg);
+
 /** Whether a timer runs. */
 static inline bool loop_pending(const struct loop_timer *t)
 {

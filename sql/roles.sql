@@ -13,6 +13,19 @@ begin
 end $$;
 grant restsip_inspect to restsip_operator;
 
+-- What the programs ask is found by key, in tables of any size: a plan made while a table was small must not read it whole.
+do $$
+declare
+	v_role text;
+begin
+	foreach v_role in array array['restsip_api', 'restsip_stream', 'restsip_agent']
+	loop
+		execute format('alter role %I set enable_seqscan = off', v_role);
+		execute format('alter role %I set enable_bitmapscan = off', v_role);
+		execute format('alter role %I set jit = off', v_role);
+	end loop;
+end $$;
+
 create schema if not exists app authorization restsip_owner;
 create schema if not exists api authorization restsip_owner;
 create schema if not exists inspect authorization restsip_owner;

@@ -138,14 +138,13 @@ begin
 		v_email := app.email(v_caller);
 	end if;
 	return query
-		select a.email, r.version, coalesce(l.settled, true), coalesce(l.doc, '[]')
+		select a.email, r.version, coalesce(l.settled, true), '[' || coalesce(l.docs, '') || ']'
 		from app.account a
 		join app.resource r on r.kind = 'login' and r.id = a.id
 		left join lateral (
-			select bool_and(l.expires_at > now()) as settled,
-				'[' || coalesce(string_agg(l.doc, ',' order by l.n) filter (where l.expires_at > now()), '')
-					|| ']' as doc
-			from app.login l where l.account_id = a.id) l on true
+			select bool_and(o.alive) as settled, string_agg(case when o.alive then o.doc end, ',') as docs
+			from (select l.expires_at > now() as alive, l.doc from app.login l
+				where l.account_id = a.id order by l.n) o) l on true
 		where a.email = v_email;
 	if not found then
 		perform app.refuse(404, 'user-not-found', 'There is no such user.');
