@@ -13,7 +13,8 @@ begin
 end $$;
 grant restsip_inspect to restsip_operator;
 
--- What the programs ask is found by key, in tables of any size: a plan made while a table was small must not read it whole.
+-- What the programs ask is found by key, in tables of any size: a plan made while a table was small must not read it
+-- whole, and one plan serves all values.
 do $$
 declare
 	v_role text;
@@ -23,6 +24,7 @@ begin
 		execute format('alter role %I set enable_seqscan = off', v_role);
 		execute format('alter role %I set enable_bitmapscan = off', v_role);
 		execute format('alter role %I set jit = off', v_role);
+		execute format('alter role %I set plan_cache_mode = force_generic_plan', v_role);
 	end loop;
 end $$;
 

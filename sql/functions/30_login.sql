@@ -2,7 +2,7 @@
 
 create function app.login_doc(p_n bigint, p_email text, p_source text, p_contact text, p_expires_s int,
 	p_expires_at timestamptz, p_q numeric, p_user_agent text, p_extra jsonb) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable as $$
 begin
 	return app.doc_close('{"id":' || p_n
 		|| case when p_source = 'stream' then ',"lifetime":"stream"'
@@ -50,22 +50,38 @@ begin
 	return app.login_remove(p_account, v_ids);
 end $$;
 
+-- Before one more binding of an account whose login resource is locked: what has lapsed goes; RS409 if it is full.
+create function app.login_make_room(p_account bigint) returns text[]
+language plpgsql volatile as $$
+declare
+	v_contacts bigint;
+	v_lapsed bool;
+	c_max_contacts constant int := 32;
+begin
+	select count(*) filter (where l.expires_at > now()), bool_or(l.expires_at <= now()) into v_contacts, v_lapsed
+	from app.login l where l.account_id = p_account;
+	if v_contacts >= c_max_contacts then
+		perform app.refuse(409, 'too-many-contacts', 'An account has at most 32 contacts at a time.');
+	end if;
+	if v_lapsed then
+		return app.login_remove_lapsed(p_account);
+	end if;
+	return null;
+end $$;
+
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
 -- that lives with a stream, or a publication. p_set holds what only a phone gives: call_id, cseq, instance, reg_id,
 -- path, flow, agent, user_agent. Members that the server itself gives are not kept from p_extra.
 create function app.login_put(p_account bigint, p_email text, p_source text, p_contact text, p_key text,
 	p_expires_s int, p_extra jsonb, p_set app.login default null,
 	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile as $$
 #variable_conflict use_variable
 declare
 	v_id bigint;
 	v_extra jsonb := coalesce(p_extra, '{}')
 		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
 	v_q numeric := p_set.q;
-	v_contacts bigint;
-	v_lapsed bool;
-	c_max_contacts constant int := 32;
 begin
 	if p_extra ? 'q' then
 		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
@@ -75,34 +91,27 @@ begin
 	end if;
 	expires_s := least(p_expires_s, 604800);
 	expires_at := now() + make_interval(secs => expires_s);
-	select count(*) filter (where l.expires_at > now()), bool_or(l.expires_at <= now()),
-		min(l.id) filter (where l.expires_at > now() and (l.key = p_key or p_key is null and l.id = p_set.id)),
-		min(l.n) filter (where l.expires_at > now() and (l.key = p_key or p_key is null and l.id = p_set.id))
-	into v_contacts, v_lapsed, v_id, n
-	from app.login l where l.account_id = p_account;
-	if v_lapsed then
-		bell := app.login_remove_lapsed(p_account);
-	end if;
+	-- No column that an index has changes here but sweep_at, and that seldom.
+	update app.login l set contact = p_contact, source = p_source, expires_s = login_put.expires_s,
+		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
+		call_id = p_set.call_id, cseq = p_set.cseq, instance = p_set.instance, reg_id = p_set.reg_id,
+		path = p_set.path, flow = p_set.flow, agent_id = p_set.agent_id, user_agent = p_set.user_agent,
+		extra = v_extra, doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s,
+			login_put.expires_at, v_q, p_set.user_agent, v_extra)
+	where l.account_id = p_account and l.expires_at > now()
+		and (l.key = p_key or p_key is null and l.id = p_set.id)
+	returning l.id, l.n, l.doc into v_id, n, doc;
 	created := v_id is null;
 	if created then
-		if v_contacts >= c_max_contacts then
-			perform app.refuse(409, 'too-many-contacts', 'An account has at most 32 contacts at a time.');
-		end if;
+		bell := app.login_make_room(p_account);
 		n := app.take_n('login', p_account);
-	end if;
-	doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
-	if created then
-		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, q, call_id, cseq,
+		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
+		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
 			instance, reg_id, path, flow, agent_id, user_agent, extra, doc)
-		values (p_account, n, p_key, p_contact, p_source, expires_s, expires_at, v_q, p_set.call_id, p_set.cseq,
-			p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.agent_id, p_set.user_agent, v_extra, doc)
+		values (p_account, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
+			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.agent_id, p_set.user_agent,
+			v_extra, doc)
 		returning id into v_id;
-	else
-		update app.login l set contact = p_contact, source = p_source, expires_s = login_put.expires_s,
-			expires_at = login_put.expires_at, q = v_q, call_id = p_set.call_id, cseq = p_set.cseq,
-			instance = p_set.instance, reg_id = p_set.reg_id, path = p_set.path, flow = p_set.flow,
-			agent_id = p_set.agent_id, user_agent = p_set.user_agent, extra = v_extra, doc = login_put.doc
-		where l.id = v_id;
 	end if;
 	if p_contact is not null and exists (select from app.delivery d
 		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact')
@@ -258,28 +267,29 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
-	v_done jsonb := app.idem_begin(v_account, p_idem_key, p_print);
-	v_lock record;
-	v_bell text[];
+	v_owner record;
+	v_done jsonb;
 	v_put record;
 begin
-	if v_done is not null then
-		return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
-		return;
-	end if;
-	v_lock := app.lock_advance('login', v_account, p_if_match);
-	v_put := app.login_put(v_account, v_email, case when p_contact is null then 'stream' else 'rest' end, p_contact,
-		p_key, coalesce(p_expires_s, 3600), p_extra);
-	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	if p_idem_key is not null then
-		perform app.idem_end(v_account, p_idem_key, p_print, app.login_result_of(v_put, v_email, v_lock.version));
+		v_owner := app.owner(p_who, p_proof, p_email);
+		v_done := app.idem_begin(v_owner.id, p_idem_key, p_print);
+		if v_done is not null then
+			return query select r.* from jsonb_populate_record(null::app.login_result, v_done) r;
+			return;
+		end if;
+	end if;
+	v_owner := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
+	v_put := app.login_put(v_owner.id, v_owner.email, case when p_contact is null then 'stream' else 'rest' end,
+		p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
+	if p_idem_key is not null then
+		perform app.idem_end(v_owner.id, p_idem_key, p_print,
+			app.login_result_of(v_put, v_owner.email, v_owner.version));
 	end if;
 	return query
-		select v_put.n, v_email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,
-			v_put.doc, v_bell;
+		select v_put.n, v_owner.email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at),
+			v_owner.version, v_put.doc,
+			v_put.bell || app.publish('login', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
 
 -- A login without a contact that lives as long as its stream and 30 s after (the janitor sees to that).
@@ -301,10 +311,9 @@ returns table (n bigint, email text, created bool, expires int, expires_at text,
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
-	v_lock record := app.lock_advance('login', v_account, p_if_match);
+	v_lock record := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
+	v_account bigint := v_lock.id;
+	v_email text := v_lock.email;
 	v_bell text[] := app.login_remove_lapsed(v_account);
 	v_old app.login;
 	v_put record;

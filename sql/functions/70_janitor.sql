@@ -10,14 +10,19 @@ declare
 	v_bell text[];
 begin
 	-- A page that is still open keeps its login.
-	update app.login l set expires_at = now() + interval '30 s'
-	where l.source = 'stream' and l.expires_at < now() + interval '20 s' and app.has_stream(l.account_id);
+	update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
+	where l.source = 'stream' and l.sweep_at < now() + interval '20 s' and app.has_stream(l.account_id);
 	for v_account, v_prior in
 		select r.id, r.version from app.resource r
 		where r.kind = 'login' and r.id in (
-			select l.account_id from app.login l where l.expires_at <= now() order by l.expires_at limit 1000)
+			select l.account_id from app.login l where l.sweep_at <= now() order by l.sweep_at limit 1000)
 		order by r.id for update skip locked
 	loop
+		-- Refreshed meanwhile: to be looked at again when that lapses.
+		update app.login l set sweep_at = l.expires_at
+		where l.account_id = v_account and l.sweep_at <= now() and l.expires_at > now();
+		continue when not exists (
+			select from app.login l where l.account_id = v_account and l.expires_at <= now());
 		v_version := app.advance('login', v_account);
 		v_bell := v_bell || app.login_remove_lapsed(v_account);
 		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);

@@ -49,7 +49,7 @@ select throws_ok($$ select * from api.login_refresh(null, pg_temp.proof('alice')
 select throws_ok($$ select * from api.login_refresh(null, pg_temp.proof('alice'), 'me', 2, 'sip:a@192.0.2.4', 'k4', 99,
 	null, null) $$, 'RS409', 'contact-exists', 'to what another number has');
 
-update app.login set expires_at = now() - interval '1 s' where n = 2;
+update app.login set expires_at = now() - interval '1 s', sweep_at = now() - interval '1 s' where n = 2;
 select is((select jsonb_array_length(doc::jsonb) from api.login_get(null, pg_temp.proof('bob'), 'alice@example.net')), 1,
 	'what has lapsed is not shown');
 select is((select settled from api.login_get(null, pg_temp.proof('bob'), 'alice@example.net')), false,
@@ -94,7 +94,7 @@ select is((select doc::jsonb #>> '{0,source}' from api.login_get(null, pg_temp.p
 select results_eq($$ select pg_temp.reg(7, '[]', true) $$, array[null::text], 'the star removes all');
 select throws_ok($$ select * from api.sip_register(1, 1, 'ff', 'alice@example.net', 'c', 1, '[]', false, null, null, null) $$,
 	'RS401', 'unauthorized', 'a credential that is not valid any more');
-select throws_ok($$ insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, doc)
+select throws_ok($$ insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, doc)
 	select id, 99, 'x', E'sip:x@192.0.2.1\r\nX: y', 'sip', 1, now(), '' from app.account limit 1 $$, '23514', null,
 	'the table refuses a line break in a contact');
 
