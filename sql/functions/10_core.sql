@@ -204,7 +204,7 @@ end $$;
 -- p_recheck: accounts whose access it may change, 0: anybody's; p_before: of a call, app.call_seers_before().
 create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint,
 	p_recheck bigint[] default null, p_before bigint[] default '{}') returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile as $$
 declare
 	v_bell text[];
 begin
