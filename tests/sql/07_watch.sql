@@ -38,7 +38,7 @@ select results_eq(format('select version, prior from api.watch_read(''login'', %
 select results_eq(format('select version, prior from api.watch_read(''login'', %s, %s, false, p_base => true)', :login, :v0),
 	format('values (%s::bigint, null::bigint)', :v2), 'the state, where that is in no log');
 select doc as logged from api.watch_read('login', :login, :v1, false) \gset
-update app.login set expires_at = now() where account_id = :login and contact = 'sip:a@192.0.2.1';
+update app.login set expires_at = now(), sweep_at = now() where account_id = :login and contact = 'sip:a@192.0.2.1';
 select is((select doc from api.watch_read('login', :login, null, false, p_base => true)), :'logged',
 	'which is as the log has it, for its version');
 select isnt((select doc from api.watch_read('login', :login, null, false)), :'logged',
