@@ -82,6 +82,8 @@ static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
 		if (viewer_is_full(v) && i < rows - 1)
 			continue;
 		row_read(&c, v, a, i);
+		if (c.version > v->sub.version && viewer_must_recheck(v, &c))
+			return;
 		c.from = from;
 		from = c.doc;
 		if (c.gone)
@@ -127,6 +129,7 @@ static void once_loaded(struct viewer *v, const struct db_answer *a)
 		v->sub.resource->ndiff--;
 	} else
 		(void)resource_base(v->sub.resource, c.version, c.doc);
+	v->ops->waits(v->arg);
 	viewer_caught_up(v);
 }
 
@@ -136,10 +139,15 @@ static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 	struct change c;
 
 	if (!rows) { /* as the client has it */
+		if (v->once)
+			v->ops->waits(v->arg);
 		if (v->once || viewer_begin(v, true))
 			viewer_caught_up(v);
 		return;
 	}
+	change_read(&c, v->hub, a->res, rows - 1);
+	if (viewer_must_recheck(v, &c))
+		return;
 	if (v->once) {
 		once_loaded(v, a);
 		return;
@@ -175,7 +183,7 @@ void viewer_step(struct viewer *v)
 {
 	struct sub *s = &v->sub;
 
-	if (v->query || !s->resource || !v->hub->db)
+	if (v->query || v->opening || !s->resource || !v->hub->db)
 		return;
 	if (v->stream && stream_pending(v->stream) > STREAM_QUEUE_LOW)
 		return;

@@ -16,6 +16,7 @@ void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
 	c->prior = pgres_int(res, row, "prior");
 	c->fresh = pgres_null(res, row, "prior");
 	c->doc = pgres_text(res, row, "doc");
+	c->recheck = pgres_text(res, row, "recheck");
 	c->gone = pgres_bool(res, row, "gone") || !c->doc;
 	c->from = NULL;
 	c->event = ++hub->events;

@@ -1,6 +1,5 @@
 /*
- * hub.c: the process's place in the database, doorbells, and the poll behind
- * them.
+ * hub.c: the process's place in the database, and doorbells.
  */
 #include "hub.h"
 
@@ -113,47 +112,21 @@ static void on_notified(const char *channel, const char *payload, void *arg)
 	(void)channel; /* there is only one */
 	for (r = resource_first(hub, payload); r; r = next) {
 		next = resource_next(r);
+		if (resource_is_session(r)) {
+			resource_recheck(r);
+			continue;
+		}
 		resource_bell(r);
 		if (r->inbox)
 			inbox_bell(r->inbox);
 	}
 }
 
-/* What NOTIFY may have missed. */
-static void resource_poll(struct resource *r)
-{
-	struct sub *s;
-
-	if (!r->nsubs) {
-		resource_release(r);
-		return;
-	}
-	for (s = r->subs; s; s = s->next)
-		viewer_step(s->viewer);
-	resource_bell(r);
-	if (r->inbox) {
-		inbox_bell(r->inbox);
-		inbox_retry(r->inbox);
-	}
-}
-
 static void hub_poll(void *arg)
 {
 	struct hub *hub = arg;
-	size_t n = 0;
 
-	hub->poll_credit += hub->resources * HUB_POLL_STEP_MS;
-	while (hub->poll_credit >= HUB_POLL_S * 1000 && hub->db) {
-		struct resource *r = hub->polled ? hub->polled : hub->first;
-
-		if (!r || ++n > HUB_POLL_STEP_MAX) {
-			hub->poll_credit = 0;
-			break;
-		}
-		hub->poll_credit -= HUB_POLL_S * 1000;
-		hub->polled = r->next;
-		resource_poll(r);
-	}
+	poll_step(hub);
 	if (hub->started)
 		open_pump(hub);
 	if (loop_after(hub->loop, &hub->poll, HUB_POLL_STEP_MS, hub_poll, hub))
@@ -181,7 +154,7 @@ int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
 	hub->name = strdup(name);
 	hub->table = calloc(HUB_TABLE_FIRST, sizeof(struct resource *));
 	hub->table_size = HUB_TABLE_FIRST;
-	if (!hub->name || !hub->table ||
+	if (!hub->name || !hub->table || poll_new(hub) ||
 	    loop_after(l, &hub->poll, HUB_POLL_STEP_MS, hub_poll, hub)) {
 		hub_free(hub);
 		return ENOMEM;
@@ -204,6 +177,7 @@ void hub_free(struct hub *hub)
 	loop_cancel(hub->loop, &hub->retry);
 	loop_cancel(hub->loop, &hub->poll);
 	loop_cancel(hub->loop, &hub->opens.soon);
+	poll_free(hub);
 	buf_free(&hub->frame.text);
 	buf_free(&hub->patch);
 	free(hub->table);

@@ -15,10 +15,10 @@
 #include "stream.h"
 
 enum {
-	HUB_POLL_S = 2,	       /* every resource is looked at in this time */
-	HUB_POLL_STEP_MS = 50, /* some of them at a time */
-	HUB_POLL_STEP_MAX = 50,
-	HUB_RETRY_MS = 100, /* while another process has our name */
+	HUB_POLL_S = 2,		  /* every resource is looked at in this time */
+	HUB_POLL_STEP_MS = 50,	  /* some of them at a time, */
+	HUB_POLL_STEP_MAX = 1000, /* by one query */
+	HUB_RETRY_MS = 100,	  /* while another process has our name */
 	HUB_TABLE_FIRST = 256,
 };
 

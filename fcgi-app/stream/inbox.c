@@ -71,9 +71,16 @@ void inbox_release(struct inbox *b)
 		resource_release(b->resource);
 }
 
+int64_t inbox_head(const struct inbox *b)
+{
+	return b->nlive ? b->head : -1;
+}
+
 void inbox_attach(struct inbox *b, struct viewer *v)
 {
 	v->inbox = b;
+	v->inbox_new = v->inbox_at < 0;
+	v->inbox_since_s = stream_now_s(b->resource->hub->pool);
 	v->inbox_behind = true;
 	v->inbox_check = v->inbox_at >= 0;
 	v->inbox_next = b->viewers;
@@ -107,7 +114,7 @@ static void inbox_catch_up(struct viewer *v)
 
 	if (b->nlive && v->inbox_at < b->head)
 		return; /* it reads once more */
-	v->inbox_behind = false;
+	v->inbox_behind = v->inbox_new = false;
 	if (!b->nlive++)
 		b->head = v->inbox_at;
 	if (rung)
@@ -196,10 +203,13 @@ void inbox_retry(struct inbox *b)
 
 /* ---- reading ---- */
 
+/* since_s: what was not delivered by then; 0: all. */
 static struct db_query *inbox_ask(struct inbox *b, int64_t after,
-				  db_answer_h *answered, void *arg)
+				  uint32_t since_s, db_answer_h *answered,
+				  void *arg)
 {
-	struct db *db = b->resource->hub->db;
+	struct hub *hub = b->resource->hub;
+	struct db *db = hub->db;
 	struct db_args args = {0};
 
 	if (!db)
@@ -210,6 +220,10 @@ static struct db_query *inbox_ask(struct inbox *b, int64_t after,
 	else
 		db_arg_int(&args, after);
 	db_arg_int(&args, INBOX_PAGE);
+	if (since_s)
+		db_arg_int(&args, stream_now_s(hub->pool) - since_s);
+	else
+		db_arg_null(&args);
 	return db_ask(db, &sql_inbox_read, &args, answered, arg);
 }
 
@@ -296,7 +310,7 @@ void inbox_bell(struct inbox *b)
 	}
 	b->again = false;
 	if (b->nlive)
-		b->query = inbox_ask(b, b->head, inbox_is_read, b);
+		b->query = inbox_ask(b, b->head, 0, inbox_is_read, b);
 }
 
 /* ---- one that is behind ---- */
@@ -311,6 +325,7 @@ static void inbox_checked(struct viewer *v, const struct db_answer *a,
 	v->inbox_check = false;
 	if (v->inbox_at > head) {
 		v->inbox_at = -1; /* that was no number of ours */
+		v->inbox_new = true;
 		return;
 	}
 	for (int i = 0; i < rows; i++) {
@@ -382,5 +397,7 @@ void inbox_load(struct viewer *v)
 	int64_t after = v->inbox_check ? -1 : v->inbox_at;
 
 	v->inbox_bells = v->inbox->bells;
-	v->query = inbox_ask(v->inbox, after, inbox_loaded, v);
+	v->query = inbox_ask(v->inbox, after,
+			     v->inbox_new ? v->inbox_since_s : 0, inbox_loaded,
+			     v);
 }

@@ -38,6 +38,9 @@ void inbox_bell(struct inbox *b);
 /** It was written to a stream. */
 void inbox_confirm(struct inbox *b, int64_t number);
 
+/** The number that all have that keep up; negative: nobody does. */
+int64_t inbox_head(const struct inbox *b);
+
 /** Say again what could not be said. */
 void inbox_retry(struct inbox *b);
 

@@ -39,7 +39,7 @@ struct opening {
 	char *key;
 	int64_t n;
 	uint64_t asked_ms, seq, epoch;
-	bool ticket_used;
+	bool ticket_used, quiet;
 	uint8_t ticket[SHA256_SIZE];
 };
 
@@ -135,6 +135,7 @@ int open_add(struct hub *hub, struct viewer *v, const struct view *view,
 		o->ticket_used = true;
 	}
 	o->proof = proof_ref(v->proof);
+	o->quiet = v->quiet;
 	o->viewer = v;
 	v->opening = o;
 	o->asked_ms = loop_now_ms(hub->loop);
@@ -168,6 +169,40 @@ static uint32_t expires_in_s(const char *text)
 	return at - now < EXPIRES_MAX_S ? (uint32_t)(at - now) : EXPIRES_MAX_S;
 }
 
+/* A ticket is used up: from now on its session stands for it. */
+static void keep_session(struct opening *o, const struct db_answer *a)
+{
+	struct principal who = {0};
+	unsigned char *bytes;
+
+	if (o->proof)
+		return;
+	bytes = pgres_bytes(a->res, 0, "session", &who.proof_len);
+	who.proof = bytes;
+	if (bytes)
+		o->proof = proof_new(&who);
+	o->ticket_used = false;
+	if (o->viewer && !o->viewer->proof)
+		o->viewer->proof = proof_ref(o->proof);
+	PQfreemem(bytes);
+}
+
+/* The account's row: that it has streams here. */
+static struct resource *session_of(struct opening *o, const struct db_answer *a)
+{
+	const char *caller = pgres_text(a->res, 0, "caller");
+	const struct view view = {
+		.kind = "session",
+		.key = caller ? caller : "",
+		.id = pgres_int(a->res, 0, "caller"),
+	};
+	struct resource *r = resource_get(o->hub, &view);
+
+	if (r && !r->nsubs)
+		r->version = pgres_int(a->res, 0, "access");
+	return r;
+}
+
 /* Once more, if there is something to be shown for it. */
 static bool ask_once_more(struct opening *o)
 {
@@ -184,7 +219,7 @@ static bool opened(struct opening *o, const struct db_answer *a)
 	struct viewer *v = o->viewer;
 	const char *key = pgres_text(a->res, 0, "key");
 	bool mine = pgres_bool(a->res, 0, "mine") && !strcmp(o->kind, "login");
-	struct resource *r = v ? v->sub.resource : NULL;
+	struct resource *r, *session;
 	uint32_t in_s = expires_in_s(pgres_text(a->res, 0, "expires_at"));
 	const struct view view = {
 		.kind = o->kind,
@@ -194,31 +229,38 @@ static bool opened(struct opening *o, const struct db_answer *a)
 		.n = o->n,
 	};
 
-	if (!r)
-		r = resource_get(hub, &view);
-	if (!r) {
+	keep_session(o, a);
+	session = session_of(o, a);
+	r = resource_get(hub, &view);
+	if (!r || !session) {
 		if (v)
 			viewer_refuse_unavailable(v);
 		return false;
 	}
-	if (v && resource_was_closed(r, o->seq, mine && !v->once)) {
+	if (v && (resource_was_closed(r, o->seq, mine) ||
+		  resource_was_closed(session, o->seq, false))) {
 		if (ask_once_more(o))
 			return true;
 		viewer_refuse_unavailable(v);
 		return false;
 	}
 	r->busy++;
+	session->busy++;
+	session->watched = true;
 	if (!v) {
 		r->watched = true;
 		r->watched_mine = r->watched_mine || mine;
 	} else {
 		o->viewer = NULL;
 		v->opening = NULL;
-		viewer_opened(v, r, mine,
-			      in_s ? stream_now_s(hub->pool) + in_s : 0);
+		v->ends_s = in_s ? stream_now_s(hub->pool) + in_s : 0;
+		v->checked = pgres_int(a->res, 0, "version");
+		viewer_opened(v, r, session, mine);
 	}
 	r->busy--;
+	session->busy--;
 	resource_release(r);
+	resource_release(session);
 	return false;
 }
 
@@ -265,6 +307,7 @@ static bool open_ask(struct opening *o)
 		db_arg_null(&args);
 	db_arg_text(&args, o->kind);
 	db_arg_text(&args, o->key);
+	db_arg_bool(&args, o->quiet);
 	if (!db_ask(hub->db, &sql_watch_open, &args, on_answer, o))
 		return false;
 	o->seq = ++hub->opens.seq;

@@ -365,6 +365,24 @@ static void resource_read(const struct db_answer *a, void *arg)
 	resource_release(r);
 }
 
+bool resource_is_session(const struct resource *r)
+{
+	return !strcmp(r->kind, "session");
+}
+
+void resource_recheck(struct resource *r)
+{
+	struct sub *s, *next;
+
+	r->busy++;
+	for (s = r->subs; s; s = next) {
+		next = s->next;
+		viewer_recheck(s->viewer);
+	}
+	r->busy--;
+	resource_release(r);
+}
+
 void resource_bell(struct resource *r)
 {
 	r->bells++;

@@ -114,7 +114,7 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 
 	if (why->status != 404 || !c->ask.n || strcmp(c->ask.kind, "login"))
 		return false;
-	if (!strcmp(why->slug, "user-not-found") || c->ask.ticket)
+	if (!strcmp(why->slug, "user-not-found"))
 		return false;
 	key = arena_fmt(c->arena, "%s/%lld", c->ask.key, (long long)c->ask.n);
 	if (!key)
@@ -166,6 +166,17 @@ static void on_wait_over(void *arg)
 	call_send(c);
 }
 
+/* It has what there is: the wait begins. */
+static void on_waits(void *arg)
+{
+	struct call *c = arg;
+
+	if (!loop_pending(&c->wait) &&
+	    loop_after(c->serve->app->loop, &c->wait,
+		       (uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
+		log_error("no_memory", LOG_STR("request_id", c->req.id));
+}
+
 /* The head of a stream, without a length. */
 static void stream_head(struct call *c, struct buf *head)
 {
@@ -214,6 +225,7 @@ static const struct viewer_ops viewer_ops = {
 	.refused = on_refused,
 	.open = on_open,
 	.answer = on_answer,
+	.waits = on_waits,
 };
 
 /* ---- the way there ---- */
@@ -231,6 +243,7 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 		.format = c->ask.format,
 		.once = c->ask.once,
 		.diff = c->ask.diff,
+		.quiet = c->req.method == METHOD_HEAD,
 		.resume = c->ask.resume,
 		.version = c->ask.version,
 		.inbox = c->ask.inbox,
@@ -244,10 +257,6 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 				 c);
 	if (err)
 		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
-	else if (c->ask.once && !loop_pending(&c->wait) &&
-		 loop_after(c->serve->app->loop, &c->wait,
-			    (uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
-		on_wait_over(c); /* no memory: then it is over at once */
 }
 
 static void on_gone(void *arg)

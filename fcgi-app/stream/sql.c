@@ -13,8 +13,8 @@ const struct db_stmt sql_stream_start = {
 
 const struct db_stmt sql_watch_open = {
 	.name = "watch_open",
-	.sql = "select * from api.watch_open($1, $2, $3, $4, $5, $6)",
-	.nparams = 6,
+	.sql = "select * from api.watch_open($1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
 	.write = true,
 	.session = true,
 };
@@ -43,10 +43,16 @@ const struct db_stmt sql_watch_read_locked = {
 	.write = true,
 };
 
+const struct db_stmt sql_watch_poll = {
+	.name = "watch_poll",
+	.sql = "select place, version from api.watch_poll($1, $2, $3, $4)",
+	.nparams = 4,
+};
+
 const struct db_stmt sql_inbox_read = {
 	.name = "inbox_read",
-	.sql = "select * from api.inbox_read($1, $2, $3)",
-	.nparams = 3,
+	.sql = "select * from api.inbox_read($1, $2, $3, $4)",
+	.nparams = 4,
 };
 
 const struct db_stmt sql_inbox_written = {

@@ -12,7 +12,8 @@
  */
 extern const struct db_stmt sql_stream_start;	   /* name */
 extern const struct db_stmt sql_watch_open;	   /* process, who, proof,
-						      ticket, kind, key */
+						      ticket, kind, key,
+						      quiet */
 extern const struct db_stmt sql_watch_close;	   /* process, kind, id,
 						      only_owner */
 extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
@@ -20,7 +21,10 @@ extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
 						      limit */
 extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
 						      writes */
-extern const struct db_stmt sql_inbox_read;	   /* account, after, limit */
+extern const struct db_stmt sql_watch_poll;	   /* kinds, ids, versions,
+						      inboxes */
+extern const struct db_stmt sql_inbox_read;	   /* account, after, limit,
+						      opened_s */
 extern const struct db_stmt sql_inbox_written; /* process, account, numbers */
 
 #endif

@@ -43,6 +43,7 @@ static void viewer_destroy(struct viewer *v)
 		sub_detach(&v->sub);
 	else if (b)
 		inbox_release(b);
+	sub_detach(&v->session);
 	*v->prev = v->next;
 	if (v->next)
 		v->next->prev = v->prev;
@@ -85,8 +86,9 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	v->format = (uint8_t)ask->format;
 	v->once = ask->once;
 	v->diff = ask->diff;
+	v->quiet = ask->quiet || ask->once;
 	v->inbox_at = -1;
-	v->sub.viewer = v;
+	v->sub.viewer = v->session.viewer = v;
 	if (ask->resume && ask->version > 0) {
 		v->sub.version = ask->version;
 		v->inbox_at = ask->inbox;
@@ -109,7 +111,10 @@ int viewer_new(struct viewer **out, struct hub *hub,
 void viewer_refuse(struct viewer *v, const struct db_answer *why)
 {
 	if (v->state != VIEWER_ASKING && v->state != VIEWER_LOADING) {
-		viewer_end(v, why->status == 401 ? "session-ended" : why->slug);
+		viewer_end(v, why->status == 401   ? "session-ended"
+			      : why->status == 403 ? "access-ended"
+			      : why->status == 404 ? "access-ended"
+						   : why->slug);
 		return;
 	}
 	v->ops->refused(why, v->arg);
@@ -136,18 +141,66 @@ void viewer_reopen(struct viewer *v)
 	struct resource *r = v->sub.resource;
 	struct view view = {0};
 
+	if (v->state == VIEWER_ENDING)
+		return;
 	if (v->query)
 		db_forget(v->query);
 	v->query = NULL;
-	if (v->state != VIEWER_OPEN || !r || v->opening)
+	if (!r || v->opening) { /* when that has come */
+		v->recheck = true;
 		return;
+	}
 	view.kind = r->kind;
 	view.key = v->key ? v->key : r->topic + strlen(r->kind) + 1;
 	view.n = r->n;
-	if (!v->proof)
-		viewer_end(v, "reopen"); /* a ticket serves once */
-	else if (open_add(v->hub, v, &view, NULL))
+	if (!open_add(v->hub, v, &view, NULL))
+		return;
+	if (v->state == VIEWER_OPEN)
 		viewer_end(v, "busy");
+	else
+		viewer_refuse_unavailable(v);
+}
+
+void viewer_recheck(struct viewer *v)
+{
+	if (v->state == VIEWER_ENDING)
+		return;
+	if (v->sub.resource)
+		sub_fall_behind(&v->sub);
+	if (v->inbox)
+		inbox_fall_behind(v);
+	viewer_reopen(v);
+}
+
+/* Whether an array, `{7,8}`, has the number. */
+static bool array_has(const char *s, int64_t n)
+{
+	while (*s) {
+		char *end;
+
+		s += strcspn(s, "0123456789");
+		if (!*s)
+			return false;
+		if (strtoll(s, &end, 10) == n)
+			return true;
+		s = end;
+	}
+	return false;
+}
+
+bool viewer_must_recheck(struct viewer *v, const struct change *c)
+{
+	bool maybe = c->recheck && (array_has(c->recheck, 0) ||
+				    array_has(c->recheck, v->caller));
+
+	/* What is not a step may have more than one behind it. */
+	if (c->fresh && !c->gone && v->sub.resource &&
+	    !strcmp(v->sub.resource->kind, "call"))
+		maybe = true;
+	if (!maybe || c->version <= v->checked)
+		return false;
+	viewer_recheck(v);
+	return true;
 }
 
 /* ---- writing ---- */
@@ -201,6 +254,7 @@ void viewer_end(struct viewer *v, const char *reason)
 	if (v->inbox)
 		inbox_fall_behind(v);
 	sub_detach(&v->sub);
+	sub_detach(&v->session);
 }
 
 void viewer_gone(struct viewer *v, const struct change *c)
@@ -287,6 +341,8 @@ void viewer_change(struct viewer *v, const struct change *c)
 {
 	bool news = c->version > v->sub.version;
 
+	if (!c->gone && news && viewer_must_recheck(v, c))
+		return;
 	if (!c->gone && v->diff && (news || c->fresh) && is_no_step(v, c)) {
 		sub_fall_behind(&v->sub);
 		viewer_step(v);
@@ -351,32 +407,57 @@ bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
 	return true;
 }
 
-void viewer_opened(struct viewer *v, struct resource *r, bool mine,
-		   uint32_t ends_s)
+/* The first time. @return false: freed */
+static bool viewer_attach(struct viewer *v, struct resource *r, bool mine)
 {
-	v->ends_s = ends_s;
-	if (v->stream)
-		stream_deadline(v->stream, ends_s);
-	resource_opened(r, mine);
-	if (v->state != VIEWER_ASKING) {
-		viewer_step(v);
-		return;
-	}
 	v->state = VIEWER_LOADING;
-	/* One answer carries no messages. */
-	v->mine = mine && !v->once;
-	sub_attach(&v->sub, r, v->mine);
-	if (v->mine && !r->inbox)
+	v->mine = mine;
+	sub_attach(&v->sub, r, mine);
+	if (mine && !r->inbox)
 		r->inbox = inbox_new(r, r->id);
-	if (v->mine && !r->inbox) {
+	if (mine && !r->inbox) {
 		viewer_refuse_unavailable(v);
+		return false;
+	}
+	if (mine)
+		inbox_attach(r->inbox, v);
+	if (mine && v->inbox_at < 0)
+		v->sub.version = 0; /* its first event needs the inbox */
+	return true;
+}
+
+/* It sees more or less than it did: it is shown the whole anew. */
+static void viewer_move(struct viewer *v, struct resource *r)
+{
+	sub_detach(&v->sub);
+	sub_attach(&v->sub, r, false);
+	v->sub.version = 0;
+}
+
+void viewer_opened(struct viewer *v, struct resource *r,
+		   struct resource *session, bool mine)
+{
+	bool again = v->recheck;
+
+	v->recheck = false;
+	v->caller = session->id;
+	if (!v->session.resource)
+		sub_attach(&v->session, session, false);
+	if (v->stream)
+		stream_deadline(v->stream, v->ends_s);
+	resource_opened(r, mine);
+	if (v->state == VIEWER_ASKING && !viewer_attach(v, r, mine))
+		return;
+	if (v->sub.resource != r && v->inbox) {
+		viewer_end(v, "reopen"); /* another's by that name */
 		return;
 	}
-	if (v->mine)
-		inbox_attach(r->inbox, v);
-	if (v->mine && v->inbox_at < 0)
-		v->sub.version = 0; /* its first event needs the inbox */
-	viewer_step(v);
+	if (v->sub.resource != r)
+		viewer_move(v, r);
+	if (again)
+		viewer_reopen(v);
+	else
+		viewer_step(v);
 }
 
 /* ---- what the stream says ---- */

@@ -27,12 +27,13 @@ struct viewer_ask {
 	enum format format;
 	bool once;   /* no stream: one answer, of what is not `version` */
 	bool diff;   /* JSON Patch instead of whole documents */
+	bool quiet;  /* it does not stay: no messages */
 	bool resume; /* version is what the client has */
 	int64_t version;
 	int64_t inbox; /* the same; negative: none */
 };
 
-/** Exactly one of these three is called, once; never by viewer_new(). */
+/** Exactly one of the first three is called, once; never by viewer_new(). */
 struct viewer_ops {
 	/* It cannot be; the viewer is freed after this. */
 	void (*refused)(const struct db_answer *why, void *arg);
@@ -42,6 +43,8 @@ struct viewer_ops {
 	/* once: the resource, or a patch that makes it of what the client
 	   has; the viewer is freed after this. */
 	void (*answer)(int64_t version, const char *doc, bool patch, void *arg);
+	/* once: the client has what there is; an answer may come later. */
+	void (*waits)(void *arg);
 };
 
 /**

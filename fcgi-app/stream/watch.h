@@ -1,6 +1,6 @@
 /*
- * watch.h: what hub.c, resource.c, change.c, open.c, viewer.c, catch_up.c and
- * inbox.c share, and nobody else.
+ * watch.h: what hub.c, poll.c, resource.c, change.c, open.c, viewer.c,
+ * catch_up.c and inbox.c share, and nobody else.
  *
  * A viewer keeps up as long as its queue is short: it gets what is read for
  * all. One that does not, or has just come, is behind: it reads for itself
@@ -49,7 +49,7 @@ struct hub {
 	int process;	/* our number, when started */
 	uint64_t epoch; /* counts the starts */
 	struct loop_timer retry, poll;
-	size_t poll_credit;
+	struct poll *polling;
 	struct resource **table; /* by topic */
 	size_t table_size, resources;
 	struct resource *first, *polled; /* all of them; the next to poll */
@@ -141,8 +141,11 @@ struct viewer {
 	void *arg;
 	struct stream *stream;
 	struct sub sub;
+	struct sub session;  /* of who calls: when it ends we look again */
+	int64_t caller;	     /* the account */
+	int64_t checked;     /* of a call: the version as of which it may */
 	char *key;	     /* as asked; null: as in the topic */
-	struct proof *proof; /* null: came with a ticket */
+	struct proof *proof; /* null: a ticket, not yet used */
 	struct opening *opening;
 	struct db_query *query;
 	enum lock lock;	 /* of query */
@@ -152,10 +155,14 @@ struct viewer {
 	uint8_t format;
 	bool once;
 	bool diff;
+	bool quiet;   /* no messages: it does not stay */
+	bool recheck; /* to be opened anew when it has been */
 	bool mine;
 	/* the owner's */
 	bool inbox_behind;
-	bool inbox_check; /* what k says is there may not be marked so */
+	bool inbox_new; /* it came without a number: gets what is undelivered */
+	uint32_t inbox_since_s; /* when it came */
+	bool inbox_check;	/* what k says is there may not be marked so */
 	struct viewer *inbox_next, **inbox_prev;
 	struct inbox *inbox;
 	uint32_t inbox_bells; /* of the inbox when it was read */
@@ -171,9 +178,18 @@ struct change {
 	bool fresh; /* not a step from the version before it */
 	bool gone;
 	const char *doc;
-	const char *from;	     /* that of prior; null: not known */
+	const char *from;    /* that of prior; null: not known */
+	const char *recheck; /* whose access changes, `{7,8}`; null: nobody's */
 	uint64_t event, patch_event; /* of hub->events */
 };
+
+/* poll.c */
+
+int poll_new(struct hub *hub);
+void poll_free(struct hub *hub);
+
+/** Look whether some of all resources have moved: what a bell has missed. */
+void poll_step(struct hub *hub);
 
 /* resource.c */
 
@@ -189,6 +205,12 @@ bool resource_was_closed(const struct resource *r, uint64_t seq, bool mine);
 
 /** Something may have changed: read. */
 void resource_bell(struct resource *r);
+
+/** Whether it is an account's session, which is not read. */
+bool resource_is_session(const struct resource *r);
+
+/** All that look at it are to be checked. */
+void resource_recheck(struct resource *r);
 
 /** There is a row in the database: who has been there longer reads again. */
 void resource_opened(struct resource *r, bool mine);
@@ -250,13 +272,21 @@ void resource_pass_on(struct resource *r, const struct pg_result *res,
 
 /* viewer.c */
 
-/** Opened, for the first time or anew: r is attached. */
-void viewer_opened(struct viewer *v, struct resource *r, bool mine,
-		   uint32_t ends_s);
+/** Opened, for the first time or anew, perhaps to another view: attach r, and
+ *  the session of who calls. */
+void viewer_opened(struct viewer *v, struct resource *r,
+		   struct resource *session, bool mine);
 void viewer_refuse(struct viewer *v, const struct db_answer *why);
 
 /** Ask again for what it looks at: the database has forgotten it. */
 void viewer_reopen(struct viewer *v);
+
+/** Ask again whether it may look; it sees nothing until that is known. */
+void viewer_recheck(struct viewer *v);
+
+/** Whether c may end or widen what v may see, and that is not looked at yet;
+ *  then it is from now on. */
+bool viewer_must_recheck(struct viewer *v, const struct change *c);
 
 /** A change of its resource, while it keeps up. */
 void viewer_change(struct viewer *v, const struct change *c);

@@ -87,13 +87,16 @@ end $$;
 create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text,
 	p_quiet bool default false)
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
-	session bytea)
+	session bytea, version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
 	v_kind app.resource_kind;
 	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
 	v_target record;
+	-- Before access is looked at: that is as it was then, or later.
+	v_version bigint := (select r.version from app.resource r where r.kind = 'call' and p_kind = 'call'
+		and r.id = case when p_key ~ '^[0-9]{1,18}$' then p_key::bigint end);
 begin
 	if p_kind not in ('call', 'list', 'login', 'mailbox', 'profile', 'send')
 		or p_kind = 'list' and app.list_id(p_key) is null
@@ -111,7 +114,7 @@ begin
 	insert into app.watch as w (kind, id, process_id) values ('session', v_caller.account, p_process)
 	on conflict (kind, id, process_id) do update set closed_at = null where w.closed_at is not null;
 	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
-		app.time_text(v_caller.expires_at), a.access, v_caller.session
+		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version
 		from app.account a where a.id = v_caller.account;
 end $$;
 
@@ -190,14 +193,14 @@ begin
 end $$;
 
 -- Which of many resources have another version than the reader's, or an inbox another head: their places in the arrays,
--- from 1. What stands behind the doorbells.
+-- from 1, and that version. What stands behind the doorbells.
 create function api.watch_poll(p_kinds text[], p_ids bigint[], p_versions bigint[], p_inboxes bigint[])
-returns table (place int)
+returns table (place int, version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 begin
 	return query
-		select p.place::int
+		select p.place::int, coalesce(r.version, s.version, a.access)
 		from unnest(p_kinds, p_ids, p_versions, p_inboxes) with ordinality p (kind, id, version, inbox, place)
 		left join app.resource r on r.kind = p.kind::app.resource_kind and r.id = p.id
 		left join app.send s on p.kind = 'send' and s.id = p.id

@@ -301,6 +301,103 @@ def test_a_session_that_ends_ends_its_stream(system, account):
     stream.wait_end()
 
 
+def ended_with(stream, reason, timeout_s=1):
+    assert stream.wait("end", timeout_s).data == {"reason": reason}
+    stream.wait_end()
+
+
+@pytest.mark.parametrize("how", ["logout", "logout-all", "password", "account"])
+def test_what_ends_a_session_ends_its_streams_at_once(system, account, opened, how):
+    alice, bob = account("alice"), account("bob")
+    streams = [opened(alice, bob.login), opened(alice, sse=True)]
+    other = system.request("POST", "/session", auth=alice.auth).json()["token"]
+    others = Stream(system, bob.login, token=other)
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    streams.append(Stream(system, f"{bob.login}?stream&ticket={ticket}"))
+    basic = Stream(system, bob.login, auth=alice.auth)
+    bobs = opened(bob)
+    for stream in [*streams, others, basic, bobs]:
+        stream.wait("state")
+    answer = {"logout": lambda: alice.request("DELETE", "/session"),
+              "logout-all": lambda: system.request("DELETE", "/session", auth=alice.auth),
+              "password": lambda: alice.request("PATCH", "/user/me", json={"password": "another secret"}),
+              "account": lambda: alice.request("DELETE", "/user/me")}[how]()
+    assert answer.status_code in (200, 204)
+    if how == "account":
+        own = streams.pop(1)
+        own.wait(lambda e: e.name == "gone" or e.data == {"reason": "session-ended"}, 1)
+        own.wait_end()
+    for stream in streams:
+        ended_with(stream, "session-ended")
+    for stream, ends in ((others, how != "logout"), (basic, how in ("password", "account")), (bobs, False)):
+        if ends:
+            ended_with(stream, "session-ended")
+        else:  # it goes on, and all is as it was
+            contact = f"sip:{id(stream)}@192.0.2.1"
+            register(bob, contact)
+            stream.wait(lambda e: e.name == "change" and contact in contacts(e), 1)
+            assert not stream.named("end")
+        stream.close()
+
+
+def test_a_session_that_ended_without_a_bell_is_found(system, account, opened, until):
+    alice = account("alice")
+    stream = opened(alice)
+    stream.wait("state")
+    system.query_owner("""with gone as (delete from app.session s using app.account a
+        where a.id = s.account_id and a.email = %s returning a.id)
+        update app.account a set access = access + 1 from gone where a.id = gone.id returning a.id""", (alice.email,))
+    ended_with(stream, "session-ended", 10)
+
+
+def test_a_stream_by_ticket_outlives_the_database(own_system, own_account):
+    alice = own_account("alice")
+    paths = []
+    for how in ({"headers": alice.headers}, {"auth": alice.auth}):
+        ticket = own_system.request("POST", "/session/ticket", **how).json()["ticket"]
+        paths.append(f"/login/me?stream&ticket={ticket}")
+    streams = [Stream(own_system, path) for path in paths]
+    for stream in streams:
+        stream.wait("state")
+    own_system.kill_and_wait("postgres")
+    own_system.await_ready()
+    insist(lambda: alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"}))
+    for stream in streams:
+        stream.wait(lambda e: e.name in ("change", "state") and len(e.data) == 1, 10)
+        assert not stream.ended
+    assert own_system.request("PATCH", "/user/me", headers=alice.headers,
+                              json={"password": "another secret"}).status_code == 200
+    for stream in streams:
+        ended_with(stream, "session-ended")
+
+
+def test_a_head_or_a_long_poll_takes_no_messages(account, until):
+    alice, bob = account("alice"), account("bob")
+    now = alice.request("GET", alice.login + "?wait=0")
+    assert now.status_code == 200 and now.json() == []
+    version = now.headers["ETag"].strip('"')
+    waiting = threading.Thread(target=lambda: alice.request("GET", alice.login + f"?wait=3&since={version}"))
+    waiting.start()
+    until(lambda: alice.system.query("select 1 from inspect.stream where watched > 0"))
+    for _ in range(20):
+        assert alice.request("HEAD", alice.login, headers={"Accept": "text/event-stream"}).status_code == 200
+        assert send(bob, alice, "x")["status"] == "stored"
+    waiting.join()
+
+
+def test_many_undelivered_come_alone(account, opened, until):
+    """More than a page: what was delivered in between does not come to one that is new."""
+    alice, bob = account("alice"), account("bob")
+    sent = [send(bob, alice, f"m{i}") for i in range(60)]
+    alice.system.query_owner("""update app.delivery d set kind = 'stream', state = 'delivered',
+        settled_at = now() - interval '1 hour' from app.send s join app.account a on a.id = s.account_id
+        where d.send_id = s.id and a.email = %s and s.n %% 2 = 0 returning d.id""", (alice.email,))
+    stream = opened(alice)
+    odd = [f"m{i}" for i in range(60) if sent[i]["id"] % 2]
+    stream.wait_message(odd[-1])
+    assert stream.bodies() == odd
+
+
 def slow_client(account):
     """A connection that asks for a stream and does not read it."""
     host, port = account.system.url[7:].split(":")
@@ -345,6 +442,57 @@ def test_a_call_streams(account, opened):
     assert stream.wait("state").data["subject"] == "one"
     alice.request("PATCH", call, json={"subject": "two"})
     stream.wait(lambda e: e.name == "change" and e.data["subject"] == "two", 1)
+
+
+def private_call(owner, *invited):
+    answer = owner.request("POST", "/call", json={"subject": "one", "open": False,
+                                                  "invited": [account.email for account in invited]})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["url"]
+
+
+def patch(owner, path, **members):
+    answer = owner.request("PATCH", path, json=members)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_call_that_may_not_be_seen_any_more_ends_its_stream(account, opened):
+    alice, bob, carol = account("alice"), account("bob"), account("carol")
+    call = private_call(alice, bob)
+    hers, his = opened(alice, call), opened(bob, call)
+    for stream in (hers, his):
+        stream.wait("state")
+    problem(opened(carol, call), 404, "call-not-found")
+    patch(alice, call, invited=[carol.email], subject="secret")
+    ended_with(his, "access-ended")
+    hers.wait(lambda e: e.name == "change" and e.data["subject"] == "secret", 1)
+    assert "secret" not in str(his.events)
+    theirs = opened(carol, call)
+    theirs.wait("state")
+    patch(alice, call, open=True, invited=[])
+    late = opened(bob, call)
+    late.wait("state")
+    theirs.wait(lambda e: e.name in ("change", "state") and e.data["open"], 1)
+    patch(alice, call, open=False)
+    ended_with(theirs, "access-ended")
+    ended_with(late, "access-ended")
+    assert not hers.named("end")
+
+
+def test_who_joins_sees_sessions_and_who_leaves_does_not(account, opened):
+    alice, bob = account("alice"), account("bob")
+    call = alice.request("POST", "/call", json={"subject": "one"}).json()["url"]
+    alice.request("POST", call, json={"url": alice.login, "session": "alice's"})
+    stream = opened(bob, call)
+    assert "session" not in stream.wait("state").data["children"][0]
+    joined = bob.request("POST", call, json={"url": bob.login, "session": "bob's"}).json()["url"]
+    stream.wait(lambda e: [c.get("session") for c in e.data["children"]] == ["alice's", "bob's"], 1)
+    bob.request("DELETE", joined)
+    stream.wait(lambda e: len(e.data["children"]) == 1 and len(stream.events) > 2, 1)
+    alice.request("PUT", call + "/1", json={"session": "new"})
+    patch(alice, call, subject="two")
+    stream.wait(lambda e: e.data["subject"] == "two", 1)
+    assert "new" not in str(stream.events) and not stream.named("end")
 
 
 def test_a_profile_streams(account, opened):
