@@ -11,7 +11,8 @@ import requests
 
 from restsip_system import until
 
-KILLS = 20
+LONG = os.environ.get("RESTSIP_LONG") == "1"
+KILLS = 200 if LONG else 20
 CLIENTS = 64
 ROUNDS = 15
 TEXT = {"Content-Type": "text/plain"}
@@ -65,6 +66,35 @@ def test_of_64_kept_clients_none_goes_unanswered(busy, method):
     assert len(worst) == CLIENTS
 
 
+def test_a_refusal_among_reads_that_share_a_round_trip_is_its_own_alone(busy):
+    """Reads that wait at the same time go to the database together; one that is refused must not show in another."""
+    headers = make(busy, "batch@example.net")
+    busy.request("PUT", "/login/me", json={"contact": "sip:a@192.0.2.1"}, headers=headers)
+    asks = [("/login/me", headers, 200), ("/login/nobody@example.net", headers, 404), ("/user/me", headers, 200),
+            ("/login/me", {"Authorization": "Bearer wrong"}, 401), ("/login/batch@example.net/99", headers, 404),
+            ("/call/1", headers, 404), ("/user/me/messages", headers, 200), ("/login", headers, 200)]
+    expected = {path: busy.request("GET", path, headers=of).text for path, of, code in asks if code == 200}
+    wrong, gate = [], threading.Barrier(16)
+
+    def client(number):
+        connection = kept(busy)
+        gate.wait()
+        for i in range(100):
+            path, of, code = asks[(number * 3 + i) % len(asks)]
+            connection.request("GET", path, headers=of)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            if answer.status != code or code == 200 and text != expected[path]:
+                wrong.append((path, code, answer.status, text))
+        connection.close()
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
 def rss_kib(system):
     """Memory of each worker by name."""
     out = {}
@@ -104,6 +134,7 @@ def test_memory_does_not_grow_with_the_number_of_requests(busy):
     assert sum(after.values()) - sum(before.values()) < 1500, (before, after)
 
 
+@pytest.mark.timeout(1800 if LONG else 180)
 @pytest.mark.parametrize("with_key", [False, True], ids=["plain", "with-a-key"])
 def test_a_send_is_never_executed_twice_when_workers_die(busy, with_key):
     tag = "key" if with_key else "plain"
