@@ -167,6 +167,11 @@ int delivery_attempt(const struct delivery *d)
 	return d->attempt;
 }
 
+size_t delivery_body_len(const struct delivery *d)
+{
+	return d->body_len;
+}
+
 /** The flow that it goes over, NULL where it goes to the contact itself */
 const char *delivery_flow(const struct delivery *d)
 {

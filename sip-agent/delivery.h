@@ -28,6 +28,7 @@ void delivery_abandon(struct delivery *d);
 int64_t delivery_id(const struct delivery *d);
 int64_t delivery_send(const struct delivery *d);
 int delivery_attempt(const struct delivery *d);
+size_t delivery_body_len(const struct delivery *d);
 const char *delivery_flow(const struct delivery *d);
 struct le *delivery_le(struct delivery *d);
 

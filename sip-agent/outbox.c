@@ -24,6 +24,7 @@ struct outbox {
 	struct list active; /* struct delivery: transaction under way */
 	struct list ended;  /* struct settling: the database must be told */
 	size_t in_flight;   /* active and ended */
+	size_t body_len;    /* bytes of the active ones' bodies */
 	struct tmr tmr_poll, tmr_renew, tmr_settle;
 	int64_t asked; /* rows, of the last claim */
 	bool claiming, again, draining;
@@ -148,6 +149,7 @@ static void add_settling(struct outbox *ob, const struct settling *from,
 
 static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 {
+	struct outbox *ob = arg;
 	const struct settling s = {
 		.delivery = delivery_id(d),
 		.send = delivery_send(d),
@@ -156,7 +158,8 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 	};
 
 	list_unlink(delivery_le(d));
-	add_settling(arg, &s, reason);
+	ob->body_len -= delivery_body_len(d);
+	add_settling(ob, &s, reason);
 	mem_deref(d);
 }
 
@@ -189,6 +192,7 @@ static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
 	}
 
 	list_append(&ob->active, delivery_le(d), d);
+	ob->body_len += delivery_body_len(d);
 	delivery_start(d);
 }
 
@@ -216,10 +220,13 @@ void outbox_kick(struct outbox *ob)
 		ob->again = true;
 		return;
 	}
-	if (ob->in_flight >= OUTBOX_MAX || !pgloop_is_ready(pl))
+	if (ob->in_flight >= OUTBOX_MAX || ob->body_len >= OUTBOX_BODY_MAX ||
+	    !pgloop_is_ready(pl))
 		return;
 
 	ob->asked = (int64_t)(OUTBOX_MAX - ob->in_flight);
+	if (ob->asked > OUTBOX_CLAIM_MAX)
+		ob->asked = OUTBOX_CLAIM_MAX;
 	const struct pg_val valv[] = {
 		pg_int(pgloop_agent(pl)),
 		pg_int(ob->asked),

@@ -10,7 +10,11 @@ struct agent;
 struct outbox;
 
 enum {
-	OUTBOX_MAX = 64,     /* transactions in flight at once */
+	/* transactions in flight at once: phones that do not answer hold
+	   theirs for 32 s, and others must not wait for them */
+	OUTBOX_MAX = 4096,
+	OUTBOX_BODY_MAX = 32 << 20, /* bytes of all their bodies */
+	OUTBOX_CLAIM_MAX = 64,
 	OUTBOX_LEASE_S = 30, /* renewed while a transaction lives */
 	OUTBOX_RENEW_MS = 10000,
 	OUTBOX_POLL_MS = 2000, /* behind the doorbell */

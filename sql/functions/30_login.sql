@@ -22,19 +22,20 @@ begin
 		where l.account_id = p_account and l.expires_at > now()), '') || ']';
 end $$;
 
--- Removes bindings of an account whose login resource is locked; what was queued for them is kept for later.
+-- Removes bindings of an account whose login resource is locked; what was queued for them goes to another contact, or is
+-- kept for later.
 create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
-	v_bell text[];
+	v_deliveries bigint[] := array(
+		select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued'
+		order by d.id for update);
 begin
-	if exists (select from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued') then
-		v_bell := app.delivery_unreached(array(
-			select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued'
-			order by d.id for update), 480, 'Contact gone');
-	end if;
 	delete from app.login l where l.account_id = p_account and l.id = any (p_ids);
-	return v_bell;
+	if v_deliveries = '{}' then
+		return null;
+	end if;
+	return app.delivery_move(p_account, v_deliveries, 480, 'Contact gone', '-infinity');
 end $$;
 
 -- What has lapsed goes before a writer counts on a binding: a lapsed contact comes back as a new one.

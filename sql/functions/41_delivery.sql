@@ -34,8 +34,9 @@ begin
 	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
 end $$;
 
--- What waited for the account goes to a contact that has just registered. The login resource is locked.
-create function app.release_stored(p_account bigint, p_login bigint, p_contact text) returns text[]
+-- What waited for the account, or of that only p_only, goes to a contact. The login resource is locked.
+create function app.release_stored(p_account bigint, p_login bigint, p_contact text, p_only bigint[] default null)
+returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_deliveries bigint[];
@@ -43,6 +44,7 @@ declare
 begin
 	v_deliveries := array(select d.id from app.delivery d
 		where d.account_id = p_account and d.kind = 'offline' and d.state = 'stored'
+			and (p_only is null or d.id = any (p_only))
 		order by d.id for update);
 	if v_deliveries = '{}' then
 		return null;
@@ -53,6 +55,26 @@ begin
 	select l.agent_id into v_agent from app.login l where l.id = p_login;
 	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
 		|| app.job_bell(v_agent);
+end $$;
+
+-- Deliveries (locked, as is the login resource) that could not reach their contact, or whose binding is deleted: what
+-- would be stored goes to the contact that was last heard of, if it was heard of since p_since.
+create function app.delivery_move(p_account bigint, p_deliveries bigint[], p_code int, p_reason text,
+	p_since timestamptz) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_bell text[] := app.delivery_unreached(p_deliveries, p_code, p_reason);
+	v_login bigint;
+	v_contact text;
+begin
+	select l.id, l.contact into v_login, v_contact from app.login l
+	where l.account_id = p_account and l.contact is not null and l.expires_at > now()
+		and l.expires_at - make_interval(secs => l.expires_s) > p_since
+	order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1;
+	if v_login is not null then
+		v_bell := v_bell || app.release_stored(p_account, v_login, v_contact, p_deliveries);
+	end if;
+	return v_bell;
 end $$;
 
 -- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's; and what it has claimed
@@ -127,6 +149,7 @@ declare
 	v_login bigint;
 	v_send bigint;
 	v_state text;
+	v_began timestamptz;
 	v_bell text[];
 	v_not_now bool := p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
 begin
@@ -144,9 +167,10 @@ begin
 		return;
 	end if;
 	update app.attempt t set ended_at = now(), code = p_code, reason = left(p_reason, 200)
-	where t.delivery_id = p_delivery and t.attempt = p_attempt;
+	where t.delivery_id = p_delivery and t.attempt = p_attempt returning t.began_at into v_began;
 	if v_not_now then
-		v_bell := app.delivery_unreached(array[p_delivery], p_code, left(p_reason, 200));
+		-- Who has registered since then is not waited for.
+		v_bell := app.delivery_move(v_account, array[p_delivery], p_code, left(p_reason, 200), v_began);
 	else
 		v_state := case
 			when p_code is null then 'queued'
@@ -161,11 +185,15 @@ begin
 	return query select d.state, v_bell from app.delivery d where d.id = p_delivery;
 end $$;
 
--- What was claimed by an agent that is no more is queued again, with the same identity on the wire.
+-- What was claimed by an agent that is no more is queued again, with the same identity on the wire; without its binding
+-- it goes to another, or is stored. The login resources are locked.
 create function app.release_claims(p_agent int) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_deliveries bigint[];
+	v_account bigint;
+	v_moved bigint[];
+	v_bell text[];
 begin
 	v_deliveries := array(
 		select d.id from app.delivery d join app.lease t on t.delivery_id = d.id
@@ -174,9 +202,19 @@ begin
 		return null;
 	end if;
 	update app.lease t set agent_id = null, until = null where t.delivery_id = any (v_deliveries);
+	update app.attempt t set ended_at = now()
+	from app.lease e
+	where e.delivery_id = any (v_deliveries) and t.delivery_id = e.delivery_id and t.attempt = e.attempt
+		and t.ended_at is null;
 	update app.delivery d set state = 'queued', changed_at = now()
 	where d.id = any (v_deliveries) and d.state = 'sending';
-	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
+	for v_account, v_moved in
+		select d.account_id, array_agg(d.id order by d.id) from app.delivery d
+		where d.id = any (v_deliveries) and d.state = 'queued' and d.login_id is null group by 1 order by 1
+	loop
+		v_bell := v_bell || app.delivery_move(v_account, v_moved, 480, 'Contact gone', '-infinity');
+	end loop;
+	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
 		|| app.job_bell(null);
 end $$;
 

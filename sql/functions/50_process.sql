@@ -9,20 +9,40 @@ begin
 			and k.granted and k.database = (select d.oid from pg_database d where d.datname = current_database()));
 end $$;
 
--- Bindings of an agent's connections: with the process they are gone.
+-- Bindings of an agent's connections: with the process they are gone. The login resources are locked.
 create function app.remove_connections(p_agent int) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
-	v_flow text;
+	v_account bigint;
+	v_ids bigint[];
+	v_prior bigint;
+	v_version bigint;
 	v_bell text[];
 begin
-	for v_flow in
-		select distinct l.flow from app.login l
-		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' order by 1
+	for v_account, v_ids in
+		select l.account_id, array_agg(l.id) from app.login l
+		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' group by 1 order by 1
 	loop
-		v_bell := v_bell || (select f.bell from api.flow_lost(p_agent, v_flow) f);
+		v_prior := app.lock('login', v_account);
+		v_version := app.advance('login', v_account);
+		v_bell := v_bell || app.login_remove(v_account, v_ids);
+		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
 	end loop;
 	return v_bell;
+end $$;
+
+-- What a process that is no more leaves behind: its connections' bindings, and what it was sending. All login resources
+-- that this touches are locked first, in order.
+create function app.bury_agent(p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+	perform from app.resource r
+	where r.kind = 'login' and r.id in (
+		select l.account_id from app.login l where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):'
+		union all
+		select d.account_id from app.lease t join app.delivery d on d.id = t.delivery_id where t.agent_id = p_agent)
+	order by r.id for update;
+	return app.remove_connections(p_agent) || app.release_claims(p_agent);
 end $$;
 
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one.
@@ -40,8 +60,7 @@ begin
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
 	if v_boot <> p_boot then
-		v_bell := app.remove_connections(v_agent) || app.release_claims(v_agent)
-			|| app.release_notifies(v_agent);
+		v_bell := app.bury_agent(v_agent) || app.release_notifies(v_agent);
 	end if;
 	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null where g.id = v_agent;
 	return query select v_agent, 'restsip_job_' || v_agent, v_bell;

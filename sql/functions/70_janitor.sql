@@ -89,8 +89,7 @@ begin
 		where g.dead_at is null and greatest(g.free_since, v_connected) < now() - interval '30 s'
 		returning g.id
 	loop
-		v_bell := v_bell || app.remove_connections(v_agent) || app.release_claims(v_agent)
-			|| app.orphan_subscriptions(v_agent);
+		v_bell := v_bell || app.bury_agent(v_agent) || app.orphan_subscriptions(v_agent);
 		update app.login l set agent_id = null where l.agent_id = v_agent;
 	end loop;
 	update app.stream_process p set free_since = null
