@@ -8,6 +8,7 @@ struct budget;
 struct flow_table;
 struct inbound;
 struct nonce_pool;
+struct notifier;
 struct outbox;
 struct pgloop;
 struct settings;
@@ -23,6 +24,7 @@ struct agent {
 	struct flow_table *flows;
 	struct outbox *outbox;
 	struct inbound *inbound;
+	struct notifier *notifier;
 	struct uas_list *uas;
 };
 

@@ -15,9 +15,6 @@
 #include "sipuri.h"
 
 enum {
-	/* libre closes a connection that was silent for 900 s, and with it
-	   goes the binding: let the phone refresh earlier */
-	FLOW_EXPIRES_MAX_S = 840,
 	JSON_MAX = 128 * 1024,
 	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
 };

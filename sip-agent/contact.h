@@ -12,6 +12,9 @@ struct settings;
 
 enum {
 	CONTACTS_MAX = 32,
+	/* libre closes a connection that was silent for 900 s, and with it
+	   goes the binding: let the phone refresh earlier */
+	FLOW_EXPIRES_MAX_S = 840,
 };
 
 /** What a REGISTER asks for */

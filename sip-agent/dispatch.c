@@ -9,14 +9,16 @@
 #include "agent.h"
 #include "auth.h"
 #include "budget.h"
+#include "event.h"
 #include "guard.h"
 #include "hdr.h"
 #include "logre.h"
 #include "message.h"
 #include "registrar.h"
+#include "subscribe.h"
 #include "uas.h"
 
-#define ALLOW "Allow: MESSAGE, OPTIONS, REGISTER\r\n"
+#define ALLOW "Allow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n"
 
 enum { UNSUPPORTED_MAX = 512 };
 
@@ -26,7 +28,8 @@ typedef void(method_h)(struct agent *ag, const struct sip_msg *msg);
 static void options_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, 200, NULL,
-			    ALLOW "Accept: */*\r\nSupported: path\r\n");
+			    ALLOW EVENT_ALLOW
+			    "Accept: */*\r\nSupported: path\r\n");
 }
 
 /* What a CANCEL could cancel is caught by the transactions before us */
@@ -75,13 +78,20 @@ static const struct {
 	const char *method;
 	method_h *handle;
 } methods[] = {
-	{"ACK", ack_handle},	     {"BYE", cancel_handle},
-	{"CANCEL", cancel_handle},   {"INFO", known_handle},
-	{"INVITE", invite_handle},   {"MESSAGE", message_handle},
-	{"NOTIFY", cancel_handle},   {"OPTIONS", options_handle},
-	{"PRACK", cancel_handle},    {"PUBLISH", event_handle},
-	{"REFER", known_handle},     {"REGISTER", registrar_handle},
-	{"SUBSCRIBE", event_handle}, {"UPDATE", cancel_handle},
+	{"ACK", ack_handle},
+	{"BYE", cancel_handle},
+	{"CANCEL", cancel_handle},
+	{"INFO", known_handle},
+	{"INVITE", invite_handle},
+	{"MESSAGE", message_handle},
+	{"NOTIFY", cancel_handle},
+	{"OPTIONS", options_handle},
+	{"PRACK", cancel_handle},
+	{"PUBLISH", event_handle},
+	{"REFER", known_handle},
+	{"REGISTER", registrar_handle},
+	{"SUBSCRIBE", subscribe_handle},
+	{"UPDATE", cancel_handle},
 };
 
 static method_h *find(const struct pl *method)

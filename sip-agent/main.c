@@ -22,6 +22,7 @@
 #include "logre.h"
 #include "message.h"
 #include "nonce.h"
+#include "notifier.h"
 #include "outbox.h"
 #include "pgloop.h"
 #include "settings.h"
@@ -61,13 +62,17 @@ static void on_ready(int agent, void *arg)
 
 	(void)agent;
 	outbox_kick(p->ag.outbox);
+	notifier_kick(p->ag.notifier);
 }
 
-static void on_bell(void *arg)
+static void on_bell(const char *payload, void *arg)
 {
 	struct program *p = arg;
 
-	outbox_kick(p->ag.outbox);
+	if (!strcmp(payload, NOTIFIER_BELL))
+		notifier_kick(p->ag.notifier);
+	else
+		outbox_kick(p->ag.outbox);
 }
 
 static void on_fatal(void *arg)
@@ -85,6 +90,7 @@ static void on_flow_lost(const char *flow, void *arg)
 	log_debug("flow_lost", LOG_STR("flow", flow));
 	janitor_flow_lost(p->janitor, flow);
 	outbox_flow_lost(p->ag.outbox, flow);
+	notifier_flow_lost(p->ag.notifier, flow);
 }
 
 static void on_request(const struct sip_msg *msg, void *arg)
@@ -109,7 +115,8 @@ static void drain(void *arg)
 	size_t left;
 
 	inbound_release(p->ag.inbound);
-	left = outbox_drain(p->ag.outbox) + uas_list_count(p->ag.uas);
+	left = outbox_drain(p->ag.outbox) + notifier_drain(p->ag.notifier) +
+	       uas_list_count(p->ag.uas);
 	if (!left || (p->given_back && now >= p->drain_until_ms)) {
 		log_info("stopped", LOG_INT("unfinished", (int64_t)left));
 		re_cancel();
@@ -146,6 +153,7 @@ static void close_all(struct program *p)
 	p->ag.inbound = mem_deref(p->ag.inbound);
 	p->janitor = mem_deref(p->janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
+	p->ag.notifier = mem_deref(p->ag.notifier);
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
 	p->tp = mem_deref(p->tp);
@@ -185,6 +193,8 @@ static int open_all(struct program *p)
 		err = pgloop_alloc(&p->ag.pl, &conf);
 	if (!err)
 		err = outbox_alloc(&p->ag.outbox, &p->ag);
+	if (!err)
+		err = notifier_alloc(&p->ag.notifier, &p->ag);
 	if (!err)
 		err = janitor_alloc(&p->janitor, &p->ag);
 	if (!err)

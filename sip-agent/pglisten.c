@@ -167,8 +167,7 @@ static void on_notify(const char *channel, const char *payload, void *arg)
 	struct pglisten *pl = arg;
 
 	(void)channel; /* both say: there is work */
-	(void)payload;
-	pl->conf.bell(pl->conf.arg);
+	pl->conf.bell(payload, pl->conf.arg);
 }
 
 static void destructor(void *arg)

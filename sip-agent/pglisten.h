@@ -11,8 +11,8 @@ struct pglisten;
 
 /** Listening has begun: read everything anew */
 typedef void(pglisten_ready_h)(int agent, void *arg);
-/** A doorbell rang */
-typedef void(pglisten_bell_h)(void *arg);
+/** A doorbell rang; the payload says for which work */
+typedef void(pglisten_bell_h)(const char *payload, void *arg);
 /** The database is of a version that we cannot use */
 typedef void(pglisten_fatal_h)(void *arg);
 

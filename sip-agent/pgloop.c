@@ -266,11 +266,11 @@ static void on_ready(int agent, void *arg)
 	pl->conf.ready(agent, pl->conf.arg);
 }
 
-static void on_bell(void *arg)
+static void on_bell(const char *payload, void *arg)
 {
 	struct pgloop *pl = arg;
 
-	pl->conf.bell(pl->conf.arg);
+	pl->conf.bell(payload, pl->conf.arg);
 }
 
 static void on_fatal(void *arg)

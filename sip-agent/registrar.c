@@ -18,11 +18,11 @@
 #include "log.h"
 #include "nameaddr.h"
 #include "pgloop.h"
+#include "route.h"
 #include "settings.h"
 #include "uas.h"
 
 enum {
-	PATH_MAX_LEN = 2048,
 	CALL_ID_MAX = 1024,
 	USER_AGENT_MAX = 200,
 };
@@ -117,54 +117,6 @@ static void on_registered(const struct pg_answer *ans, void *arg)
 }
 
 /* --- the request -------------------------------------------------------- */
-
-/* @return true where it cannot be a path */
-static bool path_handler(const struct pl *val, void *arg)
-{
-	struct mbuf *mb = arg;
-	struct pl list = *val;
-	struct nameaddr na;
-	int err;
-
-	while (!(err = nameaddr_take(&na, &list))) {
-		const size_t len = na.uri.l + na.params.l + 4;
-
-		if (!na.brackets || mb->end + len > PATH_MAX_LEN)
-			return true;
-		/* folds and spaces between parameters are not kept */
-		if (re_regex(na.params.p, na.params.l, "[\r\n\t]+", NULL) == 0)
-			return true;
-		if (mbuf_printf(mb, "%s<%r>%r", mb->end ? ", " : "", &na.uri,
-				&na.params))
-			return true;
-	}
-
-	return err != ENOENT;
-}
-
-/* The path as one line; @return 0, EBADMSG, ENOMEM */
-static int read_path(char **path, const struct sip_msg *msg)
-{
-	struct mbuf *mb;
-	int err = 0;
-
-	*path = NULL;
-	if (!hdr_get(msg, HDR_PATH))
-		return 0;
-
-	mb = mbuf_alloc(256);
-	if (!mb)
-		return ENOMEM;
-
-	if (hdr_each(msg, HDR_PATH, path_handler, mb))
-		err = EBADMSG;
-	mbuf_set_pos(mb, 0);
-	if (!err && mbuf_get_left(mb))
-		err = mbuf_strdup(mb, path, mbuf_get_left(mb));
-	mem_deref(mb);
-
-	return err;
-}
 
 static struct pg_val user_agent(const struct sip_msg *msg)
 {
@@ -279,7 +231,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	reg->u = mem_ref(u);
 	str_ncpy(reg->aor, aor, sizeof(reg->aor));
 
-	if (msg->callid.l > CALL_ID_MAX || read_path(&reg->path, msg))
+	if (msg->callid.l > CALL_ID_MAX || route_read(&reg->path, msg, HDR_PATH))
 		uas_reply(u, 400, NULL, NULL);
 	else
 		bind_contacts(reg, id);

@@ -139,8 +139,8 @@ static void log_answer(const struct uas *u, uint16_t scode)
 
 /* Nothing is kept for a stranger: a repeat is just refused again (RFC 3261
    section 8.2.7) */
-static int send_answer(struct uas *u, uint16_t scode, const char *reason,
-		       const char *hdrs)
+static int send_answer(struct uas *u, bool route, uint16_t scode,
+		       const char *reason, const char *hdrs)
 {
 	if (!reason)
 		reason = codes_reason(scode);
@@ -148,7 +148,7 @@ static int send_answer(struct uas *u, uint16_t scode, const char *reason,
 		hdrs = "";
 
 	if (u->proven || scode < 300)
-		return sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, false,
+		return sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, route,
 				   scode, reason, "%sContent-Length: 0\r\n\r\n",
 				   hdrs);
 
@@ -158,17 +158,11 @@ static int send_answer(struct uas *u, uint16_t scode, const char *reason,
 			  "%sContent-Length: 0\r\n\r\n", hdrs);
 }
 
-/**
- * Answer a request; further answers do nothing
- *
- * @param reason NULL for the usual phrase
- * @param fmt    Further headers, each ended by CRLF, or NULL
- */
-void uas_reply(struct uas *u, uint16_t scode, const char *reason,
-	       const char *fmt, ...)
+/* @param route Copy Record-Route (RFC 3261 section 12.1.1) */
+static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
+		  const char *fmt, va_list *ap)
 {
 	char *hdrs = NULL;
-	va_list ap;
 	int err = 0;
 
 	if (!u->st)
@@ -180,13 +174,10 @@ void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 		return;
 	}
 
-	if (fmt) {
-		va_start(ap, fmt);
-		err = re_vsdprintf(&hdrs, fmt, ap);
-		va_end(ap);
-	}
+	if (fmt)
+		err = re_vsdprintf(&hdrs, fmt, *ap);
 	if (!err)
-		err = send_answer(u, scode, reason, hdrs);
+		err = send_answer(u, route, scode, reason, hdrs);
 	if (err)
 		log_warn("reply_failed", LOG_STR("request", u->id),
 			 LOG_INT("code", scode), LOG_INT("errno", err));
@@ -195,6 +186,45 @@ void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	/* libre has the transaction from here on, or has freed it */
 	u->st = NULL;
 	mem_deref(hdrs);
+}
+
+/**
+ * Answer a request; further answers do nothing
+ *
+ * @param reason NULL for the usual phrase
+ * @param fmt    Further headers, each ended by CRLF, or NULL
+ */
+void uas_reply(struct uas *u, uint16_t scode, const char *reason,
+	       const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply(u, false, scode, reason, fmt, &ap);
+	va_end(ap);
+}
+
+/** The tag that To has in the answer, unless the request brought one */
+void uas_tag(const struct uas *u, char *tag, size_t size)
+{
+	(void)re_snprintf(tag, size, "%016llx", u->msg->tag);
+}
+
+/**
+ * Answer 200 to a request that makes a dialog or is within one
+ *
+ * @param tag Our tag, as uas_tag gave it for this request or an equal one
+ */
+void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...)
+{
+	struct pl pl;
+	va_list ap;
+
+	pl_set_str(&pl, tag);
+	u->msg->tag = pl_x64(&pl);
+	va_start(ap, fmt);
+	reply(u, true, 200, NULL, fmt, &ap);
+	va_end(ap);
 }
 
 /** Answer with a code, its usual phrase and the headers that go with it */

@@ -106,7 +106,7 @@ def digest(challenge, method, uri, username, password, nc=1, change=None):
 
 
 class Phone:
-    """`answer`: what is said to requests: a code, (code, reason), or a function of the request; None: nothing."""
+    """`answer`: what is said to requests: a code, (code, reason, headers), or a function of the request; None: nothing."""
 
     def __init__(self, server, user, password, domain="example.net", transport="udp", answer=200, bind=None,
                  local=HOST, ca=None):
@@ -215,13 +215,14 @@ class Phone:
         else:
             self.sock.sendall(raw)
 
-    def reply(self, request, code, reason=None):
+    def reply(self, request, code, reason=None, headers=()):
         lines = [f"SIP/2.0 {code} {reason or 'Whatever'}"]
         for name, value in request.headers:
             if name == "to" and "tag=" not in value:
                 value += f";tag={self.tag}"
             if name in ("via", "from", "to", "call-id", "cseq"):
                 lines.append(f"{name.title()}: {value}")
+        lines += [f"{name}: {value}" for name, value in headers]
         self.send("\r\n".join(lines + ["Content-Length: 0", "", ""]), request.source)
 
     def build(self, method, uri, headers=(), body=b"", branch=None, cseq=None, call_id=None, tag=None,
@@ -308,9 +309,74 @@ class Phone:
         headers = ([("Content-Type", content_type)] if content_type else []) + list(headers)
         return self.request("MESSAGE", to, headers, body, to=to, timeout_s=timeout_s, **more)
 
+    def subscribe(self, to, event, expires=600, headers=(), **more):
+        """A subscription; what came of it is its `answer`."""
+        return Subscription(self, to, event, expires, headers, **more)
+
+    def publish(self, body=None, etag=None, expires=None, headers=(), **more):
+        """A PUBLISH of presence for this phone's own user."""
+        headers = [(n, v) for n, v in (
+            ("Event", "presence"), ("SIP-If-Match", etag), ("Expires", None if expires is None else str(expires)),
+            ("Content-Type", "application/pidf+xml" if body else None)) if v is not None
+            and n.lower() not in {k.lower() for k, _ in headers}] + [h for h in headers if h[1] is not None]
+        more.setdefault("call_id", secrets.token_hex(8))
+        return self.request("PUBLISH", self.aor, headers, body or b"", **more)
+
     def next_request(self, timeout_s=5):
         """The next request that came in."""
         try:
             return self.requests.get(timeout=timeout_s)
         except queue.Empty:
             raise AssertionError(f"no request within {timeout_s} s") from None
+
+
+class Subscription:
+    """A dialog made by SUBSCRIBE: what was answered, and the NOTIFYs in it."""
+
+    def __init__(self, phone, to, event, expires, headers=(), **more):
+        self.phone, self.to, self.event = phone, to, event
+        self.call_id, self.tag = secrets.token_hex(8), secrets.token_hex(4)
+        self.to_tag = self.target = None
+        self.read = 0  # of phone.seen
+        self.cseqs = set()
+        self.more = {"call_id": self.call_id, "tag": self.tag, **more}
+        self.answer = self._request(to, expires, headers, self.more)
+
+    def _request(self, uri, expires, headers, more):
+        given = {n.lower() for n, _ in headers}
+        usual = [("Event", self.event), ("Contact", f"<{self.phone.contact}>"),
+                 ("To", f"<{self.to}>" + (f";tag={self.to_tag}" if self.to_tag else ""))]
+        if expires is not None:
+            usual.append(("Expires", str(expires)))
+        headers = [h for h in usual if h[0].lower() not in given] + list(headers)
+        answer = self.phone.request("SUBSCRIBE", uri, headers, **more)
+        if answer.code == 200:
+            self.to_tag = re.search(r"tag=([^;]+)", answer.get("to")).group(1)
+            self.target = re.match(r"<([^>]*)>", answer.get("contact")).group(1)
+        return answer
+
+    def refresh(self, expires=600, headers=(), **more):
+        """A SUBSCRIBE within the dialog."""
+        return self._request(self.target, expires, headers, {**self.more, **more})
+
+    def next(self, timeout_s=5):
+        """The next NOTIFY; a retransmission is none."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            while self.read < len(self.phone.seen):
+                message = self.phone.seen[self.read]
+                self.read += 1
+                if (not message.is_response and message.method == "NOTIFY" and message.get("call-id") == self.call_id
+                        and message.get("cseq") not in self.cseqs):
+                    self.cseqs.add(message.get("cseq"))
+                    return message
+            time.sleep(0.005)
+        raise AssertionError(f"no NOTIFY within {timeout_s} s")
+
+    def await_body(self, part, timeout_s=5):
+        """The next NOTIFY that has this in its body; others may come before it."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            message = self.next(max(0.01, deadline - time.monotonic()))
+            if part in message.body:
+                return message

@@ -49,7 +49,7 @@ def without(name):
 
 def test_options_say_what_there_is(raw):
     assert raw.is_alive()
-    assert b"\r\nAllow: MESSAGE, OPTIONS, REGISTER\r\n" in raw.answer
+    assert b"\r\nAllow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n" in raw.answer
     assert b"\r\nAccept: " in raw.answer
     assert b"\r\nSupported: path" in raw.answer
 
