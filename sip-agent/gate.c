@@ -233,6 +233,84 @@ bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 	return true;
 }
 
+/** Whether a source is listened to at all */
+bool gate_may_speak(struct gate *g, const struct sa *src)
+{
+	return guard_source(src) &&
+	       budget_may_speak(g->budget, src, tmr_jiffies());
+}
+
+static void answer_stream(struct gate *g, struct tcp_conn *tc,
+			  const struct sa *src, const struct rawmsg *m,
+			  const char *head)
+{
+	struct mbuf *mb;
+
+	refused(g, src, m);
+	if (m->kind != RAWMSG_REQUEST || rawmsg_is_ack(m) ||
+	    rawanswer_encode(&mb, m, head, src))
+		return;
+	(void)tcp_send(tc, mb); /* who has gone needs no answer */
+	mem_deref(mb);
+}
+
+/**
+ * Take one whole message of a connection
+ *
+ * @param mb The message; changed where libre needs that
+ *
+ * @return 0 where it is for libre; EACCES where that was all; ECONNABORTED
+ *         where the connection is to end
+ */
+int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		 struct mbuf *mb)
+{
+	struct rawmsg m;
+
+	(void)rawmsg_parse(&m, (const char *)mbuf_buf(mb), mbuf_get_left(mb));
+	if (m.kind == RAWMSG_REQUEST || m.kind == RAWMSG_RESPONSE) {
+		if (!m.scode) {
+			if (!is_welcome(g, &m, src))
+				return EACCES;
+			if (prepare(&m, mb, src))
+				return 0;
+		}
+	}
+	if (m.kind != RAWMSG_REQUEST && m.kind != RAWMSG_RESPONSE) {
+		junk(g, src, mbuf_get_left(mb));
+		return ECONNABORTED;
+	}
+	answer_stream(g, tc, src, &m, (const char *)mbuf_buf(mb));
+
+	return EACCES;
+}
+
+/**
+ * Answer to a stream of which one cannot know where its message ends; the
+ * connection is to end then
+ *
+ * @param mb What came of the message
+ */
+void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		   const struct mbuf *mb)
+{
+	struct rawmsg m;
+
+	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
+	if (m.kind != RAWMSG_REQUEST) {
+		junk(g, src, mb->end);
+		return;
+	}
+	if (!m.has_length) {
+		m.scode = 400;
+		m.why = "Missing Content-Length";
+	} else if (!m.scode || m.body_len > RAWMSG_BODY_MAX || m.cut) {
+		m.scode = 513;
+		m.why = "Message Too Large";
+	}
+	answer_stream(g, tc, src, &m, (const char *)mb->buf);
+}
+
 /** Take our branch out of an answer that goes out */
 void gate_sent(struct mbuf *mb)
 {

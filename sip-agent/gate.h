@@ -16,8 +16,11 @@ int gate_alloc(struct gate **gp, const struct settings *set,
 	       struct budget *budget);
 bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 		   struct mbuf *mb);
+bool gate_may_speak(struct gate *g, const struct sa *src);
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
-		 struct mbuf *mb, bool *pass);
+		 struct mbuf *mb);
+void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		   const struct mbuf *mb);
 void gate_sent(struct mbuf *mb);
 void gate_stray(struct gate *g, const struct sa *src);
 

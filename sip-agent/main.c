@@ -201,7 +201,8 @@ static int open_all(struct program *p)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);
 	if (!err)
-		err = transport_alloc(&p->tp, p->set, p->gate, on_request, p);
+		err = transport_alloc(&p->tp, p->set, p->gate, p->ag.budget,
+				      on_request, p);
 	if (!err)
 		p->ag.sip = transport_sip(p->tp);
 

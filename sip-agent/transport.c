@@ -9,7 +9,7 @@
 
 #include "backlog.h"
 #include "certificate.h"
-#include "framing.h"
+#include "conn.h"
 #include "gate.h"
 #include "logre.h"
 #include "settings.h"
@@ -34,7 +34,7 @@ struct transport {
 	struct sip *sip;
 	struct dnsc *dnsc;
 	struct sip_lsnr *requests, *responses;
-	struct framing *framing;
+	struct conn_table *conns;
 	struct certificate *certificate;
 	struct gate *gate; /* borrowed */
 	struct listener udpv[LISTEN_MAX];
@@ -50,11 +50,11 @@ static void destructor(void *arg)
 
 	for (size_t i = 0; i < t->udpc; i++)
 		mem_deref(t->udpv[i].helper);
-	mem_deref(t->framing);
 	mem_deref(t->requests);
 	mem_deref(t->responses);
 	sip_close(t->sip, true);
 	mem_deref(t->sip);
+	mem_deref(t->conns);
 	mem_deref(t->certificate);
 	mem_deref(t->dnsc);
 }
@@ -138,8 +138,6 @@ static bool request_handler(const struct sip_msg *msg, void *arg)
 	if (take_probe(t, msg))
 		return true;
 
-	if (msg->tp != SIP_TRANSP_UDP && sip_msg_tcpconn(msg))
-		(void)framing_attach(t->framing, t->sip, msg); /* or libre's */
 	t->h(msg, t->arg);
 
 	return true;
@@ -212,11 +210,12 @@ static int listen_all(struct transport *t, const struct settings *set)
 	return err;
 }
 
-static int open_all(struct transport *t, const struct settings *set)
+static int open_all(struct transport *t, const struct settings *set,
+		    struct budget *budget)
 {
 	int err;
 
-	err = framing_alloc(&t->framing);
+	err = conn_table_alloc(&t->conns, t->gate, budget);
 	if (!err)
 		err = certificate_alloc(&t->certificate, set);
 	if (!err)
@@ -242,10 +241,12 @@ static int open_all(struct transport *t, const struct settings *set)
  *
  * @param tp  Set to the transport, owned by the caller
  * @param gate What comes in passes here first; borrowed
+ * @param budget Counts connections; borrowed
  * @param h   Called for each request that is not a retransmission
  */
 int transport_alloc(struct transport **tp, const struct settings *set,
-		    struct gate *gate, transport_request_h *h, void *arg)
+		    struct gate *gate, struct budget *budget,
+		    transport_request_h *h, void *arg)
 {
 	struct transport *t = mem_zalloc(sizeof(*t), destructor);
 	int err;
@@ -258,7 +259,7 @@ int transport_alloc(struct transport **tp, const struct settings *set,
 	t->arg = arg;
 	(void)re_snprintf(t->probe, sizeof(t->probe), "probe%016llx",
 			  rand_u64());
-	err = open_all(t, set);
+	err = open_all(t, set, budget);
 	if (err)
 		mem_deref(t);
 	else

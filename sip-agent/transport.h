@@ -6,6 +6,7 @@
 
 #include <re.h>
 
+struct budget;
 struct gate;
 struct settings;
 struct transport;
@@ -13,7 +14,8 @@ struct transport;
 typedef void(transport_request_h)(const struct sip_msg *msg, void *arg);
 
 int transport_alloc(struct transport **tp, const struct settings *set,
-		    struct gate *gate, transport_request_h *h, void *arg);
+		    struct gate *gate, struct budget *budget,
+		    transport_request_h *h, void *arg);
 struct sip *transport_sip(const struct transport *t);
 
 #endif

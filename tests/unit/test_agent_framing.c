@@ -14,7 +14,7 @@
 
 #define ONE "OPTIONS sip:a SIP/2.0\r\nTo: a\r\nContent-Length: 0\r\n\r\n"
 #define TWO "MESSAGE sip:a SIP/2.0\r\nL :  5\r\n\r\na\r\n\r\n"
-#define NONE "ACK sip:a SIP/2.0\r\nTo: a\r\n\r\n"
+#define NONE "ACK sip:a SIP/2.0\r\nTo: a\r\nl:0\r\n\r\n"
 
 static struct mbuf *acc;
 static char got[4096];
@@ -93,6 +93,8 @@ static void what_is_too_large_is_refused(void **state)
 {
 	static const char *const heads[] = {
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 131073\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nTo: a\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 0\r\nl: 0\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: -1\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 5x\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\n"
