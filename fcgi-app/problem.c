@@ -55,6 +55,7 @@ static const struct {
 	{"too-many-calls", "There are too many calls."},
 	{"too-many-contacts", "There are too many contacts."},
 	{"too-many-credentials", "There are too many credentials."},
+	{"too-many-guesses", "Too many wrong passwords."},
 	{"too-many-requests", "Too many requests."},
 	{"unauthorized", "This needs credentials that are right."},
 	{"unavailable", "Not available for the moment."},
