@@ -207,19 +207,22 @@ create function app.publish(p_kind app.resource_kind, p_id bigint, p_version big
 language plpgsql volatile as $$
 declare
 	v_bell text[];
+	v_is record;
 begin
-	if exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
+	select exists (select from app.watch w where w.kind = p_kind and w.id = p_id) as watched,
+		exists (select from app.watch w
+			where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end) as listed,
+		exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) as subscribed into v_is;
+	if v_is.watched then
 		insert into app.change (kind, id, version, prior, doc, public_doc, recheck)
 		values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id, true),
 			case when p_kind in ('call', 'profile') then app.render(p_kind, p_id, false) end, p_recheck);
 		v_bell := array[app.change_bell(p_kind, p_id)];
 	end if;
-	if exists (select from app.watch w
-		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
-	then
+	if v_is.listed then
 		v_bell := v_bell || app.list_publish(p_kind::text, p_id, false, p_before);
 	end if;
-	if p_kind in ('login', 'mailbox') then
+	if v_is.subscribed then
 		v_bell := v_bell || app.notify_due(p_kind, p_id);
 	end if;
 	return v_bell;

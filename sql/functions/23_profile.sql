@@ -43,25 +43,21 @@ returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
-	v_prior bigint := app.lock('profile', v_account, p_if_match);
-	v_version bigint := app.advance('profile', v_account);
+	v_owner record := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
 	v_profile jsonb;
 	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password'];
 	v_bell text[];
 begin
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
 		password_hash = coalesce(p_hash, a.password_hash)
-	where a.id = v_account returning a.profile into v_profile;
+	where a.id = v_owner.id returning a.profile into v_profile;
 	if p_hash is not null then
-		delete from app.ticket t where t.account_id = v_account;
-		delete from app.session s where s.account_id = v_account;
-		v_bell := app.session_ended(v_account);
+		delete from app.ticket t where t.account_id = v_owner.id;
+		delete from app.session s where s.account_id = v_owner.id;
+		v_bell := app.session_ended(v_owner.id);
 	end if;
-	return query select v_email, app.profile_doc(v_email, v_profile, true), v_version,
-		v_bell || app.publish('profile', v_account, v_version, v_prior);
+	return query select v_owner.email, app.profile_doc(v_owner.email, v_profile, true), v_owner.version,
+		v_bell || app.publish('profile', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
 
 -- The account with its logins, its mail and its calls.

@@ -121,20 +121,18 @@ returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
-	v_prior bigint := app.lock('mailbox', v_account, p_if_match);
-	v_version bigint := app.advance('mailbox', v_account);
+	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
 	v_message app.message;
 begin
 	update app.message m set seen = coalesce(p_seen, m.seen),
 		extra = app.merge_patch(m.extra, coalesce(p_extra, '{}')
 			- array['id', 'url', 'self', 'type', 'from', 'content_type', 'size', 'created_at'])
-	where m.account_id = v_account and m.n = p_n returning * into v_message;
+	where m.account_id = v_box.id and m.n = p_n returning * into v_message;
 	if v_message.id is null then
 		perform app.refuse(404, 'message-not-found', 'There is no such message.');
 	end if;
-	return query select v_version, app.message_doc(app.email(v_account), v_message),
-		app.publish('mailbox', v_account, v_version, v_prior);
+	return query select v_box.version, app.message_doc(v_box.email, v_message),
+		app.publish('mailbox', v_box.id, v_box.version, v_box.prior);
 end $$;
 
 create function api.mail_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
@@ -142,15 +140,13 @@ returns table (version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
-	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
-	v_prior bigint := app.lock('mailbox', v_account, p_if_match);
-	v_version bigint := app.advance('mailbox', v_account);
+	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
 begin
-	delete from app.message m where m.account_id = v_account and m.n = p_n;
+	delete from app.message m where m.account_id = v_box.id and m.n = p_n;
 	if not found then
 		perform app.refuse(404, 'message-not-found', 'There is no such message.');
 	end if;
-	return query select v_version, app.publish('mailbox', v_account, v_version, v_prior);
+	return query select v_box.version, app.publish('mailbox', v_box.id, v_box.version, v_box.prior);
 end $$;
 
 -- A mailbox as a stream shows it: its newest hundred messages.
