@@ -18,11 +18,11 @@ static const struct route routes[] = {
 	{.method = METHOD_GET, .pattern = "/call/{call}/{n}"},
 	{.method = METHOD_GET, .pattern = "/user/{email}"},
 	{.method = METHOD_GET, .pattern = "/user/{email}/messages"},
+	{.method = METHOD_GET, .pattern = "/login"},
+	{.method = METHOD_GET, .pattern = "/call"},
 	{.method = METHOD_GET, .pattern = "/user/{email}/messages/{n}"},
 	{.method = METHOD_GET, .pattern = "/user/{email}/credential"},
 	{.method = METHOD_GET, .pattern = "/user"},
-	{.method = METHOD_GET, .pattern = "/login"},
-	{.method = METHOD_GET, .pattern = "/call"},
 	{.method = METHOD_GET, .pattern = "/watch"},
 	{.method = METHOD_GET, .pattern = "/health/live"},
 	{.method = METHOD_GET, .pattern = "/health/ready"},
@@ -35,7 +35,7 @@ static const struct route routes[] = {
 
 /* Of the first of them: what the database calls it. */
 static const char *const kinds[] = {
-	"login", "login", "call", "call", "profile", "mailbox",
+	"login", "login", "call", "call", "profile", "mailbox", "list", "list",
 };
 
 static bool refuse(struct ask_problem *why, int status, const char *slug,
@@ -76,6 +76,8 @@ static bool find_resource(struct ask *ask, const struct request *req,
 	ask->kind = kinds[i];
 	ask->n = path.n;
 	ask->key = path.email;
+	if (!strcmp(ask->kind, "list"))
+		ask->key = req->segment[0];
 	if (path.call)
 		ask->key = arena_fmt(a, "%lld", (long long)path.call);
 	return ask->key || refuse(why, 503, "busy", NULL);
@@ -144,6 +146,23 @@ static bool parse_number(const char **s, int64_t *out)
 	return true;
 }
 
+int ask_parse_place(const char *s, int64_t *version, int64_t *upto, int64_t *n)
+{
+	int64_t part[3] = {0};
+	size_t i = 0;
+
+	do {
+		if (i == 3 || !parse_number(&s, &part[i++]))
+			return EINVAL;
+	} while (*s++ == '.');
+	if (s[-1] || i == 2)
+		return EINVAL;
+	*version = part[0];
+	*upto = part[1];
+	*n = part[2];
+	return 0;
+}
+
 int ask_parse_id(const char *s, int64_t *version, int64_t *inbox)
 {
 	int64_t v, k = -1;
@@ -173,6 +192,31 @@ static const char *etag_of(const struct request *req, struct arena *a)
 		       : NULL;
 }
 
+static bool parse_since(struct ask *ask, const char *s)
+{
+	return !strcmp(ask->kind, "list")
+		       ? !ask_parse_place(s, &ask->version, &ask->upto,
+					  &ask->after_n)
+		       : !ask_parse_id(s, &ask->version, &ask->inbox);
+}
+
+/* A list's first page. */
+static bool find_page(struct ask *ask, const struct request *req,
+		      struct ask_problem *why)
+{
+	long long limit = ASK_LIMIT_DEFAULT;
+
+	if (strcmp(ask->kind, "list") != 0)
+		return true;
+	ask->diff = false; /* items come whole */
+	ask->after = request_query(req, "after");
+	if (request_query_int(req, "limit", 1, ASK_LIMIT_MAX, &limit) == EINVAL)
+		return refuse(why, 400, "invalid-parameter",
+			      "limit is a number from 1 to 1000.");
+	ask->limit = (int)limit;
+	return true;
+}
+
 static bool find_place(struct ask *ask, const struct request *req,
 		       struct arena *a, struct ask_problem *why)
 {
@@ -181,18 +225,17 @@ static bool find_place(struct ask *ask, const struct request *req,
 
 	ask->inbox = -1;
 	/* What the client has heard since goes before what its URL says. */
-	if (last && !ask_parse_id(last, &ask->version, &ask->inbox))
+	if (last && parse_since(ask, last))
 		ask->resume = true;
 	else if (since) {
-		if (ask_parse_id(since, &ask->version, &ask->inbox))
+		if (!parse_since(ask, since))
 			return refuse(why, 400, "invalid-parameter",
 				      "since is the id of an event.");
 		ask->resume = true;
 	} else if (ask->once) {
 		const char *tag = etag_of(req, a);
 
-		ask->resume = tag &&
-			      !ask_parse_id(tag, &ask->version, &ask->inbox);
+		ask->resume = tag && parse_since(ask, tag);
 	}
 	return true;
 }
@@ -204,6 +247,7 @@ int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
 	memset(why, 0, sizeof(*why));
 	ask->ticket = request_query(req, "ticket");
 	return find_resource(ask, req, a, why) && find_format(ask, req, why) &&
+			       find_page(ask, req, why) &&
 			       find_place(ask, req, a, why)
 		       ? 0
 		       : EINVAL;

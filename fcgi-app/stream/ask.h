@@ -13,7 +13,9 @@
 #include "request.h"
 
 enum {
-	ASK_WAIT_MAX_S = 300, /* ?wait= */
+	ASK_WAIT_MAX_S = 300,	 /* ?wait= */
+	ASK_LIMIT_DEFAULT = 100, /* as PAGE_LIMIT_DEFAULT and */
+	ASK_LIMIT_MAX = 1000,	 /* PAGE_LIMIT_MAX */
 };
 
 /** Borrowed from the request, its arena, or constant. */
@@ -27,6 +29,9 @@ struct ask {
 	int wait_s;
 	bool resume;		/* version is what the client has */
 	int64_t version, inbox; /* inbox: negative: none */
+	int64_t upto, after_n;	/* of a list: midway; upto 0: not */
+	int limit;		/* of a list's first page */
+	const char *after;	/* null: from the beginning */
 	const char *ticket;	/* null: none */
 };
 
@@ -48,5 +53,8 @@ int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
 
 /** An id, `version` or `version.inbox`. @return 0 or EINVAL */
 int ask_parse_id(const char *s, int64_t *version, int64_t *inbox);
+
+/** That of a list, `version` or `version.upto.n`. @return 0 or EINVAL */
+int ask_parse_place(const char *s, int64_t *version, int64_t *upto, int64_t *n);
 
 #endif

@@ -187,7 +187,10 @@ void viewer_step(struct viewer *v)
 		return;
 	if (v->stream && stream_pending(v->stream) > STREAM_QUEUE_LOW)
 		return;
-	if (s->behind && !v->first_doc) {
+	if (s->behind && v->list) {
+		s->bells = s->resource->bells;
+		list_load(v);
+	} else if (s->behind && !v->first_doc) {
 		s->bells = s->resource->bells;
 		v->lock = resource_lock(s->resource);
 		v->query = resource_ask(s->resource, s->version, v->diff,

@@ -133,7 +133,7 @@ static void poll_look(struct poll *p, struct resource *r)
 	if (r->inbox)
 		inbox_retry(r->inbox);
 	r->busy--;
-	if (r->nlive && resource_must_lock(r))
+	if (r->list || (r->nlive && resource_must_lock(r)))
 		resource_bell(r);
 	else if (r->nlive || (r->inbox && inbox_head(r->inbox) >= 0))
 		poll_add(p, r);

@@ -34,6 +34,17 @@ void render_id(char out[static RENDER_ID_SIZE], int64_t version, int64_t inbox)
 			       version, inbox);
 }
 
+void render_place(char out[static RENDER_ID_SIZE], int64_t version,
+		  int64_t upto, int64_t n)
+{
+	if (upto)
+		(void)snprintf(out, RENDER_ID_SIZE,
+			       "%" PRId64 ".%" PRId64 ".%" PRId64, version,
+			       upto, n);
+	else
+		(void)snprintf(out, RENDER_ID_SIZE, "%" PRId64, version);
+}
+
 /* JSON text on one line: outside of strings a line's end is only white space,
    and inside of one it cannot be. */
 static void add_line(struct buf *b, const char *p, size_t n)

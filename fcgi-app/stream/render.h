@@ -11,7 +11,7 @@
 #include "buf.h"
 
 enum {
-	RENDER_ID_SIZE = 44, /* `version.inbox` with the NUL */
+	RENDER_ID_SIZE = 64, /* three numbers, with the NUL */
 };
 
 enum format {
@@ -44,6 +44,10 @@ const char *render_heartbeat(enum format f);
  * @param inbox  negative: the stream has no inbox
  */
 void render_id(char out[static RENDER_ID_SIZE], int64_t version, int64_t inbox);
+
+/** A place in a list's log: `version`, or `version.upto.n` midway. */
+void render_place(char out[static RENDER_ID_SIZE], int64_t version,
+		  int64_t upto, int64_t n);
 
 /**
  * Add one event.

@@ -114,6 +114,14 @@ struct resource *resource_get(struct hub *hub, const struct view *view)
 	r->inside = view->inside;
 	r->n = view->n;
 	r->topic = topic;
+	if (!strcmp(view->kind, "list")) {
+		r->list = list_new(r);
+		if (!r->list) {
+			free(topic);
+			free(r);
+			return NULL;
+		}
+	}
 	resource_link(r);
 	return r;
 }
@@ -135,6 +143,7 @@ void resource_free(struct resource *r)
 	if (r->query)
 		db_forget(r->query);
 	inbox_free(r->inbox);
+	list_free(r->list);
 	free(r->base);
 	free(r->topic);
 	free(r);
@@ -305,9 +314,16 @@ bool sub_catch_up(struct sub *s)
 
 	if (r->nlive && s->version < r->version)
 		return false;
+	if (r->list && s->viewer->list->upto)
+		return false;
+	if (r->list && r->nlive && !list_can_catch_up(s->viewer))
+		return false;
 	s->behind = false;
-	if (!r->nlive++)
+	if (!r->nlive++) {
 		r->version = s->version;
+		if (r->list)
+			list_begin(r->list);
+	}
 	if (rung)
 		resource_bell(r);
 	return true;
@@ -393,6 +409,10 @@ void resource_bell(struct resource *r)
 	r->again = false;
 	if (!r->nlive)
 		return; /* who is behind sees that it was rung */
+	if (r->list) {
+		list_bell(r);
+		return;
+	}
 	r->lock = resource_lock(r);
 	r->query = resource_ask(r, r->version, false, WATCH_PAGE, r->lock,
 				resource_read, r);

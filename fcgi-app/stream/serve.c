@@ -155,14 +155,13 @@ static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
 static void on_wait_over(void *arg)
 {
 	struct call *c = arg;
-	const char *tag = arena_fmt(c->arena, "%lld",
-				    (long long)c->ask.version);
+	char place[RENDER_ID_SIZE];
 
+	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
 	viewer_free(c->viewer);
 	c->viewer = NULL;
 	response_empty(&c->res, 304);
-	if (tag)
-		response_etag(&c->res, tag);
+	response_etag(&c->res, place);
 	call_send(c);
 }
 
@@ -247,6 +246,10 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 		.resume = c->ask.resume,
 		.version = c->ask.version,
 		.inbox = c->ask.inbox,
+		.upto = c->ask.upto,
+		.after_n = c->ask.after_n,
+		.limit = c->ask.limit,
+		.after = c->ask.after,
 	};
 	int err = 0;
 

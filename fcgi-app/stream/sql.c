@@ -49,6 +49,21 @@ const struct db_stmt sql_watch_poll = {
 	.nparams = 4,
 };
 
+/* These mark the watch row: that whoever did not see it has ended. */
+const struct db_stmt sql_list_page = {
+	.name = "list_page",
+	.sql = "select * from api.list_page($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
+
+const struct db_stmt sql_list_read = {
+	.name = "list_read",
+	.sql = "select * from api.list_read($1, $2, $3, $4, $5, $6)",
+	.nparams = 6,
+	.write = true,
+};
+
 const struct db_stmt sql_inbox_read = {
 	.name = "inbox_read",
 	.sql = "select * from api.inbox_read($1, $2, $3, $4)",

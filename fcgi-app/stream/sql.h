@@ -23,8 +23,12 @@ extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
 						      writes */
 extern const struct db_stmt sql_watch_poll;	   /* kinds, ids, versions,
 						      inboxes */
-extern const struct db_stmt sql_inbox_read;	   /* account, after, limit,
-						      opened_s */
+extern const struct db_stmt
+	sql_list_page; /* process, list, caller, after, limit */
+extern const struct db_stmt
+	sql_list_read; /* process, list, from, upto, n, limit */
+extern const struct db_stmt sql_inbox_read;    /* account, after, limit,
+						  opened_s */
 extern const struct db_stmt sql_inbox_written; /* process, account, numbers */
 
 #endif

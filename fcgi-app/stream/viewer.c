@@ -49,6 +49,7 @@ static void viewer_destroy(struct viewer *v)
 		v->next->prev = v->prev;
 	v->hub->nviewers--;
 	proof_free(v->proof);
+	list_view_free(v->list);
 	free(v->key);
 	free(v->first_doc);
 	free(v->acks);
@@ -98,7 +99,10 @@ int viewer_new(struct viewer **out, struct hub *hub,
 		v->proof = proof_new(ask->who);
 	if (!strcmp(ask->kind, "send")) /* its doorbell has another */
 		v->key = strdup(ask->key);
-	if (v->proof || !ask->who)
+	if (!strcmp(ask->kind, "list"))
+		v->list = list_view_new(ask);
+	if ((v->proof || !ask->who) &&
+	    (v->list || strcmp(ask->kind, "list") != 0))
 		err = open_add(hub, v, &view, ask->ticket);
 	if (err) {
 		viewer_destroy(v);
@@ -172,8 +176,7 @@ void viewer_recheck(struct viewer *v)
 	viewer_reopen(v);
 }
 
-/* Whether an array, `{7,8}`, has the number. */
-static bool array_has(const char *s, int64_t n)
+bool array_has(const char *s, int64_t n)
 {
 	while (*s) {
 		char *end;
@@ -211,7 +214,9 @@ void viewer_write(struct viewer *v, const char *name, int64_t version,
 	struct frame *f = &v->hub->frame;
 	char id[RENDER_ID_SIZE] = "";
 
-	if (version)
+	if (version && v->list)
+		list_id(id, v);
+	else if (version)
 		render_id(id, version, v->inbox ? v->inbox_at : -1);
 	if (f->of != event || f->format != v->format || strcmp(f->id, id)) {
 		buf_reset(&f->text);

@@ -31,6 +31,10 @@ struct viewer_ask {
 	bool resume; /* version is what the client has */
 	int64_t version;
 	int64_t inbox; /* the same; negative: none */
+	/* Of a list: midway (0: not), and its first page. */
+	int64_t upto, after_n;
+	int limit;
+	const char *after; /* null: from the beginning */
 };
 
 /** Exactly one of the first three is called, once; never by viewer_new(). */

@@ -108,6 +108,7 @@ struct resource {
 	unsigned closes; /* watch_close under way */
 	uint64_t closed_seq, closed_mine_seq;
 	struct inbox *inbox; /* null until an owner comes */
+	struct list *list;   /* null: it is no list */
 };
 
 /** That a viewer looks at a resource. */
@@ -141,11 +142,12 @@ struct viewer {
 	void *arg;
 	struct stream *stream;
 	struct sub sub;
-	struct sub session;  /* of who calls: when it ends we look again */
-	int64_t caller;	     /* the account */
-	int64_t checked;     /* of a call: the version as of which it may */
-	char *key;	     /* as asked; null: as in the topic */
-	struct proof *proof; /* null: a ticket, not yet used */
+	struct sub session;	/* of who calls: when it ends we look again */
+	int64_t caller;		/* the account */
+	int64_t checked;	/* of a call: the version as of which it may */
+	struct list_view *list; /* null: it looks at no list */
+	char *key;		/* as asked; null: as in the topic */
+	struct proof *proof;	/* null: a ticket, not yet used */
 	struct opening *opening;
 	struct db_query *query;
 	enum lock lock;	 /* of query */
@@ -171,6 +173,13 @@ struct viewer {
 	uint32_t nacks, acks_size;
 };
 
+/** Of one that looks at a list. */
+struct list_view {
+	int64_t upto, n; /* midway in a window that begins at its version */
+	int limit;	 /* of the first page */
+	char *after;	 /* null: from the beginning */
+};
+
 /** One version of a resource, as watch_read() gives it. Borrowed. */
 struct change {
 	int64_t version; /* 0: none */
@@ -190,6 +199,28 @@ void poll_free(struct hub *hub);
 
 /** Look whether some of all resources have moved: what a bell has missed. */
 void poll_step(struct hub *hub);
+
+/* list.c */
+
+struct list *list_new(struct resource *r);
+void list_free(struct list *list);
+struct list_view *list_view_new(const struct viewer_ask *ask);
+void list_view_free(struct list_view *view);
+
+/** Where it stands, as the id of an event. */
+void list_id(char out[static RENDER_ID_SIZE], const struct viewer *v);
+
+/** Whether what it has read reaches what is read for all. */
+bool list_can_catch_up(const struct viewer *v);
+
+/** What is read for all begins at the resource's version. */
+void list_begin(struct list *list);
+
+/** Read for all who keep up. */
+void list_bell(struct resource *r);
+
+/** Read for one that is behind. */
+void list_load(struct viewer *v);
 
 /* resource.c */
 
@@ -283,6 +314,9 @@ void viewer_reopen(struct viewer *v);
 
 /** Ask again whether it may look; it sees nothing until that is known. */
 void viewer_recheck(struct viewer *v);
+
+/** Whether an array, `{7,8}`, has the number. */
+bool array_has(const char *s, int64_t n);
 
 /** Whether c may end or widen what v may see, and that is not looked at yet;
  *  then it is from now on. */

@@ -116,6 +116,13 @@ begin
 	return array['restsip_change|list/' || p_list];
 end $$;
 
+-- What is left to be said of an item that has gone.
+create function app.list_gone_doc(p_list text, p_key text) returns text
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return '{"id":' || to_json(p_key) || ',"url":' || to_json('/' || p_list || '/' || app.url_segment(p_key)) || '}';
+end $$;
+
 -- The first page, or one after p_after, as p_caller may see it, as a JSON array; and up to where the log is in it.
 -- upto null: not yet, ask again.
 create function api.list_page(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
@@ -140,9 +147,9 @@ end $$;
 -- What happened from a place on: (p_from) or, within a window, (p_from, p_upto, p_n). One row an item, in order; at
 -- least one row, with n null where there is nothing. reaches false: the log does not, take the page; null: not yet.
 -- more: something is there that cannot be shown yet, ask again soon. xid: an item's last in this window. stale: the
--- item was shown in a later state already. For whom it is not seen_by but was_seen_by it has left (null: all).
+-- item was shown in a later state already. For whom it is not seen_by but was_seen_by it has left (null: all): gone.
 create function api.list_read(p_process int, p_list text, p_from bigint, p_upto bigint, p_n bigint, p_limit int)
-returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, stale bool,
+returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, gone text, stale bool,
 	seen_by bigint[], was_seen_by bigint[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
@@ -164,7 +171,8 @@ begin
 			group by c.key having max(c.n) > coalesce(p_n, 0) order by max(c.n) limit p_limit)
 		select v_upto, one.since <= p_from and p_from <= v_upto and v_upto <= v_xmin,
 			exists (select from app.list_change c where c.list = p_list and c.xid >= v_upto),
-			w.n, w.xid, w.key, l.doc, l.xid < p_from, l.seen_by,
+			w.n, w.xid, w.key, l.doc, case when w.key is not null then app.list_gone_doc(p_list, w.key) end,
+			l.xid < p_from, l.seen_by,
 			case when not w.by_all then array(
 				select distinct s from app.list_change c cross join unnest(c.was_seen_by) s
 				where c.list = p_list and c.key = w.key and c.xid >= p_from and c.xid < v_upto order by s) end
