@@ -170,8 +170,8 @@ install: all
 	install $(filter-out %-supervisor,$(PROGRAMS)) $(BIN)
 	cp -R sql $(DESTDIR)$(SHARE)/
 	if [ -d web ]; then cp -R web $(DESTDIR)$(SHARE)/; fi
-	install -m 644 deploy/nginx/http.conf deploy/nginx/limits.conf \
-		deploy/nginx/pass.conf deploy/nginx/server.conf $(NGINX)/restsip
+	install -m 644 $(addprefix deploy/nginx/,http.conf limits.conf origins.conf \
+		pass.conf server.conf) $(NGINX)/restsip
 	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
 		>$(NGINX)/sites-available/restsip
 	install -m 644 deploy/sysusers.conf $(USERS)/restsip.conf
