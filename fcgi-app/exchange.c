@@ -98,6 +98,11 @@ static void answer_refusal(struct exchange *x, const struct db_answer *a)
 {
 	if (a->status == 401)
 		auth_refused(x->app->auth, &x->who);
+	if (a->status >= 500) /* the line before, of the database, has no id */
+		log_warn("request_failed", LOG_STR("request_id", x->req.id),
+			 LOG_STR("method", x->req.method_name),
+			 LOG_STR("path", x->req.path),
+			 LOG_STR("sqlstate", a->sqlstate));
 	exchange_problem_at(x, a->status, a->slug, a->detail, a->pointer);
 }
 
@@ -139,7 +144,8 @@ void exchange_query(struct exchange *x, const struct db_stmt *st,
 		    const struct db_args *args, exchange_result_h *on_result)
 {
 	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("statement", st->name));
+		log_error("second_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("statement", st->name));
 		return;
 	}
 	x->on_result = on_result;
@@ -169,7 +175,8 @@ void exchange_hash(struct exchange *x, const char *password,
 	int err;
 
 	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("path", x->req.path));
+		log_error("second_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("path", x->req.path));
 		return;
 	}
 	x->on_hash = on_hash;

@@ -118,7 +118,7 @@ static void log_failed(const struct auth *a, const char *why)
 	uint32_t suppressed;
 
 	if (budget_may_log(uas_agent(a->u)->budget, tmr_jiffies(), &suppressed))
-		log_info("auth_failed", LOG_STR("request", uas_id(a->u)),
+		log_info("auth_failed", LOG_STR("request_id", uas_id(a->u)),
 			 LOG_SA("source", &uas_msg(a->u)->src),
 			 LOG_STR("username", a->digest.username),
 			 LOG_STR("why", why),

@@ -196,7 +196,7 @@ static void end(struct delivery *d, int code, const char *reason)
 
 	log_debug("delivery", LOG_INT("delivery", d->id),
 		  LOG_INT("attempt", d->attempt), LOG_INT("send", d->send),
-		  LOG_STR("request", d->request_id), LOG_INT("code", code));
+		  LOG_STR("request_id", d->request_id), LOG_INT("code", code));
 	h(d, code, reason, d->arg);
 }
 
@@ -219,6 +219,7 @@ static int encode(struct delivery *d)
 		.recipient = d->recipient,
 		.content_type = d->content_type,
 		.sent_at = d->sent_at,
+		.request_id = d->request_id,
 		.body = d->body,
 		.body_len = d->body_len,
 	};
@@ -241,6 +242,7 @@ static int start(struct delivery *d)
 		.mb = d->mb,
 		.body_len = d->body_len,
 		.sort_key = (uint64_t)d->id,
+		.request_id = d->request_id,
 	};
 	int err;
 

@@ -134,7 +134,8 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 		return 0;
 
 	u->refused = true;
-	log_warn("send_refused", LOG_STR("method", u->out.method),
+	log_warn("send_refused", LOG_STR("request_id", u->out.request_id),
+		 LOG_STR("method", u->out.method),
 		 LOG_INT("key", (int64_t)u->out.sort_key),
 		 LOG_SA("destination", dst));
 

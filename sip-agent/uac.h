@@ -23,7 +23,8 @@ struct uac_request {
 		*flow;	 /**< goes over this; NULL: to the first route or uri */
 	struct mbuf *mb; /**< headers but Via, and the body */
 	size_t body_len;
-	uint64_t sort_key; /**< of Via's branch, see sip_request */
+	uint64_t sort_key;	/**< of Via's branch, see sip_request */
+	const char *request_id; /**< of what asked for it, for the log; NULL */
 };
 
 /**

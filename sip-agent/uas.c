@@ -132,7 +132,7 @@ void uas_set_proven(struct uas *u)
 
 static void log_answer(const struct uas *u, uint16_t scode)
 {
-	log_debug("answer", LOG_STR("request", u->id),
+	log_debug("answer", LOG_STR("request_id", u->id),
 		  LOG_PL("method", &u->msg->met),
 		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
 }
@@ -179,7 +179,7 @@ static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
 	if (!err)
 		err = send_answer(u, route, scode, reason, hdrs);
 	if (err)
-		log_warn("reply_failed", LOG_STR("request", u->id),
+		log_warn("reply_failed", LOG_STR("request_id", u->id),
 			 LOG_INT("code", scode), LOG_INT("errno", err));
 	log_answer(u, scode);
 
@@ -241,7 +241,7 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 {
 	const uint16_t scode = codes_of_answer(ans);
 
-	log_debug("refused", LOG_STR("request", u->id),
+	log_debug("refused", LOG_STR("request_id", u->id),
 		  LOG_STR("slug", ans->slug), LOG_INT("code", scode));
 	uas_refuse(u, scode);
 }

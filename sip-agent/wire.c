@@ -86,6 +86,8 @@ static int write_headers(struct mbuf *mb, const struct wire *w)
 			   w->recipient, w->sender, id + ID_LEN,
 			   (size_t)TAG_LEN, id, (size_t)ID_LEN);
 	err |= write_date(mb, w->sent_at);
+	if (w->request_id)
+		err |= mbuf_printf(mb, "X-Request-ID: %s\r\n", w->request_id);
 	err |= mbuf_printf(mb,
 			   "User-Agent: restsip\r\n"
 			   "Content-Type: %s\r\n"
@@ -108,7 +110,8 @@ int wire_encode(struct mbuf **mbp, const struct wire *w)
 	int err;
 
 	if (!is_line(w->content_type) || !is_line(w->sender) ||
-	    !is_line(w->recipient) || (w->path && !is_line(w->path)))
+	    !is_line(w->recipient) || (w->path && !is_line(w->path)) ||
+	    (w->request_id && !is_line(w->request_id)))
 		return EINVAL;
 
 	mb = mbuf_alloc(512 + w->body_len);

@@ -13,7 +13,8 @@ struct wire {
 	const char *path;		/**< NULL: none */
 	const char *sender, *recipient; /**< AORs */
 	const char *content_type;
-	const char *sent_at; /**< RFC 3339, UTC */
+	const char *sent_at;	/**< RFC 3339, UTC */
+	const char *request_id; /**< NULL: none */
 	const uint8_t *body;
 	size_t body_len;
 };

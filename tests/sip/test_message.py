@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from phone import digest
+from phone import Phone, digest
+from restsip_system import Account
 
 BINARY = bytes(range(256)) * 4
 
@@ -23,6 +24,36 @@ def delivered(status, code=200):
 
 
 # ---- SEND to phones ----
+
+def test_one_id_leads_through_every_log(systems, until):
+    """nginx's id of a SEND: in the answer, each program's log, the trace and on the wire."""
+    system = systems("ids", {"RESTSIP_LOG_LEVEL": "debug"})
+    alice, bob = [Account(system, f"{name}@example.net", f"{name}-demo", {}) for name in ("alice", "bob")]
+    with Phone(system.sip, "alice", "alice-demo") as p:
+        p.register()
+        answer = bob.request("SEND", alice.login, data=b"hello", headers={"Content-Type": "text/plain"})
+        assert answer.status_code == 202, answer.text
+        request_id = answer.headers["X-Request-Id"]
+        assert re.fullmatch("[0-9a-f]{32}", request_id)
+        assert p.next_request().get("x-request-id") == request_id
+
+    def lines(name):
+        return [line for line in system.log(name).splitlines() if f"request_id={request_id}" in line]
+    assert "method=SEND" in until(lambda: lines("access"))[0]
+    workers = [name for name in system.names() if name.startswith("restsip-api")]
+    line, = until(lambda: [line for name in workers for line in lines(name)])
+    assert "method=SEND" in line and "status=202" in line
+    assert "event=delivery" in until(lambda: lines("restsip-agent"))[0]
+    row, = system.query("select request_id from inspect.send where request_id = %s", [request_id])
+    assert row["request_id"] == request_id
+
+    answer = alice.request("GET", alice.login + "?stream", stream=True)
+    request_id = answer.headers["X-Request-Id"]
+    assert "event=stream" in until(lambda: lines("restsip-stream"))[0]
+    answer.close()
+    system.down()
+
+
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("body,content_type", [

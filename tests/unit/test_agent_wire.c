@@ -18,6 +18,7 @@ static const struct wire usual = {
 	.recipient = "alice@example.net",
 	.content_type = "text/plain;charset=utf-8",
 	.sent_at = "2026-03-09T07:05:01.123Z",
+	.request_id = "0123456789abcdef",
 	.body = (const uint8_t *)"a\0b",
 	.body_len = 3,
 };
@@ -46,6 +47,7 @@ static void a_message_has_its_headers_and_its_body(void **state)
 	assert_non_null(strstr(text, "CSeq: 1 MESSAGE\r\n"));
 	assert_non_null(
 		strstr(text, "Date: Mon, 09 Mar 2026 07:05:01 GMT\r\n"));
+	assert_non_null(strstr(text, "X-Request-ID: 0123456789abcdef\r\n"));
 	assert_non_null(strstr(text, "Content-Length: 3\r\n\r\n"));
 	assert_null(strstr(text, "Route:"));
 	mem_deref(text);
