@@ -27,10 +27,10 @@ FLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 
 pc = $(shell pkg-config --$(1) $(2) 2>/dev/null)
-LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2) -linih -lcrypt
-LIBS_API := -lfcgi $(call pc,libs,libsystemd expat) $(LIBS_COMMON) -lpthread
+LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat) -linih -lcrypt
+LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
-LIBS_AGENT := -lre $(call pc,libs,libsystemd expat) $(LIBS_COMMON) -lpthread
+LIBS_AGENT := -lre $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
 
 INC_COMMON := -I. -Icommon $(call pc,cflags,libpq yajl openssl)
 INC_API := -Ifcgi-app -Ifcgi-app/resources $(INC_COMMON)

@@ -14,6 +14,7 @@
 #include "hdr.h"
 #include "logre.h"
 #include "message.h"
+#include "publish.h"
 #include "registrar.h"
 #include "subscribe.h"
 #include "uas.h"
@@ -42,11 +43,6 @@ static void ack_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	(void)ag; /* an ACK is never answered */
 	(void)msg;
-}
-
-static void event_handle(struct agent *ag, const struct sip_msg *msg)
-{
-	uas_reply_stateless(ag, msg, 489, NULL, ALLOW);
 }
 
 static void known_handle(struct agent *ag, const struct sip_msg *msg)
@@ -87,7 +83,7 @@ static const struct {
 	{"NOTIFY", cancel_handle},
 	{"OPTIONS", options_handle},
 	{"PRACK", cancel_handle},
-	{"PUBLISH", event_handle},
+	{"PUBLISH", publish_handle},
 	{"REFER", known_handle},
 	{"REGISTER", registrar_handle},
 	{"SUBSCRIBE", subscribe_handle},

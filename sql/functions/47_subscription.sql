@@ -41,6 +41,10 @@ begin
 	if not exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) then
 		return null;
 	end if;
+	-- A claim under way has them locked, and may have read the state of before: without waiting for it here, its row
+	-- would still look due.
+	perform from app.subscription s
+	where s.account_id = p_id and s.kind = p_kind and s.ended is null order by s.id for update;
 	with marked as (
 		update app.subscription s set due = true, due_at = now(), ended = p_ended
 		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)

@@ -73,6 +73,18 @@ static void the_first_tuple_and_the_first_note_count(void **state)
 				       "de & <weg>");
 }
 
+static void the_contact_is_the_first_one(void **state)
+{
+	const struct pidf pidf = good(
+		*state, TUPLE("<status/><contact priority=\"0.8\">\n sip:a@"
+			      "192.0.2.1;ob </contact><contact>sip:b@x"
+			      "</contact>"));
+
+	assert_string_equal(pidf.contact, "sip:a@192.0.2.1;ob");
+	assert_null(good(*state, TUPLE("<contact> </contact>")).contact);
+	assert_null(good(*state, DOC("")).contact);
+}
+
 static void what_others_add_is_passed_over(void **state)
 {
 	const struct pidf pidf = good(
@@ -145,6 +157,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_first_tuple_and_the_first_note_count, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(the_contact_is_the_first_one,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_others_add_is_passed_over,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_pidf_is_refused,

@@ -18,9 +18,10 @@ struct reader {
 	int depth;
 	struct buf basic;
 	struct buf note;
+	struct buf contact;
 	struct buf *into; /* where text goes; null: nowhere */
 	int into_depth;
-	bool has_basic, has_note;
+	bool has_basic, has_note, has_contact;
 	bool refused;
 };
 
@@ -54,6 +55,8 @@ static void XMLCALL on_start(void *arg, const XML_Char *name,
 		begin(r, &r->basic, &r->has_basic);
 	else if (!strcmp(name, NS "note"))
 		begin(r, &r->note, &r->has_note);
+	else if (!strcmp(name, NS "contact"))
+		begin(r, &r->contact, &r->has_contact);
 }
 
 static void XMLCALL on_end(void *arg, const XML_Char *name)
@@ -97,6 +100,24 @@ static bool is_word(const struct buf *b, const char *word)
 	return !strncmp(p, word, n) && p[n + strspn(p + n, " \t\r\n")] == '\0';
 }
 
+/* Text without blanks at its ends; false: no memory. */
+static bool copy(const char **out, struct arena *a, const struct buf *b)
+{
+	const char *p = b->p;
+	size_t n = b->len;
+
+	while (n && strchr(" \t\r\n", *p)) {
+		p++;
+		n--;
+	}
+	while (n && strchr(" \t\r\n", p[n - 1]))
+		n--;
+	if (n)
+		*out = arena_mem(a, p, n);
+
+	return !n || *out;
+}
+
 static int finish(struct pidf *out, struct arena *a, const struct reader *r)
 {
 	struct pidf pidf = {.open = true};
@@ -113,6 +134,8 @@ static int finish(struct pidf *out, struct arena *a, const struct reader *r)
 		if (!pidf.note)
 			return ENOMEM;
 	}
+	if (!copy(&pidf.contact, a, &r->contact))
+		return ENOMEM;
 	*out = pidf;
 
 	return 0;
@@ -130,6 +153,7 @@ int pidf_parse(struct pidf *out, struct arena *a, const char *p, size_t n)
 		return ENOMEM;
 	buf_init(&r.basic, BASIC_MAX);
 	buf_init(&r.note, PIDF_NOTE_MAX);
+	buf_init(&r.contact, PIDF_CONTACT_MAX);
 	XML_SetUserData(r.xml, &r);
 	XML_SetElementHandler(r.xml, on_start, on_end);
 	XML_SetCharacterDataHandler(r.xml, on_text);
@@ -139,6 +163,7 @@ int pidf_parse(struct pidf *out, struct arena *a, const char *p, size_t n)
 		err = finish(out, a, &r);
 	buf_free(&r.basic);
 	buf_free(&r.note);
+	buf_free(&r.contact);
 	XML_ParserFree(r.xml);
 
 	return err;

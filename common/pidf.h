@@ -13,12 +13,14 @@
 enum {
 	PIDF_DEPTH_MAX = 16,
 	PIDF_NOTE_MAX = 1000, /* bytes; what is longer is refused */
+	PIDF_CONTACT_MAX = 1024,
 };
 
 /** What we keep of one. Borrowed from the arena. */
 struct pidf {
-	bool open;	  /* the first tuple's <basic>; open without one */
-	const char *note; /* the first one; null if there is none */
+	bool open;	     /* the first tuple's <basic>; open without one */
+	const char *note;    /* the first one; null if there is none */
+	const char *contact; /* the first one; null if there is none */
 };
 
 /**
