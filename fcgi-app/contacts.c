@@ -249,6 +249,7 @@ static bool read_pidf(struct exchange *x, struct contacts *out)
 	json_member(&b, "note", pidf.note);
 	buf_str(&b, "}}");
 	out->n = 1;
+	out->merge = true;
 	out->list->extra = b.failed ? NULL : arena_mem(x->arena, b.p, b.len);
 	buf_free(&b);
 	if (!out->list->extra)

@@ -27,6 +27,7 @@ struct contacts {
 	struct contact *list; /* n of them, at least one */
 	size_t n;
 	bool many;   /* an array or several lines: so is the answer */
+	bool merge;  /* the other members of the contact stay: PIDF */
 	bool stream; /* one without a contact, that lives with a stream */
 };
 

@@ -60,8 +60,8 @@ static const struct db_stmt stream_stmt = {
 static const struct db_stmt refresh_stmt = {
 	.name = "login_refresh",
 	.sql = REGISTERED "from api.login_refresh("
-			  "$1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	.nparams = 9,
+			  "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	.nparams = 10,
 	.write = true,
 };
 static const struct db_stmt delete_stmt = {
@@ -292,8 +292,10 @@ void login_item_put(struct exchange *x)
 	db_arg_text(&args, contacts.list->key);
 	add_expires(&args, contacts.list);
 	db_arg_text(&args, contacts.list->extra);
-	if (exchange_if_match(x, &args))
-		exchange_query(x, &refresh_stmt, &args, registered);
+	if (!exchange_if_match(x, &args))
+		return;
+	db_arg_bool(&args, contacts.merge);
+	exchange_query(x, &refresh_stmt, &args, registered);
 }
 
 static void deleted(struct exchange *x, const struct pg_result *res)

@@ -304,9 +304,10 @@ begin
 		p_print);
 end $$;
 
--- A refresh of contact n; null leaves a part as it was.
+-- A refresh of contact n; null leaves a part as it was. p_merge: p_extra changes the members that it names and leaves
+-- the others.
 create function api.login_refresh(p_who text, p_proof bytea, p_email text, p_n bigint, p_contact text, p_key text,
-	p_expires_s int, p_extra jsonb, p_if_match bigint)
+	p_expires_s int, p_extra jsonb, p_if_match bigint, p_merge bool default false)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
@@ -335,7 +336,8 @@ begin
 		v_old.agent_id := null;
 	end if;
 	v_put := app.login_put(v_account, v_email, v_old.source, coalesce(p_contact, v_old.contact),
-		coalesce(p_key, v_old.key), coalesce(p_expires_s, v_old.expires_s), coalesce(p_extra, v_old.extra), v_old);
+		coalesce(p_key, v_old.key), coalesce(p_expires_s, v_old.expires_s),
+		coalesce(case when p_merge then v_old.extra || p_extra else p_extra end, v_old.extra), v_old);
 	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	return query
 		select v_put.n, v_email, false, v_put.expires_s, app.time_text(v_put.expires_at), v_lock.version,

@@ -410,6 +410,23 @@ def test_a_presence_document_sets_the_presence_of_a_contact(quick):
     assert "<basic>closed</basic>" in shown and "At lunch &amp; happy" in shown
 
 
+def test_a_presence_document_leaves_all_else_of_a_contact(quick):
+    alice = quick
+    more = {"device": {"kind": "desk", "screens": [1, None]}, "n\u00e4me": "x", "q": 0.5, "presence": {"basic": "open"}}
+    made = register(alice, expires=600, **more)
+    before = is_json(alice.request("GET", made["self"]))
+    text(alice, "PUT", made["self"], PIDF.format("closed").encode(), "application/pidf+xml").raise_for_status()
+    after = is_json(alice.request("GET", made["self"]))
+    assert after.pop("presence") == {"basic": "closed", "note": "At lunch & happy"}
+    assert before.pop("presence") == {"basic": "open"}
+    del before["expires_at"], after["expires_at"]
+    assert after == before
+    # Another kind of body says what all the members are.
+    alice.request("PUT", made["self"], json={"device": 1}).raise_for_status()
+    last = is_json(alice.request("GET", made["self"]))
+    assert last["device"] == 1 and "presence" not in last
+
+
 @pytest.mark.parametrize("body", [
     " ", "<presence", "<x/>", PIDF.format("maybe"), "hello",
     '<!DOCTYPE p [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + PIDF.format("&b;")[38:],
