@@ -7,7 +7,7 @@
 #define SCHEMA_H
 
 enum {
-	SCHEMA_VERSION = 8,
+	SCHEMA_VERSION = 9,
 };
 
 #endif

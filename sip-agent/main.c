@@ -170,6 +170,7 @@ static int open_all(struct program *p)
 	const struct pgloop_conf conf = {
 		.conninfo = settings_conninfo(p->set),
 		.name = settings_name(p->set),
+		.addresses = settings_addresses(p->set),
 		.ready = on_ready,
 		.bell = on_bell,
 		.fatal = on_fatal,

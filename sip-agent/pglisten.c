@@ -31,7 +31,7 @@ struct pglisten {
 static const struct pg_stmt stmt_version = {
 	"schema_version", "select api.schema_version() as version", 0, 0};
 static const struct pg_stmt stmt_start = {
-	"agent_start", "select * from api.agent_start($1, $2)", 2, 0};
+	"agent_start", "select * from api.agent_start($1, $2, $3)", 3, 0};
 static const struct pg_stmt stmt_listen = {"listen", "listen restsip_job", 0,
 					   0};
 
@@ -111,7 +111,8 @@ static void on_version(const struct pg_answer *ans, void *arg)
 	struct pglisten *pl = arg;
 	const int64_t version = pgres_int(ans->res, 0, "version");
 	const struct pg_val valv[] = {pg_text(pl->conf.name),
-				      pg_text(pl->conf.boot)};
+				      pg_text(pl->conf.boot),
+				      pg_text(pl->conf.addresses)};
 
 	if (ans->end != PG_OK) {
 		start_failed(pl, ans);

@@ -18,8 +18,9 @@ typedef void(pglisten_fatal_h)(void *arg);
 
 struct pglisten_conf {
 	const char *conninfo;
-	const char *name; /**< of this agent, as others see it */
-	const char *boot; /**< names this process among all of that name */
+	const char *name;      /**< of this agent, as others see it */
+	const char *addresses; /**< that it listens on, commas between */
+	const char *boot;      /**< names this process among all of that name */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
 	pglisten_fatal_h *fatal;

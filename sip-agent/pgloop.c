@@ -299,6 +299,7 @@ static int open_all(struct pgloop *pl)
 	const struct pglisten_conf listen = {
 		.conninfo = pl->conf.conninfo,
 		.name = pl->conf.name,
+		.addresses = pl->conf.addresses,
 		.boot = pl->boot,
 		.ready = on_ready,
 		.bell = on_bell,

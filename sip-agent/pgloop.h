@@ -18,8 +18,9 @@ enum {
 struct pgloop;
 
 struct pgloop_conf {
-	const char *conninfo; /**< with the role */
-	const char *name;     /**< of this agent, as others see it */
+	const char *conninfo;  /**< with the role */
+	const char *name;      /**< of this agent, as others see it */
+	const char *addresses; /**< that it listens on, commas between */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
 	pglisten_fatal_h *fatal;

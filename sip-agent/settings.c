@@ -27,6 +27,7 @@ struct settings {
 	size_t listenc, tls_listenc;
 	char name[NAME_SIZE];
 	struct cidr_list *bind_deny;
+	char *addresses; /* of all listenv and tls_listenv */
 	struct cidr_list *send_allow;
 	struct cidr_list *special;	/* only sent to where listed as such */
 	struct cidr_list *send_special; /* the items of send_allow in those */
@@ -40,6 +41,7 @@ static void destructor(void *arg)
 {
 	struct settings *s = arg;
 
+	mem_deref(s->addresses);
 	cidr_list_free(s->bind_deny);
 	cidr_list_free(s->send_allow);
 	cidr_list_free(s->special);
@@ -94,6 +96,28 @@ static int read_listen(struct settings *s)
 				  &s->listenv[0]);
 
 	return 0;
+}
+
+static int write_addresses(struct settings *s)
+{
+	struct mbuf *mb = mbuf_alloc(256);
+	int err = 0;
+
+	if (!mb)
+		return ENOMEM;
+
+	for (size_t i = 0; i < s->listenc; i++)
+		err |= mbuf_printf(mb, "%s%J", mb->end ? "," : "",
+				   &s->listenv[i]);
+	for (size_t i = 0; i < s->tls_listenc; i++)
+		err |= mbuf_printf(mb, "%s%J", mb->end ? "," : "",
+				   &s->tls_listenv[i]);
+	mb->pos = 0;
+	if (!err)
+		err = mbuf_strdup(mb, &s->addresses, mb->end);
+	mem_deref(mb);
+
+	return err;
 }
 
 /* Loopback and the like are meant only by an item that lies within them, not
@@ -177,6 +201,8 @@ int settings_alloc(struct settings **sp, const char *file)
 	} else {
 		err = read_listen(s);
 		if (!err)
+			err = write_addresses(s);
+		if (!err)
 			err = read_networks(s);
 	}
 
@@ -196,6 +222,12 @@ enum log_level settings_log_level(const struct settings *s)
 const char *settings_name(const struct settings *s)
 {
 	return s->name;
+}
+
+/** All that is listened on, host:port with commas between */
+const char *settings_addresses(const struct settings *s)
+{
+	return s->addresses;
 }
 
 const char *settings_conninfo(const struct settings *s)

@@ -18,6 +18,7 @@ enum {
 
 int settings_alloc(struct settings **sp, const char *file);
 enum log_level settings_log_level(const struct settings *s);
+const char *settings_addresses(const struct settings *s);
 const char *settings_name(const struct settings *s);
 const char *settings_conninfo(const struct settings *s);
 size_t settings_listen(const struct settings *s, const struct sa **sav);

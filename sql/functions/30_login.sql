@@ -70,6 +70,34 @@ begin
 	return null;
 end $$;
 
+-- An address as an agent writes its own; IPv6 has many ways to be written.
+create function app.address_text(p_host text) returns text language plpgsql stable as $$
+begin
+	if p_host not like '[%' then
+		return p_host;
+	end if;
+	return '[' || host(trim(both '[]' from p_host)::inet) || ']';
+exception when invalid_text_representation then
+	return p_host;
+end $$;
+
+-- No contact is where an agent listens: what is sent there would come back. By the contact's comparison key, in which
+-- an address stands as host or as maddr; a name is looked at when something is sent there.
+create function app.refuse_own_address(p_key text) returns void
+language plpgsql volatile as $$
+declare
+	v_part text[] := regexp_match(p_key, '^(sips?):(?:[^@]*@)?(\[[^]]*\]|[^:;]*)(?::(\d+))?');
+	v_port text := coalesce(v_part[3],
+		case when v_part[1] = 'sips' or p_key ~ ';transport=tls(;|$)' then '5061' else '5060' end);
+	v_maddr text := substring(p_key from ';maddr=([^;]+)');
+begin
+	if exists (select from app.agent g where g.dead_at is null and g.addresses
+		&& array[app.address_text(v_part[2]) || ':' || v_port, app.address_text(v_maddr) || ':' || v_port])
+	then
+		perform app.refuse(403, 'contact-not-allowed', 'A contact cannot be where this server itself listens.');
+	end if;
+end $$;
+
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
 -- that lives with a stream, or a publication. p_set holds what only a phone gives: call_id, cseq, instance, reg_id,
 -- path, flow, agent, user_agent. Members that the server itself gives are not kept from p_extra.
@@ -104,6 +132,7 @@ begin
 	returning l.id, l.n, l.doc into v_id, n, doc;
 	created := v_id is null;
 	if created then
+		perform app.refuse_own_address(p_key);
 		bell := app.login_make_room(p_account);
 		n := app.take_n('login', p_account);
 		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
@@ -331,6 +360,7 @@ begin
 		if exists (select from app.login l where l.account_id = v_account and l.key = p_key) then
 			perform app.refuse(409, 'contact-exists', 'Another number has that contact.', '/contact');
 		end if;
+		perform app.refuse_own_address(p_key);
 		update app.login l set key = p_key, contact = p_contact where l.id = v_old.id;
 		v_old.flow := null;
 		v_old.agent_id := null;

@@ -46,7 +46,8 @@ begin
 end $$;
 
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one.
-create function api.agent_start(p_name text, p_boot text) returns table (agent int, channel text, bell text[])
+-- p_addresses: all that it listens on, host:port with commas between.
+create function api.agent_start(p_name text, p_boot text, p_addresses text default '') returns table (agent int, channel text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
@@ -62,7 +63,8 @@ begin
 	if v_boot <> p_boot then
 		v_bell := app.bury_agent(v_agent) || app.release_notifies(v_agent);
 	end if;
-	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null where g.id = v_agent;
+	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null,
+		addresses = string_to_array(p_addresses, ',') where g.id = v_agent;
 	return query select v_agent, 'restsip_job_' || v_agent, v_bell;
 end $$;
 

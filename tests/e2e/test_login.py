@@ -498,3 +498,19 @@ def test_the_keys_of_two_accounts_are_two(account):
     for who, contact in ((alice, A), (bob, B)):
         answer = who.request("POST", who.login, json={"contact": contact}, headers={"Idempotency-Key": "same"})
         assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("how", ["sip:x@{sip}", "sip:{sip}", "sip:x@{sip};transport=tcp", "sips:x@{sips}",
+                                 "sip:x@192.0.2.1:{port};maddr=127.0.0.1"])
+def test_the_servers_own_address_is_no_contact(system, quick, how):
+    alice = quick
+    sips = "127.0.0.1:%d" % system.sips[1]
+    own = how.format(sip="127.0.0.1:%d" % system.sip_port, sips=sips, port=system.sip_port)
+    made = register(alice)
+    for method, path in (("POST", alice.login), ("PUT", alice.login), ("PUT", made["self"])):
+        for body in ({"contact": own}, own):
+            is_problem(alice.request(method, path, json=body), 403, "contact-not-allowed")
+    is_problem(alice.request("POST", alice.login, json=[{"contact": "sip:b@192.0.2.9"}, {"contact": own}]), 403)
+    assert contacts(alice) == [A]
+    # Another port of that host is a phone.
+    assert alice.request("POST", alice.login, json={"contact": "sip:x@127.0.0.1:9"}).status_code == 201

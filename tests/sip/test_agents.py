@@ -115,3 +115,15 @@ def test_what_the_lost_connection_did_not_bring_comes_over_the_next(two, phone, 
     again = new.next_request(10)
     assert [again.get(h) for h in ("call-id", "cseq", "from")] == [got.get(h) for h in ("call-id", "cseq", "from")]
     until(lambda: delivered(status))
+
+
+def test_no_agents_address_is_a_contact(two, phone):
+    """By one rule for both doors, whichever agent is asked."""
+    alice = new_account(two, "alice")
+    for host, port in two.sip_all + two.sips_all:
+        own = f"sip:alice@{host}:{port}"
+        for server in two.sip_all:
+            assert phone(alice, server=server).register(contacts=[f"<{own}>"]).code == 403
+        answer = alice.request("POST", alice.login, json={"contact": own})
+        assert answer.status_code == 403 and answer.json()["type"] == "/problems/contact-not-allowed", answer.text
+    assert alice.request("GET", alice.login).json() == []

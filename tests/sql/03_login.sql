@@ -1,6 +1,6 @@
 -- Logins by both doors.
 begin;
-select plan(37);
+select plan(42);
 \o /dev/null
 \ir setup.inc
 \o
@@ -97,6 +97,16 @@ select throws_ok($$ select * from api.sip_register(1, 1, 'ff', 'alice@example.ne
 select throws_ok($$ insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, doc)
 	select id, 99, 'x', E'sip:x@192.0.2.1\r\nX: y', 'sip', 1, now(), now(), '' from app.account limit 1 $$, '23514', null,
 	'the table refuses a line break in a contact');
+
+
+-- Where an agent listens, nobody is.
+select count(*) from api.agent_start('own:1', 'boot', '192.0.2.77:5060,[2001:db8::77]:5061') \gset started_
+create function pg_temp.bind(p_key text) returns text language sql as
+	$$ select 'select * from api.login_register(null, pg_temp.proof(''alice''), ''me'', ' || quote_literal(p_key) || ', '
+		|| quote_literal(p_key) || ', null, ''{}'', null)' $$;
+select throws_ok(pg_temp.bind(k), 'RS403', 'contact-not-allowed', k) from unnest(array['sip:x@192.0.2.77',
+	'sip:192.0.2.77:5060;transport=tcp', 'sips:x@[2001:db8:0::77]', 'sip:x@example.org;maddr=192.0.2.77']) k;
+select lives_ok(pg_temp.bind('sip:x@192.0.2.77:5062'), 'another port of that host is somebody else');
 
 select * from finish();
 rollback;
