@@ -185,6 +185,18 @@ static int parse_path(struct request *req, struct arena *a, const char *p,
 	return 0;
 }
 
+int request_parse_path(struct request *req, struct arena *a, const char *path,
+		       const char **detail)
+{
+	memset(req, 0, sizeof(*req));
+	req->method = METHOD_GET;
+	req->method_name = method_names[METHOD_GET];
+	req->uri = req->path = path;
+	req->id = "-";
+	req->remote = "";
+	return parse_path(req, a, path, strlen(path), detail);
+}
+
 static int parse_pair(struct request *req, struct arena *a, const char *p,
 		      size_t n)
 {

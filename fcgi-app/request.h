@@ -59,6 +59,14 @@ struct request {
 int request_parse(struct request *req, struct arena *a, char *const *params,
 		  const char **detail);
 
+/**
+ * A GET of a path alone, as it stands in a request line.
+ *
+ * @return as request_parse()
+ */
+int request_parse_path(struct request *req, struct arena *a, const char *path,
+		       const char **detail);
+
 /** A FastCGI parameter, or null. */
 const char *request_param(const struct request *req, const char *name);
 

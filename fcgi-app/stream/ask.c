@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "many.h"
 #include "router.h"
 
 /* Every resource that can be read at all, so that 404 and 406 differ. */
@@ -20,10 +21,10 @@ static const struct route routes[] = {
 	{.method = METHOD_GET, .pattern = "/user/{email}/messages"},
 	{.method = METHOD_GET, .pattern = "/login"},
 	{.method = METHOD_GET, .pattern = "/call"},
+	{.method = METHOD_GET, .pattern = "/watch"},
 	{.method = METHOD_GET, .pattern = "/user/{email}/messages/{n}"},
 	{.method = METHOD_GET, .pattern = "/user/{email}/credential"},
 	{.method = METHOD_GET, .pattern = "/user"},
-	{.method = METHOD_GET, .pattern = "/watch"},
 	{.method = METHOD_GET, .pattern = "/health/live"},
 	{.method = METHOD_GET, .pattern = "/health/ready"},
 	{.method = METHOD_GET, .pattern = "/metrics"},
@@ -35,7 +36,8 @@ static const struct route routes[] = {
 
 /* Of the first of them: what the database calls it. */
 static const char *const kinds[] = {
-	"login", "login", "call", "call", "profile", "mailbox", "list", "list",
+	"login",   "login", "call", "call",  "profile",
+	"mailbox", "list",  "list", "watch",
 };
 
 static bool refuse(struct ask_problem *why, int status, const char *slug,
@@ -76,7 +78,7 @@ static bool find_resource(struct ask *ask, const struct request *req,
 	ask->kind = kinds[i];
 	ask->n = path.n;
 	ask->key = path.email;
-	if (!strcmp(ask->kind, "list"))
+	if (!strcmp(ask->kind, "list") || !strcmp(ask->kind, "watch"))
 		ask->key = req->segment[0];
 	if (path.call)
 		ask->key = arena_fmt(a, "%lld", (long long)path.call);
@@ -126,6 +128,7 @@ static bool find_format(struct ask *ask, const struct request *req,
 	if (accept && accepts(accept, "text/event-stream"))
 		ask->format = FORMAT_SSE;
 	else if (ask->once || request_query(req, "stream") ||
+		 !strcmp(ask->kind, "watch") ||
 		 (accept && accepts(accept, "application/x-ndjson")))
 		ask->format = FORMAT_NDJSON;
 	else
@@ -217,6 +220,89 @@ static bool find_page(struct ask *ask, const struct request *req,
 	return true;
 }
 
+/* One of many: what it is. */
+static bool find_one(struct ask_one *one, const char *path, struct arena *a,
+		     struct ask_problem *why)
+{
+	struct request req;
+	const char *detail = NULL;
+
+	one->name = path;
+	one->ask.inbox = -1;
+	if (request_parse_path(&req, a, path, &detail))
+		return refuse(why, 400, "invalid-parameter", detail);
+	if (!find_resource(&one->ask, &req, a, why))
+		return false;
+	if (!strcmp(one->ask.kind, "watch"))
+		return refuse(why, 406, NULL,
+			      "A watch is no resource to be watched.");
+	one->ask.limit = ASK_LIMIT_DEFAULT;
+	return true;
+}
+
+/* Where they stand: a part for each, see many.h. */
+static bool parse_places(struct ask *ask, const char *s, struct arena *a)
+{
+	bool some = false;
+
+	for (size_t i = 0; i < ask->nmany; i++) {
+		struct ask_one *one = &ask->many[i];
+		size_t n = strcspn(s, ",");
+		const char *part = arena_mem(a, s, n);
+
+		if (!part || (s[n] == ',') != (i + 1 < ask->nmany))
+			return false;
+		one->ended = !strcmp(part, "-");
+		some = some || !one->ended;
+		one->ask.resume = n && !one->ended;
+		if (one->ask.resume && !parse_since(&one->ask, part))
+			return false;
+		s += n + 1;
+	}
+	return some;
+}
+
+static bool find_many(struct ask *ask, const struct request *req,
+		      struct arena *a, struct ask_problem *why)
+{
+	const char *last = request_header(req, "Last-Event-ID");
+	const char *since = request_query(req, "since");
+	size_t size = sizeof(*ask->many);
+
+	if (strcmp(ask->kind, "watch") != 0)
+		return true;
+	if (ask->once)
+		return refuse(why, 400, "invalid-parameter",
+			      "A watch of many has no long poll.");
+	ask->many = arena_alloc(a, MANY_MAX * size);
+	if (!ask->many)
+		return refuse(why, 503, "busy", NULL);
+	memset(ask->many, 0, MANY_MAX * size);
+	for (size_t i = 0; i < req->queries; i++) {
+		if (strcmp(req->query[i].name, "r") != 0)
+			continue;
+		if (ask->nmany == MANY_MAX)
+			return refuse(why, 400, "invalid-parameter",
+				      "A watch has at most 100 resources.");
+		why->pointer = arena_fmt(a, "/r/%zu", ask->nmany);
+		if (!find_one(&ask->many[ask->nmany++], req->query[i].value, a,
+			      why))
+			return false;
+	}
+	why->pointer = NULL;
+	if (!ask->nmany)
+		return refuse(why, 400, "invalid-parameter",
+			      "r names a resource to watch.");
+	if (last && parse_places(ask, last, a))
+		return true;
+	if (!last && since && !parse_places(ask, since, a))
+		return refuse(why, 400, "invalid-parameter",
+			      "since is the id of an event of this watch.");
+	for (size_t i = 0; last && i < ask->nmany; i++)
+		ask->many[i].ended = ask->many[i].ask.resume = false;
+	return true;
+}
+
 static bool find_place(struct ask *ask, const struct request *req,
 		       struct arena *a, struct ask_problem *why)
 {
@@ -224,6 +310,8 @@ static bool find_place(struct ask *ask, const struct request *req,
 	const char *since = request_query(req, "since");
 
 	ask->inbox = -1;
+	if (ask->many)
+		return true;
 	/* What the client has heard since goes before what its URL says. */
 	if (last && parse_since(ask, last))
 		ask->resume = true;
@@ -247,6 +335,7 @@ int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
 	memset(why, 0, sizeof(*why));
 	ask->ticket = request_query(req, "ticket");
 	return find_resource(ask, req, a, why) && find_format(ask, req, why) &&
+			       find_many(ask, req, a, why) &&
 			       find_page(ask, req, why) &&
 			       find_place(ask, req, a, why)
 		       ? 0

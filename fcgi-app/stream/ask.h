@@ -18,6 +18,8 @@ enum {
 	ASK_LIMIT_MAX = 1000,	 /* PAGE_LIMIT_MAX */
 };
 
+struct ask_one;
+
 /** Borrowed from the request, its arena, or constant. */
 struct ask {
 	const char *kind; /* of sql/README.md; null: cannot be streamed */
@@ -33,13 +35,24 @@ struct ask {
 	int limit;		/* of a list's first page */
 	const char *after;	/* null: from the beginning */
 	const char *ticket;	/* null: none */
+	/* /watch: instead of the above but form and ticket; null: not that */
+	struct ask_one *many;
+	size_t nmany;
+};
+
+/** One of many. */
+struct ask_one {
+	const char *name; /* as it was asked for */
+	bool ended;	  /* the client knows that it has */
+	struct ask ask;	  /* what and from where */
 };
 
 /** Why not, as a problem; slug null: of the status. */
 struct ask_problem {
 	int status;
 	const char *slug, *detail;
-	const char *allow; /* 405: the methods that are */
+	const char *allow;   /* 405: the methods that are */
+	const char *pointer; /* which of many; null: none */
 };
 
 /**

@@ -41,15 +41,18 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 	struct sub *s = &v->sub;
 	char *doc = v->first_doc;
 	const char *text = doc;
+	int64_t version = s->version;
 
 	v->inbox_at = at;
 	if (!doc)
 		return true;
 	v->first_doc = NULL;
+	s->version = 0; /* one of many may have to read it again */
 	if (!viewer_begin(v, false)) {
 		free(doc);
 		return false;
 	}
+	s->version = version;
 	if (v->diff && s->resource)
 		text = resource_base(s->resource, s->version, doc);
 	viewer_write(v, "state", s->version, text, strlen(text),

@@ -60,7 +60,7 @@ struct proof *proof_new(const struct principal *who)
 	return p;
 }
 
-static struct proof *proof_ref(struct proof *p)
+struct proof *proof_ref(struct proof *p)
 {
 	if (p)
 		p->refs++;

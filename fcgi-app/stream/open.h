@@ -31,6 +31,7 @@ struct open_queue {
 
 /** Keep who calls. @return null without memory; one reference */
 struct proof *proof_new(const struct principal *p);
+struct proof *proof_ref(struct proof *p); /* null is fine */
 void proof_free(struct proof *p);
 
 /**

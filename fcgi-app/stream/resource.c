@@ -294,6 +294,7 @@ void sub_detach(struct sub *s)
 		r->nmine--;
 	if (!s->behind)
 		r->nlive--;
+	s->behind = true;
 	if (s->viewer->diff && !--r->ndiff)
 		resource_drop_base(r);
 	resource_release(r);
@@ -301,7 +302,7 @@ void sub_detach(struct sub *s)
 
 void sub_fall_behind(struct sub *s)
 {
-	if (s->behind)
+	if (s->behind || !s->resource)
 		return;
 	s->behind = true;
 	s->resource->nlive--;

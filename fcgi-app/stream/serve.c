@@ -14,6 +14,7 @@
 #include "cors.h"
 #include "error.h"
 #include "log.h"
+#include "many.h"
 #include "problem.h"
 #include "request.h"
 #include "response.h"
@@ -34,6 +35,7 @@ struct call {
 	struct ask ask;
 	struct principal who;
 	struct viewer *viewer;
+	struct many *many;
 	struct loop_timer wait; /* of a long poll */
 	bool asking;		/* who calls is being found out */
 	bool gone;
@@ -129,8 +131,9 @@ static void on_refused(const struct db_answer *why, void *arg)
 	struct call *c = arg;
 
 	c->viewer = NULL;
-	if (call_try_message(c, why))
+	if (!c->many && call_try_message(c, why))
 		return;
+	c->many = NULL;
 	if (why->status == 401)
 		auth_refused(c->serve->app->auth, &c->who);
 	call_problem(c, why->status, why->slug, why->detail, why->pointer);
@@ -201,6 +204,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 	int err;
 
 	c->viewer = NULL;
+	c->many = NULL;
 	auth_accepted(c->serve->app->auth, &c->who);
 	buf_init(&head, HEAD_MAX);
 	stream_head(c, &head);
@@ -229,35 +233,66 @@ static const struct viewer_ops viewer_ops = {
 
 /* ---- the way there ---- */
 
+static struct viewer_ask viewer_ask_of(const struct call *c,
+				       const struct ask *ask)
+{
+	return (struct viewer_ask){
+		.kind = ask->kind,
+		.key = ask->key,
+		.n = ask->n,
+		.who = c->ask.ticket ? NULL : &c->who,
+		.format = c->ask.format,
+		.once = c->ask.once,
+		.diff = c->ask.diff && strcmp(ask->kind, "list") != 0,
+		.quiet = c->req.method == METHOD_HEAD,
+		.resume = ask->resume,
+		.version = ask->version,
+		.inbox = ask->inbox,
+		.upto = ask->upto,
+		.after_n = ask->after_n,
+		.limit = ask->limit,
+		.after = ask->after,
+	};
+}
+
 static void call_watch(struct call *c, const char *kind, const char *key,
 		       int64_t n)
 {
 	uint8_t ticket[SHA256_SIZE];
-	const struct viewer_ask ask = {
-		.kind = kind,
-		.key = key,
-		.n = n,
-		.who = c->ask.ticket ? NULL : &c->who,
-		.ticket = c->ask.ticket ? ticket : NULL,
-		.format = c->ask.format,
-		.once = c->ask.once,
-		.diff = c->ask.diff,
-		.quiet = c->req.method == METHOD_HEAD,
-		.resume = c->ask.resume,
-		.version = c->ask.version,
-		.inbox = c->ask.inbox,
-		.upto = c->ask.upto,
-		.after_n = c->ask.after_n,
-		.limit = c->ask.limit,
-		.after = c->ask.after,
-	};
+	struct viewer_ask ask = viewer_ask_of(c, &c->ask);
 	int err = 0;
 
-	if (c->ask.ticket)
+	ask.kind = kind;
+	ask.key = key;
+	ask.n = n;
+	if (c->ask.ticket) {
+		ask.ticket = ticket;
 		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
+	}
 	if (!err)
 		err = viewer_new(&c->viewer, c->serve->hub, &ask, &viewer_ops,
 				 c);
+	if (err)
+		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
+}
+
+static void call_watch_many(struct call *c)
+{
+	size_t n = c->ask.nmany;
+	struct many_one *one = arena_alloc(c->arena, n * sizeof(*one));
+	uint8_t ticket[SHA256_SIZE];
+	int err = one ? 0 : ENOMEM;
+
+	if (!err && c->ask.ticket)
+		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
+	for (size_t i = 0; i < n && !err; i++) {
+		one[i].name = c->ask.many[i].name;
+		one[i].ended = c->ask.many[i].ended;
+		one[i].ask = viewer_ask_of(c, &c->ask.many[i].ask);
+		one[i].ask.ticket = c->ask.ticket ? ticket : NULL;
+	}
+	if (!err)
+		err = many_new(&c->many, c->serve->hub, one, n, &viewer_ops, c);
 	if (err)
 		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
 }
@@ -270,6 +305,7 @@ static void on_gone(void *arg)
 	if (c->asking)
 		return; /* it is looked at then */
 	viewer_free(c->viewer);
+	many_free(c->many);
 	fcgi_finish(c->fcgi);
 	call_free(c);
 }
@@ -286,7 +322,10 @@ static void on_auth(enum auth_result result, void *arg)
 	}
 	switch (result) {
 	case AUTH_DONE:
-		call_watch(c, c->ask.kind, c->ask.key, c->ask.n);
+		if (c->ask.many)
+			call_watch_many(c);
+		else
+			call_watch(c, c->ask.kind, c->ask.key, c->ask.n);
 		break;
 	case AUTH_DENIED:
 		call_error(c, APP_UNAUTHORIZED);
@@ -350,7 +389,7 @@ void serve_request(struct fcgi_request *r, void *arg)
 	else if (ask_parse(&c->ask, &c->req, c->arena, &why)) {
 		if (why.allow)
 			response_header(&c->res, "Allow", why.allow);
-		call_problem(c, why.status, why.slug, why.detail, NULL);
+		call_problem(c, why.status, why.slug, why.detail, why.pointer);
 	} else if (!hub_is_ready(s->hub))
 		call_error(c, APP_UNAVAILABLE);
 	else {

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "json_write.h"
 #include "log.h"
+#include "many.h"
 #include "watch.h"
 
 static const struct stream_ops stream_ops;
@@ -60,7 +61,16 @@ void viewer_free(struct viewer *v)
 {
 	if (!v)
 		return;
+	if (v->many) {
+		many_free(v->many);
+		return;
+	}
 	stream_free(v->stream);
+	viewer_destroy(v);
+}
+
+void viewer_drop(struct viewer *v)
+{
 	viewer_destroy(v);
 }
 
@@ -82,6 +92,7 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	if (!v)
 		return ENOMEM;
 	v->hub = hub;
+	v->many = ask->many;
 	v->ops = ops;
 	v->arg = arg;
 	v->format = (uint8_t)ask->format;
@@ -90,13 +101,12 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	v->quiet = ask->quiet || ask->once;
 	v->inbox_at = -1;
 	v->sub.viewer = v->session.viewer = v;
-	if (ask->resume && ask->version > 0) {
+	if (ask->resume) { /* version 0: only from that message on */
 		v->sub.version = ask->version;
 		v->inbox_at = ask->inbox;
 	}
 	viewer_link(v);
-	if (ask->who)
-		v->proof = proof_new(ask->who);
+	v->proof = ask->who ? proof_new(ask->who) : proof_ref(ask->proof);
 	if (!strcmp(ask->kind, "send")) /* its doorbell has another */
 		v->key = strdup(ask->key);
 	if (!strcmp(ask->kind, "list"))
@@ -208,11 +218,24 @@ bool viewer_must_recheck(struct viewer *v, const struct change *c)
 
 /* ---- writing ---- */
 
+void viewer_id(char out[static RENDER_ID_SIZE], const struct viewer *v)
+{
+	if (v->list)
+		list_id(out, v);
+	else
+		render_id(out, v->sub.version, v->inbox ? v->inbox_at : -1);
+}
+
 void viewer_write(struct viewer *v, const char *name, int64_t version,
 		  const char *data, size_t n, uint64_t event)
 {
 	struct frame *f = &v->hub->frame;
 	char id[RENDER_ID_SIZE] = "";
+
+	if (v->many) {
+		many_write(v, name, version != 0, data, n);
+		return;
+	}
 
 	if (version && v->list)
 		list_id(id, v);
@@ -236,21 +259,9 @@ void viewer_write(struct viewer *v, const char *name, int64_t version,
 	stream_write(v->stream, f->text.p, f->text.len);
 }
 
-void viewer_end(struct viewer *v, const char *reason)
+void viewer_leave(struct viewer *v)
 {
-	struct buf b;
-
-	if (v->state != VIEWER_OPEN)
-		return;
 	v->state = VIEWER_ENDING;
-	buf_init(&b, 256);
-	buf_char(&b, '{');
-	json_member(&b, "reason", reason);
-	buf_char(&b, '}');
-	if (!b.failed)
-		viewer_write(v, "end", 0, b.p, b.len, ++v->hub->events);
-	buf_free(&b);
-	stream_finish(v->stream);
 	if (v->query)
 		db_forget(v->query);
 	v->query = NULL;
@@ -262,10 +273,36 @@ void viewer_end(struct viewer *v, const char *reason)
 	sub_detach(&v->session);
 }
 
+void viewer_end(struct viewer *v, const char *reason)
+{
+	struct buf b;
+
+	if (v->state != VIEWER_OPEN)
+		return;
+	buf_init(&b, 256);
+	buf_char(&b, '{');
+	json_member(&b, "reason", reason);
+	buf_char(&b, '}');
+	if (v->many) {
+		many_member_end(v, reason, b.failed ? "null" : b.p,
+				b.failed ? 4 : b.len);
+		buf_free(&b);
+		return;
+	}
+	v->state = VIEWER_ENDING;
+	if (!b.failed)
+		viewer_write(v, "end", 0, b.p, b.len, ++v->hub->events);
+	buf_free(&b);
+	stream_finish(v->stream);
+	viewer_leave(v);
+}
+
 void viewer_gone(struct viewer *v, const struct change *c)
 {
 	if (v->state != VIEWER_OPEN)
 		return;
+	if (v->many)
+		many_member_gone(v);
 	viewer_write(v, "gone", c->version, "null", 4, c->event);
 	viewer_end(v, "gone");
 }
@@ -274,6 +311,8 @@ bool viewer_begin(struct viewer *v, bool resumed)
 {
 	const char *text = render_prologue(v->format);
 
+	if (v->many)
+		return many_begin(v);
 	if (v->ops->open(&v->stream, &stream_ops, v, v->arg)) {
 		viewer_destroy(v);
 		return false;
@@ -415,6 +454,8 @@ bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
 /* The first time. @return false: freed */
 static bool viewer_attach(struct viewer *v, struct resource *r, bool mine)
 {
+	if (mine && v->many && many_has_inbox(v))
+		mine = false;
 	v->state = VIEWER_LOADING;
 	v->mine = mine;
 	sub_attach(&v->sub, r, mine);
@@ -450,6 +491,8 @@ void viewer_opened(struct viewer *v, struct resource *r,
 		sub_attach(&v->session, session, false);
 	if (v->stream)
 		stream_deadline(v->stream, v->ends_s);
+	if (v->many)
+		many_opened(v);
 	resource_opened(r, mine);
 	if (v->state == VIEWER_ASKING && !viewer_attach(v, r, mine))
 		return;
@@ -467,13 +510,21 @@ void viewer_opened(struct viewer *v, struct resource *r,
 
 /* ---- what the stream says ---- */
 
-static void on_moved(void *arg)
+void viewer_acknowledge(struct viewer *v)
 {
-	struct viewer *v = arg;
-
 	if (v->nacks)
 		acks_look(v);
+}
+
+void viewer_moved(struct viewer *v)
+{
+	viewer_acknowledge(v);
 	viewer_step(v);
+}
+
+static void on_moved(void *arg)
+{
+	viewer_moved(arg);
 }
 
 static const char *on_heartbeat(void *arg)
@@ -492,8 +543,7 @@ static void on_closed(void *arg)
 {
 	struct viewer *v = arg;
 
-	if (v->nacks)
-		acks_look(v);
+	viewer_acknowledge(v);
 	v->stream = NULL; /* goes by itself */
 	viewer_destroy(v);
 }

@@ -15,6 +15,8 @@
 #include "render.h"
 #include "stream.h"
 
+struct many;
+struct proof;
 struct viewer;
 
 /** What a request asks for. Borrowed until viewer_new() returns. */
@@ -22,7 +24,9 @@ struct viewer_ask {
 	const char *kind; /* a constant */
 	const char *key;
 	int64_t n;		     /* one item of it; 0: all */
-	const struct principal *who; /* null with a ticket */
+	const struct principal *who; /* null with a ticket, or a proof */
+	struct proof *proof;	     /* instead of who */
+	struct many *many;	     /* null: it has a stream of its own */
 	const uint8_t *ticket;	     /* SHA-256, or null */
 	enum format format;
 	bool once;   /* no stream: one answer, of what is not `version` */

@@ -1,6 +1,6 @@
 /*
- * watch.h: what hub.c, poll.c, resource.c, change.c, open.c, viewer.c,
- * catch_up.c and inbox.c share, and nobody else.
+ * watch.h: what hub.c, poll.c, list.c, many.c, resource.c, change.c, open.c,
+ * viewer.c, catch_up.c and inbox.c share, and nobody else.
  *
  * A viewer keeps up as long as its queue is short: it gets what is read for
  * all. One that does not, or has just come, is behind: it reads for itself
@@ -140,7 +140,8 @@ struct viewer {
 	struct viewer *next, **prev; /* of the hub */
 	const struct viewer_ops *ops;
 	void *arg;
-	struct stream *stream;
+	struct stream *stream; /* of many: theirs */
+	struct many *many;     /* null: it has one of its own */
 	struct sub sub;
 	struct sub session;	/* of who calls: when it ends we look again */
 	int64_t caller;		/* the account */
@@ -199,6 +200,29 @@ void poll_free(struct hub *hub);
 
 /** Look whether some of all resources have moved: what a bell has missed. */
 void poll_step(struct hub *hub);
+
+/* many.c: of a viewer that is one of many */
+
+/** The first may have brought a proof for all. */
+void many_opened(struct viewer *v);
+
+/** As viewer_begin(). @return false: not yet, it reads again then */
+bool many_begin(struct viewer *v);
+
+/** Whether messages come with another of them. */
+bool many_has_inbox(struct viewer *v);
+
+/** An event says whose it is; without an id of its own where it ends. */
+void many_write(struct viewer *v, const char *name, bool with_id,
+		const char *data, size_t n);
+
+/** The next event will be the resource's last. */
+void many_member_gone(struct viewer *v);
+
+/** One ends, or all do. data: {"reason"} */
+void many_member_end(struct viewer *v, const char *reason, const char *data,
+		     size_t n);
+void many_end(struct many *m, const char *reason);
 
 /* list.c */
 
@@ -334,6 +358,19 @@ void viewer_change(struct viewer *v, const struct change *c);
  */
 bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
 		    uint64_t event);
+
+/** It looks at nothing any more; what is queued goes out. */
+void viewer_leave(struct viewer *v);
+
+/** Free one of many; the stream goes by itself. */
+void viewer_drop(struct viewer *v);
+
+/** Bytes have gone out. */
+void viewer_acknowledge(struct viewer *v);
+void viewer_moved(struct viewer *v);
+
+/** What it has, as the id of an event. */
+void viewer_id(char out[static RENDER_ID_SIZE], const struct viewer *v);
 
 /** Last event, with a reason, and the end. */
 void viewer_end(struct viewer *v, const char *reason);

@@ -1,0 +1,493 @@
+/*
+ * many.c: one stream on many resources.
+ *
+ * Each has a viewer, which reads and writes as ever, but begins only when all
+ * can: what it has read by then is read again. Whatever ends the whole is done
+ * from the loop, for viewers are told in walks over all of them.
+ */
+#include "many.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_write.h"
+#include "log.h"
+#include "secret.h"
+#include "watch.h"
+
+enum {
+	SLUG_SIZE = 64,
+	DETAIL_SIZE = 256,
+	POINTER_SIZE = 16,
+	ID_MAX = MANY_MAX * (RENDER_ID_SIZE + 1),
+};
+
+struct member {
+	struct many *many;
+	struct viewer *viewer; /* null: not yet, or no more */
+	char *name, *key, *after;
+	struct viewer_ask ask;
+	bool ended;   /* the resource has, or may not be seen any more */
+	bool ready;   /* it could begin */
+	bool as_send; /* a number below a login that is no contact */
+	bool muted;   /* messages come with another */
+};
+
+struct refusal {
+	int status;
+	char slug[SLUG_SIZE], detail[DETAIL_SIZE], pointer[POINTER_SIZE];
+};
+
+struct many {
+	struct hub *hub;
+	const struct viewer_ops *ops;
+	void *arg;
+	struct stream *stream; /* null: not yet */
+	struct proof *proof;
+	enum format format;
+	struct loop_timer soon;
+	bool refused;
+	bool ending;
+	struct refusal why;
+	uint8_t ticket[SHA256_SIZE];
+	size_t n;
+	struct member member[];
+};
+
+static const struct viewer_ops member_ops;
+static const struct stream_ops stream_ops;
+static void many_turn(void *arg);
+
+/* ---- life ---- */
+
+static void many_destroy(struct many *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct member *o = &m->member[i];
+
+		if (o->viewer)
+			viewer_drop(o->viewer);
+		free(o->name);
+		free(o->key);
+		free(o->after);
+	}
+	loop_cancel(m->hub->loop, &m->soon);
+	proof_free(m->proof);
+	secret_wipe(m->ticket, sizeof(m->ticket));
+	free(m);
+}
+
+void many_free(struct many *m)
+{
+	if (!m)
+		return;
+	stream_free(m->stream);
+	many_destroy(m);
+}
+
+static void many_soon(struct many *m)
+{
+	if (!loop_pending(&m->soon) &&
+	    loop_after(m->hub->loop, &m->soon, 0, many_turn, m))
+		log_error("no_memory", LOG_STR("where", "watch"));
+}
+
+static void many_refuse(struct many *m, const struct member *o, int status,
+			const char *slug, const char *detail)
+{
+	if (m->refused)
+		return;
+	m->refused = true;
+	m->why.status = status;
+	(void)snprintf(m->why.slug, SLUG_SIZE, "%s", slug ? slug : "");
+	(void)snprintf(m->why.detail, DETAIL_SIZE, "%s", detail ? detail : "");
+	if (o && status != 401 && status != 503)
+		(void)snprintf(m->why.pointer, POINTER_SIZE, "/r/%zu",
+			       (size_t)(o - m->member));
+	many_soon(m);
+}
+
+/* Its viewer, by the proof that all share or, the first time, the ticket. */
+static void member_open(struct member *o)
+{
+	struct many *m = o->many;
+	int err;
+
+	o->ask.who = NULL;
+	o->ask.proof = m->proof;
+	o->ask.ticket = m->proof ? NULL : m->ticket;
+	o->ask.many = m;
+	o->ready = false;
+	err = viewer_new(&o->viewer, m->hub, &o->ask, &member_ops, o);
+	if (err)
+		many_refuse(m, NULL, 503, "unavailable", NULL);
+}
+
+/* All that are not there; without a proof the first, which gets one. */
+static void many_open_all(struct many *m)
+{
+	for (size_t i = 0; i < m->n && !m->refused; i++) {
+		struct member *o = &m->member[i];
+
+		if (o->ended)
+			continue;
+		if (!o->viewer)
+			member_open(o);
+		if (!m->proof)
+			return;
+	}
+}
+
+static int member_init(struct member *o, const struct many_one *one)
+{
+	o->ask = one->ask;
+	o->ended = one->ended;
+	o->name = strdup(one->name);
+	o->key = strdup(one->ask.key);
+	o->ask.key = o->key;
+	if (one->ask.after)
+		o->after = strdup(one->ask.after);
+	o->ask.after = o->after;
+	return o->name && o->key && (o->after || !one->ask.after) ? 0 : ENOMEM;
+}
+
+int many_new(struct many **out, struct hub *hub, const struct many_one *one,
+	     size_t n, const struct viewer_ops *ops, void *arg)
+{
+	struct many *m;
+	int err = 0;
+
+	if (!hub_is_ready(hub))
+		return EAGAIN;
+	m = calloc(1, sizeof(*m) + n * sizeof(*m->member));
+	if (!m)
+		return ENOMEM;
+	m->hub = hub;
+	m->ops = ops;
+	m->arg = arg;
+	m->format = one->ask.format;
+	if (one->ask.ticket)
+		memcpy(m->ticket, one->ask.ticket, sizeof(m->ticket));
+	else if (!(m->proof = proof_new(one->ask.who)))
+		err = ENOMEM;
+	for (; m->n < n && !err; m->n++) {
+		m->member[m->n].many = m;
+		err = member_init(&m->member[m->n], &one[m->n]);
+	}
+	if (!err)
+		err = loop_after(hub->loop, &m->soon, 0, many_turn, m);
+	if (err) {
+		many_destroy(m);
+		return err;
+	}
+	*out = m;
+	return 0;
+}
+
+/* ---- beginning ---- */
+
+static bool all_ready(const struct many *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->member[i].ended && !m->member[i].ready)
+			return false;
+	return true;
+}
+
+static void many_open(struct many *m)
+{
+	const char *text = render_prologue(m->format);
+	uint32_t ends_s = 0;
+
+	if (m->ops->open(&m->stream, &stream_ops, m, m->arg)) {
+		many_destroy(m);
+		return;
+	}
+	if (!*text)
+		text = render_heartbeat(m->format);
+	stream_write(m->stream, text, strlen(text));
+	for (size_t i = 0; i < m->n; i++) {
+		struct viewer *v = m->member[i].viewer;
+
+		if (!v)
+			continue;
+		v->stream = m->stream;
+		ends_s = v->ends_s;
+		viewer_step(v);
+	}
+	stream_deadline(m->stream, ends_s);
+}
+
+/* Whatever was put off. */
+static void many_turn(void *arg)
+{
+	struct many *m = arg;
+	const struct db_answer why = {
+		.outcome = DB_REFUSED,
+		.status = m->why.status,
+		.sqlstate = "",
+		.slug = m->why.slug,
+		.detail = m->why.detail,
+		.pointer = m->why.pointer,
+	};
+
+	if (m->stream)
+		return; /* it is ended by its own */
+	if (!m->refused)
+		many_open_all(m);
+	if (m->refused) {
+		m->ops->refused(&why, m->arg);
+		many_destroy(m);
+	} else if (all_ready(m))
+		many_open(m);
+}
+
+void many_opened(struct viewer *v)
+{
+	struct member *o = v->arg;
+	struct many *m = o->many;
+
+	if (m->proof)
+		return;
+	m->proof = proof_ref(v->proof);
+	many_soon(m);
+}
+
+bool many_begin(struct viewer *v)
+{
+	struct member *o = v->arg;
+
+	if (o->many->stream) {
+		v->state = VIEWER_OPEN;
+		return true;
+	}
+	o->ready = true;
+	if (all_ready(o->many))
+		many_soon(o->many);
+	return false;
+}
+
+bool many_has_inbox(struct viewer *v)
+{
+	struct member *me = v->arg;
+	struct many *m = me->many;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (m->member[i].viewer && m->member[i].viewer->inbox)
+			me->muted = true;
+	return me->muted;
+}
+
+/* ---- what becomes of one ---- */
+
+/* Whether it may be a message that was sent to that login. */
+static bool member_try_send(struct member *o, const struct db_answer *why)
+{
+	char *key;
+	int n;
+
+	if (why->status != 404 || !o->ask.n || strcmp(o->ask.kind, "login") ||
+	    !strcmp(why->slug, "user-not-found"))
+		return false;
+	n = snprintf(NULL, 0, "%s/%lld", o->key, (long long)o->ask.n);
+	key = malloc((size_t)n + 1);
+	if (!key)
+		return false;
+	(void)snprintf(key, (size_t)n + 1, "%s/%lld", o->key,
+		       (long long)o->ask.n);
+	free(o->key);
+	o->ask.key = o->key = key;
+	o->ask.kind = "send";
+	o->ask.n = 0;
+	many_soon(o->many); /* opens it */
+	return true;
+}
+
+static void member_refused(const struct db_answer *why, void *arg)
+{
+	struct member *o = arg;
+	struct many *m = o->many;
+
+	o->viewer = NULL; /* it frees itself */
+	if (m->stream && !m->ending) {
+		/* While it was reading for the second time. */
+		many_end(m, why->status == 401 ? "session-ended" : "restart");
+		return;
+	}
+	if (!m->refused && !member_try_send(o, why))
+		many_refuse(m, o, why->status, why->slug, why->detail);
+}
+
+static const struct viewer_ops member_ops = {
+	.refused = member_refused,
+};
+
+void many_end(struct many *m, const char *reason)
+{
+	struct buf data, frame;
+
+	if (m->ending)
+		return;
+	m->ending = true;
+	buf_init(&data, 256);
+	buf_init(&frame, 512);
+	buf_char(&data, '{');
+	json_member(&data, "reason", reason);
+	buf_char(&data, '}');
+	render_event(&frame, m->format, "end", NULL, data.p ? data.p : "",
+		     data.len);
+	if (!data.failed && !frame.failed)
+		stream_write(m->stream, frame.p, frame.len);
+	buf_free(&data);
+	buf_free(&frame);
+	stream_finish(m->stream);
+	for (size_t i = 0; i < m->n; i++)
+		if (m->member[i].viewer)
+			viewer_leave(m->member[i].viewer);
+}
+
+/* Whether messages would have to go on with another. */
+static bool inbox_is_orphaned(const struct many *m, const struct viewer *v)
+{
+	for (size_t i = 0; v->inbox && i < m->n; i++)
+		if (m->member[i].muted && !m->member[i].ended)
+			return true;
+	return false;
+}
+
+void many_member_end(struct viewer *v, const char *reason, const char *data,
+		     size_t n)
+{
+	struct member *o = v->arg;
+	struct many *m = o->many;
+	bool gone = !strcmp(reason, "gone");
+
+	if (!gone && strcmp(reason, "access-ended") != 0) {
+		many_end(m, reason);
+		return;
+	}
+	o->ended = true;
+	if (!gone)
+		many_write(v, "end", false, data, n);
+	if (v->state == VIEWER_ENDING)
+		return; /* that was too much */
+	viewer_leave(v);
+	if (inbox_is_orphaned(m, v)) {
+		many_end(m, "restart");
+		return;
+	}
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->member[i].ended)
+			return;
+	many_end(m, reason);
+}
+
+void many_member_gone(struct viewer *v)
+{
+	struct member *o = v->arg;
+
+	o->ended = true;
+}
+
+/* ---- writing ---- */
+
+/* A part for each; what is not shown yet begins anew. */
+static void add_id(struct buf *b, const struct many *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct member *o = &m->member[i];
+		const struct viewer *v = o->viewer;
+		char id[RENDER_ID_SIZE];
+
+		if (i)
+			buf_char(b, ',');
+		if (o->ended) {
+			buf_char(b, '-');
+		} else if (v && v->state == VIEWER_OPEN && v->sub.version) {
+			viewer_id(id, v);
+			buf_str(b, id);
+		} else if (v && v->inbox && v->inbox_at >= 0) {
+			/* Messages may be written before its state is. */
+			render_id(id, 0, v->inbox_at);
+			buf_str(b, id);
+		}
+	}
+}
+
+void many_write(struct viewer *v, const char *name, bool with_id,
+		const char *data, size_t n)
+{
+	struct member *o = v->arg;
+	struct many *m = o->many;
+	char own[RENDER_ID_SIZE];
+	struct buf id, body, frame;
+
+	buf_init(&id, ID_MAX);
+	buf_init(&body, FRAME_MAX);
+	buf_init(&frame, FRAME_MAX);
+	buf_char(&body, '{');
+	json_member(&body, "resource", o->name);
+	if (with_id) {
+		viewer_id(own, v);
+		json_member(&body, "id", own);
+	}
+	json_key(&body, "data");
+	buf_add(&body, data, n);
+	buf_char(&body, '}');
+	add_id(&id, m);
+	if (!body.failed && !id.failed)
+		render_event(&frame, m->format, name, id.p, body.p, body.len);
+	if (body.failed || id.failed || frame.failed) {
+		log_error("event_too_large", LOG_STR("name", name),
+			  LOG_INT("bytes", n));
+		many_end(m, "too-large");
+	} else
+		stream_write(m->stream, frame.p, frame.len);
+	buf_free(&id);
+	buf_free(&body);
+	buf_free(&frame);
+}
+
+/* ---- what the stream says ---- */
+
+static void on_moved(void *arg)
+{
+	struct many *m = arg;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (m->member[i].viewer)
+			viewer_moved(m->member[i].viewer);
+}
+
+static const char *on_heartbeat(void *arg)
+{
+	const struct many *m = arg;
+
+	return render_heartbeat(m->format);
+}
+
+static void on_due(void *arg)
+{
+	many_end(arg, "session-ended");
+}
+
+static void on_closed(void *arg)
+{
+	struct many *m = arg;
+
+	m->ending = true;
+	for (size_t i = 0; i < m->n; i++)
+		if (m->member[i].viewer)
+			viewer_acknowledge(m->member[i].viewer);
+	m->stream = NULL; /* goes by itself */
+	many_destroy(m);
+}
+
+static const struct stream_ops stream_ops = {
+	.moved = on_moved,
+	.heartbeat = on_heartbeat,
+	.due = on_due,
+	.closed = on_closed,
+};

@@ -1,0 +1,214 @@
+"""/watch: one stream on many resources."""
+import json
+from urllib.parse import quote
+
+import pytest
+from stream_client import Stream
+
+from test_stream import insist, private_call, problem, register, send
+
+
+def watch(*paths, **more):
+    query = "&".join(f"r={quote(path, safe='')}" for path in paths)
+    return "/watch?" + query + "".join(f"&{k}={v}" for k, v in more.items())
+
+
+@pytest.fixture
+def opened():
+    """Opens a watch and closes it at the end: opened(account, path, ...)."""
+    made = []
+
+    def make(account, *paths, sse=False, last=None, headers=None, **more):
+        made.append(Stream(account.system, watch(*paths, **more), token=account.token(), sse=sse, last=last,
+                           headers=headers))
+        return made[-1]
+
+    yield make
+    for stream in made:
+        stream.close()
+
+
+def wait(stream, name, resource, timeout_s=5, match=lambda data: True):
+    return stream.wait(lambda e: e.name == name and e.data.get("resource") == resource and match(e.data["data"]), timeout_s)
+
+
+@pytest.mark.parametrize("sse", [False, True])
+def test_states_then_changes_of_each(account, opened, sse):
+    alice, bob = account("alice"), account("bob")
+    call = bob.request("POST", "/call", json={"subject": "one"}).json()["url"]
+    paths = [bob.login, call, f"/user/{alice.email}/messages", "/user/me", "/login", "/call"]
+    stream = opened(alice, *paths, sse=sse)
+    assert stream.status == 200
+    for path in paths:
+        state = wait(stream, "state", path)
+        assert state.data["data"] == alice.request("GET", path).json() or path in ("/login", "/call")
+    made = register(bob, "sip:b@192.0.2.1")
+    change = wait(stream, "change", bob.login)
+    got = alice.request("GET", bob.login)
+    assert change.data["data"] == got.json() and f'"{change.data["id"]}"' == got.headers["ETag"]
+    assert change.id.split(",")[0] == change.data["id"] and len(change.id.split(",")) == len(paths)
+    wait(stream, "put", "/login", match=lambda data: data["id"] == bob.email)
+    bob.request("PATCH", call, json={"subject": "two"})
+    assert wait(stream, "change", call).data["data"]["subject"] == "two"
+    wait(stream, "put", "/call", match=lambda data: data["subject"] == "two")
+    bob.request("POST", paths[2], data="hi", headers={"Content-Type": "text/plain"})
+    assert wait(stream, "change", paths[2]).data["data"][0]["from"] == bob.email
+    bob.request("DELETE", made["self"])
+    wait(stream, "remove", "/login", match=lambda data: data["id"] == bob.email)
+
+
+def test_differences(account, opened):
+    alice = account("alice")
+    stream = opened(alice, alice.login, "/user/me", updates="diff")
+    wait(stream, "state", alice.login)
+    wait(stream, "state", "/user/me")
+    alice.request("PATCH", "/user/me", json={"nick": "al"})
+    assert wait(stream, "change", "/user/me").data["data"] == [{"op": "add", "path": "/nick", "value": "al"}]
+
+
+def test_any_accept_will_do(account, opened):
+    alice = account("alice")
+    stream = opened(alice, alice.login, headers={"Accept": "*/*"})
+    assert stream.status == 200 and stream.headers["Content-Type"] == "application/x-ndjson"
+
+
+def test_messages_come_with_one_s_own_login_once(account, opened, until):
+    alice, bob = account("alice"), account("bob")
+    contact = register(alice, "sip:a@192.0.2.1")
+    stream = opened(alice, bob.login, "/login/me", alice.login, contact["self"])
+    for path in (bob.login, "/login/me", alice.login, contact["self"]):
+        wait(stream, "state", path)
+    for i in range(5):
+        send(bob, alice, f"m{i}")
+    message = wait(stream, "message", "/login/me", match=lambda data: data["body"] == "m4")
+    assert [e.data["data"]["body"] for e in stream.named("message")] == [f"m{i}" for i in range(5)]
+    assert message.id.split(",")[1] == message.data["id"] and "." in message.data["id"]
+    until(lambda: alice.system.query("""select count(*) = 5 as done from inspect.delivery
+        where recipient = %s and kind = 'stream' and state = 'delivered'""", (alice.email,))[0]["done"])
+
+
+def test_a_resume_has_each_in_between(account, opened, until):
+    alice, bob = account("alice"), account("bob")
+    paths = ["/login/me", bob.login, "/login"]
+    stream = opened(alice, *paths)
+    for path in paths:
+        wait(stream, "state", path)
+    send(bob, alice, "one")
+    last = wait(stream, "message", "/login/me").id
+    stream.close()
+    register(bob, "sip:b@192.0.2.1")
+    send(bob, alice, "two")
+    for how in ({"last": last}, {"since": last}):
+        again = opened(alice, *paths, **how)
+        wait(again, "change", bob.login)
+        wait(again, "message", "/login/me")
+        wait(again, "put", "/login", match=lambda data: data["id"] == bob.email)
+        until(lambda s=again: len(s.events) >= 3)
+        assert [e.data["data"]["body"] for e in again.named("message")] == ["two"]
+        assert len([e for e in again.events if e.data["resource"] != "/login"]) == 2 and not again.named("state")
+    # The first event of all is enough to resume, too: what was not shown yet comes as a state.
+    first = stream.events[0].id
+    again = opened(alice, *paths, last=first)
+    wait(again, "message", "/login/me", match=lambda data: data["body"] == "two")
+    assert opened(alice, *paths, last="1,2").wait("state")
+
+
+def test_what_ends_leaves_the_others(account, opened):
+    alice, bob = account("alice"), account("bob")
+    call, other = private_call(bob, alice), private_call(bob, alice)
+    stream = opened(alice, call, bob.login, other)
+    for path in (call, bob.login, other):
+        wait(stream, "state", path)
+    bob.request("DELETE", call)
+    gone = wait(stream, "gone", call)
+    assert gone.id.startswith("-,") and gone.data["data"] is None
+    bob.request("PATCH", other, json={"invited": []})
+    end = wait(stream, "end", other)
+    assert end.data["data"] == {"reason": "access-ended"} and end.id.endswith(",-")
+    register(bob, "sip:b@192.0.2.1")
+    last = wait(stream, "change", bob.login).id
+    assert last.startswith("-,") and last.endswith(",-") and not stream.ended
+    stream.close()
+    again = opened(alice, call, bob.login, other, last=last)
+    assert again.status == 200
+    register(bob, "sip:c@192.0.2.1")
+    wait(again, "change", bob.login)
+    assert bob.request("DELETE", "/user/me").status_code == 204
+    wait(again, "gone", bob.login)
+    assert again.wait("end").data == {"reason": "gone"}
+    again.wait_end()
+
+
+def test_a_refused_one_refuses_all(account, opened, system):
+    alice, bob = account("alice"), account("bob")
+    call = private_call(bob)
+    for paths, status, name, place in (
+            ([alice.login, call], 404, "call-not-found", 1),
+            ([f"/user/{bob.email}/messages", alice.login], 403, "not-owner", 0),
+            ([alice.login, "/login/nobody@example.net"], 404, "user-not-found", 1),
+            ([alice.login, "/login/no-address"], 404, "user-not-found", 1),
+            ([alice.login, alice.login, alice.login + "/999"], 404, "message-not-found", 2),
+            (["/nothing"], 404, "not-found", 0),
+            ([alice.login, "login"], 400, "invalid-parameter", 1),
+            ([alice.login, "/watch"], 406, "not-acceptable", 1),
+            ([f"/user/{alice.email}/credential"], 406, "not-acceptable", 0)):
+        refused = opened(alice, *paths)
+        problem(refused, status, name)
+        assert json.loads(refused.body)["errors"][0]["pointer"] == f"/r/{place}"
+    for more in ({"since": "x"}, {"since": "1,2"}, {"wait": "1"}, {"updates": "x"}):
+        problem(opened(alice, alice.login, **more), 400, "invalid-parameter")
+    problem(opened(alice), 400, "invalid-parameter")
+    problem(opened(alice, *["/login"] * 101), 400, "invalid-parameter")
+    problem(Stream(system, watch(alice.login)), 401, "unauthorized")
+    assert alice.request("HEAD", watch(alice.login, bob.login)).status_code == 200
+
+
+def test_a_sent_message_by_its_number(account, opened):
+    alice, bob = account("alice"), account("bob")
+    sent = send(bob, alice, "x")
+    stream = opened(bob, "/login", sent["url"])
+    assert wait(stream, "state", sent["url"]).data["data"]["status"] == "stored"
+
+
+def test_a_hundred_at_once(account, opened):
+    alice, bob = account("alice"), account("bob")
+    calls = [bob.request("POST", "/call", json={"subject": str(n)}).json()["url"] for n in range(100)]
+    stream = opened(alice, *calls)
+    for n, path in enumerate(calls):
+        assert wait(stream, "state", path).data["data"]["subject"] == str(n)
+    bob.request("DELETE", calls[70])
+    wait(stream, "gone", calls[70])
+
+
+@pytest.mark.parametrize("how", ["logout", "account"])
+def test_it_ends_with_the_session(system, account, how):
+    alice = account("alice")
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    streams = [Stream(system, watch("/login", "/user/me", "/call"), token=alice.token(), sse=True),
+               Stream(system, watch("/login", "/login/me", "/call", ticket=ticket))]
+    for stream in streams:
+        assert stream.status == 200
+        wait(stream, "state", "/call")
+    assert alice.request("DELETE", "/session" if how == "logout" else "/user/me").status_code == 204
+    for stream in streams:
+        assert stream.wait(lambda e: e.name == "end" and "resource" not in e.data, 2).data == {"reason": "session-ended"}
+        stream.wait_end()
+
+
+def test_it_outlives_the_database(own_system, own_account):
+    alice, bob = own_account("alice"), own_account("bob")
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    paths = ["/login/me", bob.login, "/call"]
+    stream = Stream(own_system, watch(*paths, ticket=ticket))
+    for path in paths:
+        wait(stream, "state", path)
+    own_system.kill_and_wait("postgres")
+    own_system.await_ready()
+    insist(lambda: bob.request("POST", bob.login, json={"contact": "sip:b@192.0.2.1"}))
+    insist(lambda: bob.request("SEND", alice.login, data="after", headers={"Content-Type": "text/plain"}))
+    stream.wait(lambda e: e.name in ("change", "state") and e.data["resource"] == bob.login and e.data["data"], 10)
+    wait(stream, "message", "/login/me", 10)
+    call = insist(lambda: bob.request("POST", "/call", json={"subject": "s"})).json()["id"]
+    stream.wait(lambda e: e.data["resource"] == "/call" and call in str(e.data["data"]), 10)
+    assert not stream.ended
+    stream.close()
