@@ -145,6 +145,7 @@ static void program_close(struct program *p)
 	fcgi_server_free(app->server);
 	auth_free(app->auth);
 	hasher_free(app->hasher);
+	serve_end(&p->serve);
 	if (app->loop)
 		loop_cancel(app->loop, &p->drain);
 	loop_free(app->loop);

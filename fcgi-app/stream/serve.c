@@ -4,6 +4,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@
 
 enum {
 	HEAD_MAX = 4096,
+	TRIM_STREAMS = 256, /* opened until memory is given back */
+	TRIM_MS = 1000,	    /* at most once in this time */
 };
 
 /* A request until it is answered, or has become a stream. */
@@ -194,6 +197,29 @@ static void stream_head(struct call *c, struct buf *head)
 	head->failed = head->failed || c->res.failed;
 }
 
+/* A request needs many times what its stream does, and what streams keep lies
+   between it, so the C library would not give it back by itself. */
+static void trim(void *arg)
+{
+	struct serve *s = arg;
+
+	s->opened = 0;
+	(void)malloc_trim(0); /* whether there was something */
+}
+
+static void trim_later(struct serve *s)
+{
+	if (++s->opened >= TRIM_STREAMS && !loop_pending(&s->trim))
+		(void)loop_after(s->app->loop, &s->trim, TRIM_MS, trim,
+				 s); /* else with the next stream */
+}
+
+void serve_end(struct serve *s)
+{
+	if (s->app && s->app->loop)
+		loop_cancel(s->app->loop, &s->trim);
+}
+
 static int on_open(struct stream **out, const struct stream_ops *ops,
 		   void *stream_arg, void *arg)
 {
@@ -205,6 +231,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 
 	c->viewer = NULL;
 	c->many = NULL;
+	trim_later(c->serve);
 	auth_accepted(c->serve->app->auth, &c->who);
 	buf_init(&head, HEAD_MAX);
 	stream_head(c, &head);

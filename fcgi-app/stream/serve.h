@@ -8,13 +8,19 @@
 #include "app.h"
 #include "fcgi.h"
 #include "hub.h"
+#include "loop.h"
 #include "stream.h"
 
 struct serve {
 	const struct app *app;
 	struct hub *hub;
 	struct stream_pool *pool;
+	size_t opened; /* streams since memory was given back */
+	struct loop_timer trim;
 };
+
+/** No more is begun; requests under way go on. */
+void serve_end(struct serve *s);
 
 /** A request has arrived (fcgi_request_h; arg is the struct serve). */
 void serve_request(struct fcgi_request *r, void *arg);

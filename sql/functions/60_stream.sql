@@ -98,6 +98,8 @@ declare
 	v_version bigint := (select r.version from app.resource r where r.kind = 'call' and p_kind = 'call'
 		and r.id = case when p_key ~ '^[0-9]{1,18}$' then p_key::bigint end);
 begin
+	-- After a crash all is opened anew; only that a ticket is used up must be known then.
+	perform set_config('synchronous_commit', 'off', true) where p_ticket is null;
 	if p_kind not in ('call', 'list', 'login', 'mailbox', 'profile', 'send')
 		or p_kind = 'list' and app.list_id(p_key) is null
 	then
