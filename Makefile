@@ -117,6 +117,9 @@ $(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(BUILD)/libagent.a $(BUILD)/l
 $(BUILD)/restsip-supervisor: $(BUILD)/deploy/local/supervisor.o
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
+$(BUILD)/streams_client: $(BUILD)/bench/streams_client.o
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
 # Everything but the mains, for unit tests and fuzzers to link with.
 $(BUILD)/libcommon.a: $(call objects,$(SRC_COMMON))
 $(BUILD)/libapi.a: $(call objects,$(SRC_API))
