@@ -136,11 +136,36 @@ static void once_loaded(struct viewer *v, const struct db_answer *a)
 	viewer_caught_up(v);
 }
 
+/* Who comes back may since have been let in, or have been in before: then what
+   it has is not what differences would start from. */
+static bool may_have_had_another_view(const struct viewer *v,
+				      const struct db_answer *a)
+{
+	int rows = PQntuples(a->res);
+
+	if (strcmp(v->sub.resource->kind, "call") != 0)
+		return false;
+	for (int i = 0; i < rows; i++) {
+		const char *recheck = pgres_text(a->res, i, "recheck");
+
+		if (pgres_int(a->res, i, "version") > v->sub.version &&
+		    recheck &&
+		    (array_has(recheck, 0) || array_has(recheck, v->caller)))
+			return true;
+	}
+	return rows == WATCH_PAGE;
+}
+
 static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 {
 	int rows = PQntuples(a->res);
 	struct change c;
 
+	if (v->diff && v->sub.version && may_have_had_another_view(v, a)) {
+		v->sub.version = 0;
+		viewer_step(v);
+		return;
+	}
 	if (!rows) { /* as the client has it */
 		if (v->once)
 			v->ops->waits(v->arg);

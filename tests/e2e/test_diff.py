@@ -323,3 +323,39 @@ def test_who_comes_back_at_any_moment_has_it_all(account, until):
         # Each version but those of a state was told once, in order.
         versions = [int(e.id.split(".")[0]) for e in follower.events() if e.name == "change"]
         assert versions == sorted(set(versions))
+
+
+def test_who_was_let_in_meanwhile_begins_with_a_state(account, opened, until):
+    """What bob had of the call was without sessions; differences of what he sees now would not fit it."""
+    alice, bob = account("alice"), account("bob")
+    call = done(alice.request("POST", "/call", json={"subject": "s"}))["url"]
+    done(alice.request("POST", call, json={"url": alice.login, "session": {"sdp": "secret"}}))
+    stream = opened(bob, call + "?updates=diff")
+    stream.wait("state")
+    done(alice.request("PATCH", call, json={"subject": "t"}))
+    last = stream.wait("change").id
+    stream.close()
+    done(bob.request("POST", call, json={"url": bob.login, "session": {"sdp": "v=0"}}))
+    done(alice.request("PATCH", call, json={"subject": "u"}))
+    now = done(bob.request("GET", call))
+    again = opened(bob, call + f"?updates=diff&since={last}")
+    assert again.wait("state").data == now and "secret" in str(now)
+    done(alice.request("PATCH", call, json={"subject": "v"}))
+    until(lambda: follow(again.events) == done(bob.request("GET", call)))
+    late = bob.request("GET", call + f"?updates=diff&wait=5&since={last}")
+    assert late.headers["Content-Type"] == "application/json" and late.json() == done(bob.request("GET", call))
+
+
+def test_who_is_let_in_while_watching_is_shown_the_whole(account, opened, until):
+    alice, bob = account("alice"), account("bob")
+    call = done(alice.request("POST", "/call", json={"subject": "s"}))["url"]
+    done(alice.request("POST", call, json={"url": alice.login, "session": {"sdp": "secret"}}))
+    stream = opened(bob, call + "?updates=diff")
+    stream.wait("state")
+    leg = done(bob.request("POST", call, json={"url": bob.login, "session": {"sdp": "v=0"}}))["url"]
+    until(lambda: follow(stream.events) == done(bob.request("GET", call)))
+    assert "secret" in str(follow(stream.events))
+    done(bob.request("DELETE", leg))
+    until(lambda: follow(stream.events) == done(bob.request("GET", call)))
+    done(alice.request("PATCH", call, json={"subject": "t"}))
+    until(lambda: follow(stream.events) == done(bob.request("GET", call)))
