@@ -21,7 +21,8 @@ export class Restsip {
 	 * @returns what came back: JSON parsed, other text as it is, null for nothing
 	 */
 	async call(method, path, body, headers = {}) {
-		const init = { method, headers: { ...headers } };
+		// Else the browser asks for a password by itself after a 401.
+		const init = { method, headers: { ...headers }, credentials: 'omit' };
 		if (this.token) init.headers.Authorization = `Bearer ${this.token}`;
 		if (body !== undefined) {
 			const text = typeof body === 'string';
@@ -69,6 +70,62 @@ export class Restsip {
 		return () => stop.abort();
 	}
 
+	/**
+	 * As watch(), by the browser's own EventSource. That cannot say who it is, so each connection has a ticket of its
+	 * own, which serves once: after a drop a new one is got, and the stream goes on behind the last event.
+	 * @returns {() => void} call it to stop
+	 */
+	listen(path, on) {
+		const stop = new AbortController();
+		this.#listen(path, on, stop.signal);
+		return () => stop.abort();
+	}
+
+	async #listen(path, on, signal) {
+		const place = { last: null, over: false, opened: false };
+		let wait_ms = 500;
+		while (!signal.aborted && !place.over) {
+			place.opened = false;
+			try {
+				const { ticket } = await this.call('POST', '/session/ticket');
+				if (!signal.aborted) await this.#hear(path, ticket, place, on, signal);
+			} catch (error) {
+				if (error.status === 401 && !signal.aborted) {
+					on({ event: 'end', data: { reason: 'HTTP 401' } });
+					return;
+				}
+			}
+			if (signal.aborted || place.over) return;
+			wait_ms = place.opened ? 500 : Math.min(wait_ms * 2, 10000);
+			await new Promise((done) => setTimeout(done, wait_ms));
+		}
+	}
+
+	/** One connection, until it breaks. */
+	#hear(path, ticket, place, on, signal) {
+		const query = new URLSearchParams({ ticket });
+		if (place.last !== null) query.set('since', place.last);
+		const source = new EventSource(`${this.base}${path}${path.includes('?') ? '&' : '?'}${query}`);
+		return new Promise((done) => {
+			const end = () => {
+				source.close();
+				done();
+			};
+			for (const event of ['state', 'change', 'put', 'remove', 'message', 'gone', 'end']) {
+				source.addEventListener(event, ({ data, lastEventId }) => {
+					if (signal.aborted) return;
+					if (lastEventId) place.last = lastEventId;
+					on({ event, id: lastEventId || undefined, data: JSON.parse(data) });
+					if (event === 'gone') place.over = true;
+					if (event === 'gone' || event === 'end') end();
+				});
+			}
+			source.onopen = () => { place.opened = true; };
+			source.onerror = end;
+			signal.addEventListener('abort', end);
+		});
+	}
+
 	async #follow(path, on, signal) {
 		let last = null;
 		let wait_ms = 500;
@@ -76,7 +133,7 @@ export class Restsip {
 			try {
 				const headers = { Accept: 'application/x-ndjson', Authorization: `Bearer ${this.token}` };
 				if (last !== null) headers['Last-Event-ID'] = last;
-				const response = await fetch(this.base + path, { headers, signal });
+				const response = await fetch(this.base + path, { headers, signal, credentials: 'omit' });
 				if (response.status === 401 || response.status === 403 || response.status === 404) {
 					on({ event: 'end', data: { reason: `HTTP ${response.status}` } });
 					return;

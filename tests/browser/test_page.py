@@ -1,0 +1,117 @@
+"""The web client in a browser: EventSource with tickets, and what survives a kill."""
+import time
+
+import pytest
+from selenium.webdriver.common.by import By
+
+LATER = (502, 503, 504)
+WAIT_S = 40
+
+
+def insist(fn):
+    """Calls fn until it is answered with 2xx."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        answer = fn()
+        if answer.status_code < 300:
+            return answer
+        assert answer.status_code in LATER and time.monotonic() < deadline, answer.text
+        time.sleep(0.05)
+
+
+def send(sender, to, text):
+    insist(lambda: sender.request("SEND", to.login, data=text.encode(), headers={
+        "Content-Type": "text/plain; charset=utf-8", "Idempotency-Key": text.encode().hex()}))
+
+
+def sign_in(browser, account):
+    browser.get(account.system.url + "/")
+    browser.find_element(By.NAME, "email").send_keys(account.email)
+    browser.find_element(By.NAME, "password").send_keys(account.password)
+    browser.find_element(By.CSS_SELECTOR, "#door button").click()
+
+
+def items(browser, name):
+    """The page's list, its newest entry first."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll(`#${arguments[0]} li`)].map((li) => li.firstChild.data.trim())", name)
+
+
+def test_event_source_with_a_ticket(system, account, browser, until):
+    """The browser's own, without our library: named events, their data and their ids."""
+    alice, bob = account("alice"), account("bob")
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    browser.get(system.url + "/docs")
+    browser.execute_script("""
+        window.came = [];
+        window.source = new EventSource(`/login/me?ticket=${arguments[0]}`);
+        for (const name of ['state', 'change', 'message'])
+            source.addEventListener(name, (e) => came.push([name, JSON.parse(e.data), e.lastEventId]));
+        """, ticket)
+
+    def came():
+        return browser.execute_script("return window.came")
+
+    until(came, WAIT_S)
+    assert alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"}).status_code == 201
+    send(bob, alice, "hello ü")
+    until(lambda: len(came()) == 3, WAIT_S)
+    assert came()[0][:2] == ["state", []]
+    assert {name for name, _, _ in came()[1:]} == {"change", "message"}
+    assert next(data for name, data, _ in came() if name == "message")["body"] == "hello ü"
+    assert next(data for name, data, _ in came() if name == "change") == alice.request("GET", alice.login).json()
+    assert all("." in last for _, _, last in came())
+    browser.execute_script("source.close()")
+
+
+def test_the_page_shows_contacts_and_messages(account, browser, until):
+    alice, bob = account("alice"), account("bob")
+    sign_in(browser, alice)
+    until(lambda: items(browser, "contacts") == ["Nowhere but here."], WAIT_S)
+    assert alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"}).status_code == 201
+    send(bob, alice, "hello <b>bob</b>")
+    until(lambda: items(browser, "messages") == ["hello <b>bob</b>"], WAIT_S)
+    until(lambda: items(browser, "contacts") == ["sip:a@192.0.2.1"], WAIT_S)
+    browser.find_element(By.NAME, "to").send_keys(bob.email)
+    browser.find_element(By.NAME, "text").send_keys("from the page")
+    browser.find_element(By.CSS_SELECTOR, "#send button").click()
+    until(lambda: items(browser, "messages")[0] == "from the page", WAIT_S)
+
+
+@pytest.mark.parametrize("how", ["kill", "restart"])
+def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser, until, how):
+    alice, bob = own_account("alice"), own_account("bob")
+    sign_in(browser, alice)
+    until(lambda: items(browser, "contacts") == ["Nowhere but here."], WAIT_S)
+    sent = []
+    for round_ in range(3):
+        for i in range(6):
+            if i == 2 and how == "kill":
+                own_system.kill("restsip-stream")
+            elif i == 2:
+                own_system.kill_and_wait("restsip-stream", 15)
+            sent.append(f"{round_}.{i}")
+            send(bob, alice, sent[-1])
+        until(lambda: items(browser, "messages")[:1] == sent[-1:], WAIT_S)
+        insist(lambda: alice.request("PUT", alice.login, json=[{"contact": f"sip:r{round_}@192.0.2.1"}]))
+        until(lambda: items(browser, "contacts") == [f"sip:r{round_}@192.0.2.1"], WAIT_S)
+    assert items(browser, "messages") == sent[::-1]
+
+
+def test_a_session_that_ends_ends_the_page(account, browser, until):
+    """A new ticket is refused then: the page is told why and does not try for ever."""
+    alice = account("alice")
+    browser.get(alice.system.url + "/")
+    browser.execute_script("""
+        window.came = [];
+        import('/restsip.js').then(async ({ Restsip }) => {
+            window.api = new Restsip();
+            await api.signIn(arguments[0], arguments[1]);
+            api.listen('/login/me', (event) => came.push(event));
+        });
+        """, alice.email, alice.password)
+    until(lambda: browser.execute_script("return came.length"), WAIT_S)
+    assert alice.system.request("DELETE", "/session", auth=alice.auth).status_code == 204
+    until(lambda: browser.execute_script("return came.at(-1)").get("data") == {"reason": "HTTP 401"}, WAIT_S)
+    ends = [e for e in browser.execute_script("return came") if e["event"] == "end"]
+    assert ends[0]["data"]["reason"] == "session-ended"
