@@ -234,6 +234,7 @@ begin
 		return query select (v_done ->> 'n')::bigint, (v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[];
 		return;
 	end if;
+	perform app.call_access(v_account, p_call);
 	v_prior := app.lock('call', p_call);
 	perform app.call_access(v_account, p_call);
 	if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined') >= c_max_participants

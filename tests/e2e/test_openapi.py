@@ -9,6 +9,7 @@ import sys
 
 import jsonschema
 import pytest
+import requests
 
 from record import recorded
 
@@ -82,6 +83,16 @@ def test_every_route_is_described():
 
 def test_everything_described_is_a_route():
     assert not described() - routes() - STREAMS
+
+
+def test_the_page_needs_nothing_from_elsewhere(system):
+    answer = requests.get(system.url + "/docs", timeout=20)
+    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
+    assert answer.content == (TOP / "web/docs.html").read_bytes()
+    assert set(re.findall(r"""(?:src|href)=["']([^"']*)|fetch\(["']([^"']*)|(?:from|import)\s*\(?["']([^"']*)|url\(([^)]*)""",
+                          answer.content.decode())) == {("/openapi.json", "", "", ""), ("", "/openapi.json", "", "")}
+    assert "//" not in re.sub(r"(?m)^\s*//.*", "", answer.content.decode())
+    assert system.request("GET", "/openapi.json").json() == DOCUMENT
 
 
 def template_of(method, path):

@@ -364,6 +364,19 @@ def test_a_refusal(world, row, status, cell):
         assert world.state() == before
 
 
+@pytest.mark.parametrize("row", [row for row in TABLE if row.path.startswith("/call/{call}")],
+                         ids=lambda row: f"{row.method} {row.path}")
+@pytest.mark.parametrize("headers", [{}, {"If-Match": '"1"'}], ids=["plain", "if-match"])
+def test_a_call_that_is_not_shown_is_as_one_that_is_not_there(world, row, headers):
+    body = {**row.body, "url": "/login/{bob}"} if row.body and "url" in row.body else None
+    hidden = world.ask(row, "bob", body=body, headers=headers)
+    none = world.ask(row, "bob", path=row.path.replace("{call}", "999999"), body=body, headers=headers)
+    is_problem(hidden, 404, "call-not-found")
+    is_problem(none, 404, "call-not-found")
+    assert {**hidden.json(), "request_id": 0} == {**none.json(), "request_id": 0}
+    assert hidden.headers.keys() == none.headers.keys()
+
+
 @pytest.mark.usefixtures("guessed")
 @pytest.mark.parametrize("row, status, cell", cells(throttled=True))
 def test_a_refusal_after_many_guesses(world, row, status, cell):
