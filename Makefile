@@ -1,6 +1,7 @@
 # restsip. `make run` builds and runs the whole system, `make test` tests it.
 #   BUILD=DIR      where to build (several people can build one tree at once)
 #   V=1            show the commands
+#   SECONDS=N      how long `make fuzz` runs each target (60)
 #   SANITIZE=1     with AddressSanitizer and UndefinedBehaviorSanitizer
 #   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
 
@@ -50,13 +51,15 @@ STREAM_NEEDS = $(BUILD)/libapi.a
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+# Built with clang in a folder of their own: see tests/fuzz/run.
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # A program is built once its main exists.
 PROGRAMS := $(BUILD)/restsip-supervisor \
 	$(if $(wildcard fcgi-app/main.c),$(BUILD)/restsip-api) \
 	$(if $(wildcard fcgi-app/stream/main.c),$(BUILD)/restsip-stream) \
 	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent)
 
-.PHONY: all programs unit run up down status reset test test-long asan bench \
+.PHONY: all programs unit fuzzers run up down status reset test test-long asan bench \
 	fuzz format format-check deps install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -68,6 +71,8 @@ all:
 programs: $(PROGRAMS)
 
 unit: $(UNIT)
+
+fuzzers: $(FUZZ)
 
 run up down status reset:
 	@deploy/local/restsip $@
@@ -88,6 +93,7 @@ bench:
 	@bench/run
 
 fuzz:
+	@deploy/local/deps build test
 	@tests/fuzz/run
 
 deps:
@@ -142,12 +148,30 @@ $(BUILD)/unit/test_api_%: $(BUILD)/tests/unit/test_api_%.o $(API_LIBS)
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libcommon.a
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_COMMON) -lpthread
 
+# tests/fuzz/fuzz_agent_*.c likewise.
+FUZZER = $(LINK) -fsanitize=fuzzer
+$(BUILD)/fuzz/fuzz_agent_%: $(BUILD)/tests/fuzz/fuzz_agent_%.o $(AGENT_LIBS)
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
+$(BUILD)/fuzz/fuzz_stream_%: $(BUILD)/tests/fuzz/fuzz_stream_%.o \
+		$(BUILD)/libstream.a $(API_LIBS)
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
+$(BUILD)/fuzz/fuzz_api_%: $(BUILD)/tests/fuzz/fuzz_api_%.o $(API_LIBS)
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_API)
+$(BUILD)/fuzz/fuzz_common_%: $(BUILD)/tests/fuzz/fuzz_common_%.o $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) -lpthread
+
 $(BUILD)/common/%.o: INC = $(INC_COMMON)
 $(BUILD)/fcgi-app/%.o: INC = $(INC_API)
 $(BUILD)/fcgi-app/stream/%.o: INC = $(INC_STREAM)
 $(BUILD)/sip-agent/%.o: INC = $(INC_AGENT)
 $(BUILD)/tests/unit/%.o: INC = $(INC_STREAM)
 $(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
+$(BUILD)/tests/fuzz/%.o: INC = $(INC_STREAM)
+$(BUILD)/tests/fuzz/fuzz_agent_%.o: INC = $(INC_AGENT)
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(FLAGS) $(INC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

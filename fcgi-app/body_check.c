@@ -70,10 +70,12 @@ size_t body_scan(const char *p, size_t n, const char **why)
 {
 	const size_t valid = utf8_valid(p, n);
 	size_t i = 0, len;
+	bool open = false; /* yajl overlooks a string without end at the end */
 
 	*why = NULL;
 	while (i < valid) {
 		len = 1;
+		open ^= p[i] == '"';
 		if (p[i] == '\0')
 			*why = "A NUL cannot be kept.";
 		else if ((unsigned char)p[i] < ' ' && !strchr("\t\n\r", p[i]))
@@ -86,6 +88,8 @@ size_t body_scan(const char *p, size_t n, const char **why)
 	}
 	if (valid < n)
 		*why = "This is not UTF-8.";
+	else if (open)
+		*why = "A string has no end.";
 
 	return valid;
 }

@@ -372,11 +372,25 @@ static void a_long_pointer_is_cut_at_a_segment(void **state)
 	assert_int_equal(strlen(e.pointer) % 61, 0);
 }
 
+static void a_string_without_end_is_refused_wherever_it_stands(void **state)
+{
+	assert_refused(*state, "\"", NULL);
+	assert_refused(*state, "{}\"", NULL);
+	assert_refused(*state, "{}\"}", NULL);
+	assert_refused(*state, "[1] \"x]", NULL);
+	assert_refused(*state, "\"a\"\"", NULL);
+	assert_refused(*state, "1 \"", NULL);
+	assert_refused(*state, "\"a\\\"", NULL);
+	assert_written(*state, "\"a\\\"\"", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_come_back_as_they_were),
 		cmocka_unit_test(numbers_keep_their_digits),
+		cmocka_unit_test(
+			a_string_without_end_is_refused_wherever_it_stands),
 		cmocka_unit_test(numbers_that_jsonb_cannot_hold_are_refused),
 		cmocka_unit_test(strings_are_unescaped_and_escaped_anew),
 		cmocka_unit_test(what_is_no_json_is_refused),

@@ -1,0 +1,52 @@
+/*
+ * Datagrams through the gate, with a budget that never ends.
+ */
+#include "fuzz.h"
+
+#include "budget.h"
+#include "gate.h"
+#include "log.h"
+#include "settings.h"
+
+static struct gate *gate;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static const struct budget_conf conf = {
+		.bad_burst = UINT32_MAX / 2,
+		.bad_per_s = UINT32_MAX / 2,
+		.unproven_burst = UINT32_MAX / 2,
+		.unproven_per_s = UINT32_MAX / 2,
+	};
+	struct settings *set;
+	struct budget *budget;
+
+	(void)argc;
+	(void)argv;
+	log_init("fuzz", LOG_LEVEL_ERROR);
+	HOLDS(!settings_alloc(&set, NULL) && !budget_alloc(&budget, &conf) &&
+	      !gate_alloc(&gate, set, budget));
+
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct mbuf *mb = mbuf_alloc(size);
+	struct sip_msg *msg;
+	struct sa src;
+
+	HOLDS(mb && !mbuf_write_mem(mb, data, size));
+	mbuf_set_pos(mb, 0);
+	HOLDS(!sa_set_str(&src, "192.0.2.1", 5060));
+	/* without a socket answers go nowhere */
+	if (!gate_datagram(gate, NULL, &src, mb) && size > 4 && data[0] > 1) {
+		HOLDS(!sip_msg_decode(&msg, mb));
+		HOLDS(msg->via.branch.l || !msg->req);
+		mem_deref(msg);
+	}
+	gate_sent(mb);
+	mem_deref(mb);
+
+	return 0;
+}

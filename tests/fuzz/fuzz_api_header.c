@@ -1,0 +1,43 @@
+/*
+ * Values of HTTP headers: Accept, Content-Type, Range, times, links.
+ */
+#include "fuzz.h"
+
+#include "arena.h"
+#include "link.h"
+#include "negotiate.h"
+#include "range.h"
+#include "timestamp.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const types[] = {"application/json", "text/plain",
+					    "application/pidf+xml"};
+	char *text = fuzz_text(data, size);
+	struct arena *a = arena_new();
+	struct range_part part;
+	struct range r;
+	int picked;
+
+	HOLDS(a);
+	picked = negotiate_pick(text, types, 3);
+	HOLDS(picked >= -1 && picked < 3);
+	if (negotiate_type_is_sound(text))
+		HOLDS(!strpbrk(text, "\r\n"));
+	(void)negotiate_charset_is_utf8(text);
+
+	r = range_parse(text);
+	for (int64_t n = 0; n < 1000; n += 333) {
+		if (range_resolve(&r, n, &part))
+			HOLDS(part.first >= 0 && part.length >= 0 &&
+			      part.first + part.length <= n);
+	}
+
+	(void)timestamp_check(a, text);
+	(void)link_unescape(a, text);
+	(void)link_to(a, "/login", text, text, 1);
+	arena_free(a);
+	free(text);
+
+	return 0;
+}
