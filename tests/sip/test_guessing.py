@@ -1,0 +1,114 @@
+"""Who guesses learns nothing: neither who there is nor, soon, whether a password is right."""
+import re
+import secrets
+import socket
+import subprocess
+
+import pytest
+
+from phone import Phone, new_account
+from restsip_system import until
+
+GUESSES = 10  # of one address for one user, within five minutes
+
+
+@pytest.fixture(scope="module")
+def guessed(systems):
+    """A system of its own, for its guesses count against the address that all tests come from."""
+    return systems("guessed", {"RESTSIP_DEMO": "no"})
+
+
+def phone_of(system, account, local="127.0.0.1", password=None):
+    made = account.credential()
+    p = Phone((system.sip_host, system.sip_port), account.email.split("@")[0], password or made["password"], local=local)
+    p.username = made["username"]
+    return p
+
+
+def nobody(system, local="127.0.0.1"):
+    p = Phone((system.sip_host, system.sip_port), f"nobody-{secrets.token_hex(4)}", "a-guess", local=local)
+    p.username = p.user
+    return p
+
+
+def shape(answer, phone):
+    """An answer without what differs in any two."""
+    text = answer.raw.decode().replace(phone.username, "USER").replace(phone.user, "USER").replace(str(phone.port), "PORT")
+    return re.sub(r'(nonce="|tag=|branch=|Call-ID: |CSeq: )[^"\r\n;]*', r"\1X", text)
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "MESSAGE", "SUBSCRIBE", "PUBLISH", "INVITE"])
+def test_a_stranger_cannot_tell_who_there_is(guessed, method):
+    known, unknown = phone_of(guessed, new_account(guessed, "alice")), nobody(guessed)
+    shapes = set()
+    for p in (known, unknown):
+        with p:
+            answer = p.request(method, f"sip:{p.user}@example.net" if method != "REGISTER" else "sip:example.net",
+                               [("Event", "presence"), ("Contact", "<sip:x@127.0.0.1:5999>")], auth=False)
+            assert answer.code == 401
+            shapes.add(shape(answer, p))
+    assert len(shapes) == 1, shapes
+
+
+def test_a_wrong_password_tells_no_more_than_a_user_who_is_not(guessed):
+    known, unknown = phone_of(guessed, new_account(guessed, "alice"), "127.0.0.10", "wrong"), nobody(guessed, "127.0.0.10")
+    told = []
+    for p in (known, unknown):
+        with p:
+            answers = [p.register() for _ in range(GUESSES + 2)]
+            told.append([shape(answer, p) for answer in answers])
+            assert [a.code for a in answers[:GUESSES]] == [401] * GUESSES
+            assert answers[-1].code == 503 and int(answers[-1].get("retry-after")) > 0
+    assert told[0] == told[1]
+
+
+def test_after_ten_guesses_the_right_one_is_not_told_there_but_elsewhere(guessed):
+    alice = new_account(guessed, "alice")
+    with phone_of(guessed, alice, "127.0.0.11", "wrong") as guesser:
+        until(lambda: guesser.register().code == 503, 20)
+        made = alice.credential()
+        guesser.username, guesser.password, guesser.challenge = made["username"], made["password"], None
+        # another credential is another name to guess; the one that was guessed at is shut
+        assert guesser.register().code in (200, 503)
+    with phone_of(guessed, alice, "127.0.0.12") as owner:
+        assert owner.register().code == 200
+
+
+def run(program, *arguments):
+    return subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=120, check=False, cwd="/").stdout
+
+
+def test_svwar_finds_nobody(guessed, tmp_path):
+    users = [new_account(guessed, "war").email.split("@")[0] for _ in range(3)]
+    words = tmp_path / "users"
+    words.write_text("\n".join(users + [f"nobody{n}" for n in range(20)]) + "\n")
+    for method in ("REGISTER", "OPTIONS", "INVITE"):
+        out = run("svwar", "-d", str(words), "-m", method, "-p", str(guessed.sip_port), "--force", "--maximumtime=20",
+                  f"--domain={'example.net'}", guessed.sip_host)
+        told = {user: re.findall(rf"{user}\s*\|\s*(\w+)", out) for user in users + ["nobody1", "nobody7"]}
+        assert len({tuple(v) for v in told.values()}) == 1, out
+
+
+def test_svcrack_finds_no_password(guessed, tmp_path):
+    account = new_account(guessed, "crack")
+    made = account.credential()
+    words = tmp_path / "words"
+    words.write_text("\n".join([f"wrong{n}" for n in range(40)] + [made["password"]]) + "\n")
+    out = run("svcrack", "-u", made["username"], "-d", str(words), "-p", str(guessed.sip_port), "--maximumtime=20",
+              "--domain=example.net", guessed.sip_host)
+    assert made["password"] not in out, out
+
+
+def test_what_is_logged_of_guesses_is_little_and_escaped(guessed):
+    before = len(guessed.log("restsip-agent"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.13", 0))
+        for n in range(3000):
+            sock.sendto(f"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nCall-ID: a=\"b\\{n}\r\nSubject: x\ny\r\n\r\n".encode(),
+                        (guessed.sip_host, guessed.sip_port))
+        with phone_of(guessed, new_account(guessed, "log")) as p:
+            assert p.register().code == 200
+    lines = guessed.log("restsip-agent")[before:].splitlines()
+    assert len(lines) < 300
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+ level=\w+ prog=restsip-agent event=\w+", line) for line in lines)
