@@ -41,9 +41,10 @@ def free_ports(count):
 
 
 class Baresip:
-    """`peer`: the address of record that message() sends to."""
+    """`peer`: the address of record that message() sends to; `modules`: mwi and presence, which subscribe, the latter to
+    the peer; `params`: more of the account, e.g. pubint=600, by which it publishes."""
 
-    def __init__(self, folder, server, account, credential, peer, until, transport="udp"):
+    def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params=""):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.until = until
@@ -51,12 +52,14 @@ class Baresip:
         self.control = self.port + 2
         user = account.email
         (self.folder / "config").write_text(CONFIG.format(
-            port=self.port, control=self.control, certificate=account.system.certificate))
+            port=self.port, control=self.control, certificate=account.system.certificate)
+            + "".join(f"module_app {name}.so\n" for name in modules))
         (self.folder / "accounts").write_text(
             f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
             f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
-            f"regint=600;answermode=manual\n")
-        (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow\n')
+            f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}\n")
+        presence = ";presence=p2p" if "presence" in modules else ""
+        (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow{presence}\n')
         self.log = self.folder / "log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(["baresip", "-f", self.folder, "-v", "-s"], stdout=log, stderr=log,
@@ -75,9 +78,29 @@ class Baresip:
     def trace(self):
         return self.log.read_bytes()
 
+    def said(self):
+        """All that it sent and got, without colours."""
+        return re.sub(rb"\x1b\[[0-9;]*m", b"", self.trace()).decode("utf-8", "replace")
+
     def command(self, name, params=""):
         text = json.dumps({"command": name, "params": params, "token": "t"}).encode()
         self.socket.sendall(b"%d:%s," % (len(text), text))
+
+    def ask(self, name, params="", timeout_s=5):
+        """What a command says; events that come before it are dropped."""
+        self.command(name, params)
+        self.socket.settimeout(timeout_s)
+        buffer = b""
+        while True:
+            head, colon, rest = buffer.partition(b":")
+            if not colon or len(rest) <= int(head):
+                more = self.socket.recv(65536)
+                assert more, "baresip is gone"
+                buffer += more
+                continue
+            answer, buffer = json.loads(rest[:int(head)]), rest[int(head) + 1:]
+            if answer.get("response"):
+                return answer["data"]
 
     def message(self, text):
         self.command("message", text)

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from baresip import Baresip
+from test_events import bound
 from test_message import delivered, send
 
 
@@ -12,9 +13,10 @@ def softphone(tmp_path, until):
     """Starts baresip for an account and waits until it has registered."""
     made = []
 
-    def make(account, peer, transport="udp"):
+    def make(account, peer, transport="udp", **more):
         server = account.system.sips if transport == "tls" else account.system.sip
-        one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport)
+        one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport,
+                      **more)
         made.append(one)
         until(one.is_registered, 10)
         return one
@@ -88,3 +90,44 @@ def test_it_unregisters_when_it_ends(account, softphone, logins, until):
     assert logins(alice)
     one.command("quit")
     until(lambda: not logins(alice))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_its_lamp_is_lit_and_goes_out(account, softphone, until, transport):
+    alice, bob = account("alice"), account("bob")
+    one = softphone(alice, bob, transport, modules=("mwi",))
+    until(lambda: "Messages-Waiting: no" in one.said())
+    made = bob.request("POST", f"/user/{alice.email}/messages", json={"type": "voice", "url": "https://example.org/1"})
+    assert made.status_code == 201, made.text
+    until(lambda: "Voice-Message: 1/0 (0/0)" in one.said())
+    assert alice.request("PATCH", made.headers["Location"], json={"seen": True}).status_code == 200
+    until(lambda: "Voice-Message: 0/1 (0/0)" in one.said())
+    assert one.said().count("----- MWI for ") == 3
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_it_sees_who_is_there(account, softphone, until, transport):
+    alice, bob = account("alice"), account("bob")
+    one = softphone(alice, bob, transport, modules=("presence",))
+
+    def is_shown(status):
+        return status in one.ask("contacts")
+
+    until(lambda: is_shown("Offline"), 10)
+    where = bound(bob, "sip:bob@192.0.2.1")
+    until(lambda: is_shown("Online"))
+    bob.request("PUT", where, json={"presence": {"basic": "closed"}})
+    until(lambda: is_shown("Offline"))
+
+
+def test_its_own_presence_is_shown(account, softphone, until, logins):
+    """By what it publishes: baresip says open once it has registered."""
+    alice, bob = account("alice"), account("bob")
+    one = softphone(alice, bob, modules=("presence",), params=";pubint=600")
+    (item,) = until(lambda: [c for c in bob.request("GET", alice.login).json() if "presence" in c])
+    assert item["presence"] == {"basic": "open"}
+    assert list(logins(alice)) == [item["contact"]]
+    watcher = softphone(bob, alice, modules=("presence",))
+    until(lambda: "Online" in watcher.ask("contacts"), 10)
+    one.command("quit")
+    until(lambda: "Offline" in watcher.ask("contacts"), 10)
