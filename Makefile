@@ -28,7 +28,7 @@ FLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 
 pc = $(shell pkg-config --$(1) $(2) 2>/dev/null)
-LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat) -linih -lcrypt
+LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat zlib) -linih -lcrypt
 LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
 LIBS_AGENT := -lre $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread

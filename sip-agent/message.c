@@ -10,8 +10,8 @@
 
 #include "agent.h"
 #include "auth.h"
+#include "body.h"
 #include "codes.h"
-#include "guard.h"
 #include "hdr.h"
 #include "log.h"
 #include "pgloop.h"
@@ -296,12 +296,7 @@ static bool read_type(struct pl *type, struct uas *u, size_t body_len)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
-	const struct pl *enc = hdr_get(msg, HDR_CONTENT_ENCODING);
 
-	if (enc && enc->l && pl_strcasecmp(enc, "identity")) {
-		uas_reply(u, 415, NULL, "Accept-Encoding: identity\r\n");
-		return false;
-	}
 	if (!val && !body_len) {
 		pl_set_str(type, "text/plain");
 		return true;
@@ -369,22 +364,22 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 {
 	const struct sip_msg *msg = uas_msg(u);
-	const struct pl body = {(const char *)mbuf_buf(msg->mb),
-				guard_body_len(msg)};
 	char to[AOR_BUF];
+	struct body body;
 	struct pl type;
+	int err;
 
 	(void)arg;
 	if (uri_to_aor(to, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}
-	if (body.l > MESSAGE_BODY_MAX) {
-		uas_refuse(u, 413);
-		return;
-	}
-	if (read_type(&type, u, body.l))
-		send_on(u, id, to, &type, &body);
+	err = body_open(&body, msg);
+	if (err)
+		body_refuse(u, err);
+	else if (read_type(&type, u, body.data.l))
+		send_on(u, id, to, &type, &body.data);
+	body_close(&body);
 }
 
 /**

@@ -10,7 +10,6 @@ struct agent;
 struct inbound;
 
 enum {
-	MESSAGE_BODY_MAX = 65536,
 	MESSAGE_TYPE_MAX = 255,
 	MESSAGE_WAIT_MS = 10000, /* then 202 at the latest */
 };

@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "arena.h"
 #include "auth.h"
+#include "body.h"
 #include "contact.h"
 #include "event.h"
 #include "flow.h"
@@ -89,21 +90,20 @@ static void take_contact(struct document *doc, const struct pidf *pidf)
 }
 
 /* @return 0, EBADMSG where it is no PIDF, ENOMEM */
-static int read_document(struct document *doc, const struct sip_msg *msg)
+static int read_document(struct document *doc, const struct pl *text)
 {
-	const size_t len = guard_body_len(msg);
 	struct arena *a;
 	struct pidf pidf;
 	int err;
 
-	if (!len)
+	if (!text->l)
 		return 0;
 
 	a = arena_new();
 	if (!a)
 		return ENOMEM;
 
-	err = pidf_parse(&pidf, a, (const char *)mbuf_buf(msg->mb), len);
+	err = pidf_parse(&pidf, a, text->p, text->l);
 	if (!err) {
 		write_presence(&doc->presence, &pidf);
 		take_contact(doc, &pidf);
@@ -203,25 +203,13 @@ static void publish(struct uas *u, const struct auth_id *id,
 	}
 }
 
-static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
+static void publish_document(struct uas *u, const struct auth_id *id,
+			     const struct pl *text)
 {
-	const struct sip_msg *msg = uas_msg(u);
 	struct document doc = {.contact_key = ""};
-	char aor[AOR_BUF];
-
-	(void)arg;
-	if (uri_to_aor(aor, &msg->ruri)) {
-		uas_refuse(u, 404);
-		return;
-	}
-	/* nobody publishes for another (RFC 3903 section 6 item 2) */
-	if (strcmp(aor, id->aor)) {
-		uas_refuse(u, 403);
-		return;
-	}
 
 	buf_init(&doc.presence, JSON_MAX);
-	switch (read_document(&doc, msg)) {
+	switch (read_document(&doc, text)) {
 	case 0:
 		publish(u, id, &doc);
 		break;
@@ -237,32 +225,33 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	buf_free(&doc.presence);
 }
 
-/* @return false where it was refused */
-static bool check_body(struct agent *ag, const struct sip_msg *msg,
-		       const struct event_package *package)
+static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 {
-	const size_t len = guard_body_len(msg);
-	const struct pl *enc = hdr_get(msg, HDR_CONTENT_ENCODING);
+	const struct sip_msg *msg = uas_msg(u);
+	char aor[AOR_BUF];
+	struct body body;
+	int err;
 
-	if (len > PUBLISH_BODY_MAX) {
-		uas_reply_stateless(ag, msg, 413, NULL, NULL);
-		return false;
+	(void)arg;
+	if (uri_to_aor(aor, &msg->ruri)) {
+		uas_refuse(u, 404);
+		return;
 	}
-	if (len && enc && enc->l && pl_strcasecmp(enc, "identity")) {
-		uas_reply_stateless(ag, msg, 415, NULL,
-				    "Accept-Encoding: identity\r\n");
-		return false;
-	}
-	if (len &&
-	    !msg_ctype_cmp(&msg->ctyp, package->type, package->subtype)) {
-		uas_reply_stateless(ag, msg, 415, NULL,
-				    "Accept: application/pidf+xml\r\n");
-		return false;
+	/* nobody publishes for another (RFC 3903 section 6 item 2) */
+	if (strcmp(aor, id->aor)) {
+		uas_refuse(u, 403);
+		return;
 	}
 
-	return true;
+	err = body_open(&body, msg);
+	if (err)
+		body_refuse(u, err);
+	else
+		publish_document(u, id, &body.data);
+	body_close(&body);
 }
 
+/* @return false where it was refused */
 static bool check(struct agent *ag, const struct sip_msg *msg)
 {
 	struct event ev;
@@ -281,7 +270,14 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
 		return false;
 	}
 
-	return check_body(ag, msg, ev.package);
+	if (guard_body_len(msg) &&
+	    !msg_ctype_cmp(&msg->ctyp, ev.package->type, ev.package->subtype)) {
+		uas_reply_stateless(ag, msg, 415, NULL,
+				    "Accept: application/pidf+xml\r\n");
+		return false;
+	}
+
+	return true;
 }
 
 /**

@@ -9,7 +9,6 @@
 struct agent;
 
 enum {
-	PUBLISH_BODY_MAX = 65536,
 	PUBLISH_ETAG_MAX = 64,
 };
 

@@ -2,6 +2,7 @@
 import re
 import secrets
 import threading
+import zlib
 
 import pytest
 
@@ -294,6 +295,7 @@ def test_without_credentials_nothing_happens(account, phone, system):
 
 @pytest.mark.parametrize("content_type,headers,code", [
     (None, [], 415), ("text/plain", [("Content-Encoding", "gzip")], 415),
+    ("text/plain", [("Content-Encoding", "deflate")], 400),
     ("text/" + "x" * 300, [], 400)])
 def test_a_body_must_say_what_it_is(account, phone, content_type, headers, code):
     alice, bob = account("alice"), account("bob")
@@ -357,3 +359,17 @@ def test_a_hundred_messages_all_arrive(account, phone):
     assert codes == [200] * 100
     bodies = sorted(a.next_request().body.decode() for _ in range(100))
     assert bodies == sorted(f"{i}-{k}" for i in range(10) for k in range(10))
+
+
+def test_a_deflated_body_is_inflated(account, phone):
+    """As linphone sends what it has to say of a message."""
+    alice, bob = account("alice"), account("bob")
+    a, b = phone(alice), phone(bob)
+    a.register()
+    body = b"<imdn>" + b"x" * 60000 + b"</imdn>"
+    headers = [("Content-Encoding", "deflate")]
+    assert b.message(f"sip:{alice.email}", zlib.compress(body), "message/imdn+xml", headers).code == 200
+    m = a.next_request()
+    assert (m.body, m.get("content-type"), m.get("content-encoding")) == (body, "message/imdn+xml", None)
+    bomb = zlib.compress(b"\0" * 65537)
+    assert b.message(f"sip:{alice.email}", bomb, "message/imdn+xml", headers).code == 413
