@@ -6,6 +6,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 # pylint: disable=wrong-import-position
+from baresip import Baresip
+from linphone import Linphone
 from phone import Phone
 
 
@@ -46,3 +48,38 @@ def deliveries():
         return account.system.query(
             "select * from inspect.delivery where recipient = %s order by n, changed_at", [account.email])
     return read
+
+
+@pytest.fixture
+def softphone(tmp_path, until):
+    """Starts baresip for an account and waits until it has registered."""
+    made = []
+
+    def make(account, peer, transport="udp", **more):
+        server = account.system.sips if transport == "tls" else account.system.sip
+        one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport,
+                      **more)
+        made.append(one)
+        until(one.is_registered, 10)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def linphone(tmp_path, until):
+    """Starts linphone-daemon for an account and waits until it has registered."""
+    made = []
+
+    def make(account, peer, transport="udp"):
+        server = account.system.sips if transport == "tls" else account.system.sip
+        one = Linphone(tmp_path / f"linphone-{len(made)}", server, account, account.credential(), peer, transport)
+        made.append(one)
+        until(one.is_registered, 30)
+        return one
+
+    yield make
+    for one in made:
+        one.close()

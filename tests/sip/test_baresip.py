@@ -3,27 +3,8 @@ import json
 
 import pytest
 
-from baresip import Baresip
 from test_events import bound
 from test_message import delivered, send
-
-
-@pytest.fixture
-def softphone(tmp_path, until):
-    """Starts baresip for an account and waits until it has registered."""
-    made = []
-
-    def make(account, peer, transport="udp", **more):
-        server = account.system.sips if transport == "tls" else account.system.sip
-        one = Baresip(tmp_path / f"baresip-{len(made)}", server, account, account.credential(), peer, until, transport,
-                      **more)
-        made.append(one)
-        until(one.is_registered, 10)
-        return one
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -92,7 +73,7 @@ def test_it_unregisters_when_it_ends(account, softphone, logins, until):
     until(lambda: not logins(alice))
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_its_lamp_is_lit_and_goes_out(account, softphone, until, transport):
     alice, bob = account("alice"), account("bob")
     one = softphone(alice, bob, transport, modules=("mwi",))
@@ -105,7 +86,7 @@ def test_its_lamp_is_lit_and_goes_out(account, softphone, until, transport):
     assert one.said().count("----- MWI for ") == 3
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_it_sees_who_is_there(account, softphone, until, transport):
     alice, bob = account("alice"), account("bob")
     one = softphone(alice, bob, transport, modules=("presence",))

@@ -1,0 +1,67 @@
+"""Another phone that others wrote: linphone."""
+import json
+import shutil
+
+import pytest
+
+from test_events import bound, subscriptions
+from test_message import send
+
+pytestmark = pytest.mark.skipif(not shutil.which("linphone-daemon"), reason="there is no linphone-daemon")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_curl_and_a_stream(account, linphone, logins, system, until, transport):
+    """SEND reaches it, and tells that it did; what it sends is in an open stream."""
+    alice, bob = account("alice"), account("bob")
+    one = linphone(alice, bob, transport)
+    (row,) = logins(alice).values()
+    assert (row["source"], row["expires"]) == ("sip", 600)
+    status = send(bob, alice, b"hello from curl", "text/plain")
+    until(lambda: one.received() == [(f"sip:{bob.email}", "hello from curl")])
+    until(lambda: status()["status"] == "delivered")
+    with system.request("GET", bob.login + "?stream", headers=bob.headers, stream=True) as stream:
+        lines = (json.loads(line) for line in stream.iter_lines() if line.strip())
+        assert next(lines)["event"] == "state"
+        one.message(bob, "hello, web")
+        told = next(e for e in lines if e["event"] == "message" and e["data"]["content_type"] == "text/plain")
+        assert (told["data"]["from"], told["data"]["body"]) == (alice.email, "hello, web")
+    receipts = until(lambda: [r for r in system.query("select * from inspect.send where recipient = %s", [bob.email])
+                              if r["content_type"] == "message/imdn+xml"])
+    assert receipts[0]["sender"] == alice.email
+
+
+@pytest.mark.parametrize("transport,other", [("udp", "udp"), ("tcp", "udp"), ("tls", "tls")])
+def test_baresip_and_linphone_talk(account, linphone, softphone, until, transport, other):
+    alice, bob = account("alice"), account("bob")
+    one, two = linphone(alice, bob, transport), softphone(bob, alice, other)
+    two.message("ping from baresip")
+    until(lambda: one.received() == [(f"sip:{bob.email}", "ping from baresip")])
+    one.message(bob, "pong from linphone")
+    until(lambda: b"pong from linphone" in [body for _, body in two.received()])
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_presence(account, linphone, until, transport):
+    """It sees what REST sets, and REST and others see what it publishes."""
+    alice, bob = account("alice"), account("bob")
+    one = linphone(alice, bob, transport)
+    until(lambda: len(one.notified()) == 1)
+    assert "<basic>closed</basic>" in one.notified()[0]
+    where = bound(bob, "sip:bob@192.0.2.1")
+    until(lambda: "<basic>open</basic>" in one.notified()[-1])
+    bob.request("PUT", where, json={"presence": {"basic": "closed", "note": "at lunch"}})
+    until(lambda: "at lunch" in one.notified()[-1])
+    until(lambda: subscriptions(alice)[0]["code"] == 200)
+    (item,) = until(lambda: [c for c in bob.request("GET", alice.login).json() if "presence" in c])
+    assert item["presence"]["basic"] == "open" and item["source"] == "sip"
+
+
+def test_both_see_each_other(account, linphone, softphone, until):
+    alice, bob = account("alice"), account("bob")
+    one = linphone(alice, bob)
+    two = softphone(bob, alice, modules=("presence",), params=";pubint=600")
+    until(lambda: "Online" in two.ask("contacts"), 10)
+    until(lambda: "<basic>open</basic>" in one.notified()[-1], 10)
+    two.command("quit")
+    until(lambda: "<basic>closed</basic>" in one.notified()[-1], 10)
