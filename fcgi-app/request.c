@@ -185,18 +185,6 @@ static int parse_path(struct request *req, struct arena *a, const char *p,
 	return 0;
 }
 
-int request_parse_path(struct request *req, struct arena *a, const char *path,
-		       const char **detail)
-{
-	memset(req, 0, sizeof(*req));
-	req->method = METHOD_GET;
-	req->method_name = method_names[METHOD_GET];
-	req->uri = req->path = path;
-	req->id = "-";
-	req->remote = "";
-	return parse_path(req, a, path, strlen(path), detail);
-}
-
 static int parse_pair(struct request *req, struct arena *a, const char *p,
 		      size_t n)
 {
@@ -240,6 +228,24 @@ static int parse_query(struct request *req, struct arena *a, const char *q,
 		q += n + (q[n] == '&');
 	}
 	return 0;
+}
+
+int request_parse_path(struct request *req, struct arena *a, const char *path,
+		       const char **detail)
+{
+	size_t n = strcspn(path, "?");
+	int err;
+
+	memset(req, 0, sizeof(*req));
+	req->method = METHOD_GET;
+	req->method_name = method_names[METHOD_GET];
+	req->uri = req->path = path;
+	req->id = "-";
+	req->remote = "";
+	err = parse_path(req, a, path, n, detail);
+	if (!err && path[n])
+		err = parse_query(req, a, path + n + 1, detail);
+	return err;
 }
 
 static void parse_method(struct request *req)

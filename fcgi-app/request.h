@@ -60,7 +60,7 @@ int request_parse(struct request *req, struct arena *a, char *const *params,
 		  const char **detail);
 
 /**
- * A GET of a path alone, as it stands in a request line.
+ * A GET of a path, perhaps with a query, as in a request line, alone.
  *
  * @return as request_parse()
  */

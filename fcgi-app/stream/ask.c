@@ -236,8 +236,7 @@ static bool find_one(struct ask_one *one, const char *path, struct arena *a,
 	if (!strcmp(one->ask.kind, "watch"))
 		return refuse(why, 406, NULL,
 			      "A watch is no resource to be watched.");
-	one->ask.limit = ASK_LIMIT_DEFAULT;
-	return true;
+	return find_page(&one->ask, &req, why);
 }
 
 /* Where they stand: a part for each, see many.h. */

@@ -393,6 +393,17 @@ void many_member_gone(struct viewer *v)
 
 /* ---- writing ---- */
 
+static void add_asked(struct buf *b, const struct viewer_ask *ask)
+{
+	char id[RENDER_ID_SIZE];
+
+	if (strcmp(ask->kind, "list"))
+		render_id(id, ask->version, ask->inbox);
+	else
+		render_place(id, ask->version, ask->upto, ask->after_n);
+	buf_str(b, id);
+}
+
 /* A part for each; what is not shown yet begins anew. */
 static void add_id(struct buf *b, const struct many *m)
 {
@@ -408,6 +419,8 @@ static void add_id(struct buf *b, const struct many *m)
 		} else if (v && v->state == VIEWER_OPEN && v->sub.version) {
 			viewer_id(id, v);
 			buf_str(b, id);
+		} else if (o->ask.resume && o->ask.version) {
+			add_asked(b, &o->ask); /* it has not gone on yet */
 		} else if (v && v->inbox && v->inbox_at >= 0) {
 			/* Messages may be written before its state is. */
 			render_id(id, 0, v->inbox_at);
