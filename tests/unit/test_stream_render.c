@@ -136,6 +136,53 @@ static struct buf message(const void *body, size_t n)
 	"\"content_type\":\"text/plain\"," \
 	"\"sent_at\":\"2026-01-02T03:04:05.678Z\","
 
+static void a_place_in_a_list_comes_back(void **state)
+{
+	char id[RENDER_ID_SIZE];
+	int64_t version = 0, upto = 0, n = 0;
+
+	(void)state;
+	render_place(id, 12, 0, 0);
+	assert_string_equal(id, "12");
+	assert_int_equal(ask_parse_place(id, &version, &upto, &n), 0);
+	assert_int_equal(version, 12);
+	assert_int_equal(upto, 0);
+	render_place(id, 999999999999999999, 999999999999999998,
+		     999999999999999997);
+	assert_int_equal(ask_parse_place(id, &version, &upto, &n), 0);
+	assert_int_equal(version, 999999999999999999);
+	assert_int_equal(upto, 999999999999999998);
+	assert_int_equal(n, 999999999999999997);
+}
+
+static void what_is_no_place_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		".",
+		"1.",
+		"1.2",
+		"1.2.",
+		"1.2.3.",
+		"1.2.3.4",
+		"1..3",
+		"-1.2.3",
+		"1.2.3 ",
+		"x",
+		"1.2.x",
+		"1.2.1234567890123456789",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		int64_t version = 7, upto = 7, n = 7;
+
+		assert_int_not_equal(
+			ask_parse_place(bad[i], &version, &upto, &n), 0);
+		assert_int_equal(version + upto + n, 21);
+	}
+}
+
 static void a_text_is_a_string(void **state)
 {
 	struct buf b = message("h\u00e9 \"\n", 6);
@@ -170,6 +217,8 @@ int main(void)
 		cmocka_unit_test(an_id_is_the_version_and_the_inbox),
 		cmocka_unit_test(an_id_comes_back),
 		cmocka_unit_test(what_is_no_id_is_refused),
+		cmocka_unit_test(a_place_in_a_list_comes_back),
+		cmocka_unit_test(what_is_no_place_is_refused),
 		cmocka_unit_test(a_text_is_a_string),
 		cmocka_unit_test(other_bytes_are_base64),
 	};
