@@ -1,6 +1,6 @@
 /*
- * watch.h: what hub.c, poll.c, list.c, many.c, resource.c, change.c, open.c,
- * viewer.c, catch_up.c and inbox.c share, and nobody else.
+ * watch.h: what hub.c, poll.c, resource.c, change.c, list.c, open.c, access.c,
+ * viewer.c, catch_up.c, many.c and inbox.c share, and nobody else.
  *
  * A viewer keeps up as long as its queue is short: it gets what is read for
  * all. One that does not, or has just come, is behind: it reads for itself
@@ -325,13 +325,12 @@ void resource_drop_base(struct resource *r);
 void resource_pass_on(struct resource *r, const struct pg_result *res,
 		      int rows);
 
-/* viewer.c */
+/* access.c */
 
 /** Opened, for the first time or anew, perhaps to another view: attach r, and
  *  the session of who calls. */
 void viewer_opened(struct viewer *v, struct resource *r,
 		   struct resource *session, bool mine);
-void viewer_refuse(struct viewer *v, const struct db_answer *why);
 
 /** Ask again for what it looks at: the database has forgotten it. */
 void viewer_reopen(struct viewer *v);
@@ -345,6 +344,11 @@ bool array_has(const char *s, int64_t n);
 /** Whether c may end or widen what v may see, and that is not looked at yet;
  *  then it is from now on. */
 bool viewer_must_recheck(struct viewer *v, const struct change *c);
+
+/* viewer.c */
+
+/** Before there is a stream; else it ends. */
+void viewer_refuse(struct viewer *v, const struct db_answer *why);
 
 /** A change of its resource, while it keeps up. */
 void viewer_change(struct viewer *v, const struct change *c);
