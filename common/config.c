@@ -37,10 +37,10 @@ struct setting {
 
 /* Alphabetical; the environment's names follow from section and key. */
 static const struct setting settings[] = {
-	{"agent", "bad_burst", TYPE_INT, AT(agent.bad_burst), "500", 1, 1000000,
+	{"agent", "bad_burst", TYPE_INT, AT(agent.bad_burst), "200", 1, 1000000,
 	 "malformed messages and wrong digests of one address at once; then it "
 	 "is not listened to until bad_per_s has made up for them"},
-	{"agent", "bad_per_s", TYPE_INT, AT(agent.bad_per_s), "50", 1, 1000000,
+	{"agent", "bad_per_s", TYPE_INT, AT(agent.bad_per_s), "20", 1, 1000000,
 	 "the same for the long run, a second"},
 	{"agent", "bind_deny", TYPE_CIDR, AT(agent.bind_deny),
 	 "0.0.0.0/32, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255/32, "
@@ -83,11 +83,11 @@ static const struct setting settings[] = {
 	{"agent", "tls_listen", TYPE_TEXT, AT(agent.tls_listen), "", 0, 0,
 	 "concrete addresses for SIP over TLS, with commas between; empty: "
 	 "none"},
-	{"agent", "unproven_burst", TYPE_INT, AT(agent.unproven_burst), "5000",
+	{"agent", "unproven_burst", TYPE_INT, AT(agent.unproven_burst), "2000",
 	 1, 1000000,
 	 "requests without credentials of one address at once; each that is "
 	 "authentic later makes up for two"},
-	{"agent", "unproven_per_s", TYPE_INT, AT(agent.unproven_per_s), "500",
+	{"agent", "unproven_per_s", TYPE_INT, AT(agent.unproven_per_s), "200",
 	 1, 1000000, "the same for the long run, a second"},
 	{"api", "listen", TYPE_TEXT, AT(api.listen), "unix:/run/restsip/api", 0,
 	 0,

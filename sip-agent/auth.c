@@ -289,15 +289,16 @@ static bool has_good_nonce(struct auth *a)
 	}
 }
 
-/* Credentials for a nonce that is none of ours, or no more: a phone does that
-   once, and then has a new one */
+/* Credentials for a nonce that is no more: a phone does that once, and then has
+   a new one.  For one that no agent has made: an attack */
 static void charge_nonce(const struct auth *a)
 {
 	const struct agent *ag = uas_agent(a->u);
 	const struct sa *src = &uas_msg(a->u)->src;
 
-	if (hdr_get(uas_msg(a->u), HDR_AUTHORIZATION) &&
-	    !budget_unproven(ag->budget, src, tmr_jiffies()))
+	if (!hdr_get(uas_msg(a->u), HDR_AUTHORIZATION))
+		return;
+	if (!a->stale || !budget_unproven(ag->budget, src, tmr_jiffies()))
 		budget_bad(ag->budget, src, tmr_jiffies());
 }
 

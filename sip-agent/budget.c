@@ -292,9 +292,8 @@ void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms)
 
 	if (!pl)
 		return;
-	pl->unproven += REFUND * UNIT;
-	if (pl->unproven > most)
-		pl->unproven = most;
+	pl->unproven = MIN(pl->unproven + REFUND * UNIT, most);
+	pl->bad = MIN(pl->bad + UNIT, (int64_t)b->conf.bad_burst * UNIT);
 }
 
 /**
@@ -316,6 +315,15 @@ bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
 	b->counts[c]++;
 
 	return true;
+}
+
+/** How much of it is held for a source now */
+uint32_t budget_count(struct budget *b, enum budget_counter c,
+		      const struct sa *src, uint64_t now_ms)
+{
+	const struct place *pl = find(b, src, now_ms);
+
+	return pl ? pl->counts[c] : 0;
 }
 
 /** The opposite, once for each that was counted */

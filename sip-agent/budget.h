@@ -14,6 +14,7 @@ struct budget;
 enum budget_counter {
 	BUDGET_REQUESTS,    /* being served */
 	BUDGET_CONNECTIONS, /* open */
+	BUDGET_STRANGERS,   /* requests of whose sender nothing is proven yet */
 	BUDGET_COUNTERS,
 };
 
@@ -32,6 +33,8 @@ void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms);
 bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
 		 uint64_t now_ms);
 bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed);
+uint32_t budget_count(struct budget *b, enum budget_counter c,
+		      const struct sa *src, uint64_t now_ms);
 void budget_close(struct budget *b, enum budget_counter c,
 		  const struct sa *src);
 

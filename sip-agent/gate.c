@@ -20,6 +20,9 @@ enum {
 	STUN_FIRST_MAX = 2, /* RFC 5389 section 6: its first two bits are 0 */
 	STUN_HEADER_LEN = 20,
 	VIA_LOOKED_AT = 1024,
+	/* so many challenges of one source are being made at once: others wait
+	   for the database behind them */
+	STRANGERS_MAX = 128,
 };
 
 struct gate {
@@ -166,10 +169,16 @@ static bool libre_can(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
 /* Whether a sound message is for libre: a request that says nothing of who
    sends it may come so often only */
 static bool is_welcome(struct gate *g, const struct rawmsg *m,
-		       const struct sa *src)
+		       const struct sa *src, uint32_t strangers_max)
 {
-	return m->kind != RAWMSG_REQUEST || m->has_credentials ||
-	       budget_unproven(g->budget, src, tmr_jiffies());
+	const uint64_t now = tmr_jiffies();
+
+	if (m->kind != RAWMSG_REQUEST || m->has_credentials)
+		return true;
+
+	return budget_count(g->budget, BUDGET_STRANGERS, src, now) <
+		       strangers_max &&
+	       budget_unproven(g->budget, src, now);
 }
 
 /* Makes of a sound message what libre understands */
@@ -217,7 +226,7 @@ bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 
 	default:
 		if (!m.scode) {
-			if (!is_welcome(g, &m, src))
+			if (!is_welcome(g, &m, src, STRANGERS_MAX))
 				return true;
 			if (prepare(&m, mb, src))
 				return false;
@@ -240,18 +249,24 @@ bool gate_may_speak(struct gate *g, const struct sa *src)
 	       budget_may_speak(g->budget, src, tmr_jiffies());
 }
 
-static void answer_stream(struct gate *g, struct tcp_conn *tc,
-			  const struct sa *src, const struct rawmsg *m,
-			  const char *head)
+static void send_answer(struct tcp_conn *tc, const struct sa *src,
+			const struct rawmsg *m, const char *head)
 {
 	struct mbuf *mb;
 
-	refused(g, src, m);
 	if (m->kind != RAWMSG_REQUEST || rawmsg_is_ack(m) ||
 	    rawanswer_encode(&mb, m, head, src))
 		return;
 	(void)tcp_send(tc, mb); /* who has gone needs no answer */
 	mem_deref(mb);
+}
+
+static void answer_stream(struct gate *g, struct tcp_conn *tc,
+			  const struct sa *src, const struct rawmsg *m,
+			  const char *head)
+{
+	refused(g, src, m);
+	send_answer(tc, src, m, head);
 }
 
 /**
@@ -270,8 +285,14 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 	(void)rawmsg_parse(&m, (const char *)mbuf_buf(mb), mbuf_get_left(mb));
 	if (m.kind == RAWMSG_REQUEST || m.kind == RAWMSG_RESPONSE) {
 		if (!m.scode) {
-			if (!is_welcome(g, &m, src))
+			if (!is_welcome(g, &m, src, UINT32_MAX)) {
+				/* nobody repeats over a stream */
+				m.scode = 503;
+				m.why = "Too Many Requests";
+				send_answer(tc, src, &m,
+					    (const char *)mbuf_buf(mb));
 				return EACCES;
+			}
 			if (prepare(&m, mb, src))
 				return 0;
 		}

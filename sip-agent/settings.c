@@ -287,9 +287,9 @@ void settings_budget(const struct settings *s, struct budget_conf *conf)
 		.unproven_burst = (uint32_t)s->cfg.agent.unproven_burst,
 		.unproven_per_s = (uint32_t)s->cfg.agent.unproven_per_s,
 		.most = {(uint32_t)s->cfg.agent.source_requests,
-			 (uint32_t)s->cfg.agent.source_connections},
+			 (uint32_t)s->cfg.agent.source_connections, UINT32_MAX},
 		.total = {(uint32_t)s->cfg.agent.requests,
-			  (uint32_t)s->cfg.agent.connections},
+			  (uint32_t)s->cfg.agent.connections, UINT32_MAX},
 	};
 }
 

@@ -59,6 +59,9 @@ static void uas_destructor(void *arg)
 	if (u->le.list) {
 		u->ag->uas->count--;
 		budget_close(u->ag->budget, BUDGET_REQUESTS, &u->msg->src);
+		if (!u->proven)
+			budget_close(u->ag->budget, BUDGET_STRANGERS,
+				     &u->msg->src);
 	}
 	list_unlink(&u->le);
 	mem_deref(u->st);
@@ -93,6 +96,8 @@ int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
 	}
 	u->msg = mem_ref((void *)msg);
 	(void)re_snprintf(u->id, sizeof(u->id), "%016llx", rand_u64());
+	(void)budget_open(ag->budget, BUDGET_STRANGERS, &msg->src,
+			  tmr_jiffies()); /* the gate is who refuses */
 	list_append(&ag->uas->list, &u->le, u);
 	ag->uas->count++;
 	*up = u;
@@ -126,7 +131,10 @@ bool uas_is_answered(const struct uas *u)
  */
 void uas_set_proven(struct uas *u)
 {
+	if (u->proven)
+		return;
 	u->proven = true;
+	budget_close(u->ag->budget, BUDGET_STRANGERS, &u->msg->src);
 	budget_proven(u->ag->budget, &u->msg->src, tmr_jiffies());
 }
 

@@ -19,8 +19,8 @@ static const struct budget_conf conf = {
 	.bad_per_s = 5,
 	.unproven_burst = 20,
 	.unproven_per_s = 10,
-	.most = {3, 2},
-	.total = {5, 5},
+	.most = {3, 2, UINT32_MAX},
+	.total = {5, 5, UINT32_MAX},
 };
 
 static struct sa address(const char *text)
