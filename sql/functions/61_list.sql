@@ -4,7 +4,8 @@
 -- that still runs, so that nothing comes in behind a reader, in windows of transactions [from, upto), each in the order
 -- of n. A place in it is `upto`, or within a window `from`, `upto` and `n`. One item's rows have rising n in the order
 -- of their commits, but may fall into windows in another order; so a row that a later one of an earlier window has
--- overtaken is only read for whom the item has left.
+-- overtaken is only read for whom the item has left. So is one that is overtaken by what is there, but not yet to be
+-- read: a first page may show that already.
 
 create function app.xid() returns bigint
 language plpgsql volatile set search_path = pg_catalog as $$
@@ -147,7 +148,8 @@ end $$;
 -- What happened from a place on: (p_from) or, within a window, (p_from, p_upto, p_n). One row an item, in order; at
 -- least one row, with n null where there is nothing. reaches false: the log does not, take the page; null: not yet.
 -- more: something is there that cannot be shown yet, ask again soon. xid: an item's last in this window. stale: the
--- item was shown in a later state already. For whom it is not seen_by but was_seen_by it has left (null: all): gone.
+-- item was, or is about to be, shown in a later state. For whom it is not seen_by but was_seen_by (null: all) it has
+-- left: gone.
 create function api.list_read(p_process int, p_list text, p_from bigint, p_upto bigint, p_n bigint, p_limit int)
 returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, gone text, stale bool,
 	seen_by bigint[], was_seen_by bigint[])
@@ -172,8 +174,8 @@ begin
 		select v_upto, one.since <= p_from and p_from <= v_upto and v_upto <= v_xmin,
 			exists (select from app.list_change c where c.list = p_list and c.xid >= v_upto),
 			w.n, w.xid, w.key, l.doc, case when w.key is not null then app.list_gone_doc(p_list, w.key) end,
-			l.xid < p_from, l.seen_by,
-			case when not w.by_all then array(
+			o.stale, l.seen_by,
+			case when o.stale and p_list = 'login' then '{}' when not w.by_all then array(
 				select distinct s from app.list_change c cross join unnest(c.was_seen_by) s
 				where c.list = p_list and c.key = w.key and c.xid >= p_from and c.xid < v_upto order by s) end
 		from one
@@ -181,6 +183,10 @@ begin
 		left join lateral (
 			select c.* from app.list_change c
 			where c.list = p_list and c.key = w.key and c.xid < v_upto order by c.n desc limit 1) l on true
+		left join lateral (
+			select l.xid < p_from or exists (
+				select from app.list_change c
+				where c.list = p_list and c.key = w.key and c.n > l.n) as stale) o on true
 		order by w.n;
 end $$;
 
