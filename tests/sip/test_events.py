@@ -1,5 +1,7 @@
 """SUBSCRIBE and NOTIFY (RFC 6665): presence, reg and message-summary follow what REST and other phones do."""
+import os
 import secrets
+import signal
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -436,3 +438,50 @@ def test_many_changes_while_it_dies(own_system, own_account, phone, until):
     cseqs = [int(m.get("cseq").split()[0]) for m in sorted(
         (m for m in b.seen if not m.is_response), key=lambda m: m.at)]
     assert cseqs == sorted(cseqs)
+
+
+# ---- several agents ----
+
+@pytest.fixture(scope="module", name="two")
+def fixture_two(systems):
+    return systems("events-two", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no"})
+
+
+def target(server):
+    return "sip:{}:{}".format(*server)
+
+
+def test_it_moves_to_the_agent_that_gets_the_refresh(two, phone):
+    first, second = two.sip_all
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    b = phone(bob, server=first)
+    sub = b.subscribe(f"sip:{alice.email}", "presence")
+    assert sub.next().get("contact") == f"<{target(first)}>"
+    b.server = second
+    assert sub.refresh().code == 200
+    assert sub.target == target(second)
+    assert sub.next().source == second
+    bound(alice, "sip:alice@192.0.2.1")
+    again = sub.next()
+    assert (again.source, again.get("contact"), again.get("cseq")) == (second, f"<{target(second)}>", "3 NOTIFY")
+
+
+def test_another_agent_takes_over_a_dead_ones(two, phone, until):
+    first, second = two.sip_all
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    b = phone(bob, server=first)
+    sub = b.subscribe(f"sip:{alice.email}", "presence")
+    sub.next()
+    until(lambda: subscriptions(bob)[0]["until"] is None)
+    pid = two.pid(AGENT)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        two.query_owner(
+            "select app.orphan_subscriptions(g.id) from app.agent g where g.name = %s", ["{}:{}".format(*first)])
+        taken = sub.next(10)
+        assert (taken.source, taken.get("contact"), taken.get("cseq")) == (second, f"<{target(second)}>", "2 NOTIFY")
+        b.server, sub.target = second, target(second)
+        assert sub.refresh().code == 200
+        assert sub.next().source == second
+    finally:
+        os.kill(pid, signal.SIGCONT)
