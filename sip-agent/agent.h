@@ -5,11 +5,13 @@
 #define AGENT_H
 
 struct budget;
+struct credcache;
 struct flow_table;
 struct inbound;
 struct nonce_pool;
 struct notifier;
 struct outbox;
+struct pgbatch;
 struct pgloop;
 struct settings;
 struct sip;
@@ -20,6 +22,9 @@ struct agent {
 	struct budget *budget;
 	struct sip *sip;
 	struct pgloop *pl;
+	struct credcache *credcache;		  /* auth.c's */
+	struct pgbatch *algorithms, *credentials; /* asked for by auth.c */
+	struct pgbatch *registrations;
 	struct nonce_pool *nonces;
 	struct flow_table *flows;
 	struct outbox *outbox;

@@ -13,16 +13,23 @@
 
 #include "agent.h"
 #include "budget.h"
+#include "credcache.h"
 #include "hdr.h"
+#include "json_write.h"
 #include "logre.h"
 #include "nameaddr.h"
 #include "nonce.h"
+#include "pgbatch.h"
 #include "pgloop.h"
 #include "rawfield.h"
 #include "settings.h"
 #include "uas.h"
 
-enum { SOURCE_SIZE = 64 };
+enum {
+	SOURCE_SIZE = 64,
+	ITEM_MAX = 16384,
+	QUESTIONS_AT_ONCE = 1, /* statements of a kind */
+};
 
 struct auth {
 	struct uas *u;
@@ -30,6 +37,7 @@ struct auth {
 	struct auth_id id;
 	const char *realm; /* within id */
 	char source[SOURCE_SIZE];
+	char email[AOR_BUF]; /* of the account that the credential is of */
 	bool stale;
 	auth_h *h;
 	void *arg;
@@ -44,11 +52,42 @@ static const struct pg_stmt stmt_credential = {
 static const struct pg_stmt stmt_failed = {
 	"digest_failed", "select api.digest_failed($1, $2, $3)", 3, 0};
 
+static const struct pg_stmt stmt_algorithms = {
+	"digest_algorithm_many",
+	"select * from api.digest_algorithm_many($1, $2)", 2, 0};
+static const struct pg_stmt stmt_credentials = {
+	"digest_credential_many",
+	"select * from api.digest_credential_many($1, $2)", 2, 0};
+
+/**
+ * Open what this file needs of an agent that has its database
+ */
+int auth_open(struct agent *ag)
+{
+	int err;
+
+	err = credcache_alloc(&ag->credcache, CREDCACHE_MAX);
+	if (!err)
+		err = pgbatch_alloc(&ag->algorithms, ag->pl, &stmt_algorithms,
+				    QUESTIONS_AT_ONCE);
+	if (!err)
+		err = pgbatch_alloc(&ag->credentials, ag->pl, &stmt_credentials,
+				    QUESTIONS_AT_ONCE);
+
+	return err;
+}
+
 static void auth_destructor(void *arg)
 {
 	struct auth *a = arg;
 
 	mem_deref(a->u);
+}
+
+static void db_away(struct auth *a, int err)
+{
+	uas_db_away(a->u, err);
+	mem_deref(a);
 }
 
 /* --- the challenge ------------------------------------------------------ */
@@ -70,14 +109,13 @@ static void challenge(struct auth *a, enum digest_alg alg)
 		  a->stale ? ", stale=true" : "");
 }
 
-static void on_algorithm(const struct pg_answer *ans, void *arg)
+static void take_algorithm(struct auth *a, const struct pg_answer *ans, int row)
 {
-	struct auth *a = arg;
 	enum digest_alg alg = DIGEST_MD5;
 	struct pl name;
 
-	if (ans->end == PG_OK && pgres_text(ans->res, 0, "algorithm")) {
-		pl_set_str(&name, pgres_text(ans->res, 0, "algorithm"));
+	if (ans->end == PG_OK && pgres_text(ans->res, row, "algorithm")) {
+		pl_set_str(&name, pgres_text(ans->res, row, "algorithm"));
 		(void)digest_alg_decode(&alg, &name);
 		challenge(a, alg);
 	} else {
@@ -86,18 +124,40 @@ static void on_algorithm(const struct pg_answer *ans, void *arg)
 	mem_deref(a);
 }
 
+static void on_algorithm_alone(const struct pg_answer *ans, void *arg)
+{
+	take_algorithm(arg, ans, 0);
+}
+
+static void on_algorithm(const struct pg_answer *ans, int row, int rows,
+			 void *arg)
+{
+	struct auth *a = arg;
+	const struct pg_val valv[] = {pg_text(a->id.aor)};
+	int err = 0;
+
+	if (rows || ans->end != PG_OK)
+		take_algorithm(a, ans, row);
+	else
+		err = pgloop_query(uas_agent(a->u)->pl, &stmt_algorithm, valv,
+				   on_algorithm_alone, a);
+	if (err)
+		db_away(a, err);
+}
+
 /* Takes over the reference */
 static void ask_algorithm(struct auth *a)
 {
-	const struct pg_val valv[] = {pg_text(a->id.aor)};
-	const struct agent *ag = uas_agent(a->u);
+	struct buf item;
 	int err;
 
-	err = pgloop_query(ag->pl, &stmt_algorithm, valv, on_algorithm, a);
-	if (err) {
-		uas_db_away(a->u, err);
-		mem_deref(a);
-	}
+	buf_init(&item, ITEM_MAX);
+	json_member(&item, "email", a->id.aor);
+	buf_char(&item, '}');
+	err = pgbatch_ask(uas_agent(a->u)->algorithms, &item, on_algorithm, a);
+	buf_free(&item);
+	if (err)
+		db_away(a, err);
 }
 
 /* A wrong guess is counted before it is answered */
@@ -136,57 +196,121 @@ static void guessed_wrong(struct auth *a)
 	budget_bad(ag->budget, &uas_msg(a->u)->src, tmr_jiffies());
 	log_failed(a, "response");
 	err = pgloop_query(ag->pl, &stmt_failed, valv, on_failed, a);
-	if (err) {
-		uas_db_away(a->u, err);
-		mem_deref(a);
-	}
+	if (err)
+		db_away(a, err);
 }
 
 /* --- the response ------------------------------------------------------- */
 
-/* The user's hash, or one of the same form that nobody knows */
-static void take_ha1(struct auth *a, const struct pg_answer *ans, bool *known)
+/* The user's hash, or one of the same form that nobody knows; @return whether
+   it is the user's */
+static bool take_ha1(struct auth *a, const struct pg_answer *ans, int row)
 {
-	const char *ha1 = pgres_text(ans->res, 0, "ha1");
-	const char *algorithm = pgres_text(ans->res, 0, "algorithm");
+	const char *ha1 = pgres_text(ans->res, row, "ha1");
+	const char *algorithm = pgres_text(ans->res, row, "algorithm");
+	const char *email = pgres_text(ans->res, row, "email");
 	const size_t len = a->digest.alg == DIGEST_MD5 ? 32 : 64;
+	const bool known = ha1 && algorithm && email && strlen(ha1) == len &&
+			   !strcmp(algorithm, digest_alg_name(a->digest.alg));
 
-	*known = ha1 && algorithm && strlen(ha1) == len &&
-		 !strcmp(algorithm, digest_alg_name(a->digest.alg));
-	if (*known)
+	if (known) {
 		str_ncpy(a->id.ha1, ha1, sizeof(a->id.ha1));
-	else
+		str_ncpy(a->email, email, sizeof(a->email));
+	} else {
 		rand_str(a->id.ha1, len + 1);
-	a->id.credential = pgres_int(ans->res, 0, "credential");
+	}
+	a->id.credential = pgres_int(ans->res, row, "credential");
+
+	return known;
 }
 
-/* @return 0, EACCES where the response is wrong, EPERM where the user is not
-   who From says, ESTALE where the count was used before */
-static int check_response(struct auth *a, const struct pg_answer *ans)
+static bool is_right(const struct auth *a, const char *ha1)
 {
-	const struct sip_msg *msg = uas_msg(a->u);
-	const char *email = pgres_text(ans->res, 0, "email");
 	char expected[DIGEST_HEX_SIZE];
-	bool known;
 
-	take_ha1(a, ans, &known);
-	if (digest_response(expected, sizeof(expected), &a->digest, a->id.ha1,
-			    &msg->met))
-		return EACCES;
-	if (!digest_equal(expected, &a->digest.response) || !known || !email)
-		return EACCES;
-
-	if (!nonce_count(uas_agent(a->u)->nonces, &a->digest.nonce,
-			 a->digest.nc, tmr_jiffies()))
-		return ESTALE;
-
-	return strcmp(email, a->id.aor) ? EPERM : 0;
+	return !digest_response(expected, sizeof(expected), &a->digest, ha1,
+				&uas_msg(a->u)->met) &&
+	       digest_equal(expected, &a->digest.response);
 }
 
-static void on_credential(const struct pg_answer *ans, void *arg)
+/* What was right is served, if this count is new and From is the user; takes
+   over the reference */
+static void serve(struct auth *a)
 {
-	struct auth *a = arg;
-	int err;
+	const struct agent *ag = uas_agent(a->u);
+
+	if (!nonce_count(ag->nonces, &a->digest.nonce, a->digest.nc,
+			 tmr_jiffies())) {
+		a->stale = true;
+		log_failed(a, "replay");
+		ask_algorithm(a);
+		return;
+	}
+
+	if (strcmp(a->email, a->id.aor)) {
+		budget_bad(ag->budget, &uas_msg(a->u)->src, tmr_jiffies());
+		uas_reply(a->u, 403, "From Is Not The User", NULL);
+	} else {
+		uas_set_proven(a->u);
+		a->h(a->u, &a->id, a->arg);
+	}
+	mem_deref(a);
+}
+
+/* --- what was right before ---------------------------------------------- */
+
+static void cache_key(char *key, size_t size, const struct auth *a)
+{
+	if (re_snprintf(key, size, "%s|%s|%s", a->realm, a->source,
+			a->digest.username) < 0)
+		key[0] = '\0';
+}
+
+static void keep(const struct auth *a)
+{
+	struct credcache_entry entry = {
+		.credential = a->id.credential,
+		.alg = a->digest.alg,
+	};
+	char key[CREDCACHE_KEY_SIZE];
+
+	cache_key(key, sizeof(key), a);
+	str_ncpy(entry.ha1, a->id.ha1, sizeof(entry.ha1));
+	str_ncpy(entry.email, a->email, sizeof(entry.email));
+	credcache_keep(uas_agent(a->u)->credcache, key, &entry, tmr_jiffies());
+}
+
+/* Only of REGISTER, which is what comes again and again.  What does not fit
+   is forgotten, so that guesses are counted where they always are. */
+static bool is_cached(struct auth *a)
+{
+	struct credcache *cache = uas_agent(a->u)->credcache;
+	const struct credcache_entry *entry;
+	char key[CREDCACHE_KEY_SIZE];
+
+	cache_key(key, sizeof(key), a);
+	entry = credcache_find(cache, key, tmr_jiffies());
+	if (!entry)
+		return false;
+
+	if (pl_strcmp(&uas_msg(a->u)->met, "REGISTER") ||
+	    entry->alg != a->digest.alg || !is_right(a, entry->ha1)) {
+		credcache_drop(cache, key);
+		return false;
+	}
+	a->id.credential = entry->credential;
+	str_ncpy(a->id.ha1, entry->ha1, sizeof(a->id.ha1));
+	str_ncpy(a->email, entry->email, sizeof(a->email));
+
+	return true;
+}
+
+/* --- the credential ----------------------------------------------------- */
+
+static void take_credential(struct auth *a, const struct pg_answer *ans,
+			    int row)
+{
+	bool known;
 
 	if (ans->end != PG_OK) {
 		uas_db_failed(a->u, ans);
@@ -194,45 +318,53 @@ static void on_credential(const struct pg_answer *ans, void *arg)
 		return;
 	}
 
-	err = check_response(a, ans);
-	switch (err) {
-	case 0:
-		uas_set_proven(a->u);
-		a->h(a->u, &a->id, a->arg);
-		break;
-
-	case EPERM:
-		budget_bad(uas_agent(a->u)->budget, &uas_msg(a->u)->src,
-			   tmr_jiffies());
-		uas_reply(a->u, 403, "From Is Not The User", NULL);
-		break;
-
-	case ESTALE:
-		a->stale = true;
-		log_failed(a, "replay");
-		ask_algorithm(a);
-		return;
-
-	default:
+	known = take_ha1(a, ans, row);
+	if (!is_right(a, a->id.ha1) || !known) {
 		guessed_wrong(a);
 		return;
 	}
-	mem_deref(a);
+	keep(a);
+	serve(a);
+}
+
+static void on_credential_alone(const struct pg_answer *ans, void *arg)
+{
+	take_credential(arg, ans, 0);
+}
+
+static void on_credential(const struct pg_answer *ans, int row, int rows,
+			  void *arg)
+{
+	struct auth *a = arg;
+	const struct pg_val valv[] = {pg_text(a->digest.username),
+				      pg_text(a->realm), pg_text(a->source)};
+	int err = 0;
+
+	if (rows || ans->end != PG_OK)
+		take_credential(a, ans, row);
+	else
+		err = pgloop_query(uas_agent(a->u)->pl, &stmt_credential, valv,
+				   on_credential_alone, a);
+	if (err)
+		db_away(a, err);
 }
 
 /* Takes over the reference */
 static void ask_credential(struct auth *a)
 {
-	const struct pg_val valv[] = {pg_text(a->digest.username),
-				      pg_text(a->realm), pg_text(a->source)};
-	const struct agent *ag = uas_agent(a->u);
+	struct buf item;
 	int err;
 
-	err = pgloop_query(ag->pl, &stmt_credential, valv, on_credential, a);
-	if (err) {
-		uas_db_away(a->u, err);
-		mem_deref(a);
-	}
+	buf_init(&item, ITEM_MAX);
+	json_member(&item, "username", a->digest.username);
+	json_member(&item, "realm", a->realm);
+	json_member(&item, "source", a->source);
+	buf_char(&item, '}');
+	err = pgbatch_ask(uas_agent(a->u)->credentials, &item, on_credential,
+			  a);
+	buf_free(&item);
+	if (err)
+		db_away(a, err);
 }
 
 /* --- what came ---------------------------------------------------------- */
@@ -394,11 +526,28 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 	(void)hdr_each(uas_msg(u), HDR_AUTHORIZATION, realm_handler, &s);
 	if (s.found && is_our_uri(a) && has_good_nonce(a)) {
 		name_source(a);
-		ask_credential(a);
+		if (is_cached(a))
+			serve(a);
+		else
+			ask_credential(a);
 	} else {
 		charge_nonce(a);
 		ask_algorithm(a);
 	}
+}
+
+/* The credential of a request is valid no more */
+static void forget(struct auth *a)
+{
+	struct search s = {.digest = &a->digest, .realm = a->realm};
+	char key[CREDCACHE_KEY_SIZE];
+
+	(void)hdr_each(uas_msg(a->u), HDR_AUTHORIZATION, realm_handler, &s);
+	if (!s.found)
+		return;
+	name_source(a);
+	cache_key(key, sizeof(key), a);
+	credcache_drop(uas_agent(a->u)->credcache, key);
 }
 
 /**
@@ -418,5 +567,6 @@ void auth_db_failed(struct uas *u, const char *aor, const struct pg_answer *ans)
 
 	str_ncpy(a->id.aor, aor, sizeof(a->id.aor));
 	a->realm = aor_domain(a->id.aor);
+	forget(a);
 	ask_algorithm(a);
 }

@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "uri.h"
 
+struct agent;
 struct pg_answer;
 struct uas;
 
@@ -23,6 +24,7 @@ struct auth_id {
 /** Called only where the request is authentic; else it is answered here */
 typedef void(auth_h)(struct uas *u, const struct auth_id *id, void *arg);
 
+int auth_open(struct agent *ag);
 void auth_request(struct uas *u, auth_h *h, void *arg);
 void auth_db_failed(struct uas *u, const char *aor,
 		    const struct pg_answer *ans);

@@ -145,6 +145,7 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 	char key[SIPURI_KEY_BUF];
 	uint32_t expires_s;
 	struct sipuri uri;
+	struct pl instance;
 	int err;
 
 	if (sipuri_parse(&uri, na->uri.p, na->uri.l))
@@ -167,6 +168,8 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 	err = write_json(r, na, key, expires_s);
 	if (!err)
 		r->cs->count++;
+	r->cs->plain = r->cs->count == 1 && expires_s && !r->cs->star &&
+		       !nameaddr_param(na, "+sip.instance", &instance);
 
 	return err;
 }

@@ -24,6 +24,7 @@ struct contact_set {
 	uint32_t min_s;	    /**< the shortest interval asked for, not 0 */
 	uint32_t expires_s; /**< of the Expires header or the default */
 	bool flow;	    /**< over a connection */
+	bool plain;	    /**< binds one contact, without an instance */
 	const struct settings *set;
 	struct buf json; /**< for api.sip_register; owned */
 };

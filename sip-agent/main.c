@@ -14,6 +14,8 @@
 #include <re_dbg.h>
 
 #include "agent.h"
+#include "auth.h"
+#include "credcache.h"
 #include "budget.h"
 #include "dispatch.h"
 #include "flow.h"
@@ -24,7 +26,9 @@
 #include "nonce.h"
 #include "notifier.h"
 #include "outbox.h"
+#include "pgbatch.h"
 #include "pgloop.h"
+#include "registrar.h"
 #include "settings.h"
 #include "transport.h"
 #include "uas.h"
@@ -150,6 +154,10 @@ static void close_all(struct program *p)
 {
 	tmr_cancel(&p->tmr_drain);
 	p->ag.pl = mem_deref(p->ag.pl);
+	p->ag.algorithms = mem_deref(p->ag.algorithms);
+	p->ag.credentials = mem_deref(p->ag.credentials);
+	p->ag.registrations = mem_deref(p->ag.registrations);
+	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.inbound = mem_deref(p->ag.inbound);
 	p->janitor = mem_deref(p->janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
@@ -192,6 +200,10 @@ static int open_all(struct program *p)
 		err = inbound_alloc(&p->ag.inbound, &p->ag);
 	if (!err)
 		err = pgloop_alloc(&p->ag.pl, &conf);
+	if (!err)
+		err = auth_open(&p->ag);
+	if (!err)
+		err = registrar_open(&p->ag);
 	if (!err)
 		err = outbox_alloc(&p->ag.outbox, &p->ag);
 	if (!err)

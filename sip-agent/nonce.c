@@ -17,7 +17,7 @@ enum {
 	PLAIN_LEN = TIME_LEN + RANDOM_LEN + 1,
 	SEAL_LEN = 16,
 	RAW_LEN = PLAIN_LEN + SEAL_LEN,
-	BUCKETS = 4096,
+	BUCKETS = 65536,
 	WINDOW = 64, /* counts that may come late */
 };
 

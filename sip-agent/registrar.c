@@ -15,8 +15,10 @@
 #include "contact.h"
 #include "flow.h"
 #include "hdr.h"
+#include "json_write.h"
 #include "log.h"
 #include "nameaddr.h"
+#include "pgbatch.h"
 #include "pgloop.h"
 #include "route.h"
 #include "settings.h"
@@ -25,11 +27,17 @@
 enum {
 	CALL_ID_MAX = 1024,
 	USER_AGENT_MAX = 200,
+	ITEM_MAX = 65536,
+	BATCHES_AT_ONCE = 2, /* one commits while the next is worked on */
 };
 
 struct reg {
 	struct uas *u;
+	struct auth_id id;
 	char *path; /* values joined, NULL where there is none */
+	char flow[FLOW_TEXT_SIZE];
+	struct buf contacts; /* JSON array */
+	bool star;
 	char aor[AOR_BUF];
 };
 
@@ -38,22 +46,34 @@ static const struct pg_stmt stmt_register = {
 	"select * from api.sip_register($1, $2, $3, $4, $5, $6, $7, $8, $9, "
 	"$10, $11)",
 	11, 0};
+static const struct pg_stmt stmt_registers = {
+	"sip_register_many", "select * from api.sip_register_many($1, $2)", 2,
+	0};
+
+/** Open what this file needs of an agent that has its database */
+int registrar_open(struct agent *ag)
+{
+	return pgbatch_alloc(&ag->registrations, ag->pl, &stmt_registers,
+			     BATCHES_AT_ONCE);
+}
 
 static void reg_destructor(void *arg)
 {
 	struct reg *reg = arg;
 
+	buf_free(&reg->contacts);
 	mem_deref(reg->u);
 	mem_deref(reg->path);
 }
 
 /* --- the answer --------------------------------------------------------- */
 
-static int write_bindings(struct mbuf *mb, const struct pg_answer *ans)
+static int write_bindings(struct mbuf *mb, const struct pg_answer *ans, int row,
+			  int rows)
 {
 	int err = 0;
 
-	for (int i = 0; i < pg_rows(ans) && !err; i++) {
+	for (int i = row; i < row + rows && !err; i++) {
 		const char *contact = pgres_text(ans->res, i, "contact");
 		const char *q = pgres_text(ans->res, i, "q");
 
@@ -79,7 +99,8 @@ static int write_path(struct mbuf *mb, const struct reg *reg)
 	return mbuf_printf(mb, "Path: %s\r\n", reg->path);
 }
 
-static void reply_bindings(struct reg *reg, const struct pg_answer *ans)
+static void reply_bindings(struct reg *reg, const struct pg_answer *ans,
+			   int row, int rows)
 {
 	struct mbuf *mb = mbuf_alloc(512);
 	char *hdrs = NULL;
@@ -91,7 +112,7 @@ static void reply_bindings(struct reg *reg, const struct pg_answer *ans)
 		return;
 	}
 
-	err = write_bindings(mb, ans);
+	err = write_bindings(mb, ans, row, rows);
 	err |= write_path(mb, reg);
 	err |= mbuf_printf(mb, "Date: %H\r\n", fmt_gmtime, &now);
 	mbuf_set_pos(mb, 0);
@@ -105,12 +126,11 @@ static void reply_bindings(struct reg *reg, const struct pg_answer *ans)
 	mem_deref(mb);
 }
 
-static void on_registered(const struct pg_answer *ans, void *arg)
+static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
+			  int rows)
 {
-	struct reg *reg = arg;
-
 	if (ans->end == PG_OK)
-		reply_bindings(reg, ans);
+		reply_bindings(reg, ans, row, rows);
 	else
 		auth_db_failed(reg->u, reg->aor, ans);
 	mem_deref(reg);
@@ -129,27 +149,85 @@ static struct pg_val user_agent(const struct sip_msg *msg)
 	return pg_pl(val);
 }
 
-static int ask(struct reg *reg, const struct auth_id *id,
-	       const struct contact_set *cs, const char *flow)
+static void on_registered(const struct pg_answer *ans, void *arg)
+{
+	take_bindings(arg, ans, 0, pg_rows(ans));
+}
+
+/* Any REGISTER, in a statement of its own */
+static int ask_alone(struct reg *reg)
 {
 	const struct sip_msg *msg = uas_msg(reg->u);
 	const struct agent *ag = uas_agent(reg->u);
-	const struct pl json = {cs->json.p, cs->json.len};
+	const struct pl json = {reg->contacts.p, reg->contacts.len};
 	const struct pg_val valv[] = {
 		pg_int(pgloop_agent(ag->pl)),
-		pg_int(id->credential),
-		pg_text(id->ha1),
-		pg_text(id->aor),
+		pg_int(reg->id.credential),
+		pg_text(reg->id.ha1),
+		pg_text(reg->id.aor),
 		pg_pl(&msg->callid),
 		pg_int(msg->cseq.num),
 		pg_pl(&json),
-		pg_bool(cs->star),
+		pg_bool(reg->star),
 		pg_text(reg->path),
-		flow[0] ? pg_text(flow) : pg_null(),
+		reg->flow[0] ? pg_text(reg->flow) : pg_null(),
 		user_agent(msg),
 	};
 
 	return pgloop_query(ag->pl, &stmt_register, valv, on_registered, reg);
+}
+
+static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
+{
+	struct reg *reg = arg;
+	int err = 0;
+
+	if (rows || ans->end != PG_OK)
+		take_bindings(reg, ans, row, rows);
+	else
+		err = ask_alone(reg);
+	if (err) {
+		uas_db_away(reg->u, err);
+		mem_deref(reg);
+	}
+}
+
+static void add_text(struct buf *item, const char *key, const struct pg_val *v)
+{
+	if (!v->p)
+		return;
+	json_key(item, key);
+	json_str(item, v->p, v->len);
+}
+
+/* The usual one, together with others of the moment */
+static int ask_batch(struct reg *reg)
+{
+	const struct sip_msg *msg = uas_msg(reg->u);
+	const struct pg_val agent = user_agent(msg);
+	const struct pg_val call_id = pg_pl(&msg->callid);
+	struct buf item;
+	int err;
+
+	buf_init(&item, ITEM_MAX);
+	json_member_int(&item, "credential", reg->id.credential);
+	json_member(&item, "ha1", reg->id.ha1);
+	json_member(&item, "aor", reg->id.aor);
+	add_text(&item, "call_id", &call_id);
+	json_member_int(&item, "cseq", msg->cseq.num);
+	json_member(&item, "path", reg->path);
+	if (reg->flow[0])
+		json_member(&item, "flow", reg->flow);
+	add_text(&item, "user_agent", &agent);
+	/* the contact's members, out of "[{...}]" */
+	buf_char(&item, ',');
+	buf_add(&item, reg->contacts.p + 2, reg->contacts.len - 3);
+
+	err = pgbatch_ask(uas_agent(reg->u)->registrations, &item, on_batch,
+			  reg);
+	buf_free(&item);
+
+	return err;
 }
 
 /* Refuses what is too short (RFC 3261 section 10.3 item 7) */
@@ -176,9 +254,8 @@ static int find_flow(char *flow, struct uas *u, const struct contact_set *cs)
 	return flow_of(flow, FLOW_TEXT_SIZE, ag->flows, ag->sip, uas_msg(u));
 }
 
-static void bind_contacts(struct reg *reg, const struct auth_id *id)
+static void bind_contacts(struct reg *reg)
 {
-	char flow[FLOW_TEXT_SIZE];
 	struct contact_set cs;
 	const char *why = "";
 	int err;
@@ -192,9 +269,13 @@ static void bind_contacts(struct reg *reg, const struct auth_id *id)
 	if (!err && is_too_brief(reg->u, &cs))
 		goto out;
 	if (!err)
-		err = find_flow(flow, reg->u, &cs);
-	if (!err)
-		err = ask(reg, id, &cs, flow);
+		err = find_flow(reg->flow, reg->u, &cs);
+	if (!err) {
+		reg->contacts = cs.json;
+		reg->star = cs.star;
+		buf_init(&cs.json, 0);
+		err = cs.plain ? ask_batch(reg) : ask_alone(reg);
+	}
 
 	if (err)
 		uas_db_away(reg->u, err);
@@ -229,12 +310,14 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 		return;
 	}
 	reg->u = mem_ref(u);
+	reg->id = *id;
 	str_ncpy(reg->aor, aor, sizeof(reg->aor));
 
-	if (msg->callid.l > CALL_ID_MAX || route_read(&reg->path, msg, HDR_PATH))
+	if (msg->callid.l > CALL_ID_MAX ||
+	    route_read(&reg->path, msg, HDR_PATH))
 		uas_reply(u, 400, NULL, NULL);
 	else
-		bind_contacts(reg, id);
+		bind_contacts(reg);
 	mem_deref(reg);
 }
 

@@ -8,6 +8,7 @@
 
 struct agent;
 
+int registrar_open(struct agent *ag);
 void registrar_handle(struct agent *ag, const struct sip_msg *msg);
 
 #endif

@@ -1,4 +1,5 @@
 """The registrar, as a phone sees it (RFC 3261 section 10.3, RFC 7616, RFC 3327)."""
+import json
 import pathlib
 import re
 import secrets
@@ -338,3 +339,47 @@ def test_many_phones_register_at_once(account, phone, logins):
             ("Authorization", digest(challenge, "REGISTER", f"sip:{p.domain}", p.username, p.password))]))
     assert [p.responses.get(timeout=5).code for p in phones] == [200] * 8
     assert set(logins(alice)) == {p.contact for p in phones}
+
+
+def test_a_deleted_credential_is_refused_at_once(account, phone):
+    alice = account()
+    p = phone(alice)
+    assert p.register().code == p.register().code == 200, "the second by what the agent remembers"
+    (made,) = alice.request("GET", f"/user/{alice.email}/credential").json()
+    assert alice.request("DELETE", made["url"]).status_code in (200, 204)
+    assert p.register().code == 401
+    again = alice.credential()
+    p.password = again["password"]
+    assert p.register().code == 200, "and another one of the same name is known at once"
+
+
+def test_a_wrong_password_after_a_right_one_is_a_wrong_one(account, phone):
+    p = phone(account())
+    assert p.register().code == p.register().code == 200
+    right, p.password = p.password, "guess"
+    assert p.register().code == 401
+    p.password = right
+    assert p.register().code == 200
+
+
+def test_registrations_that_come_together_are_all_seen(account, phone, logins, until):
+    """Watched and not, refreshed and new: what shares a commit is told of as what does not."""
+    alice, bob = account("alice"), account("bob")
+    phones = [phone(a) for a in (alice, bob) for _ in range(4)]
+    with alice.system.request("GET", alice.login + "?stream", headers=alice.headers, stream=True) as stream:
+        lines = (json.loads(line) for line in stream.iter_lines() if line.strip())
+        assert next(lines)["event"] == "state"
+        for _ in range(3):
+            raws = [p.build("REGISTER", f"sip:{p.domain}", [("Contact", f"<{p.contact}>")]) for p in phones]
+            for p, raw in zip(phones, raws):
+                p.send(raw)
+            for p in phones:
+                challenge = p.responses.get(timeout=5).get("www-authenticate")
+                p.send(p.build("REGISTER", f"sip:{p.domain}", [
+                    ("Contact", f"<{p.contact}>"),
+                    ("Authorization", digest(challenge, "REGISTER", f"sip:{p.domain}", p.username, p.password))]))
+            assert [p.responses.get(timeout=5).code for p in phones] == [200] * 8
+        mine = {p.contact for p in phones[:4]}
+        assert mine <= {c["contact"] for c in next(
+            e["data"] for e in lines if mine <= {c["contact"] for c in e["data"]})}
+    assert set(logins(bob)) == {p.contact for p in phones[4:]}

@@ -1,0 +1,140 @@
+-- What an agent asks for many requests at once: one statement, one commit. Items are JSON, i numbers them in the answer's
+-- rows. An item that has no row in the answer is not the usual case: nothing was done for it, and it is to be asked for
+-- alone, by the function without _many, which knows all cases and says what is wrong. Every look is by a key, whatever
+-- the tables' statistics say.
+
+-- {"i", "username", "realm", "source"}. One row an item; credential null: there is no such user.
+create function api.digest_credential_many(p_agent int, p_items jsonb)
+returns table (i int, credential bigint, email text, algorithm text, ha1 text)
+language plpgsql volatile security definer set search_path = pg_catalog
+	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+	set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+	return query
+		with item as materialized (
+			select t.* from jsonb_to_recordset(p_items) as t(i int, username text, realm text, source text))
+		select m.i, c.id, a.email, c.algorithm, c.ha1
+		from item m
+		left join app.credential c on c.realm = m.realm and c.username = m.username
+		left join app.account a on a.id = c.account_id
+		where not exists (
+			select from app.throttle_limits('sip:' || m.username || '@' || m.realm, m.source) k
+			join app.throttle t on t.key = k.key
+			where t.failures >= k.most and t.since > now() - interval '5 minutes')
+		order by m.i;
+end $$;
+
+-- {"i", "email"}
+create function api.digest_algorithm_many(p_agent int, p_items jsonb) returns table (i int, algorithm text)
+language plpgsql volatile security definer set search_path = pg_catalog
+	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+	set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+	return query
+		select m.i, case when bool_and(c.algorithm = 'SHA-256') then 'SHA-256' else 'MD5' end
+		from jsonb_to_recordset(p_items) as m(i int, email text)
+		left join app.account a on a.email = m.email
+		left join app.credential c on c.account_id = a.id
+		group by m.i order by m.i;
+end $$;
+
+-- REGISTERs that bind one contact each, without an instance: {"i", "credential", "ha1", "aor", "call_id", "cseq",
+-- "contact", "key", "expires", "q"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
+-- for which nothing has lapsed, waits or is full, and whose row nobody holds. Rows as of api.sip_register.
+create function api.sip_register_many(p_agent int, p_items jsonb)
+returns table (i int, n bigint, contact text, expires int, q text, path text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog
+	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+	set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+	v_items int[];
+	v_accounts bigint[];
+	v_credentials bigint[];
+	v_priors bigint[];
+	v_changed record;
+	v_bell text[];
+begin
+	-- The accounts, locked in order. Who must be waited for is left out, and who is there twice.
+	with item as materialized (
+		select distinct on (a.id) t.i, a.id, t.credential
+		from jsonb_to_recordset(p_items) as t(i int, credential bigint, ha1 text, aor text)
+		join app.credential c on c.id = t.credential and c.ha1 = t.ha1
+		join app.account a on a.id = c.account_id and a.email = t.aor
+		order by a.id, t.i),
+	locked as materialized (
+		select r.id, r.version from app.resource r
+		where r.kind = 'login' and r.id in (select m.id from item m) order by r.id for update skip locked)
+	select array_agg(m.i), array_agg(m.id), array_agg(m.credential), array_agg(k.version)
+	into v_items, v_accounts, v_credentials, v_priors
+	from item m join locked k on k.id = m.id;
+
+	-- With the locks held: what is the usual case, and that done.
+	with item as materialized (
+		select t.*, m.account_id, m.credential_id, m.prior, l.id as login_id
+		from jsonb_to_recordset(p_items) as t(i int, aor text, call_id text, cseq bigint, contact text, key text,
+			expires int, q numeric, path text, flow text, user_agent text)
+		join unnest(v_items, v_accounts, v_credentials, v_priors) as m(i, account_id, credential_id, prior)
+			on m.i = t.i
+		left join app.login l on l.account_id = m.account_id and l.key = t.key),
+	usual as materialized (
+		select m.*, least(m.expires, 604800) as expires_s,
+			now() + make_interval(secs => least(m.expires, 604800)) as expires_at
+		from item m
+		cross join lateral (
+			select count(*) as contacts, bool_or(o.expires_at <= now()
+				or o.call_id = m.call_id and o.cseq >= m.cseq) as odd
+			from app.login o where o.account_id = m.account_id) h
+		where h.contacts < 32 and h.odd is not true
+			and not exists (select from app.delivery d
+				where d.account_id = m.account_id and d.state in ('stored', 'queued') and d.kind <> 'contact')),
+	took as (
+		update app.resource r
+		set version = nextval('app.version_seq'), next_n = r.next_n + (u.login_id is null)::int
+		from usual u where r.kind = 'login' and r.id = u.account_id
+		returning r.id, r.next_n - 1 as n),
+	made as (
+		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
+			path, flow, agent_id, user_agent, doc)
+		select u.account_id, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
+			u.cseq, u.path, u.flow, p_agent, u.user_agent, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
+				u.expires_at, round(u.q, 3), u.user_agent, null)
+		from usual u join took t on t.id = u.account_id where u.login_id is null),
+	put as (
+		update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
+			expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
+			cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
+			user_agent = u.user_agent, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
+				round(u.q, 3), u.user_agent, l.extra)
+		from usual u where l.id = u.login_id)
+	select array_agg(u.i), array_agg(u.account_id), array_agg(u.credential_id), array_agg(u.prior)
+	into v_items, v_accounts, v_credentials, v_priors from usual u;
+
+	for v_changed in
+		select r.id, r.version, m.prior
+		from unnest(v_accounts, v_priors) as m(id, prior)
+		join app.resource r on r.kind = 'login' and r.id = m.id
+		-- for whom app.publish has something to do
+		where exists (select from app.watch w where w.kind = 'login' and w.id = r.id)
+			or exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('login'))
+			or exists (select from app.subscription s where s.account_id = r.id and s.kind = 'login')
+		order by r.id
+	loop
+		v_bell := v_bell || app.publish('login', v_changed.id, v_changed.version, v_changed.prior);
+	end loop;
+	update app.credential c set used_at = now() where c.id in (
+		select o.id from app.credential o
+		where o.id = any (v_credentials) and (o.used_at is null or o.used_at < now() - interval '1 hour')
+		for update skip locked);
+	return query
+		select m.i, l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
+			trim_scale(l.q)::text, l.path, v_bell
+		from unnest(v_items, v_accounts) as m(i, id)
+		join app.login l on l.account_id = m.id and l.expires_at > now() and l.contact is not null
+		order by m.i, l.n;
+end $$;
+
+grant execute on function api.digest_credential_many, api.digest_algorithm_many, api.sip_register_many
+	to restsip_agent;
