@@ -52,11 +52,21 @@ static bool is_qvalue(const struct pl *pl)
 	return *pl->p == '0' || zeros;
 }
 
-static uint32_t granted(const struct contact_set *cs, uint32_t asked_s)
+/* Whether a contact is a flow of a device, and told how to keep it alive */
+static bool is_outbound(const struct contact_set *cs, const struct nameaddr *na)
+{
+	struct pl val;
+
+	return cs->keeps_alive && nameaddr_param(na, "+sip.instance", &val) &&
+	       nameaddr_param(na, "reg-id", &val);
+}
+
+static uint32_t granted(const struct contact_set *cs, const struct nameaddr *na,
+			uint32_t asked_s)
 {
 	uint32_t max_s = settings_max_expires(cs->set);
 
-	if (cs->flow && max_s > FLOW_EXPIRES_MAX_S)
+	if (cs->flow && !is_outbound(cs, na) && max_s > FLOW_EXPIRES_MAX_S)
 		max_s = FLOW_EXPIRES_MAX_S;
 
 	return asked_s < max_s ? asked_s : max_s;
@@ -83,7 +93,7 @@ static int read_expires(uint32_t *expires_s, struct reading *r,
 	}
 	if (n && n < r->cs->min_s)
 		r->cs->min_s = (uint32_t)n;
-	*expires_s = granted(r->cs, (uint32_t)n);
+	*expires_s = granted(r->cs, na, (uint32_t)n);
 
 	return 0;
 }
@@ -111,7 +121,10 @@ static int write_instance(struct reading *r, const struct nameaddr *na)
 	if (nameaddr_param(na, "reg-id", &reg_id)) {
 		if (hdr_number(&n, &reg_id, INT32_MAX) || !n)
 			return fail(r, EBADMSG, "Bad reg-id");
+		if (!r->cs->keeps_alive)
+			return 0; /* means nothing (RFC 5626 section 6) */
 		json_member_int(b, "reg_id", (int64_t)n);
+		r->cs->outbound = true;
 	}
 
 	return 0;
@@ -232,6 +245,7 @@ int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
 
 	*cs = (struct contact_set){.min_s = UINT32_MAX, .set = set};
 	cs->flow = msg->tp != SIP_TRANSP_UDP;
+	cs->keeps_alive = hdr_has_token(msg, HDR_SUPPORTED, "outbound");
 	if (expires)
 		(void)hdr_number(&n, expires, UINT32_MAX); /* guard saw to it */
 	cs->expires_s = (uint32_t)n;

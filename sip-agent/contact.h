@@ -24,6 +24,8 @@ struct contact_set {
 	uint32_t min_s;	    /**< the shortest interval asked for, not 0 */
 	uint32_t expires_s; /**< of the Expires header or the default */
 	bool flow;	    /**< over a connection */
+	bool keeps_alive;   /**< the phone supports outbound */
+	bool outbound;	    /**< binds a flow of a device (RFC 5626) */
 	bool plain;	    /**< binds one contact, without an instance */
 	const struct settings *set;
 	struct buf json; /**< for api.sip_register; owned */

@@ -30,7 +30,7 @@ static void options_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, 200, NULL,
 			    ALLOW EVENT_ALLOW
-			    "Accept: */*\r\nSupported: path\r\n");
+			    "Accept: */*\r\nSupported: outbound, path\r\n");
 }
 
 /* What a CANCEL could cancel is caught by the transactions before us */
@@ -112,7 +112,8 @@ static bool require_handler(const struct pl *val, void *arg)
 	int n;
 
 	while (!hdr_token(&tok, &list)) {
-		if (!pl_strcasecmp(&tok, "path"))
+		if (!pl_strcasecmp(&tok, "path") ||
+		    !pl_strcasecmp(&tok, "outbound"))
 			continue;
 		n = re_snprintf(un->text + un->len, sizeof(un->text) - un->len,
 				"%s%r", un->len ? ", " : "", &tok);

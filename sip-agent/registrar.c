@@ -27,6 +27,7 @@
 enum {
 	CALL_ID_MAX = 1024,
 	USER_AGENT_MAX = 200,
+	FLOW_TIMER_S = 120, /* RFC 5626 section 4.4.1 */
 	ITEM_MAX = 65536,
 	BATCHES_AT_ONCE = 2, /* one commits while the next is worked on */
 };
@@ -37,7 +38,7 @@ struct reg {
 	char *path; /* values joined, NULL where there is none */
 	char flow[FLOW_TEXT_SIZE];
 	struct buf contacts; /* JSON array */
-	bool star;
+	bool star, outbound;
 	char aor[AOR_BUF];
 };
 
@@ -114,6 +115,11 @@ static void reply_bindings(struct reg *reg, const struct pg_answer *ans,
 
 	err = write_bindings(mb, ans, row, rows);
 	err |= write_path(mb, reg);
+	if (reg->outbound)
+		err |= mbuf_printf(mb,
+				   "Require: outbound\r\n"
+				   "Flow-Timer: %u\r\n",
+				   FLOW_TIMER_S);
 	err |= mbuf_printf(mb, "Date: %H\r\n", fmt_gmtime, &now);
 	mbuf_set_pos(mb, 0);
 	err |= mbuf_strdup(mb, &hdrs, mbuf_get_left(mb));
@@ -254,6 +260,29 @@ static int find_flow(char *flow, struct uas *u, const struct contact_set *cs)
 	return flow_of(flow, FLOW_TEXT_SIZE, ag->flows, ag->sip, uas_msg(u));
 }
 
+/* Whoever the phone has its flow with: we ourselves, or the proxy that came
+   first, which is the last of the path (RFC 5626 section 6) */
+static bool first_hop_keeps_flows(const struct reg *reg)
+{
+	struct nameaddr na;
+	bool ob = false;
+	struct pl list;
+	struct uri uri;
+	struct pl val;
+
+	if (hdr_count(uas_msg(reg->u), HDR_VIA) < 2)
+		return true;
+	if (!reg->path)
+		return false;
+
+	pl_set_str(&list, reg->path);
+	while (!nameaddr_take(&na, &list))
+		ob = !uri_decode(&uri, &na.uri) &&
+		     !msg_param_exists(&uri.params, "ob", &val);
+
+	return ob;
+}
+
 static void bind_contacts(struct reg *reg)
 {
 	struct contact_set cs;
@@ -268,11 +297,17 @@ static void bind_contacts(struct reg *reg)
 	}
 	if (!err && is_too_brief(reg->u, &cs))
 		goto out;
+	if (!err && cs.outbound && !first_hop_keeps_flows(reg)) {
+		uas_reply(reg->u, 439, "First Hop Lacks Outbound Support",
+			  NULL);
+		goto out;
+	}
 	if (!err)
 		err = find_flow(reg->flow, reg->u, &cs);
 	if (!err) {
 		reg->contacts = cs.json;
 		reg->star = cs.star;
+		reg->outbound = cs.outbound;
 		buf_init(&cs.json, 0);
 		err = cs.plain ? ask_batch(reg) : ask_alone(reg);
 	}

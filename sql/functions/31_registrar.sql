@@ -60,6 +60,13 @@ begin
 				least((v_contact ->> 'expires')::bigint, 604800)::int, (select l.extra from app.login l
 					where l.account_id = v_account and l.key = v_contact ->> 'key'), v_set);
 			v_bell := v_bell || v_put.bell;
+			-- The same flow of the same device from another address (RFC 5626, section 6).
+			if v_set.reg_id is not null then
+				v_bell := v_bell || app.login_remove(v_account, array(
+					select l.id from app.login l
+					where l.account_id = v_account and l.instance = v_set.instance and l.reg_id = v_set.reg_id
+						and l.n <> v_put.n));
+			end if;
 		end loop;
 		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
 	end if;

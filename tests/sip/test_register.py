@@ -3,6 +3,8 @@ import json
 import pathlib
 import re
 import secrets
+import socket
+import struct
 import subprocess
 import time
 
@@ -383,3 +385,74 @@ def test_registrations_that_come_together_are_all_seen(account, phone, logins, u
         assert mine <= {c["contact"] for c in next(
             e["data"] for e in lines if mine <= {c["contact"] for c in e["data"]})}
     assert set(logins(bob)) == {p.contact for p in phones[4:]}
+
+
+# ---- flows of a device (RFC 5626) ----
+
+OUTBOUND = ("Supported", "path, outbound")
+DEVICE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>"'
+
+
+def test_a_device_that_comes_from_elsewhere_replaces_its_binding(account, phone, logins, until):
+    alice = account()
+    one, two = phone(alice), phone(alice, transport="tcp")
+    answer = one.register(expires=600, contacts=[f"<{one.contact};ob>;reg-id=1;{DEVICE}"], headers=[OUTBOUND])
+    assert answer.get("require") == "outbound"
+    assert int(answer.get("flow-timer")) == 120
+    assert two.register(contacts=[f"<{two.contact};ob>;reg-id=1;{DEVICE}"], headers=[OUTBOUND]).code == 200
+    assert set(logins(alice)) == {two.contact + ";ob"}
+    assert one.register(contacts=[f"<{one.contact};ob>;reg-id=2;{DEVICE}"], headers=[OUTBOUND]).code == 200
+    assert set(logins(alice)) == {one.contact + ";ob", two.contact + ";ob"}, "two flows of one device"
+    two.close()
+    until(lambda: set(logins(alice)) == {one.contact + ";ob"}, 2)
+
+
+def test_a_device_without_support_is_an_ordinary_contact(account, phone, logins):
+    alice = account()
+    one, two = phone(alice), phone(alice)
+    for p in (one, two):
+        answer = p.register(contacts=[f"<{p.contact}>;reg-id=1;{DEVICE}"])
+        assert (answer.code, answer.get("require"), answer.get("flow-timer")) == (200, None, None)
+    assert set(logins(alice)) == {one.contact, two.contact}
+
+
+def test_who_keeps_its_connection_alive_may_refresh_seldom(account, phone):
+    alice = account()
+    p = phone(alice, transport="tcp")
+    assert p.register(expires=3600).contacts == {p.contact: 840}
+    assert p.register(expires=3600, headers=[OUTBOUND]).contacts == {p.contact: 840}
+    assert p.register(expires=3600, headers=[OUTBOUND], contacts=[f"<{p.contact}>;reg-id=1;{DEVICE}"]).contacts == {
+        p.contact: 3600}
+
+
+@pytest.mark.parametrize("path,code", [
+    (None, 439), ("<sip:127.0.0.1:16192;lr>", 439), ("<sip:127.0.0.1:16193;lr>, <sip:127.0.0.1:16192;lr;ob>", 200),
+    ("<sip:127.0.0.1:16192;lr;ob>, <sip:127.0.0.1:16193;lr>", 439)])
+def test_a_first_hop_must_keep_the_flow(account, phone, path, code):
+    p = phone(account())
+    headers = [OUTBOUND, ("Via", f"SIP/2.0/UDP 127.0.0.1:{p.port};branch=z9hG4bK{secrets.token_hex(8)};rport"),
+               ("Via", "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKfirst")] + ([("Path", path)] if path else [])
+    p.request("REGISTER", f"sip:{p.domain}", auth=False)  # a challenge to answer at once
+    p.challenge = p.request("REGISTER", f"sip:{p.domain}", auth=False).get("www-authenticate")
+    assert p.register(contacts=[f"<{p.contact}>;reg-id=1;{DEVICE}"], headers=headers).code == code
+
+
+def test_a_stun_request_is_told_its_address(phone, account):
+    """RFC 5389, as RFC 5626 section 4.4.2 has it over UDP."""
+    p = phone(account())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        s.settimeout(5)
+        tid = secrets.token_bytes(12)
+        s.sendto(struct.pack("!HHI", 1, 0, 0x2112A442) + tid, p.server)
+        answer = s.recv(2048)
+        kind, length, cookie = struct.unpack("!HHI", answer[:8])
+        assert (kind, length, cookie, answer[8:20]) == (0x0101, len(answer) - 20, 0x2112A442, tid)
+        attributes, at = {}, 20
+        while at < len(answer):
+            name, size = struct.unpack("!HH", answer[at:at + 4])
+            attributes[name] = answer[at + 4:at + 4 + size]
+            at += 4 + (size + 3) // 4 * 4
+        _, family, port, host = struct.unpack("!BBHI", attributes[0x20])
+        assert (family, port ^ 0x2112, socket.inet_ntoa(struct.pack("!I", host ^ 0x2112A442))) == (
+            1, s.getsockname()[1], "127.0.0.1")
