@@ -83,7 +83,7 @@ end $$;
 
 -- No contact is where an agent listens: what is sent there would come back. By the contact's comparison key, in which
 -- an address stands as host or as maddr; a name is looked at when something is sent there.
-create function app.refuse_own_address(p_key text) returns void
+create function app.is_own_address(p_key text) returns bool
 language plpgsql volatile as $$
 declare
 	v_part text[] := regexp_match(p_key, '^(sips?):(?:[^@]*@)?(\[[^]]*\]|[^:;]*)(?::(\d+))?');
@@ -91,9 +91,14 @@ declare
 		case when v_part[1] = 'sips' or p_key ~ ';transport=tls(;|$)' then '5061' else '5060' end);
 	v_maddr text := substring(p_key from ';maddr=([^;]+)');
 begin
-	if exists (select from app.agent g where g.dead_at is null and g.addresses
-		&& array[app.address_text(v_part[2]) || ':' || v_port, app.address_text(v_maddr) || ':' || v_port])
-	then
+	return exists (select from app.agent g where g.dead_at is null and g.addresses
+		&& array[app.address_text(v_part[2]) || ':' || v_port, app.address_text(v_maddr) || ':' || v_port]);
+end $$;
+
+create function app.refuse_own_address(p_key text) returns void
+language plpgsql volatile as $$
+begin
+	if app.is_own_address(p_key) then
 		perform app.refuse(403, 'contact-not-allowed', 'A contact cannot be where this server itself listens.');
 	end if;
 end $$;

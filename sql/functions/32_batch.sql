@@ -42,7 +42,8 @@ end $$;
 
 -- REGISTERs that bind one contact each, without an instance: {"i", "credential", "ha1", "aor", "call_id", "cseq",
 -- "contact", "key", "expires", "q"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
--- for which nothing has lapsed, waits or is full, and whose row nobody holds. Rows as of api.sip_register.
+-- for which nothing has lapsed, waits or is full, and whose row nobody holds; of contacts that are not ours. Rows as of
+-- api.sip_register.
 create function api.sip_register_many(p_agent int, p_items jsonb)
 returns table (i int, n bigint, contact text, expires int, q text, path text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog
@@ -88,6 +89,7 @@ begin
 				or o.call_id = m.call_id and o.cseq >= m.cseq) as odd
 			from app.login o where o.account_id = m.account_id) h
 		where h.contacts < 32 and h.odd is not true
+			and (m.login_id is not null or not app.is_own_address(m.key))
 			and not exists (select from app.delivery d
 				where d.account_id = m.account_id and d.state in ('stored', 'queued') and d.kind <> 'contact')),
 	took as (

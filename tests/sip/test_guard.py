@@ -51,7 +51,7 @@ def test_options_say_what_there_is(raw):
     assert raw.is_alive()
     assert b"\r\nAllow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n" in raw.answer
     assert b"\r\nAccept: " in raw.answer
-    assert b"\r\nSupported: path" in raw.answer
+    assert b"\r\nSupported: outbound, path\r\n" in raw.answer
 
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
