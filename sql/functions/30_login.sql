@@ -51,18 +51,23 @@ begin
 	return app.login_remove(p_account, v_ids);
 end $$;
 
+-- How many contacts an account has at a time, and for how long one is granted (a week). Plain SQL, so that a plan has the
+-- number itself.
+create function app.max_contacts() returns int language sql immutable as 'select 32';
+create function app.max_lifetime_s() returns int language sql immutable as 'select 604800';
+
 -- Before one more binding of an account whose login resource is locked: what has lapsed goes; RS409 if it is full.
 create function app.login_make_room(p_account bigint) returns text[]
 language plpgsql volatile as $$
 declare
 	v_contacts bigint;
 	v_lapsed bool;
-	c_max_contacts constant int := 32;
 begin
 	select count(*) filter (where l.expires_at > now()), bool_or(l.expires_at <= now()) into v_contacts, v_lapsed
 	from app.login l where l.account_id = p_account;
-	if v_contacts >= c_max_contacts then
-		perform app.refuse(409, 'too-many-contacts', 'An account has at most 32 contacts at a time.');
+	if v_contacts >= app.max_contacts() then
+		perform app.refuse(409, 'too-many-contacts',
+			format('An account has at most %s contacts at a time.', app.max_contacts()));
 	end if;
 	if v_lapsed then
 		return app.login_remove_lapsed(p_account);
@@ -123,7 +128,7 @@ begin
 		end if;
 		v_q := round((p_extra ->> 'q')::numeric, 3);
 	end if;
-	expires_s := least(p_expires_s, 604800);
+	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
 	-- No column that an index has changes here but sweep_at, and that seldom.
 	update app.login l set contact = p_contact, source = p_source, expires_s = login_put.expires_s,

@@ -57,7 +57,7 @@ begin
 			v_set.user_agent := left(p_user_agent, 200);
 			-- What was set of the contact by REST or PUBLISH outlives its refreshes.
 			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',
-				least((v_contact ->> 'expires')::bigint, 604800)::int, (select l.extra from app.login l
+				least((v_contact ->> 'expires')::bigint, app.max_lifetime_s())::int, (select l.extra from app.login l
 					where l.account_id = v_account and l.key = v_contact ->> 'key'), v_set);
 			v_bell := v_bell || v_put.bell;
 			-- The same flow of the same device from another address (RFC 5626, section 6).

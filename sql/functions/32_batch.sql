@@ -81,14 +81,14 @@ begin
 			on m.i = t.i
 		left join app.login l on l.account_id = m.account_id and l.key = t.key),
 	usual as materialized (
-		select m.*, least(m.expires, 604800) as expires_s,
-			now() + make_interval(secs => least(m.expires, 604800)) as expires_at
+		select m.*, least(m.expires, app.max_lifetime_s()) as expires_s,
+			now() + make_interval(secs => least(m.expires, app.max_lifetime_s())) as expires_at
 		from item m
 		cross join lateral (
 			select count(*) as contacts, bool_or(o.expires_at <= now()
 				or o.call_id = m.call_id and o.cseq >= m.cseq) as odd
 			from app.login o where o.account_id = m.account_id) h
-		where h.contacts < 32 and h.odd is not true
+		where h.contacts < app.max_contacts() and h.odd is not true
 			and (m.login_id is not null or not app.is_own_address(m.key))
 			and not exists (select from app.delivery d
 				where d.account_id = m.account_id and d.state in ('stored', 'queued') and d.kind <> 'contact')),
