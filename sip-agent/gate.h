@@ -14,6 +14,7 @@ struct settings;
 
 int gate_alloc(struct gate **gp, const struct settings *set,
 	       struct budget *budget);
+void gate_add_socket(struct gate *g, const struct udp_sock *us);
 bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 		   struct mbuf *mb);
 bool gate_may_speak(struct gate *g, const struct sa *src);

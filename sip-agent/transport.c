@@ -121,6 +121,7 @@ static bool take_probe(struct transport *t, const struct sip_msg *msg)
 
 	udp_rxsz_set(us, UDP_RX_SIZE);
 	(void)udp_sockbuf_set(us, UDP_SOCKBUF);
+	gate_add_socket(t->gate, us);
 	*l = (struct listener){.tp = t, .us = us};
 	if (!udp_register_helper(&l->helper, us, UDP_LAYER, udp_send_handler,
 				 udp_handler, l))
