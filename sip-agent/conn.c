@@ -206,7 +206,7 @@ static int take(struct conn *c, struct mbuf *mb)
 	}
 	/* where a message ends cannot be known: say so, and end it */
 	if (err && err != ECONNABORTED && !is_abandoned(c))
-		gate_unframed(c->ct->gate, c->tc, &c->peer, c->acc);
+		gate_unframed(c->ct->gate, c->tc, &c->peer, c->acc, err);
 
 	return err ? err : count_held(c);
 }

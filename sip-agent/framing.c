@@ -66,6 +66,8 @@ static int message_len(size_t *len, const char *p, size_t left)
 		return left > FRAMING_HEAD_MAX ? EMSGSIZE : 0;
 
 	head = (size_t)(end - p) + 4;
+	if (head > FRAMING_HEAD_MAX)
+		return EMSGSIZE; /* as where its end came later */
 	err = body_len(&body, p, head);
 	if (!err && left >= head + body)
 		*len = head + body;

@@ -8,7 +8,9 @@
 
 enum {
 	FRAMING_HEAD_MAX = 32 * 1024,
-	FRAMING_BODY_MAX = 128 * 1024, /* beyond: the connection is closed */
+	/* what is larger than a message may be is read and refused; beyond this
+	   it is not even read, and the connection is closed */
+	FRAMING_BODY_MAX = 128 * 1024,
 };
 
 int framing_take(struct mbuf *acc, struct mbuf *in, bool *whole);

@@ -345,10 +345,11 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
  * Answer to a stream of which one cannot know where its message ends; the
  * connection is to end then
  *
- * @param mb What came of the message
+ * @param mb  What came of the message
+ * @param err What framing_take returned
  */
 void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
-		   const struct mbuf *mb)
+		   const struct mbuf *mb, int err)
 {
 	struct rawmsg m;
 
@@ -357,12 +358,23 @@ void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		junk(g, src, mb->end);
 		return;
 	}
-	if (!m.has_length) {
-		m.scode = 400;
-		m.why = "Missing Content-Length";
-	} else if (!m.scode || m.body_len > RAWMSG_BODY_MAX || m.cut) {
+
+	switch (err) {
+	case EMSGSIZE:
 		m.scode = 513;
 		m.why = "Message Too Large";
+		break;
+
+	case EOVERFLOW:
+		m.scode = 413;
+		m.why = "Request Entity Too Large";
+		break;
+
+	default:
+		m.scode = 400;
+		m.why = m.has_length ? "Bad Content-Length"
+				     : "Missing Content-Length";
+		break;
 	}
 	answer_stream(g, tc, src, &m, (const char *)mb->buf);
 }

@@ -21,7 +21,7 @@ bool gate_may_speak(struct gate *g, const struct sa *src);
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		 struct mbuf *mb);
 void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
-		   const struct mbuf *mb);
+		   const struct mbuf *mb, int err);
 void gate_sent(struct mbuf *mb);
 void gate_stray(struct gate *g, const struct sa *src);
 

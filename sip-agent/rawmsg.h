@@ -15,7 +15,7 @@
 
 enum {
 	RAWMSG_HEAD_MAX = 32 * 1024,
-	RAWMSG_BODY_MAX = 128 * 1024,
+	RAWMSG_BODY_MAX = 64 * 1024,
 	RAWMSG_LINES_MAX = 256,
 	RAWMSG_VIAS_MAX = 70,	      /* as Max-Forwards has it */
 	RAWMSG_CSEQ_MAX = 0x7fffffff, /* RFC 3261 section 8.1.1.5 */

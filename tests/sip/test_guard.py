@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from tlssocket import TlsSocket
+
 USUAL = ["Via: SIP/2.0/{tp} 127.0.0.1:{port};branch=z9hG4bK{random};rport", "From: <sip:a@example.net>;tag=1",
          "To: <sip:a@example.net>", "Call-ID: {random}", "CSeq: 1 OPTIONS", "Max-Forwards: 70", "Content-Length: 0"]
 
@@ -31,6 +33,13 @@ class Raw:
             return None
         match = re.match(rb"SIP/2\.0 (\d+) ", self.answer)
         return int(match.group(1)) if match else None
+
+    def is_ended(self):
+        """Whether the other side closes the connection."""
+        try:
+            return self.socket.recv(65536) == b""
+        except ConnectionError:
+            return True
 
     def is_alive(self):
         return self.ask("OPTIONS sip:example.net SIP/2.0", USUAL) == 200
@@ -152,3 +161,31 @@ def test_pieces_of_a_stream_are_put_together(system):
     got = b""
     while got.count(b"SIP/2.0 200 OK") < 2:
         got += raw.socket.recv(65536)
+
+
+BODY_MAX, READ_MAX, HEAD_MAX = 64 << 10, 128 << 10, 32 << 10
+LARGE = [  # what comes: body, Content-Length, more of the head; the code; whether the connection goes on
+    (BODY_MAX, BODY_MAX, 0, 401, True), (BODY_MAX + 1, BODY_MAX + 1, 0, 413, True), (READ_MAX, READ_MAX, 0, 413, True),
+    (0, READ_MAX + 1, 0, 413, False), (1000, 1 << 40, 0, 413, False), (0, 0, HEAD_MAX, 513, False)]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("case", LARGE, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_the_size_of_a_message_is_limited(system, transport, case, first):
+    """From the first one of a connection on, and before anybody has said who he is."""
+    size, length, head, code, goes_on = case
+    raw = Raw(system, "tcp")
+    if transport == "tls":
+        raw.socket.close()
+        raw.socket, raw.transport = TlsSocket(system.sips, system.certificate), transport
+        raw.socket.settimeout = lambda timeout: None
+    if not first:
+        assert raw.is_alive()
+    lines = [line.replace("OPTIONS", "MESSAGE") for line in USUAL if not line.startswith("Content-Length")]
+    lines += [f"Content-Length: {length}", "X: " + "x" * head]
+    assert raw.ask("MESSAGE sip:a@example.net SIP/2.0", lines, b"b" * size, timeout_s=10) == code
+    if goes_on:
+        assert raw.is_alive()
+    else:
+        assert raw.is_ended()

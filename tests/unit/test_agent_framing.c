@@ -100,6 +100,7 @@ static void what_is_too_large_is_refused(void **state)
 		"MESSAGE sip:a SIP/2.0\r\n"
 		"Content-Length: 99999999999999999999999\r\n\r\n",
 	};
+	static char long_head[FRAMING_HEAD_MAX + 1];
 	char line[1024];
 	int err = 0;
 
@@ -109,6 +110,15 @@ static void what_is_too_large_is_refused(void **state)
 		mbuf_rewind(acc);
 	}
 
+	/* a head is too long whether its end has come or not */
+	mbuf_rewind(acc);
+	memset(long_head, 'x', sizeof(long_head));
+	memcpy(long_head + sizeof(long_head) - 4, "\r\n\r\n", 4);
+	assert_int_equal(feed(long_head, sizeof(long_head)), EMSGSIZE);
+	mbuf_rewind(acc);
+	assert_int_equal(feed(long_head + 1, sizeof(long_head) - 1), EPROTO);
+
+	mbuf_rewind(acc);
 	memset(line, 'x', sizeof(line));
 	for (int i = 0; i < 40 && !err; i++)
 		err = feed(line, sizeof(line));
