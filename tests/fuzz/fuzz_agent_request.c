@@ -1,0 +1,113 @@
+/*
+ * A request that has passed the strict look: what its handlers read of it,
+ * Event, Accept, Path and Record-Route, option tags, contacts, the body.
+ */
+#include "fuzz.h"
+
+#include "body.h"
+#include "contact.h"
+#include "event.h"
+#include "guard.h"
+#include "hdr.h"
+#include "hop.h"
+#include "nameaddr.h"
+#include "rawmsg.h"
+#include "route.h"
+#include "settings.h"
+
+static struct settings *set;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	HOLDS(!settings_alloc(&set, NULL));
+
+	return 0;
+}
+
+static void events(const struct sip_msg *msg)
+{
+	struct event ev;
+
+	if (event_decode(&ev, msg))
+		return;
+	HOLDS(ev.package && ev.id.l <= EVENT_ID_MAX);
+	HOLDS(!ev.id.l || !memchr(ev.id.p, '\n', ev.id.l));
+	(void)event_is_acceptable(ev.package, msg);
+}
+
+/* What is kept of a route is one line, and can be read again */
+static void routes(const struct sip_msg *msg, enum hdr h)
+{
+	char *route = NULL;
+	struct hop hop;
+	struct pl list;
+	struct nameaddr na;
+
+	if (route_read(&route, msg, h) || !route)
+		return;
+	HOLDS(!strpbrk(route, "\r\n"));
+	pl_set_str(&list, route);
+	while (list.l)
+		HOLDS(!nameaddr_take(&na, &list) && na.brackets);
+	if (!hop_to_uri(&hop, "sip:a@b", route))
+		(void)hop_has_transport(&hop);
+	mem_deref(route);
+}
+
+static void targets(const struct sip_msg *msg)
+{
+	struct hop hop;
+	char *uri;
+
+	if (pl_strdup(&uri, &msg->ruri))
+		return;
+	if (!hop_to_uri(&hop, uri, NULL) && hop_needs_tls(uri, NULL))
+		HOLDS(!pl_strcasecmp(&hop.route.scheme, "sip"));
+	mem_deref(uri);
+}
+
+static void bodies(const struct sip_msg *msg)
+{
+	struct body b;
+
+	if (!body_open(&b, msg))
+		HOLDS(b.data.l <= BODY_MAX_LEN);
+	body_close(&b);
+}
+
+static void contacts(const struct sip_msg *msg)
+{
+	struct contact_set cs;
+	const char *why;
+
+	if (!contact_set_decode(&cs, msg, set, &why))
+		HOLDS(!memchr(cs.json.p, '\n', cs.json.len));
+	contact_set_close(&cs);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct mbuf *mb = mbuf_alloc(size);
+	struct sip_msg *msg;
+	struct rawmsg m;
+
+	HOLDS(mb && !mbuf_write_mem(mb, data, size));
+	mbuf_set_pos(mb, 0);
+	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
+	if (m.kind == RAWMSG_REQUEST && !m.scode && !sip_msg_decode(&msg, mb)) {
+		events(msg);
+		routes(msg, HDR_PATH);
+		routes(msg, HDR_RECORD_ROUTE);
+		targets(msg);
+		(void)hdr_has_token(msg, HDR_SUPPORTED, "outbound");
+		(void)hdr_has_token(msg, HDR_REQUIRE, "path");
+		contacts(msg);
+		bodies(msg);
+		mem_deref(msg);
+	}
+	mem_deref(mb);
+
+	return 0;
+}
