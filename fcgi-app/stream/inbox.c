@@ -24,7 +24,8 @@ struct inbox {
 	int64_t account;
 	struct viewer *viewers;
 	size_t nlive;
-	int64_t head; /* all have it that keep up */
+	int64_t head;  /* all have it that keep up */
+	int64_t asked; /* what it was when query was asked */
 	struct db_query *query;
 	bool again;
 	uint32_t bells;
@@ -286,6 +287,12 @@ static void inbox_is_read(const struct db_answer *a, void *arg)
 	b->query = NULL;
 	if (a->outcome != DB_OK)
 		return; /* the poll comes by */
+	if (b->asked != b->head) {
+		/* All for whom it was asked have gone, and who has come since
+		   may lack what is before it. */
+		inbox_bell(b);
+		return;
+	}
 	r->busy++;
 	head = pgres_int(a->res, 0, "head");
 	for (int i = 0; i < rows; i++)
@@ -309,6 +316,7 @@ void inbox_bell(struct inbox *b)
 		return;
 	}
 	b->again = false;
+	b->asked = b->head;
 	if (b->nlive)
 		b->query = inbox_ask(b, b->head, 0, inbox_is_read, b);
 }

@@ -1,0 +1,231 @@
+/*
+ * Who of an inbox's viewers gets what is read for all, with the database and
+ * the viewers played here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <libpq-fe.h>
+
+#include "inbox.h"
+#include "watch.h"
+
+enum {
+	ASKED_MAX = 8,
+};
+
+/* What was asked, oldest first; in the order in which a test answers. */
+static struct {
+	db_answer_h *answered;
+	void *arg;
+	char after[24];
+} asked[ASKED_MAX];
+static size_t nasked;
+static char *shown[2]; /* to each viewer: " 101 102" */
+static struct viewer *viewers[2];
+
+/* ---- those around it ---- */
+
+struct db_query *db_ask(struct db *db, const struct db_stmt *st,
+			const struct db_args *args, db_answer_h *answered,
+			void *arg)
+{
+	(void)db;
+	(void)st;
+	assert_true(nasked < ASKED_MAX);
+	asked[nasked].answered = answered;
+	asked[nasked].arg = arg;
+	(void)snprintf(asked[nasked].after, sizeof(asked->after), "%s",
+		       args->value[1] ? args->value[1] : "null");
+	return (struct db_query *)&asked[nasked++];
+}
+
+void db_forget(struct db_query *q)
+{
+	(void)q;
+}
+
+bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
+		    uint64_t event)
+{
+	char **to = &shown[v == viewers[1]];
+	char *was = *to;
+
+	(void)data;
+	(void)n;
+	(void)event;
+	assert_true(asprintf(to, "%s %lld", was ? was : "", (long long)inbox) >
+		    0);
+	free(was);
+	v->inbox_at = inbox;
+	return true;
+}
+
+bool viewer_inbox_known(struct viewer *v, int64_t at)
+{
+	v->inbox_at = at;
+	return true;
+}
+
+void viewer_step(struct viewer *v)
+{
+	if (!v->query && v->inbox && v->inbox_behind)
+		inbox_load(v);
+}
+
+void viewer_refuse(struct viewer *v, const struct db_answer *why)
+{
+	(void)v;
+	(void)why;
+	fail();
+}
+
+void resource_release(struct resource *r)
+{
+	(void)r;
+}
+
+uint32_t stream_now_s(const struct stream_pool *pool)
+{
+	(void)pool;
+	return 1;
+}
+
+/* ---- answers ---- */
+
+static void set(PGresult *res, int row, int column, int64_t n)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%lld", (long long)n);
+
+	assert_true(PQsetvalue(res, row, column, text, len));
+}
+
+/* Messages `from` to `to`, none where that is less; and the head. */
+static void answer(size_t which, int64_t head, int64_t from, int64_t to)
+{
+	static char names[][16] = {"head",	   "inbox", "n",      "sender",
+				   "content_type", "body",  "sent_at"};
+	PGresAttDesc columns[7] = {0};
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	struct db_answer a = {.outcome = DB_OK, .res = res};
+	int row = 0;
+
+	for (int i = 0; i < 7; i++)
+		columns[i].name = names[i];
+	assert_non_null(res);
+	assert_true(PQsetResultAttrs(res, 7, columns));
+	set(res, 0, 0, head);
+	for (int64_t number = from; number <= to; number++, row++) {
+		set(res, row, 0, head);
+		set(res, row, 1, number);
+		set(res, row, 2, number);
+		assert_true(PQsetvalue(res, row, 5, (char[]){"\\x78"}, 4));
+	}
+	asked[which].answered(&a, asked[which].arg);
+	PQclear(res);
+}
+
+/* ---- an account with two ---- */
+
+static struct hub hub = {.db = (struct db *)&hub};
+static struct resource resource = {.hub = &hub};
+
+static int setup(void **state)
+{
+	nasked = 0;
+	resource.inbox = inbox_new(&resource, 7);
+	for (size_t i = 0; i < 2; i++) {
+		viewers[i] = calloc(1, sizeof(*viewers[i]));
+		viewers[i]->hub = &hub;
+		viewers[i]->state = VIEWER_OPEN;
+		viewers[i]->inbox_at = 99;
+		shown[i] = NULL;
+	}
+	*state = resource.inbox;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (viewers[i]->inbox)
+			inbox_detach(viewers[i]);
+		free(viewers[i]);
+		free(shown[i]);
+	}
+	inbox_free(*state);
+	return 0;
+}
+
+/* It comes with number 99, and asks for what it lacks. */
+static void come(struct inbox *b, struct viewer *v)
+{
+	inbox_attach(b, v);
+	v->inbox_check = false;
+	viewer_step(v);
+}
+
+/* The first one keeps up, and nothing is under way. */
+static void begin(struct inbox *b)
+{
+	come(b, viewers[0]);
+	answer(0, 99, 1, 0);
+	answer(1, 99, 1, 0); /* for all, once more */
+	assert_int_equal(nasked, 2);
+}
+
+static void what_is_read_for_all_goes_to_all_who_keep_up(void **state)
+{
+	struct inbox *b = *state;
+
+	begin(b);
+	come(b, viewers[1]);
+	answer(2, 99, 1, 0);
+	inbox_bell(b);
+	assert_int_equal(nasked, 4);
+	assert_string_equal(asked[3].after, "99");
+	answer(3, 101, 100, 101);
+	assert_string_equal(shown[0], " 100 101");
+	assert_string_equal(shown[1], " 100 101");
+	assert_int_equal(inbox_head(b), 101);
+}
+
+static void who_was_not_there_when_it_was_asked_misses_nothing(void **state)
+{
+	struct inbox *b = *state;
+
+	begin(b);
+	come(b, viewers[1]); /* asks; the answer takes a while */
+	inbox_bell(b);
+	answer(3, 100, 100, 100);
+	inbox_bell(b); /* asks for all, from 100 on */
+	assert_string_equal(asked[4].after, "100");
+	inbox_detach(viewers[0]);
+	answer(2, 99, 1, 0); /* from before 100 was there */
+	answer(4, 101, 101, 101);
+	assert_int_equal(nasked, 6);
+	assert_string_equal(asked[5].after, "99");
+	answer(5, 101, 100, 101);
+	assert_string_equal(shown[1], " 100 101");
+	assert_int_equal(inbox_head(b), 101);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			what_is_read_for_all_goes_to_all_who_keep_up, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			who_was_not_there_when_it_was_asked_misses_nothing,
+			setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
