@@ -1,6 +1,7 @@
 -- Logins and calls in the forms other than JSON. Whoever shows one, at either door, gets it here.
 
--- Text for XML 1.0, which has no place for most control characters, not even escaped.
+-- Text for XML 1.0, which has no place for most control characters, not even escaped. Attributes need it too: those that
+-- people have a say in.
 create function app.xml_text(p_text text) returns text
 language plpgsql immutable set search_path = pg_catalog as $$
 begin
@@ -22,13 +23,13 @@ declare
 begin
 	select xmlagg(xmlelement(name contact, xmlattributes('c' || l.n as id, 'active' as state, 'registered' as event,
 			greatest(ceil(extract(epoch from l.expires_at - now()))::int, 0) as expires,
-			trim_scale(l.q)::text as q, l.call_id as callid, l.cseq as cseq),
+			trim_scale(l.q)::text as q, app.xml_text(l.call_id) as callid, l.cseq as cseq),
 			xmlelement(name uri, app.xml_text(l.contact))) order by l.n)
 	into v_contacts
 	from app.login l where l.account_id = p_account and l.expires_at > now() and l.contact is not null;
 	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name reginfo,
 		xmlattributes('urn:ietf:params:xml:ns:reginfo' as xmlns, p_version as version, 'full' as state),
-		xmlelement(name registration, xmlattributes('sip:' || app.email(p_account) as aor, 'a' || p_account as id,
+		xmlelement(name registration, xmlattributes(app.xml_text('sip:' || app.email(p_account)) as aor, 'a' || p_account as id,
 			case when v_contacts is null then 'init' else 'active' end as state), v_contacts))::text;
 end $$;
 
@@ -48,7 +49,7 @@ begin
 	into v_tuples
 	from app.login l where l.account_id = p_account and l.expires_at > now();
 	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name presence,
-		xmlattributes('urn:ietf:params:xml:ns:pidf' as xmlns, 'sip:' || app.email(p_account) as entity),
+		xmlattributes('urn:ietf:params:xml:ns:pidf' as xmlns, app.xml_text('sip:' || app.email(p_account)) as entity),
 		coalesce(v_tuples, xmlelement(name tuple, xmlattributes('none' as id),
 			xmlelement(name status, xmlelement(name basic, 'closed')))))::text;
 end $$;
@@ -63,7 +64,7 @@ begin
 	select xmlagg(u.x order by u.email), sum(u.parts) into v_users, v_count
 	from (
 		select a.email, count(*) as parts, xmlelement(name "user",
-			xmlattributes('sip:' || a.email as entity, 'full' as state),
+			xmlattributes(app.xml_text('sip:' || a.email) as entity, 'full' as state),
 			xmlagg(xmlelement(name endpoint, xmlattributes('/call/' || p.call_id || '/' || p.n as entity),
 				xmlelement(name status, 'connected')) order by p.n)) as x
 		from app.participant p join app.account a on a.id = p.account_id

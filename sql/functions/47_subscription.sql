@@ -148,8 +148,15 @@ begin
 	loop
 		exit when v_made >= p_limit;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
-		body := case when v_sub.ended is distinct from 'noresource'
-			then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents) end;
+		begin
+			body := case when v_sub.ended is distinct from 'noresource'
+				then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents) end;
+		exception when data_exception then
+			-- What cannot be written holds up nobody else.
+			raise warning 'no % document of account %: %', v_sub.event, v_sub.account_id, sqlerrm;
+			update app.subscription s set due_at = now() + interval '1 min' where s.id = v_sub.id;
+			continue;
+		end;
 		v_sum := sha256(convert_to(body, 'UTF8'));
 		if v_sub.ended is null and v_sub.sum = v_sum and v_sub.until is null then
 			update app.subscription s set due = false where s.id = v_sub.id;

@@ -1,7 +1,13 @@
 """CR, LF, NUL and `>` in what users say: none of it ever becomes a header, whichever door it came in by."""
+import re
 import socket
+import xml.etree.ElementTree as ET
+from xml.sax.saxutils import escape
 
 import pytest
+
+from test_events import bound
+from test_publish import pidf
 
 EVIL = ["\r\nEvil: 1", "\nEvil: 1", "\rEvil: 1", "\0", ">\r\nEvil: 1\r\nX: <", "\r\n Evil: 1", "%0d%0aEvil: 1", "\r\n\r\nBYE x"]
 KNOWN = {"via", "max-forwards", "route", "to", "from", "call-id", "cseq", "date", "user-agent", "content-type",
@@ -117,3 +123,94 @@ def test_what_is_well_formed_goes_on_without_its_tricks(account, phone, header):
     assert code in (200, 202, 400, 415)
     assert p.message(q.aor, body="mark").code in (200, 202)
     next_clean(q, b"mark")
+
+
+# ---- what is told of it ----
+
+MARKUP = ["</note><tuple id=\"x\"/><note>", "\"/><contact", "&amp;", "&", "&#0;", "]]>", "<!--", "<![CDATA[", "<?php ?>", "'\"", "--"]
+NO_XML = ["\x01", "\x1f", "\x0b", "\ufffe", "\uffff", "\x7f", "\u2028"]
+TAGS = {"presence", "tuple", "status", "basic", "contact", "note", "timestamp", "reginfo", "registration", "uri"}
+
+
+def in_xml(text):
+    """What XML has room for of it."""
+    return re.sub("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text)
+
+
+def sound(notify):
+    """A NOTIFY without anything that is not ours; its document."""
+    is_clean(notify)
+    root = ET.fromstring(notify.body)
+    assert {element.tag.split("}")[-1] for element in root.iter()} <= TAGS, notify.body
+    return root
+
+
+def notes(notify):
+    return [element.text for element in sound(notify).iter() if element.tag.endswith("}note")]
+
+
+def watched(account, phone):
+    """Somebody who watches presence and registrations of another."""
+    alice, bob = account("alice"), account("bob")
+    watcher = phone(bob)
+    presence, reg = (watcher.subscribe(f"sip:{alice.email}", event) for event in ("presence", "reg"))
+    sound(presence.next())
+    sound(reg.next())
+    return alice, presence, reg
+
+
+def check_all(*subscriptions):
+    for message in subscriptions[0].phone.seen:
+        if not message.is_response:
+            sound(message)
+
+
+@pytest.mark.parametrize("evil", EVIL + MARKUP + NO_XML)
+def test_what_rest_sets_in_notifies(account, phone, evil):
+    alice, presence, reg = watched(account, phone)
+    contact = "sip:a&b'(1)@127.0.0.1:16199;x=%3c&y"
+    where = bound(alice, contact)
+    sound(presence.next())
+    assert contact in [uri.text for uri in sound(reg.next()).iter() if uri.tag.endswith("}uri")]
+    alice.request("PATCH", f"/user/{alice.email}", json={"name": f"A{evil}"}, headers={"Content-Type": "application/merge-patch+json"})
+    answer = alice.request("PUT", where, json={"presence": {"basic": "open", "note": f"n{evil}n"}})
+    if "\0" in evil:
+        assert answer.status_code == 400
+        return
+    assert answer.status_code < 300, answer.text
+    assert notes(presence.next()) == [in_xml(f"n{evil}n")]
+    check_all(presence, reg)
+
+
+@pytest.mark.parametrize("evil", [e for e in EVIL if "\0" not in e] + MARKUP + ["\x7f", "\u2028"])
+def test_what_a_phone_publishes_in_notifies(account, phone, evil):
+    alice, presence, reg = watched(account, phone)
+    text = escape(f"n{evil}n", {"\r": "&#13;", "\n": "&#10;"})
+    with_note = phone(alice)
+    assert with_note.publish(pidf("closed", text)).code == 200
+    assert notes(presence.next()) == [f"n{evil}n"]
+    check_all(presence, reg)
+
+
+@pytest.mark.parametrize("document", [
+    pidf(note="&#0;"), pidf(note="\x01"), pidf(note="\uffff"), pidf(note="&x;"), pidf(note="</note>"),
+    "<!DOCTYPE p [<!ENTITY x \"y\">]>" + pidf(note="&x;").split("?>")[1], pidf()[:-1]])
+def test_a_document_that_is_no_xml_is_refused(account, phone, document):
+    alice, presence, reg = watched(account, phone)
+    assert phone(alice).publish(document).code == 400
+    assert not [c for c in alice.request("GET", alice.login).json() if "presence" in c]
+    check_all(presence, reg)
+
+
+@pytest.mark.parametrize("call_id", ["<x>", "\"'&]]>", "</registration>", "a\ufffe", "a\uffff", "ä", "x\x01", "x\x7f"])
+def test_the_call_id_of_a_registration_in_notifies(account, phone, call_id):
+    """It is an attribute of reginfo."""
+    alice, presence, reg = watched(account, phone)
+    a = phone(alice)
+    contact = f"<sip:{a.user}&'!@{a.local}:{a.port}>"
+    code = a.register(contacts=[contact], call_id=call_id).code
+    assert code in (200, 400)
+    if code == 200:
+        told = [c.get("callid") for c in sound(reg.next()).iter() if c.tag.endswith("}contact")]
+        assert told == [in_xml(call_id)]
+    check_all(presence, reg)

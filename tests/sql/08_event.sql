@@ -1,6 +1,6 @@
 -- Subscriptions and publications: who may, what is due when, and what becomes of it.
 begin;
-select plan(53);
+select plan(55);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
@@ -148,6 +148,19 @@ select pg_temp.publish(7, null, '{"note": "soon gone"}', 'k3') as e7 \gset
 update app.publication set expires_at = now() - interval '1 s';
 select app.expire_publications() \g /dev/null
 select is_empty('select pg_temp.shown()', 'or lapses');
+
+-- A document that cannot be written
+savepoint unwritable;
+create or replace function app.login_pidf(p_account bigint) returns text language sql
+	as $$ select convert_from('\xef', 'UTF8') $$;
+select pg_temp.settle(200) \g /dev/null
+select pg_temp.contact(4) \g /dev/null
+select * from pg_temp.subscribe('bob', 'bob@example.net', 'message-summary', 'c9') as (t text, e int) \g /dev/null
+set client_min_messages = error;
+select results_eq('select pg_temp.claim()', array['message-summary 1 active'], 'holds up no others');
+reset client_min_messages;
+select ok((select bool_and(due and due_at > now()) from app.subscription where event = 'presence'), 'and is tried again later');
+rollback to unwritable;
 
 -- The account goes
 select pg_temp.settle(200) \g /dev/null
