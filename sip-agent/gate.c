@@ -198,6 +198,14 @@ static bool libre_can(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
 	return ok;
 }
 
+/* What is answered without the database need not wait, nor be dropped, for
+   those who do */
+static bool waits_for_nobody(const struct rawmsg *m)
+{
+	return !pl_strcmp(&m->method, "OPTIONS") ||
+	       !pl_strcmp(&m->method, "CANCEL") || rawmsg_is_ack(m);
+}
+
 /* Whether a sound message is for libre: a request that says nothing of who
    sends it may come so often only */
 static bool is_welcome(struct gate *g, const struct rawmsg *m,
@@ -208,8 +216,9 @@ static bool is_welcome(struct gate *g, const struct rawmsg *m,
 	if (m->kind != RAWMSG_REQUEST || m->has_credentials)
 		return true;
 
-	return budget_count(g->budget, BUDGET_STRANGERS, src, now) <
-		       strangers_max &&
+	return (waits_for_nobody(m) ||
+		budget_count(g->budget, BUDGET_STRANGERS, src, now) <
+			strangers_max) &&
 	       budget_unproven(g->budget, src, now);
 }
 
