@@ -69,6 +69,24 @@ static void reg_destructor(void *arg)
 
 /* --- the answer --------------------------------------------------------- */
 
+/* What a flow of a device is told from others by (RFC 5626 section 6) */
+static int write_device(struct mbuf *mb, const struct pg_answer *ans, int row)
+{
+	const char *instance = pgres_text(ans->res, row, "instance");
+	int err;
+
+	if (!instance || strpbrk(instance, "\r\n"))
+		return 0;
+
+	/* as it came, between its quotes */
+	err = mbuf_printf(mb, ";+sip.instance=\"%s\"", instance);
+	if (pgres_text(ans->res, row, "reg_id"))
+		err |= mbuf_printf(mb, ";reg-id=%lld",
+				   pgres_int(ans->res, row, "reg_id"));
+
+	return err;
+}
+
 static int write_bindings(struct mbuf *mb, const struct pg_answer *ans, int row,
 			  int rows)
 {
@@ -84,6 +102,7 @@ static int write_bindings(struct mbuf *mb, const struct pg_answer *ans, int row,
 				  pgres_int(ans->res, i, "expires"));
 		if (q)
 			err |= mbuf_printf(mb, ";q=%s", q);
+		err |= write_device(mb, ans, i);
 		err |= mbuf_write_str(mb, "\r\n");
 	}
 

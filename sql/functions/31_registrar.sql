@@ -5,7 +5,7 @@
 -- nothing and gets the same answer; an older one is refused.
 create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
 	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
-returns table (n bigint, contact text, expires int, q text, path text, bell text[])
+returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
@@ -72,11 +72,12 @@ begin
 	end if;
 	return query
 		select l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
-			trim_scale(l.q)::text, l.path, v_bell
+			trim_scale(l.q)::text, l.path, l.instance, l.reg_id, v_bell
 		from app.login l where l.account_id = v_account and l.expires_at > now() and l.contact is not null
 		order by l.n;
 	if not found then
-		return query select null::bigint, null::text, null::int, null::text, null::text, v_bell;
+		return query select null::bigint, null::text, null::int, null::text, null::text,
+			null::text, null::bigint, v_bell;
 	end if;
 end $$;
 

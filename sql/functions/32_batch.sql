@@ -45,7 +45,8 @@ end $$;
 -- for which nothing has lapsed, waits or is full, and whose row nobody holds; of contacts that are not ours. Rows as of
 -- api.sip_register.
 create function api.sip_register_many(p_agent int, p_items jsonb)
-returns table (i int, n bigint, contact text, expires int, q text, path text, bell text[])
+returns table (i int, n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint,
+	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
@@ -132,7 +133,7 @@ begin
 		for update skip locked);
 	return query
 		select m.i, l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
-			trim_scale(l.q)::text, l.path, v_bell
+			trim_scale(l.q)::text, l.path, l.instance, l.reg_id, v_bell
 		from unnest(v_items, v_accounts) as m(i, id)
 		join app.login l on l.account_id = m.id and l.expires_at > now() and l.contact is not null
 		order by m.i, l.n;

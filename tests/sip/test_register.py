@@ -403,6 +403,11 @@ def test_a_device_that_comes_from_elsewhere_replaces_its_binding(account, phone,
     assert set(logins(alice)) == {two.contact + ";ob"}
     assert one.register(contacts=[f"<{one.contact};ob>;reg-id=2;{DEVICE}"], headers=[OUTBOUND]).code == 200
     assert set(logins(alice)) == {one.contact + ";ob", two.contact + ";ob"}, "two flows of one device"
+    plain = phone(alice)
+    assert {re.sub("expires=[0-9]+", "expires=", told) for told in plain.register().all("contact")} == {
+        f"<{two.contact};ob>;expires=;{DEVICE};reg-id=1", f"<{one.contact};ob>;expires=;{DEVICE};reg-id=2",
+        f"<{plain.contact}>;expires="}, "all are told so, whoever asks"
+    assert plain.register(expires=0).code == 200
     two.close()
     until(lambda: set(logins(alice)) == {one.contact + ";ob"}, 2)
 
