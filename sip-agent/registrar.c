@@ -279,15 +279,13 @@ static int find_flow(char *flow, struct uas *u, const struct contact_set *cs)
 	return flow_of(flow, FLOW_TEXT_SIZE, ag->flows, ag->sip, uas_msg(u));
 }
 
-/* Whoever the phone has its flow with: we ourselves, or the proxy that came
-   first, which is the last of the path (RFC 5626 section 6) */
+/* Whether outbound reaches from the phone to us: there is no proxy between, or
+   the path's first URI says so (RFC 5626 section 6) */
 static bool first_hop_keeps_flows(const struct reg *reg)
 {
 	struct nameaddr na;
-	bool ob = false;
-	struct pl list;
+	struct pl list, val;
 	struct uri uri;
-	struct pl val;
 
 	if (hdr_count(uas_msg(reg->u), HDR_VIA) < 2)
 		return true;
@@ -295,11 +293,9 @@ static bool first_hop_keeps_flows(const struct reg *reg)
 		return false;
 
 	pl_set_str(&list, reg->path);
-	while (!nameaddr_take(&na, &list))
-		ob = !uri_decode(&uri, &na.uri) &&
-		     !msg_param_exists(&uri.params, "ob", &val);
 
-	return ob;
+	return !nameaddr_take(&na, &list) && !uri_decode(&uri, &na.uri) &&
+	       !msg_param_exists(&uri.params, "ob", &val);
 }
 
 static void bind_contacts(struct reg *reg)
