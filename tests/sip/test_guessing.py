@@ -3,6 +3,7 @@ import re
 import secrets
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -72,6 +73,42 @@ def test_after_ten_guesses_the_right_one_is_not_told_there_but_elsewhere(guessed
         assert guesser.register().code in (200, 503)
     with phone_of(guessed, alice, "127.0.0.12") as owner:
         assert owner.register().code == 200
+
+
+def tell_apart(one, other):
+    """How often a guess by time alone is right: of a value of each, that the larger one is `one`'s. A half: nothing is told."""
+    return sum((a > b) + (a == b) / 2 for a in one for b in other) / (len(one) * len(other))
+
+
+def seconds(call):
+    started = time.perf_counter()
+    assert call().code == 401
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("what", ["a first request", "a wrong password"])
+def test_time_tells_nothing(guessed, what):
+    """Known and unknown users take turns, each pair from an address of its own and at the same moment of the machine's. What
+    took another way would be told apart nearly always."""
+    pairs, guesses = 40, GUESSES - 2
+    known_s, unknown_s = [], []
+    alice = new_account(guessed, "alice")
+    for number in range(pairs):
+        local = f"127.0.{2 + (what == 'a wrong password')}.{number + 1}"
+        with phone_of(guessed, alice, local, "wrong") as known, nobody(guessed, local) as unknown:
+            asked = [(known, known_s), (unknown, unknown_s)]
+            for p, _ in asked:
+                assert p.request("REGISTER", "sip:example.net", auth=False).code == 401
+                assert p.register().code == 401  # the statements are there
+            for n in range(guesses):
+                for p, took in asked if n % 2 else reversed(asked):
+                    took.append(seconds(p.register if what == "a wrong password" else
+                                        lambda p=p: p.request("REGISTER", "sip:example.net", auth=False)))
+    told = tell_apart(known_s, unknown_s)
+    medians = [1000 * sorted(took)[len(took) // 2] for took in (known_s, unknown_s)]
+    print(f"{what}: medians {medians[0]:.3f} and {medians[1]:.3f} ms, told apart {told:.3f}")
+    # of so many samples it is 0.5 +- 0.023 where there is no difference
+    assert 0.35 < told < 0.65, medians
 
 
 def run(program, *arguments):
