@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -197,6 +198,29 @@ int sipuri_parse(struct sipuri *u, const char *p, size_t n)
 	return 0;
 }
 
+/* The next of the parameters that have been checked; @return false: no more */
+static bool take_param(struct sipuri_part *name, struct sipuri_part *value,
+		       struct sipuri_part *rest)
+{
+	const char *end, *stop, *eq;
+
+	if (!rest->n)
+		return false;
+
+	end = rest->p + rest->n;
+	stop = memchr(rest->p + 1, ';', rest->n - 1);
+	if (!stop)
+		stop = end;
+	eq = memchr(rest->p, '=', (size_t)(stop - rest->p));
+	*name = (struct sipuri_part){rest->p + 1,
+				     (size_t)((eq ? eq : stop) - rest->p - 1)};
+	*value = (struct sipuri_part){eq ? eq + 1 : stop,
+				      eq ? (size_t)(stop - eq - 1) : 0};
+	*rest = (struct sipuri_part){stop, (size_t)(end - stop)};
+
+	return true;
+}
+
 /**
  * @param value  Set when the parameter is there; empty: it has no value
  * @return  Whether the URI has the parameter
@@ -204,24 +228,12 @@ int sipuri_parse(struct sipuri *u, const char *p, size_t n)
 bool sipuri_param(const struct sipuri *u, const char *name,
 		  struct sipuri_part *value)
 {
+	struct sipuri_part rest = u->params, found;
 	const size_t len = strlen(name);
-	const char *p = u->params.p;
-	const char *end = p ? p + u->params.n : NULL;
 
-	while (p && p < end) {
-		const char *next = memchr(p + 1, ';', (size_t)(end - p - 1));
-		const char *stop = next ? next : end;
-		const char *eq = memchr(p, '=', (size_t)(stop - p));
-		const size_t n = (size_t)((eq ? eq : stop) - p - 1);
-
-		if (n == len && !strncasecmp(p + 1, name, len)) {
-			*value = eq ? (struct sipuri_part){eq + 1,
-							   (size_t)(stop - eq -
-								    1)}
-				    : (struct sipuri_part){stop, 0};
+	while (take_param(&found, value, &rest)) {
+		if (found.n == len && !strncasecmp(found.p, name, len))
 			return true;
-		}
-		p = next;
 	}
 
 	return false;
@@ -265,18 +277,77 @@ static void add_lower(char *out, size_t *len, const char *p, size_t n)
 						      : p[i]));
 }
 
+/* Those that count even when only one of two URIs has them */
+static const char *const counting[] = {"maddr", "method", "transport", "ttl",
+				       "user"};
+
+struct param {
+	struct sipuri_part name, value;
+};
+
+static int compare_names(const void *one, const void *other)
+{
+	const struct param *a = one, *b = other;
+	const size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
+	const int order = strncasecmp(a->name.p, b->name.p, n);
+
+	if (order || a->name.n == b->name.n) /* of two the first one counts */
+		return order ? order : (a->name.p > b->name.p) * 2 - 1;
+
+	return a->name.n < b->name.n ? -1 : 1;
+}
+
+static bool is_counting(const struct sipuri_part *name)
+{
+	for (size_t i = 0; i < sizeof(counting) / sizeof(*counting); i++) {
+		if (strlen(counting[i]) == name->n &&
+		    !strncasecmp(counting[i], name->p, name->n))
+			return true;
+	}
+
+	return false;
+}
+
+/* All others, in order, behind a space */
+static void add_others(char *out, size_t *len, const struct sipuri *u)
+{
+	struct param params[SIPURI_MAX / 2];
+	struct sipuri_part rest = u->params;
+	const struct sipuri_part *last = NULL;
+	size_t n = 0;
+
+	while (take_param(&params[n].name, &params[n].value, &rest))
+		n += !is_counting(&params[n].name);
+	qsort(params, n, sizeof(*params), compare_names);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct param *p = &params[i];
+
+		if (last && last->n == p->name.n &&
+		    !strncasecmp(last->p, p->name.p, last->n))
+			continue;
+		add(out, len, last ? ';' : ' ');
+		add_lower(out, len, p->name.p, p->name.n);
+		if (p->value.n) {
+			add(out, len, '=');
+			add_lower(out, len, p->value.p, p->value.n);
+		}
+		last = &p->name;
+	}
+}
+
 /**
- * The key under which URIs are equal as RFC 3261, section 19.1.4 has it: the
+ * The key by which URIs are compared as RFC 3261, section 19.1.4 has it: the
  * user to the letter, scheme and host in any case, the port as given, and of
- * the parameters those that count even when only one side has them.
+ * the parameters those that count even when only one side has them.  Behind a
+ * space follow the others, `name=value;name`: of them those must be equal that
+ * both sides have (app.login_key() in SQL).
  *
  * @param out  Written only on success
  * @return  0, or EOVERFLOW
  */
 int sipuri_key(char out[static SIPURI_KEY_BUF], const struct sipuri *u)
 {
-	static const char *const names[] = {"maddr", "method", "transport",
-					    "ttl", "user"};
 	struct sipuri_part value;
 	size_t len = 0;
 	char port[8];
@@ -294,14 +365,15 @@ int sipuri_key(char out[static SIPURI_KEY_BUF], const struct sipuri *u)
 
 		add_lower(out, &len, port, (size_t)n);
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (!sipuri_param(u, names[i], &value))
+	for (size_t i = 0; i < sizeof(counting) / sizeof(*counting); i++) {
+		if (!sipuri_param(u, counting[i], &value))
 			continue;
 		add(out, &len, ';');
-		add_lower(out, &len, names[i], strlen(names[i]));
+		add_lower(out, &len, counting[i], strlen(counting[i]));
 		add(out, &len, '=');
 		add_lower(out, &len, value.p, value.n);
 	}
+	add_others(out, &len, u);
 	out[len] = '\0';
 
 	return 0;

@@ -91,10 +91,10 @@ end $$;
 create function app.is_own_address(p_key text) returns bool
 language plpgsql volatile as $$
 declare
-	v_part text[] := regexp_match(p_key, '^(sips?):(?:[^@]*@)?(\[[^]]*\]|[^:;]*)(?::(\d+))?');
+	v_part text[] := regexp_match(p_key, '^(sips?):(?:[^@]*@)?(\[[^]]*\]|[^:; ]*)(?::(\d+))?');
 	v_port text := coalesce(v_part[3],
-		case when v_part[1] = 'sips' or p_key ~ ';transport=tls(;|$)' then '5061' else '5060' end);
-	v_maddr text := substring(p_key from ';maddr=([^;]+)');
+		case when v_part[1] = 'sips' or p_key ~ ';transport=tls(;| |$)' then '5061' else '5060' end);
+	v_maddr text := substring(p_key from ';maddr=([^; ]+)');
 begin
 	return exists (select from app.agent g where g.dead_at is null and g.addresses
 		&& array[app.address_text(v_part[2]) || ':' || v_port, app.address_text(v_maddr) || ':' || v_port]);
@@ -106,6 +106,27 @@ begin
 	if app.is_own_address(p_key) then
 		perform app.refuse(403, 'contact-not-allowed', 'A contact cannot be where this server itself listens.');
 	end if;
+end $$;
+
+-- Whether two comparison keys are of one URI (RFC 3261, section 19.1.4): parameters behind the space may be missing on one
+-- side, but not differ.
+create function app.is_same_uri(p_key text, p_other text) returns bool
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return split_part(p_key, ' ', 1) = split_part(p_other, ' ', 1) and not exists (
+		select from string_to_table(split_part(p_key, ' ', 2), ';') a
+		join string_to_table(split_part(p_other, ' ', 2), ';') b
+			on split_part(a, '=', 1) = split_part(b, '=', 1) and a <> b);
+end $$;
+
+-- The key under which an account has a contact: the same one, or that of an equal URI; p_key itself where there is none.
+create function app.login_key(p_account bigint, p_key text) returns text
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+	return coalesce((select l.key from app.login l where l.account_id = p_account and l.key = p_key),
+		(select l.key from app.login l
+		where l.account_id = p_account and l.key is not null and app.is_same_uri(l.key, p_key) order by l.n limit 1),
+		p_key);
 end $$;
 
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
@@ -121,6 +142,7 @@ declare
 	v_extra jsonb := coalesce(p_extra, '{}')
 		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
 	v_q numeric := p_set.q;
+	v_key text := app.login_key(p_account, p_key);
 begin
 	if p_extra ? 'q' then
 		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
@@ -131,14 +153,14 @@ begin
 	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
 	-- No column that an index has changes here but sweep_at, and that seldom.
-	update app.login l set contact = p_contact, source = p_source, expires_s = login_put.expires_s,
+	update app.login l set contact = p_contact, key = p_key, source = p_source, expires_s = login_put.expires_s,
 		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
 		call_id = p_set.call_id, cseq = p_set.cseq, instance = p_set.instance, reg_id = p_set.reg_id,
 		path = p_set.path, flow = p_set.flow, agent_id = p_set.agent_id, user_agent = p_set.user_agent,
 		extra = v_extra, doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s,
 			login_put.expires_at, v_q, p_set.user_agent, v_extra)
 	where l.account_id = p_account and l.expires_at > now()
-		and (l.key = p_key or p_key is null and l.id = p_set.id)
+		and (l.key = v_key or p_key is null and l.id = p_set.id)
 	returning l.id, l.n, l.doc into v_id, n, doc;
 	created := v_id is null;
 	if created then
@@ -282,7 +304,7 @@ begin
 	if p_replace then
 		v_bell := v_bell || app.login_remove(v_account, array(
 			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
-			and l.key not in (select i ->> 'key' from jsonb_array_elements(p_items) i)));
+			and l.key not in (select app.login_key(v_account, i ->> 'key') from jsonb_array_elements(p_items) i)));
 	end if;
 	for v_item in select i from jsonb_array_elements(p_items) i loop
 		v_put := app.login_put(v_account, v_email, 'rest', v_item ->> 'contact', v_item ->> 'key',
@@ -367,7 +389,9 @@ begin
 		perform app.refuse(409, 'contact-exists', 'A login that lives with a stream has no contact.', '/contact');
 	end if;
 	if p_key is distinct from v_old.key and p_key is not null then
-		if exists (select from app.login l where l.account_id = v_account and l.key = p_key) then
+		if exists (select from app.login l
+			where l.account_id = v_account and l.id <> v_old.id and app.is_same_uri(l.key, p_key))
+		then
 			perform app.refuse(409, 'contact-exists', 'Another number has that contact.', '/contact');
 		end if;
 		perform app.refuse_own_address(p_key);

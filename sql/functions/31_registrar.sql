@@ -38,7 +38,8 @@ begin
 			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.contact is not null);
 		else
 			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.key in (
-				select c ->> 'key' from jsonb_array_elements(p_contacts) c where (c ->> 'expires')::bigint = 0));
+				select app.login_key(v_account, c ->> 'key') from jsonb_array_elements(p_contacts) c
+				where (c ->> 'expires')::bigint = 0));
 		end if;
 		if v_ids <> '{}' then
 			v_bell := v_bell || app.login_remove(v_account, v_ids);
@@ -58,7 +59,7 @@ begin
 			-- What was set of the contact by REST or PUBLISH outlives its refreshes.
 			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',
 				least((v_contact ->> 'expires')::bigint, app.max_lifetime_s())::int, (select l.extra from app.login l
-					where l.account_id = v_account and l.key = v_contact ->> 'key'), v_set);
+					where l.account_id = v_account and l.key = app.login_key(v_account, v_contact ->> 'key')), v_set);
 			v_bell := v_bell || v_put.bell;
 			-- The same flow of the same device from another address (RFC 5626, section 6).
 			if v_set.reg_id is not null then

@@ -90,7 +90,7 @@ begin
 				or o.call_id = m.call_id and o.cseq >= m.cseq) as odd
 			from app.login o where o.account_id = m.account_id) h
 		where h.contacts < app.max_contacts() and h.odd is not true
-			and (m.login_id is not null or not app.is_own_address(m.key))
+			and (m.login_id is not null or not app.is_own_address(m.key) and app.login_key(m.account_id, m.key) = m.key)
 			and not exists (select from app.delivery d
 				where d.account_id = m.account_id and d.state in ('stored', 'queued') and d.kind <> 'contact')),
 	took as (

@@ -387,6 +387,37 @@ def test_registrations_that_come_together_are_all_seen(account, phone, logins, u
     assert set(logins(bob)) == {p.contact for p in phones[4:]}
 
 
+def test_parameters_that_differ_make_another_contact(account, phone, logins):
+    """RFC 3261, section 19.1.4: they may be missing on one side, but not differ."""
+    alice = account("alice")
+    p = phone(alice)
+
+    def bound(*params):
+        return {f"{p.contact}{more}" for more in params} == set(logins(alice))
+
+    def register(more, **options):
+        assert p.register(contacts=[f"<{p.contact}{more}>"], **options).code == 200
+
+    register(";line=1")
+    register(";line=2")
+    assert bound(";line=1", ";line=2")
+    register(";LINE=1;ob")
+    assert bound(";LINE=1;ob", ";line=2")
+    register(";x=%41;line=2")
+    assert bound(";LINE=1;ob", ";x=%41;line=2")
+    answer = alice.request("POST", alice.login, json={"contact": f"{p.contact};line=2;y"})
+    assert answer.status_code == 200, "by REST too"
+    assert bound(";LINE=1;ob", ";line=2;y")
+    register(";line=3", expires=0)
+    assert bound(";LINE=1;ob", ";line=2;y")
+    register(";line=1", expires=0)
+    assert bound(";line=2;y")
+    register("")
+    assert bound("")
+    register(";line=4", expires=0)
+    assert bound()
+
+
 # ---- flows of a device (RFC 5626) ----
 
 OUTBOUND = ("Supported", "path, outbound")

@@ -221,14 +221,28 @@ static void the_same_contact_has_one_key(void **state)
 	assert_same("sip:%61lice@atlanta.com;transport=TCP",
 		    "sip:alice@AtlanTa.CoM;Transport=tcp");
 	assert_same("sip:a%2fb@h", "sip:a%2Fb@h");
-	assert_same("sip:carol@chicago.com",
-		    "sip:carol@chicago.com;newparam=5");
+	assert_same("sip:a@h;b=1;A;c=2", "sip:a@h;C=2;a;B=1;b=3");
 	assert_same("sip:a@h;ttl=1;maddr=m", "sip:a@h;maddr=M;ttl=1");
+}
+
+static void parameters_that_may_be_missing_stand_behind_a_space(void **state)
+{
+	char key[SIPURI_KEY_BUF];
+
+	(void)state;
+	key_of(key, "sip:carol@chicago.com;newparam=5;transport=tcp;ob");
+	assert_string_equal(
+		key, "sip:carol@chicago.com;transport=tcp newparam=5;ob");
+	key_of(key, "sip:carol@chicago.com;transport=tcp");
+	assert_string_equal(key, "sip:carol@chicago.com;transport=tcp");
+	key_of(key, "sip:a@h;abc;ab=1;abcd;ab=2");
+	assert_string_equal(key, "sip:a@h ab=1;abc;abcd");
 }
 
 static void other_contacts_have_other_keys(void **state)
 {
 	(void)state;
+	assert_other("sip:a@h;security=on", "sip:a@h;security=off");
 	assert_other("sip:ALICE@h", "sip:alice@h");
 	assert_other("sip:a@h", "sips:a@h");
 	assert_other("sip:a@h", "sip:a@h:5060");
@@ -250,6 +264,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_contact_is_refused),
 		cmocka_unit_test(at_most_1024_bytes),
 		cmocka_unit_test(the_same_contact_has_one_key),
+		cmocka_unit_test(
+			parameters_that_may_be_missing_stand_behind_a_space),
 		cmocka_unit_test(other_contacts_have_other_keys),
 	};
 
