@@ -24,8 +24,7 @@
 
 enum {
 	HEAD_MAX = 4096,
-	TRIM_STREAMS = 256, /* opened until memory is given back */
-	TRIM_MS = 1000,	    /* at most once in this time */
+	TRIM_MS = 1000, /* after a stream was opened: memory is given back */
 };
 
 /* A request until it is answered, or has become a stream. */
@@ -201,15 +200,13 @@ static void stream_head(struct call *c, struct buf *head)
    between it, so the C library would not give it back by itself. */
 static void trim(void *arg)
 {
-	struct serve *s = arg;
-
-	s->opened = 0;
+	(void)arg;
 	(void)malloc_trim(0); /* whether there was something */
 }
 
 static void trim_later(struct serve *s)
 {
-	if (++s->opened >= TRIM_STREAMS && !loop_pending(&s->trim))
+	if (!loop_pending(&s->trim))
 		(void)loop_after(s->app->loop, &s->trim, TRIM_MS, trim,
 				 s); /* else with the next stream */
 }

@@ -15,7 +15,6 @@ struct serve {
 	const struct app *app;
 	struct hub *hub;
 	struct stream_pool *pool;
-	size_t opened; /* streams since memory was given back */
 	struct loop_timer trim;
 };
 
