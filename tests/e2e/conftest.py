@@ -5,6 +5,7 @@ import os
 import pytest
 
 from restsip_system import Account
+from stream_client import Stream
 
 NUMBERS = itertools.count(1)
 
@@ -46,6 +47,21 @@ def forgiven(system):
     system.query_owner("delete from app.throttle returning key")
     yield
     system.query_owner("delete from app.throttle returning key")
+
+
+@pytest.fixture
+def opened():
+    """Opens streams and closes them at the end: opened(account, path)."""
+    made = []
+
+    def make(account, path=None, **how):
+        stream = Stream(account.system, path or account.login, token=account.token(), **how)
+        made.append(stream)
+        return stream
+
+    yield make
+    for stream in made:
+        stream.close()
 
 
 def pytest_configure(config):

@@ -3,9 +3,9 @@ import json
 from urllib.parse import quote
 
 import pytest
+from json_patch import apply
 from stream_client import Stream
-
-from test_stream import insist, private_call, problem, register, send
+from stream_steps import insist, private_call, problem, register, send
 
 
 def watch(*paths, **more):
@@ -57,7 +57,47 @@ def test_states_then_changes_of_each(account, opened, sse):
     wait(stream, "remove", "/login", match=lambda data: data["id"] == bob.email)
 
 
-def test_differences(account, opened):
+@pytest.mark.parametrize("sse", [False, True])
+def test_differences_of_each_make_what_a_get_shows(account, opened, until, sse):
+    alice, bob = account("alice"), account("bob")
+    call = bob.request("POST", "/call", json={"subject": "s", "list": [1, 2, 3]}).json()["url"]
+    mailbox = f"/user/{alice.email}/messages"
+    paths = [bob.login, call, "/user/me", mailbox]
+    docs, names = {}, []
+
+    def write(n):
+        register(bob, f"sip:b{n}@192.0.2.1")
+        for subject in ("one", "two"):
+            bob.request("PATCH", call, json={"subject": f"{subject} {n}", "list": [n, 2, 3, {"x": subject}]})
+        alice.request("PATCH", "/user/me", json={"nick": f"al {n}", "~a/b": {"n": n}})
+        bob.request("POST", mailbox, data=f"mail {n}", headers={"Content-Type": "text/plain"})
+        bob.request("POST", call, json={"url": bob.login, "session": {"n": n}})
+
+    def take(stream):
+        """Each event once, in its order."""
+        while stream.events:
+            event = stream.events.pop(0)
+            path, data = event.data["resource"], event.data["data"]
+            docs[path] = data if event.name == "state" else apply(docs[path], data)
+            names.append(event.name)
+        return docs == {path: alice.request("GET", path).json() for path in paths}
+
+    stream = opened(alice, *paths, sse=sse, updates="diff")
+    until(lambda: take(stream), 10)
+    assert names == ["state"] * len(paths)
+    for n in range(3):
+        write(n)
+    until(lambda: take(stream), 10)
+    stream.close()
+    write(3)
+    again = opened(alice, *paths, sse=sse, updates="diff", last=stream.last_id)
+    until(lambda: take(again), 10)
+    write(4)
+    until(lambda: take(again), 10)
+    assert set(names[len(paths):]) == {"change"} and len(names) >= len(paths) + 5 * 6
+
+
+def test_one_difference_says_what_changed_alone(account, opened):
     alice = account("alice")
     stream = opened(alice, alice.login, "/user/me", updates="diff")
     wait(stream, "state", alice.login)
