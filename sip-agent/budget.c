@@ -17,6 +17,7 @@ enum {
 	UNIT = 1000, /* a token is so many; so a millisecond brings rate units
 		      */
 	REFUND = 2,  /* tokens: the challenge and what it was for */
+	KNOWN_MS = 60000,
 	LOG_EVERY_MS = 10000,
 	LINES_BURST = 20,
 	LINE_MS = 200, /* one more after each */
@@ -26,6 +27,7 @@ struct place {
 	uint64_t key; /* 0: nobody's */
 	uint64_t at_ms;
 	int64_t bad, unproven; /* units left at at_ms */
+	uint64_t proven_ms;    /* when it last said who it is; 0: never */
 	uint64_t logged_ms;
 	uint32_t dropped; /* since logged_ms */
 	uint32_t counts[BUDGET_COUNTERS];
@@ -292,8 +294,17 @@ void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms)
 
 	if (!pl)
 		return;
+	pl->proven_ms = now_ms;
 	pl->unproven = MIN(pl->unproven + REFUND * UNIT, most);
 	pl->bad = MIN(pl->bad + UNIT, (int64_t)b->conf.bad_burst * UNIT);
+}
+
+/** Whether it has proved who it is not long ago */
+bool budget_is_known(struct budget *b, const struct sa *src, uint64_t now_ms)
+{
+	const struct place *pl = find(b, src, now_ms);
+
+	return pl && pl->proven_ms && now_ms - pl->proven_ms < KNOWN_MS;
 }
 
 /**

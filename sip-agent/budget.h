@@ -30,6 +30,7 @@ bool budget_may_speak(struct budget *b, const struct sa *src, uint64_t now_ms);
 void budget_bad(struct budget *b, const struct sa *src, uint64_t now_ms);
 bool budget_unproven(struct budget *b, const struct sa *src, uint64_t now_ms);
 void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms);
+bool budget_is_known(struct budget *b, const struct sa *src, uint64_t now_ms);
 bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
 		 uint64_t now_ms);
 bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed);

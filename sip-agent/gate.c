@@ -20,9 +20,9 @@
 enum {
 	STUN_HEADER_LEN = 20,
 	VIA_LOOKED_AT = 1024,
-	/* so many challenges of one source are being made at once: others wait
-	   for the database behind them */
+	/* so many challenges of one source are being made at once */
 	STRANGERS_MAX = 64,
+	STRANGERS_FIRST = 8, /* before anybody there has said who he is */
 };
 
 struct gate {
@@ -206,20 +206,29 @@ static bool waits_for_nobody(const struct rawmsg *m)
 	       !pl_strcmp(&m->method, "CANCEL") || rawmsg_is_ack(m);
 }
 
+/* How many requests of a source may wait for the database before one knows who
+   sends them: each is in the way of others */
+static bool is_in_the_way(struct gate *g, const struct sa *src, uint64_t now)
+{
+	const uint32_t n = budget_count(g->budget, BUDGET_STRANGERS, src, now);
+
+	return n >= STRANGERS_MAX ||
+	       (n >= STRANGERS_FIRST && !budget_is_known(g->budget, src, now));
+}
+
 /* Whether a sound message is for libre: a request that says nothing of who
    sends it may come so often only */
 static bool is_welcome(struct gate *g, const struct rawmsg *m,
-		       const struct sa *src, uint32_t strangers_max)
+		       const struct sa *src, bool may_repeat)
 {
 	const uint64_t now = tmr_jiffies();
 
 	if (m->kind != RAWMSG_REQUEST || m->has_credentials)
 		return true;
+	if (may_repeat && !waits_for_nobody(m) && is_in_the_way(g, src, now))
+		return false;
 
-	return (waits_for_nobody(m) ||
-		budget_count(g->budget, BUDGET_STRANGERS, src, now) <
-			strangers_max) &&
-	       budget_unproven(g->budget, src, now);
+	return budget_unproven(g->budget, src, now);
 }
 
 /* Makes of a sound message what libre understands */
@@ -270,7 +279,7 @@ bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 
 	default:
 		if (!m.scode) {
-			if (!is_welcome(g, &m, src, STRANGERS_MAX))
+			if (!is_welcome(g, &m, src, true))
 				return true;
 			if (prepare(&m, mb, src))
 				return false;
@@ -329,7 +338,7 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 	(void)rawmsg_parse(&m, (const char *)mbuf_buf(mb), mbuf_get_left(mb));
 	if (m.kind == RAWMSG_REQUEST || m.kind == RAWMSG_RESPONSE) {
 		if (!m.scode) {
-			if (!is_welcome(g, &m, src, UINT32_MAX)) {
+			if (!is_welcome(g, &m, src, false)) {
 				/* nobody repeats over a stream */
 				m.scode = 503;
 				m.why = "Too Many Requests";

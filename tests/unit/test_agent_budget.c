@@ -210,10 +210,28 @@ static void lines_are_few(void **state)
 	mem_deref(b);
 }
 
+static void who_has_proved_who_it_is_is_known_for_a_while(void **state)
+{
+	struct budget *b = make();
+	const struct sa src = address("192.0.2.1"),
+			other = address("192.0.2.2");
+
+	(void)state;
+	assert_false(budget_is_known(b, &src, START_MS));
+	assert_true(budget_unproven(b, &src, START_MS));
+	assert_false(budget_is_known(b, &src, START_MS));
+	budget_proven(b, &src, START_MS);
+	assert_true(budget_is_known(b, &src, START_MS + 59999));
+	assert_false(budget_is_known(b, &src, START_MS + 60000));
+	assert_false(budget_is_known(b, &other, START_MS));
+	mem_deref(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_sends_rubbish_is_not_heard_for_a_while),
+		cmocka_unit_test(who_has_proved_who_it_is_is_known_for_a_while),
 		cmocka_unit_test(it_never_has_more_than_the_burst),
 		cmocka_unit_test(strangers_come_so_often),
 		cmocka_unit_test(a_good_proxy_is_never_a_stranger_for_long),
