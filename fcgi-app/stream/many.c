@@ -14,47 +14,7 @@
 
 #include "json_write.h"
 #include "log.h"
-#include "secret.h"
-#include "watch.h"
-
-enum {
-	SLUG_SIZE = 64,
-	DETAIL_SIZE = 256,
-	POINTER_SIZE = 16,
-	ID_MAX = MANY_MAX * (RENDER_ID_SIZE + 1),
-};
-
-struct member {
-	struct many *many;
-	struct viewer *viewer; /* null: not yet, or no more */
-	char *name, *key, *after;
-	struct viewer_ask ask;
-	bool ended;   /* the resource has, or may not be seen any more */
-	bool ready;   /* it could begin */
-	bool as_send; /* a number below a login that is no contact */
-	bool muted;   /* messages come with another */
-};
-
-struct refusal {
-	int status;
-	char slug[SLUG_SIZE], detail[DETAIL_SIZE], pointer[POINTER_SIZE];
-};
-
-struct many {
-	struct hub *hub;
-	const struct viewer_ops *ops;
-	void *arg;
-	struct stream *stream; /* null: not yet */
-	struct proof *proof;
-	enum format format;
-	struct loop_timer soon;
-	bool refused;
-	bool ending;
-	struct refusal why;
-	uint8_t ticket[SHA256_SIZE];
-	size_t n;
-	struct member member[];
-};
+#include "many_parts.h"
 
 static const struct viewer_ops member_ops;
 static const struct stream_ops stream_ops;
@@ -389,78 +349,6 @@ void many_member_gone(struct viewer *v)
 	struct member *o = v->arg;
 
 	o->ended = true;
-}
-
-/* ---- writing ---- */
-
-static void add_asked(struct buf *b, const struct viewer_ask *ask)
-{
-	char id[RENDER_ID_SIZE];
-
-	if (strcmp(ask->kind, "list"))
-		render_id(id, ask->version, ask->inbox);
-	else
-		render_place(id, ask->version, ask->upto, ask->after_n);
-	buf_str(b, id);
-}
-
-/* A part for each; what is not shown yet begins anew. */
-static void add_id(struct buf *b, const struct many *m)
-{
-	for (size_t i = 0; i < m->n; i++) {
-		const struct member *o = &m->member[i];
-		const struct viewer *v = o->viewer;
-		char id[RENDER_ID_SIZE];
-
-		if (i)
-			buf_char(b, ',');
-		if (o->ended) {
-			buf_char(b, '-');
-		} else if (v && v->state == VIEWER_OPEN && v->sub.version) {
-			viewer_id(id, v);
-			buf_str(b, id);
-		} else if (o->ask.resume && o->ask.version) {
-			add_asked(b, &o->ask); /* it has not gone on yet */
-		} else if (v && v->inbox && v->inbox_at >= 0) {
-			/* Messages may be written before its state is. */
-			render_id(id, 0, v->inbox_at);
-			buf_str(b, id);
-		}
-	}
-}
-
-void many_write(struct viewer *v, const char *name, bool with_id,
-		const char *data, size_t n)
-{
-	struct member *o = v->arg;
-	struct many *m = o->many;
-	char own[RENDER_ID_SIZE];
-	struct buf id, body, frame;
-
-	buf_init(&id, ID_MAX);
-	buf_init(&body, FRAME_MAX);
-	buf_init(&frame, FRAME_MAX);
-	buf_char(&body, '{');
-	json_member(&body, "resource", o->name);
-	if (with_id) {
-		viewer_id(own, v);
-		json_member(&body, "id", own);
-	}
-	json_key(&body, "data");
-	buf_add(&body, data, n);
-	buf_char(&body, '}');
-	add_id(&id, m);
-	if (!body.failed && !id.failed)
-		render_event(&frame, m->format, name, id.p, body.p, body.len);
-	if (body.failed || id.failed || frame.failed) {
-		log_error("event_too_large", LOG_STR("name", name),
-			  LOG_INT("bytes", n));
-		many_end(m, "too-large");
-	} else
-		stream_write(m->stream, frame.p, frame.len);
-	buf_free(&id);
-	buf_free(&body);
-	buf_free(&frame);
 }
 
 /* ---- what the stream says ---- */
