@@ -6,7 +6,10 @@
  * from its first request to its 200.
  *
  *   sipload -s HOST:PORT [-d DOMAIN] [-u PREFIX] [-p PASSWORD] [-n PHONES]
- *           [-w WINDOW] [-t SECONDS] [-o] [-f PHONE]
+ *           [-w WINDOW] [-t SECONDS] [-l PORT] [-o]
+ *
+ * All are at one port, -l, so that a second run is of the same phones, with the
+ * same contacts, after they were switched off and on: new Call-IDs.
  *
  * First each phone registers once, which is not measured.  -o: only that, and
  * it is measured: how long until all are bound.
@@ -59,6 +62,7 @@ struct load {
 	int fd;
 	EVP_MD_CTX *md;
 	bool measuring, once;
+	long boot;
 	uint32_t *usv; /* samples */
 	size_t samples;
 	uint64_t bound, refused, timeouts, repeats, challenges;
@@ -158,12 +162,12 @@ static void send_register(struct load *l, size_t i)
 		     "Max-Forwards: 70\r\n"
 		     "From: <sip:%s%zu@%s>;tag=t%zu\r\n"
 		     "To: <sip:%s%zu@%s>\r\n"
-		     "Call-ID: load-%u-%zu@%s\r\n"
+		     "Call-ID: load-%lx-%zu@%s\r\n"
 		     "CSeq: %u REGISTER\r\n"
 		     "Contact: <sip:%s%zu@%s:%u>\r\n"
 		     "Expires: %d\r\n",
 		     l->domain, address, port, i, ph->cseq, l->prefix, i,
-		     l->domain, i, l->prefix, i, l->domain, port, i, address,
+		     l->domain, i, l->prefix, i, l->domain, l->boot, i, address,
 		     ph->cseq, l->prefix, i, address, port, EXPIRES_S);
 	if (ph->authenticated)
 		n += write_authorization(l, p + n, PACKET - (size_t)n, i);
@@ -383,7 +387,8 @@ static void open_socket(struct load *l)
 	(void)setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	(void)setsockopt(l->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
 			 sizeof(size));
-	if (l->fd < 0 ||
+	l->boot = (long)time(NULL);
+	if (l->fd < 0 || bind(l->fd, (void *)&l->local, sizeof(l->local)) ||
 	    connect(l->fd, (void *)&l->server, sizeof(l->server)) ||
 	    getsockname(l->fd, (void *)&l->local, &len)) {
 		perror("sipload");
@@ -415,7 +420,7 @@ static void usage(void)
 {
 	fprintf(stderr, "usage: sipload -s HOST:PORT [-d DOMAIN] [-u PREFIX] "
 			"[-p PASSWORD] [-n PHONES] [-w WINDOW] [-t SECONDS] "
-			"[-o]\n");
+			"[-l PORT] [-o]\n");
 	exit(2);
 }
 
@@ -428,13 +433,14 @@ int main(int argc, char **argv)
 		.phones = 10000,
 		.window = 64,
 		.server = {.sin_family = AF_INET},
+		.local = {.sin_family = AF_INET},
 	};
 	double seconds = 10;
 	int64_t began;
 	char *colon;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:d:u:p:n:w:t:o")) != -1) {
+	while ((opt = getopt(argc, argv, "s:d:u:p:n:w:t:l:o")) != -1) {
 		switch (opt) {
 		case 's':
 			colon = strchr(optarg, ':');
@@ -462,6 +468,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			seconds = atof(optarg);
+			break;
+		case 'l':
+			l.local.sin_port = htons((uint16_t)atoi(optarg));
 			break;
 		case 'o':
 			l.once = true;

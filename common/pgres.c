@@ -1,21 +1,37 @@
 #include "pgres.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* As PQfnumber(), which copies the name each time to fold its case */
+static int find(const PGresult *res, const char *column)
+{
+	const int n = PQnfields(res);
+
+	for (int c = 0; c < n; c++) {
+		if (!strcmp(PQfname(res, c), column))
+			return c;
+	}
+
+	return -1;
+}
+
+static bool is_null(const PGresult *res, int row, int c)
+{
+	return c < 0 || row >= PQntuples(res) || PQgetisnull(res, row, c);
+}
 
 bool pgres_null(const PGresult *res, int row, const char *column)
 {
-	const int c = PQfnumber(res, column);
-
-	return c < 0 || row >= PQntuples(res) || PQgetisnull(res, row, c);
+	return is_null(res, row, find(res, column));
 }
 
 /** @return  Borrowed from the result; NULL for null or no such column */
 const char *pgres_text(const PGresult *res, int row, const char *column)
 {
-	if (pgres_null(res, row, column))
-		return NULL;
+	const int c = find(res, column);
 
-	return PQgetvalue(res, row, PQfnumber(res, column));
+	return is_null(res, row, c) ? NULL : PQgetvalue(res, row, c);
 }
 
 int64_t pgres_int(const PGresult *res, int row, const char *column)

@@ -13,6 +13,7 @@ struct notifier;
 struct outbox;
 struct pgbatch;
 struct pgloop;
+struct repeats;
 struct settings;
 struct sip;
 struct uas_list;
@@ -30,6 +31,7 @@ struct agent {
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct notifier *notifier;
+	struct repeats *repeats;
 	struct uas_list *uas;
 };
 

@@ -40,9 +40,16 @@ bool digest_alg_decode(enum digest_alg *alg, const struct pl *name)
 	return false;
 }
 
+/* Found once: EVP_md5() would be looked up anew for each hash */
 static const EVP_MD *evp_md(enum digest_alg alg)
 {
-	return alg == DIGEST_MD5 ? EVP_md5() : EVP_sha256();
+	static EVP_MD *found[2];
+
+	if (!found[alg])
+		found[alg] = EVP_MD_fetch(
+			NULL, alg == DIGEST_MD5 ? "MD5" : "SHA2-256", NULL);
+
+	return found[alg];
 }
 
 /* H() over the pieces one after the other, in lower case hex */

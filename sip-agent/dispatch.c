@@ -16,6 +16,7 @@
 #include "message.h"
 #include "publish.h"
 #include "registrar.h"
+#include "repeats.h"
 #include "subscribe.h"
 #include "uas.h"
 
@@ -33,8 +34,16 @@ static void options_handle(struct agent *ag, const struct sip_msg *msg)
 			    "Accept: */*\r\nSupported: outbound, path\r\n");
 }
 
-/* What a CANCEL could cancel is caught by the transactions before us */
+/* That of an INVITE is caught by libre's transactions before us; nothing else
+   can be cancelled, but what it is of is there (RFC 3261 section 9.2) */
 static void cancel_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	uas_reply_stateless(ag, msg, repeats_has(ag->repeats, msg) ? 200 : 481,
+			    NULL, NULL);
+}
+
+/* Within a dialog, and there is none */
+static void stray_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, 481, NULL, NULL);
 }
@@ -75,19 +84,19 @@ static const struct {
 	method_h *handle;
 } methods[] = {
 	{"ACK", ack_handle},
-	{"BYE", cancel_handle},
+	{"BYE", stray_handle},
 	{"CANCEL", cancel_handle},
 	{"INFO", known_handle},
 	{"INVITE", invite_handle},
 	{"MESSAGE", message_handle},
-	{"NOTIFY", cancel_handle},
+	{"NOTIFY", stray_handle},
 	{"OPTIONS", options_handle},
-	{"PRACK", cancel_handle},
+	{"PRACK", stray_handle},
 	{"PUBLISH", publish_handle},
 	{"REFER", known_handle},
 	{"REGISTER", registrar_handle},
 	{"SUBSCRIBE", subscribe_handle},
-	{"UPDATE", cancel_handle},
+	{"UPDATE", stray_handle},
 };
 
 static method_h *find(const struct pl *method)
@@ -152,10 +161,31 @@ static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }
 
+/* @return whether it was here before; of INVITE libre knows */
+static bool is_repeat(struct agent *ag, const struct sip_msg *msg,
+		      method_h *handle)
+{
+	if (handle == ack_handle || handle == cancel_handle ||
+	    handle == invite_handle)
+		return false;
+
+	switch (repeats_look(ag->repeats, ag->sip, msg, tmr_jiffies())) {
+	case REPEATS_SAME:
+		return true;
+
+	case REPEATS_MERGED:
+		uas_reply_stateless(ag, msg, 482, NULL, NULL);
+		return true;
+
+	case REPEATS_NEW:
+		break;
+	}
+
+	return false;
+}
+
 /**
  * Serve a request, or refuse it
- *
- * @param msg A request that is no retransmission
  */
 void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 {
@@ -169,12 +199,14 @@ void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 			refuse(ag, msg, scode, why);
 		return;
 	}
+	if (is_repeat(ag, msg, handle))
+		return;
 	if (!handle) {
 		uas_reply_stateless(ag, msg, 501, NULL, ALLOW);
 		return;
 	}
 	if (handle != ack_handle && handle != cancel_handle &&
-	    needs_unknown(ag, msg))
+	    handle != stray_handle && needs_unknown(ag, msg))
 		return;
 
 	handle(ag, msg);

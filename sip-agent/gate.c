@@ -13,6 +13,7 @@
 #include "guard.h"
 #include "logre.h"
 #include "rawanswer.h"
+#include "rawdecode.h"
 #include "rawmsg.h"
 #include "settings.h"
 #include "sockfilter.h"
@@ -173,29 +174,27 @@ static int add_branch(struct mbuf *mb, const struct rawmsg *m)
 }
 
 /* libre prints what it cannot decode, and its transactions answer repeats
-   wherever Via says, as it reads it: neither must come so far */
-static bool libre_can(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
+   wherever Via says, as it reads it: neither must come so far.  NULL where it
+   is refused; else the caller's, and the buffer stands where the body begins */
+static struct sip_msg *decode(struct rawmsg *m, struct mbuf *mb,
+			      const struct sa *src, bool for_libre)
 {
-	const size_t pos = mb->pos;
 	struct sip_msg *msg;
-	bool ok;
 
-	if (sip_msg_decode(&msg, mb)) {
-		mb->pos = pos;
+	if (for_libre ? sip_msg_decode(&msg, mb)
+		      : rawdecode_request(&msg, m, mb)) {
 		m->scode = 400;
 		m->why = "Bad Request";
-		return false;
+		return NULL;
 	}
 	msg->src = *src;
-	ok = guard_via(msg);
-	mem_deref(msg);
-	mb->pos = pos;
-	if (!ok) {
+	if (!guard_via(msg)) {
 		m->kind = RAWMSG_JUNK; /* an answer would go elsewhere */
 		m->why = "Via Leads Elsewhere";
+		msg = mem_deref(msg);
 	}
 
-	return ok;
+	return msg;
 }
 
 /* What is answered without the database need not wait, nor be dropped, for
@@ -231,60 +230,74 @@ static bool is_welcome(struct gate *g, const struct rawmsg *m,
 	return budget_unproven(g->budget, src, now);
 }
 
-/* Makes of a sound message what libre understands */
-static bool prepare(struct rawmsg *m, struct mbuf *mb, const struct sa *src)
+/* Makes of a sound message what libre understands; NULL where it cannot */
+static struct sip_msg *prepare(struct rawmsg *m, struct mbuf *mb,
+			       const struct sa *src, bool for_libre)
 {
 	mb->end = mb->pos + m->head_len + m->body_len;
 	if (m->kind == RAWMSG_REQUEST && !m->via.branch.l) {
 		if (add_branch(mb, m))
-			return false;
+			return NULL;
 		(void)rawmsg_parse(m, (const char *)mbuf_buf(mb),
 				   mbuf_get_left(mb));
 	}
 
-	return libre_can(m, mb, src);
+	return decode(m, mb, src, for_libre);
+}
+
+/* The transactions of INVITE are libre's, and with them ACK and CANCEL */
+static bool is_for_libre(const struct rawmsg *m)
+{
+	return m->kind != RAWMSG_REQUEST || rawmsg_is_ack(m) ||
+	       !pl_strcmp(&m->method, "INVITE") ||
+	       !pl_strcmp(&m->method, "CANCEL");
 }
 
 /**
  * Take a datagram
  *
- * @param us  The socket that it came by, for an answer
- * @param mb  The datagram; changed where libre needs that
- *
- * @return true where that was all; false where it is for libre
+ * @param us   The socket that it came by, for an answer
+ * @param mb   The datagram; changed where libre needs that
+ * @param msgp Set where the verdict is GATE_REQUEST; owned by the caller
  */
-bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
-		   struct mbuf *mb)
+enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
+				const struct sa *src, struct mbuf *mb,
+				struct sip_msg **msgp)
 {
+	const size_t pos = mb->pos, len = mbuf_get_left(mb);
 	const char *p = (const char *)mbuf_buf(mb);
-	const size_t len = mbuf_get_left(mb);
 	struct rawmsg m;
 
 	if (!guard_source(src) || settings_is_own(g->set, src) || !len)
-		return true;
+		return GATE_DONE;
 	if (!budget_may_speak(g->budget, src, tmr_jiffies())) {
 		sockfilter_dropped(g->filter, src, tmr_jiffies());
-		return true;
+		return GATE_DONE;
 	}
 
 	if (is_stun((const uint8_t *)p, len))
-		return !budget_unproven(g->budget, src, tmr_jiffies());
+		return budget_unproven(g->budget, src, tmr_jiffies())
+			       ? GATE_LIBRE
+			       : GATE_DONE;
 
-	switch (rawmsg_parse(&m, p, len)) {
-	case RAWMSG_KEEPALIVE:
-		return true;
+	if (rawmsg_parse(&m, p, len) == RAWMSG_KEEPALIVE)
+		return GATE_DONE;
 
-	case RAWMSG_JUNK:
-		break;
+	if (m.kind != RAWMSG_JUNK && !m.scode) {
+		struct sip_msg *msg;
 
-	default:
-		if (!m.scode) {
-			if (!is_welcome(g, &m, src, true))
-				return true;
-			if (prepare(&m, mb, src))
-				return false;
+		if (!is_welcome(g, &m, src, true))
+			return GATE_DONE;
+		msg = prepare(&m, mb, src, is_for_libre(&m));
+		if (msg && !is_for_libre(&m)) {
+			*msgp = msg;
+			return GATE_REQUEST;
 		}
-		break;
+		mb->pos = pos;
+		if (msg) {
+			mem_deref(msg);
+			return GATE_LIBRE;
+		}
 	}
 
 	if (m.kind == RAWMSG_JUNK)
@@ -292,7 +305,7 @@ bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
 	else
 		answer_datagram(g, us, src, &m, (const char *)mbuf_buf(mb));
 
-	return true;
+	return GATE_DONE;
 }
 
 /** Whether a source is listened to at all */
@@ -333,11 +346,14 @@ static void answer_stream(struct gate *g, struct tcp_conn *tc,
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		 struct mbuf *mb)
 {
+	const size_t pos = mb->pos;
 	struct rawmsg m;
 
 	(void)rawmsg_parse(&m, (const char *)mbuf_buf(mb), mbuf_get_left(mb));
 	if (m.kind == RAWMSG_REQUEST || m.kind == RAWMSG_RESPONSE) {
 		if (!m.scode) {
+			struct sip_msg *msg;
+
 			if (!is_welcome(g, &m, src, false)) {
 				/* nobody repeats over a stream */
 				m.scode = 503;
@@ -346,8 +362,12 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 					    (const char *)mbuf_buf(mb));
 				return EACCES;
 			}
-			if (prepare(&m, mb, src))
+			msg = prepare(&m, mb, src, true);
+			mb->pos = pos;
+			if (msg) {
+				mem_deref(msg);
 				return 0;
+			}
 		}
 	}
 	if (m.kind != RAWMSG_REQUEST && m.kind != RAWMSG_RESPONSE) {

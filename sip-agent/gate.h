@@ -12,11 +12,18 @@ struct budget;
 struct gate;
 struct settings;
 
+enum gate_verdict {
+	GATE_DONE,    /* that was all: answered or dropped */
+	GATE_REQUEST, /* decoded, and of a method that libre need not see */
+	GATE_LIBRE,
+};
+
 int gate_alloc(struct gate **gp, const struct settings *set,
 	       struct budget *budget);
 void gate_add_socket(struct gate *g, const struct udp_sock *us);
-bool gate_datagram(struct gate *g, struct udp_sock *us, const struct sa *src,
-		   struct mbuf *mb);
+enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
+				const struct sa *src, struct mbuf *mb,
+				struct sip_msg **msgp);
 bool gate_may_speak(struct gate *g, const struct sa *src);
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		 struct mbuf *mb);

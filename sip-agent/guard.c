@@ -67,6 +67,9 @@ int guard_request(const struct sip_msg *msg, const char **why)
 	if (!guard_source(&msg->src) || !guard_via(msg))
 		return GUARD_DROP;
 
+	if (msg->tp == SIP_TRANSP_UDP)
+		return GUARD_OK; /* every datagram has passed the gate */
+
 	(void)rawmsg_parse(&m, msg->met.p, (size_t)(end - msg->met.p));
 	if (m.kind != RAWMSG_REQUEST)
 		return GUARD_DROP;

@@ -47,7 +47,20 @@ static bool is_name(const struct pl *name, enum hdr h)
 	if (name->l == 1 && hdrs[h].compact)
 		return (name->p[0] | 0x20) == hdrs[h].compact;
 
-	return !pl_strcasecmp(name, hdrs[h].name);
+	/* most differ in their first letter */
+	return name->l && ((name->p[0] ^ hdrs[h].name[0]) & 0x5f) == 0 &&
+	       !pl_strcasecmp(name, hdrs[h].name);
+}
+
+/** libre's number of a header of ours; none of all others */
+enum sip_hdrid hdr_id(const struct pl *name)
+{
+	for (size_t h = 0; h < HDR_COUNT; h++) {
+		if (is_name(name, (enum hdr)h))
+			return hdrs[h].id;
+	}
+
+	return SIP_HDR_NONE;
 }
 
 bool hdr_is(const struct sip_hdr *hdr, enum hdr h)

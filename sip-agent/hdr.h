@@ -37,6 +37,7 @@ enum hdr {
 typedef bool(hdr_line_h)(const struct pl *val, void *arg);
 
 const char *hdr_name(enum hdr h);
+enum sip_hdrid hdr_id(const struct pl *name);
 bool hdr_is(const struct sip_hdr *hdr, enum hdr h);
 const struct pl *hdr_get(const struct sip_msg *msg, enum hdr h);
 unsigned hdr_count(const struct sip_msg *msg, enum hdr h);

@@ -29,6 +29,7 @@
 #include "pgbatch.h"
 #include "pgloop.h"
 #include "registrar.h"
+#include "repeats.h"
 #include "settings.h"
 #include "transport.h"
 #include "uas.h"
@@ -164,6 +165,7 @@ static void close_all(struct program *p)
 	p->ag.notifier = mem_deref(p->ag.notifier);
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
+	p->ag.repeats = mem_deref(p->ag.repeats);
 	p->tp = mem_deref(p->tp);
 	p->gate = mem_deref(p->gate);
 	p->ag.budget = mem_deref(p->ag.budget);
@@ -192,6 +194,8 @@ static int open_all(struct program *p)
 	err = budget_alloc(&p->ag.budget, &budget);
 	if (!err)
 		err = gate_alloc(&p->gate, p->set, p->ag.budget);
+	if (!err)
+		err = repeats_alloc(&p->ag.repeats);
 	if (!err)
 		err = uas_list_alloc(&p->ag.uas);
 	if (!err)

@@ -32,7 +32,7 @@ struct nonce_pool {
 struct counted {
 	struct le he;
 	struct le le;
-	uint8_t plain[PLAIN_LEN];
+	uint8_t raw[RAW_LEN];
 	uint64_t made_ms;
 	uint32_t top;	 /* highest count seen */
 	uint64_t window; /* bit i: top - i was seen */
@@ -158,13 +158,27 @@ static bool same_handler(struct le *le, void *arg)
 	const struct counted *c = le->data;
 	const struct decoded *d = arg;
 
-	return !memcmp(c->plain, d->raw, PLAIN_LEN);
+	return !memcmp(c->raw, d->raw, PLAIN_LEN);
 }
 
 static struct counted *find(const struct nonce_pool *np, struct decoded *d)
 {
 	return list_ledata(hash_lookup(np->used, hash_joaat(d->raw, PLAIN_LEN),
 				       same_handler, d));
+}
+
+/* One that is counted had the right seal when it came first */
+static bool is_sealed(const struct nonce_pool *np, struct decoded *d)
+{
+	const struct counted *c = find(np, d);
+	uint8_t mac[SEAL_LEN];
+
+	if (c)
+		memcpy(mac, c->raw + PLAIN_LEN, SEAL_LEN);
+	else if (seal(np, mac, d->raw))
+		return false;
+
+	return secret_equal(mac, d->raw + PLAIN_LEN, SEAL_LEN);
 }
 
 /**
@@ -175,14 +189,12 @@ static struct counted *find(const struct nonce_pool *np, struct decoded *d)
 enum nonce_state nonce_check(const struct nonce_pool *np, const struct pl *text,
 			     enum digest_alg *alg, uint64_t now_ms)
 {
-	uint8_t mac[SEAL_LEN];
 	struct decoded d;
 
 	if (decode(&d, text))
 		return NONCE_FOREIGN;
 
-	if (seal(np, mac, d.raw) ||
-	    !secret_equal(mac, d.raw + PLAIN_LEN, SEAL_LEN))
+	if (!is_sealed(np, &d))
 		return NONCE_STALE;
 
 	if (d.made_ms > now_ms || now_ms - d.made_ms > NONCE_LIFE_MS)
@@ -221,9 +233,9 @@ static struct counted *remember(struct nonce_pool *np, struct decoded *d,
 	if (!c)
 		return NULL;
 
-	memcpy(c->plain, d->raw, PLAIN_LEN);
+	memcpy(c->raw, d->raw, RAW_LEN);
 	c->made_ms = d->made_ms;
-	hash_append(np->used, hash_joaat(c->plain, PLAIN_LEN), &c->he, c);
+	hash_append(np->used, hash_joaat(c->raw, PLAIN_LEN), &c->he, c);
 	list_append(&np->order, &c->le, c);
 	np->counted++;
 

@@ -18,7 +18,6 @@ struct writing {
 	const struct sa *src;
 	uint8_t tag[SHA256_SIZE];
 	uint64_t written; /* a bit a field */
-	int err;
 };
 
 /* On one line; a folded one is unfolded */
@@ -89,13 +88,12 @@ static int write_line(struct writing *w, enum rawfield_id id,
 	return err | mbuf_write_str(w->mb, "\r\n");
 }
 
-static bool line_handler(const struct pl *name, const struct pl *val, void *arg)
+static int take_line(struct writing *w, const struct rawline *line)
 {
-	struct writing *w = arg;
 	enum rawfield_id id;
 
-	if (!rawfield_find(&id, name))
-		return false;
+	if (!rawfield_find(&id, &line->name))
+		return 0;
 
 	switch (id) {
 	case RAWFIELD_CALL_ID:
@@ -103,19 +101,18 @@ static bool line_handler(const struct pl *name, const struct pl *val, void *arg)
 	case RAWFIELD_FROM:
 	case RAWFIELD_TO:
 		if (w->written & UINT64_C(1) << id)
-			return false;
+			return 0;
 		break;
 
 	case RAWFIELD_VIA:
 		break;
 
 	default:
-		return false;
+		return 0;
 	}
 	w->written |= UINT64_C(1) << id;
-	w->err = write_line(w, id, name, val);
 
-	return w->err != 0;
+	return write_line(w, id, &line->name, &line->val);
 }
 
 /**
@@ -144,10 +141,8 @@ int rawanswer_encode(struct mbuf **mbp, const struct rawmsg *m,
 	err = sha256(w.tag, head, m->head_len);
 	if (!err)
 		err = mbuf_printf(w.mb, "SIP/2.0 %u %s\r\n", m->scode, m->why);
-	if (!err) {
-		(void)rawmsg_each_line(head, m->head_len, line_handler, &w);
-		err = w.err;
-	}
+	for (unsigned i = 0; i < m->linec && !err; i++)
+		err = take_line(&w, &m->linev[i]);
 	if (!err)
 		err = mbuf_write_str(w.mb, "Server: restsip\r\n"
 					   "Content-Length: 0\r\n\r\n");

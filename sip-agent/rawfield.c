@@ -191,7 +191,9 @@ static bool is_name(const struct rawfield *f, const struct pl *name)
 	if (name->l == 1)
 		return f->compact && (name->p[0] | 0x20) == f->compact;
 
-	return !pl_strcasecmp(name, f->name);
+	/* most differ in their first letter */
+	return name->l && ((name->p[0] ^ f->name[0]) & 0x5f) == 0 &&
+	       !pl_strcasecmp(name, f->name);
 }
 
 /** The rules of a header, NULL where it has none */

@@ -6,6 +6,7 @@
 #include "rawmsg.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "rawfield.h"
@@ -326,8 +327,10 @@ static void take_header(struct rawmsg *m, struct seen *seen,
 		refuse(m, 400, "Control Character In Header");
 	else if (split(&name, &val, line))
 		refuse(m, 400, "Bad Header");
-	else
+	else {
+		m->linev[m->linec++] = (struct rawline){name, val};
 		take_field(m, seen, &name, &val);
+	}
 }
 
 static void check_mandatory(struct rawmsg *m, const struct seen *seen)
@@ -418,7 +421,7 @@ enum rawmsg_kind rawmsg_parse(struct rawmsg *m, const char *p, size_t n)
 {
 	struct seen seen = {0};
 
-	memset(m, 0, sizeof(*m));
+	memset(m, 0, offsetof(struct rawmsg, linev));
 	if (is_keepalive(p, n)) {
 		m->kind = RAWMSG_KEEPALIVE;
 		return m->kind;
@@ -447,32 +450,6 @@ enum rawmsg_kind rawmsg_parse(struct rawmsg *m, const char *p, size_t n)
 bool rawmsg_is_ack(const struct rawmsg *m)
 {
 	return !pl_strcmp(&m->method, "ACK");
-}
-
-/**
- * Call a handler for each header line that can be read, in order
- *
- * @param head The message from its start
- * @param n    head_len
- *
- * @return true where the handler stopped it
- */
-bool rawmsg_each_line(const char *head, size_t n, rawmsg_line_h *h, void *arg)
-{
-	struct pl in = {head, n}, line, name, val;
-	unsigned lines = 0;
-
-	(void)take_line(&line, &in);
-	while (in.l && ++lines <= RAWMSG_LINES_MAX) {
-		(void)take_line(&line, &in);
-		if (!line.l)
-			break;
-		if (is_clean(&line) && !split(&name, &val, &line) &&
-		    h(&name, &val, arg))
-			return true;
-	}
-
-	return false;
 }
 
 /**

@@ -30,6 +30,11 @@ enum rawmsg_kind {
 	RAWMSG_RESPONSE,
 };
 
+/** A header line that could be read */
+struct rawline {
+	struct pl name, val;
+};
+
 /** All pl are borrowed from the message */
 struct rawmsg {
 	enum rawmsg_kind kind;
@@ -44,15 +49,12 @@ struct rawmsg {
 	bool has_credentials; /**< there is an Authorization */
 	size_t head_len;      /**< with the empty line */
 	size_t body_len;      /**< the rest of a datagram is not counted */
+	unsigned linec;
+	struct rawline linev[RAWMSG_LINES_MAX]; /**< in order; last here */
 };
-
-/** @return true to stop */
-typedef bool(rawmsg_line_h)(const struct pl *name, const struct pl *val,
-			    void *arg);
 
 enum rawmsg_kind rawmsg_parse(struct rawmsg *m, const char *p, size_t n);
 bool rawmsg_is_ack(const struct rawmsg *m);
-bool rawmsg_each_line(const char *head, size_t n, rawmsg_line_h *h, void *arg);
 int rawmsg_branch(char *branch, size_t size, const struct rawmsg *m);
 
 #endif

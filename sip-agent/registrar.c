@@ -29,7 +29,7 @@ enum {
 	USER_AGENT_MAX = 200,
 	FLOW_TIMER_S = 120, /* RFC 5626 section 4.4.1 */
 	ITEM_MAX = 65536,
-	BATCHES_AT_ONCE = 2, /* one commits while the next is worked on */
+	BATCHES_AT_ONCE = 1,
 };
 
 struct reg {

@@ -10,6 +10,7 @@
 #include "backlog.h"
 #include "certificate.h"
 #include "conn.h"
+#include "datagrams.h"
 #include "gate.h"
 #include "logre.h"
 #include "settings.h"
@@ -19,15 +20,6 @@ enum {
 	SERVER_BUCKETS = 65536,
 	CONN_BUCKETS = 1024,
 	NAMESERVERS_MAX = 8,
-	UDP_RX_SIZE = 65536, /* libre's 8192 would cut a large MESSAGE */
-	UDP_SOCKBUF = 4 * 1024 * 1024,
-	UDP_LAYER = 10,
-};
-
-struct listener {
-	struct transport *tp;
-	struct udp_sock *us; /* libre's */
-	struct udp_helper *helper;
 };
 
 struct transport {
@@ -37,9 +29,7 @@ struct transport {
 	struct conn_table *conns;
 	struct certificate *certificate;
 	struct gate *gate; /* borrowed */
-	struct listener udpv[LISTEN_MAX];
-	size_t udpc;
-	char probe[24]; /* Call-ID of our own probes */
+	struct datagrams *datagrams;
 	transport_request_h *h;
 	void *arg;
 };
@@ -48,8 +38,7 @@ static void destructor(void *arg)
 {
 	struct transport *t = arg;
 
-	for (size_t i = 0; i < t->udpc; i++)
-		mem_deref(t->udpv[i].helper);
+	mem_deref(t->datagrams);
 	mem_deref(t->requests);
 	mem_deref(t->responses);
 	sip_close(t->sip, true);
@@ -59,89 +48,21 @@ static void destructor(void *arg)
 	mem_deref(t->dnsc);
 }
 
-/* --- raw datagrams ------------------------------------------------------ */
-
-/* Each datagram passes the gate before libre sees it */
-static bool udp_handler(struct sa *src, struct mbuf *mb, void *arg)
-{
-	struct listener *l = arg;
-
-	return gate_datagram(l->tp->gate, l->us, src, mb);
-}
-
-static bool udp_send_handler(int *err, struct sa *dst, struct mbuf *mb,
-			     void *arg)
-{
-	(void)err;
-	(void)dst;
-	(void)arg;
-	gate_sent(mb);
-
-	return false;
-}
-
-/* The sockets are libre's own and come to light only with a message that came
-   in by them; so each is sent one */
-static void send_probe(struct transport *t, const struct sa *laddr)
-{
-	struct mbuf *mb = mbuf_alloc(512);
-	int err;
-
-	if (!mb)
-		return;
-
-	err = mbuf_printf(mb,
-			  "OPTIONS sip:%J SIP/2.0\r\n"
-			  "Via: SIP/2.0/UDP %J;branch=z9hG4bK%016llx\r\n"
-			  "From: <sip:%J>;tag=probe\r\n"
-			  "To: <sip:%J>\r\n"
-			  "Call-ID: %s\r\n"
-			  "CSeq: 1 OPTIONS\r\n"
-			  "Content-Length: 0\r\n\r\n",
-			  laddr, laddr, rand_u64(), laddr, laddr, t->probe);
-	mbuf_set_pos(mb, 0);
-	if (!err)
-		err = sip_send(t->sip, NULL, SIP_TRANSP_UDP, laddr, mb);
-	if (err)
-		log_warn("probe_failed", LOG_SA("listen", laddr),
-			 LOG_INT("errno", err));
-	mem_deref(mb);
-}
-
-/* @return whether it was one of our probes */
-static bool take_probe(struct transport *t, const struct sip_msg *msg)
-{
-	struct udp_sock *us = msg->sock;
-	struct listener *l = &t->udpv[t->udpc];
-
-	if (msg->tp != SIP_TRANSP_UDP || pl_strcmp(&msg->callid, t->probe))
-		return false;
-	if (t->udpc >= LISTEN_MAX || udp_helper_find(us, UDP_LAYER))
-		return true;
-
-	udp_rxsz_set(us, UDP_RX_SIZE);
-	(void)udp_sockbuf_set(us, UDP_SOCKBUF);
-	gate_add_socket(t->gate, us);
-	*l = (struct listener){.tp = t, .us = us};
-	if (!udp_register_helper(&l->helper, us, UDP_LAYER, udp_send_handler,
-				 udp_handler, l))
-		t->udpc++;
-
-	return true;
-}
-
 /* --- messages ----------------------------------------------------------- */
 
 static bool request_handler(const struct sip_msg *msg, void *arg)
 {
 	struct transport *t = arg;
 
-	if (take_probe(t, msg))
-		return true;
-
 	t->h(msg, t->arg);
 
 	return true;
+}
+
+/* What libre had no part in */
+static void datagram_handler(const struct sip_msg *msg, void *arg)
+{
+	(void)request_handler(msg, arg);
 }
 
 /* Late answers: nobody waits for them, and nobody need read of them */
@@ -182,7 +103,7 @@ static int listen_on(struct transport *t, const struct sa *laddr)
 {
 	int err;
 
-	err = sip_transp_add(t->sip, SIP_TRANSP_UDP, laddr);
+	err = datagrams_listen(t->datagrams, t->sip, laddr);
 	if (!err)
 		err = sip_transp_add(t->sip, SIP_TRANSP_TCP, laddr);
 
@@ -197,8 +118,6 @@ static int listen_all(struct transport *t, const struct settings *set)
 
 	for (size_t i = 0; i < sac && !err; i++)
 		err = listen_on(t, &sav[i]);
-	for (size_t i = 0; i < sac && !err; i++)
-		send_probe(t, &sav[i]);
 
 	sac = settings_tls_listen(set, &sav);
 	for (size_t i = 0; i < sac && !err; i++)
@@ -219,6 +138,9 @@ static int open_all(struct transport *t, const struct settings *set,
 	err = conn_table_alloc(&t->conns, t->gate, budget);
 	if (!err)
 		err = certificate_alloc(&t->certificate, set);
+	if (!err)
+		err = datagrams_alloc(&t->datagrams, t->gate, datagram_handler,
+				      t);
 	if (!err)
 		err = dns_alloc(&t->dnsc);
 	if (!err)
@@ -258,8 +180,6 @@ int transport_alloc(struct transport **tp, const struct settings *set,
 	t->gate = gate;
 	t->h = h;
 	t->arg = arg;
-	(void)re_snprintf(t->probe, sizeof(t->probe), "probe%016llx",
-			  rand_u64());
 	err = open_all(t, set, budget);
 	if (err)
 		mem_deref(t);

@@ -1,29 +1,36 @@
 /*
- * Requests being served.  The server transaction is there before the first
- * question to the database, so that retransmissions are absorbed while the
- * answer is awaited.
+ * Requests being served.  The server transaction (libre's for INVITE, ours for
+ * all else) is there before the first question to the database, so that
+ * retransmissions are absorbed while the answer is awaited.
  */
 #include "uas.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include "agent.h"
+#include "answer.h"
 #include "budget.h"
 #include "codes.h"
 #include "logre.h"
 #include "pgconn.h"
+#include "repeats.h"
 
 struct uas_list {
 	struct list list;
 	size_t count;
+	uint64_t next_id; /* from anywhere, and up */
 };
 
 struct uas {
 	struct le le;
 	struct agent *ag;
-	struct sip_strans *st; /* NULL once answered */
+	struct sip_strans *st; /* of INVITE */
+	struct repeat *rep;    /* of all else */
 	struct sip_msg *msg;
+	bool answered;
 	char id[UAS_ID_SIZE];
 	bool proven; /* who sent it */
 };
@@ -41,6 +48,7 @@ int uas_list_alloc(struct uas_list **ulp)
 
 	if (!ul)
 		return ENOMEM;
+	ul->next_id = rand_u64();
 	*ulp = ul;
 
 	return 0;
@@ -65,7 +73,22 @@ static void uas_destructor(void *arg)
 	}
 	list_unlink(&u->le);
 	mem_deref(u->st);
+	mem_deref(u->rep);
 	mem_deref(u->msg);
+}
+
+static int open_transaction(struct uas *u, const struct sip_msg *msg)
+{
+	if (!pl_strcmp(&msg->met, "INVITE"))
+		return sip_strans_alloc(&u->st, u->ag->sip, msg, NULL, NULL);
+
+	return repeats_begin(&u->rep, u->ag->repeats, msg);
+}
+
+static void close_transaction(struct uas *u)
+{
+	u->st = mem_deref(u->st);
+	u->rep = mem_deref(u->rep);
 }
 
 /**
@@ -86,7 +109,7 @@ int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
 		return ENOMEM;
 
 	u->ag = ag;
-	err = sip_strans_alloc(&u->st, ag->sip, msg, NULL, NULL);
+	err = open_transaction(u, msg);
 	if (!err &&
 	    !budget_open(ag->budget, BUDGET_REQUESTS, &msg->src, tmr_jiffies()))
 		err = EAGAIN;
@@ -95,7 +118,7 @@ int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
 		return err;
 	}
 	u->msg = mem_ref((void *)msg);
-	(void)re_snprintf(u->id, sizeof(u->id), "%016llx", rand_u64());
+	(void)snprintf(u->id, sizeof(u->id), "%016" PRIx64, ag->uas->next_id++);
 	(void)budget_open(ag->budget, BUDGET_STRANGERS, &msg->src,
 			  tmr_jiffies()); /* the gate is who refuses */
 	list_append(&ag->uas->list, &u->le, u);
@@ -123,7 +146,7 @@ const char *uas_id(const struct uas *u)
 
 bool uas_is_answered(const struct uas *u)
 {
-	return !u->st;
+	return u->answered;
 }
 
 /**
@@ -147,52 +170,62 @@ static void log_answer(const struct uas *u, uint16_t scode)
 
 /* Nothing is kept for a stranger: a repeat is just refused again (RFC 3261
    section 8.2.7) */
-static int send_answer(struct uas *u, bool route, uint16_t scode,
-		       const char *reason, const char *hdrs)
+static int send_answer(struct uas *u, uint16_t scode, struct mbuf *mb,
+		       const struct sa *dst)
 {
-	if (!reason)
-		reason = codes_reason(scode);
-	if (!hdrs)
-		hdrs = "";
+	struct sip *sip = u->ag->sip;
+	int err;
 
-	if (u->proven || scode < 300)
-		return sip_treplyf(&u->st, NULL, u->ag->sip, u->msg, route,
-				   scode, reason, "%sContent-Length: 0\r\n\r\n",
-				   hdrs);
+	if (!u->proven && scode >= 300)
+		close_transaction(u);
+	if (u->st) {
+		/* libre has the transaction from here on, or has freed it */
+		err = sip_strans_reply(&u->st, sip, u->msg, dst, scode, mb);
+		u->st = NULL;
+		return err;
+	}
 
-	u->st = mem_deref(u->st);
+	err = sip_send(sip, u->msg->sock, u->msg->tp, dst, mb);
+	if (u->rep) {
+		repeat_keep(u->rep, mb, dst, tmr_jiffies());
+		u->rep = NULL;
+	}
 
-	return sip_replyf(u->ag->sip, u->msg, scode, reason,
-			  "%sContent-Length: 0\r\n\r\n", hdrs);
+	return err;
 }
 
 /* @param route Copy Record-Route (RFC 3261 section 12.1.1) */
 static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
 		  const char *fmt, va_list *ap)
 {
+	struct mbuf *mb = NULL;
 	char *hdrs = NULL;
+	struct sa dst;
 	int err = 0;
 
-	if (!u->st)
+	if (u->answered)
 		return;
+	u->answered = true;
 
 	/* libre would dial a phone whose connection has closed */
 	if (u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) {
-		u->st = mem_deref(u->st);
+		close_transaction(u);
 		return;
 	}
 
 	if (fmt)
 		err = re_vsdprintf(&hdrs, fmt, *ap);
 	if (!err)
-		err = send_answer(u, route, scode, reason, hdrs);
+		err = answer_encode(&mb, &dst, u->msg, route, scode,
+				    reason ? reason : codes_reason(scode),
+				    hdrs ? hdrs : "");
+	if (!err)
+		err = send_answer(u, scode, mb, &dst);
 	if (err)
 		log_warn("reply_failed", LOG_STR("request_id", u->id),
 			 LOG_INT("code", scode), LOG_INT("errno", err));
 	log_answer(u, scode);
-
-	/* libre has the transaction from here on, or has freed it */
-	u->st = NULL;
+	mem_deref(mb);
 	mem_deref(hdrs);
 }
 
@@ -269,10 +302,16 @@ void uas_db_away(struct uas *u, int err)
 void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 			 uint16_t scode, const char *reason, const char *hdrs)
 {
+	struct mbuf *mb;
+	struct sa dst;
+
 	if (msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(msg))
 		return;
 
-	(void)sip_replyf(ag->sip, msg, scode,
-			 reason ? reason : codes_reason(scode),
-			 "%sContent-Length: 0\r\n\r\n", hdrs ? hdrs : "");
+	if (answer_encode(&mb, &dst, msg, false, scode,
+			  reason ? reason : codes_reason(scode),
+			  hdrs ? hdrs : ""))
+		return;
+	(void)sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
+	mem_deref(mb);
 }

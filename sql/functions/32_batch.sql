@@ -43,7 +43,7 @@ end $$;
 -- REGISTERs that bind one contact each, without an instance: {"i", "credential", "ha1", "aor", "call_id", "cseq",
 -- "contact", "key", "expires", "q"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
 -- for which nothing has lapsed, waits or is full, and whose row nobody holds; of contacts that are not ours. Rows as of
--- api.sip_register.
+-- api.sip_register; the bells, if there are any, stand in a last row with i = -1.
 create function api.sip_register_many(p_agent int, p_items jsonb)
 returns table (i int, n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint,
 	bell text[])
@@ -54,89 +54,108 @@ language plpgsql volatile security definer set search_path = pg_catalog
 declare
 	v_items int[];
 	v_accounts bigint[];
-	v_credentials bigint[];
 	v_priors bigint[];
+	v_unused bigint[];
+	v_account bigint;
+	v_is_followed bool;
+	v_followed bigint[] := '{}';
 	v_changed record;
-	v_bell text[];
 begin
 	-- The accounts, locked in order. Who must be waited for is left out, and who is there twice.
 	with item as materialized (
-		select distinct on (a.id) t.i, a.id, t.credential
+		select distinct on (a.id) t.i, a.id, t.credential, c.used_at
 		from jsonb_to_recordset(p_items) as t(i int, credential bigint, ha1 text, aor text)
 		join app.credential c on c.id = t.credential and c.ha1 = t.ha1
 		join app.account a on a.id = c.account_id and a.email = t.aor
-		order by a.id, t.i),
-	locked as materialized (
-		select r.id, r.version from app.resource r
-		where r.kind = 'login' and r.id in (select m.id from item m) order by r.id for update skip locked)
-	select array_agg(m.i), array_agg(m.id), array_agg(m.credential), array_agg(k.version)
-	into v_items, v_accounts, v_credentials, v_priors
-	from item m join locked k on k.id = m.id;
+		order by a.id, t.i)
+	select array_agg(m.i), array_agg(m.id), array_agg(k.version),
+		array_agg(m.credential) filter (where m.used_at is null or m.used_at < now() - interval '1 hour')
+	into v_items, v_accounts, v_priors, v_unused
+	from item m
+	cross join lateral (
+		select r.version from app.resource r where r.kind = 'login' and r.id = m.id for update skip locked) k;
+	if v_items is null then
+		return;
+	end if;
 
-	-- With the locks held: what is the usual case, and that done.
-	with item as materialized (
-		select t.*, m.account_id, m.credential_id, m.prior, l.id as login_id
-		from jsonb_to_recordset(p_items) as t(i int, aor text, call_id text, cseq bigint, contact text, key text,
-			expires int, q numeric, path text, flow text, user_agent text)
-		join unnest(v_items, v_accounts, v_credentials, v_priors) as m(i, account_id, credential_id, prior)
-			on m.i = t.i
-		left join app.login l on l.account_id = m.account_id and l.key = t.key),
-	usual as materialized (
-		select m.*, least(m.expires, app.max_lifetime_s()) as expires_s,
-			now() + make_interval(secs => least(m.expires, app.max_lifetime_s())) as expires_at
-		from item m
+	-- With the locks held: what is the usual case, and that done. Rows to write are found by v_accounts too, and what is
+	-- read stands in lateral queries, so that a plan made for empty tables does not read them whole later.
+	for i, n, contact, expires, q, path, instance, reg_id, v_account, v_is_followed in
+		with usual as materialized (
+			select t.*, least(t.expires, app.max_lifetime_s()) as expires_s,
+				now() + make_interval(secs => least(t.expires, app.max_lifetime_s())) as expires_at,
+				m.account_id, h.login_id, h.n, h.contacts, h.is_followed
+			from jsonb_to_recordset(p_items) as t(i int, aor text, call_id text, cseq bigint, contact text, key text,
+				expires int, q numeric, path text, flow text, user_agent text)
+			join unnest(v_items, v_accounts) as m(i, account_id) on m.i = t.i
+			cross join lateral (
+				select count(*) as contacts,
+					max(o.id) filter (where o.key = t.key) as login_id, max(o.n) filter (where o.key = t.key) as n,
+					bool_or(o.expires_at <= now() or o.call_id = t.call_id and o.cseq >= t.cseq) as odd,
+					exists (select from app.delivery d where d.account_id = m.account_id
+						and d.state in ('stored', 'queued') and d.kind <> 'contact') as waits,
+					-- whether app.publish has something to do
+					exists (select from app.watch w where w.kind = 'login' and w.id = m.account_id)
+						or exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('login'))
+						or exists (select from app.subscription s where s.account_id = m.account_id and s.kind = 'login')
+						as is_followed
+				from app.login o where o.account_id = m.account_id) h
+			where h.contacts < app.max_contacts() and h.odd is not true and not h.waits
+				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
+		took as (
+			update app.resource r
+			set version = nextval('app.version_seq'), next_n = r.next_n + (u.login_id is null)::int
+			from usual u where r.kind = 'login' and r.id = any (v_accounts) and r.id = u.account_id
+			returning r.id, r.next_n - 1 as n),
+		made as (
+			insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
+				path, flow, agent_id, user_agent, doc)
+			select u.account_id, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
+				u.cseq, u.path, u.flow, p_agent, u.user_agent, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
+					u.expires_at, round(u.q, 3), u.user_agent, null)
+			from usual u join took t on t.id = u.account_id where u.login_id is null),
+		put as (
+			update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
+				expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
+				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
+				user_agent = u.user_agent, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
+					round(u.q, 3), u.user_agent, l.extra)
+			from usual u where l.account_id = any (v_accounts) and l.id = u.login_id)
+		select u.i, b.n, b.contact, greatest(ceil(extract(epoch from b.expires_at - now()))::int, 1),
+			trim_scale(b.q)::text, b.path, b.instance, b.reg_id, u.account_id, u.is_followed
+		from usual u
 		cross join lateral (
-			select count(*) as contacts, bool_or(o.expires_at <= now()
-				or o.call_id = m.call_id and o.cseq >= m.cseq) as odd
-			from app.login o where o.account_id = m.account_id) h
-		where h.contacts < app.max_contacts() and h.odd is not true
-			and (m.login_id is not null or not app.is_own_address(m.key) and app.login_key(m.account_id, m.key) = m.key)
-			and not exists (select from app.delivery d
-				where d.account_id = m.account_id and d.state in ('stored', 'queued') and d.kind <> 'contact')),
-	took as (
-		update app.resource r
-		set version = nextval('app.version_seq'), next_n = r.next_n + (u.login_id is null)::int
-		from usual u where r.kind = 'login' and r.id = u.account_id
-		returning r.id, r.next_n - 1 as n),
-	made as (
-		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
-			path, flow, agent_id, user_agent, doc)
-		select u.account_id, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
-			u.cseq, u.path, u.flow, p_agent, u.user_agent, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
-				u.expires_at, round(u.q, 3), u.user_agent, null)
-		from usual u join took t on t.id = u.account_id where u.login_id is null),
-	put as (
-		update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
-			expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
-			cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
-			user_agent = u.user_agent, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
-				round(u.q, 3), u.user_agent, l.extra)
-		from usual u where l.id = u.login_id)
-	select array_agg(u.i), array_agg(u.account_id), array_agg(u.credential_id), array_agg(u.prior)
-	into v_items, v_accounts, v_credentials, v_priors from usual u;
-
-	for v_changed in
-		select r.id, r.version, m.prior
-		from unnest(v_accounts, v_priors) as m(id, prior)
-		join app.resource r on r.kind = 'login' and r.id = m.id
-		-- for whom app.publish has something to do
-		where exists (select from app.watch w where w.kind = 'login' and w.id = r.id)
-			or exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('login'))
-			or exists (select from app.subscription s where s.account_id = r.id and s.kind = 'login')
-		order by r.id
+			select coalesce(u.n, (select t.n from took t where t.id = u.account_id)) as n, u.contact, u.expires_at,
+				round(u.q, 3) as q, u.path, null::text as instance, null::bigint as reg_id
+			union all
+			select o.n, o.contact, o.expires_at, o.q, o.path, o.instance, o.reg_id
+			from app.login o
+			where u.contacts > (u.login_id is not null)::int and o.account_id = u.account_id
+				and o.id is distinct from u.login_id and o.contact is not null) b
+		order by u.i, b.n
 	loop
-		v_bell := v_bell || app.publish('login', v_changed.id, v_changed.version, v_changed.prior);
+		if v_is_followed and v_account <> all (v_followed) then
+			v_followed := v_followed || v_account;
+		end if;
+		return next;
 	end loop;
-	update app.credential c set used_at = now() where c.id in (
-		select o.id from app.credential o
-		where o.id = any (v_credentials) and (o.used_at is null or o.used_at < now() - interval '1 hour')
-		for update skip locked);
-	return query
-		select m.i, l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
-			trim_scale(l.q)::text, l.path, l.instance, l.reg_id, v_bell
-		from unnest(v_items, v_accounts) as m(i, id)
-		join app.login l on l.account_id = m.id and l.expires_at > now() and l.contact is not null
-		order by m.i, l.n;
+
+	if v_unused is not null then
+		update app.credential c set used_at = now() where c.id in (
+			select o.id from app.credential o where o.id = any (v_unused) for update skip locked);
+	end if;
+	if v_followed <> '{}' then
+		for v_changed in
+			select r.id, r.version, m.prior
+			from unnest(v_accounts, v_priors) as m(id, prior)
+			join app.resource r on r.kind = 'login' and r.id = m.id
+			where r.id = any (v_followed) order by r.id
+		loop
+			bell := bell || app.publish('login', v_changed.id, v_changed.version, v_changed.prior);
+		end loop;
+		i := -1;
+		return next;
+	end if;
 end $$;
 
 grant execute on function api.digest_credential_many, api.digest_algorithm_many, api.sip_register_many

@@ -33,18 +33,38 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mbuf *mb = mbuf_alloc(size);
-	struct sip_msg *msg;
+	struct sip_msg *msg = NULL, *theirs;
 	struct sa src;
 
 	HOLDS(mb && !mbuf_write_mem(mb, data, size));
 	mbuf_set_pos(mb, 0);
 	HOLDS(!sa_set_str(&src, "192.0.2.1", 5060));
 	/* without a socket answers go nowhere */
-	if (!gate_datagram(gate, NULL, &src, mb) && size > 4 && data[0] > 1) {
+	switch (gate_datagram(gate, NULL, &src, mb, &msg)) {
+	case GATE_LIBRE:
+		if (size <= 4 || data[0] <= 1)
+			break; /* STUN */
 		HOLDS(!sip_msg_decode(&msg, mb));
 		HOLDS(msg->via.branch.l || !msg->req);
-		mem_deref(msg);
+		break;
+
+	case GATE_REQUEST:
+		/* libre reads the same of it */
+		mbuf_set_pos(mb, 0);
+		if (!sip_msg_decode(&theirs, mb)) {
+			HOLDS(!pl_cmp(&msg->met, &theirs->met));
+			HOLDS(!pl_cmp(&msg->ruri, &theirs->ruri));
+			HOLDS(!pl_cmp(&msg->callid, &theirs->callid));
+			HOLDS(msg->cseq.num == theirs->cseq.num);
+			mem_deref(theirs);
+		}
+		mbuf_set_pos(mb, 0);
+		break;
+
+	case GATE_DONE:
+		break;
 	}
+	mem_deref(msg);
 	gate_sent(mb);
 	mem_deref(mb);
 

@@ -30,6 +30,7 @@ static struct sip_msg *decode(const char *text, size_t len, const char *src)
 	if (sip_msg_decode(&msg, mb))
 		fail_msg("libre does not decode: %s", text);
 	assert_int_equal(sa_decode(&msg->src, src, strlen(src)), 0);
+	msg->tp = SIP_TRANSP_TCP; /* datagrams have passed the gate */
 	mem_deref(mb);
 
 	return msg;
