@@ -393,6 +393,9 @@ bool viewer_begin(struct viewer *v, bool resumed);
 /** Write a version, as a state, a change or a difference. */
 void viewer_put(struct viewer *v, const struct change *c);
 
+/** once: the client has what there is. */
+void viewer_wait(struct viewer *v);
+
 /** once: the answer, and the end of v. */
 void viewer_answer(struct viewer *v, const struct change *c);
 
