@@ -164,21 +164,49 @@ static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
 	call_send(c);
 }
 
+static void on_answer_many(const char *id, const char *docs, size_t n,
+			   void *arg)
+{
+	struct call *c = arg;
+
+	c->many = NULL;
+	auth_accepted(c->serve->app->auth, &c->who);
+	response_bytes(&c->res, 200, "application/json", docs, n);
+	response_etag(&c->res, id);
+	call_send(c);
+}
+
+static void answer_unchanged(struct call *c)
+{
+	char place[RENDER_ID_SIZE];
+	struct buf id;
+
+	buf_init(&id, HEAD_MAX);
+	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
+	if (c->many)
+		many_add_id(&id, c->many);
+	else
+		buf_str(&id, place);
+	response_empty(&c->res, 304);
+	if (!id.failed)
+		response_etag(&c->res, id.p);
+	buf_free(&id);
+}
+
 static void on_wait_over(void *arg)
 {
 	struct call *c = arg;
-	char place[RENDER_ID_SIZE];
 
-	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
+	if (!c->ends)
+		answer_unchanged(c);
 	viewer_free(c->viewer);
+	many_free(c->many);
 	c->viewer = NULL;
-	if (c->ends) {
+	c->many = NULL;
+	if (c->ends)
 		call_error(c, APP_UNAUTHORIZED);
-		return;
-	}
-	response_empty(&c->res, 304);
-	response_etag(&c->res, place);
-	call_send(c);
+	else
+		call_send(c);
 }
 
 /* It has what there is: the wait begins. */
@@ -268,6 +296,7 @@ static const struct viewer_ops viewer_ops = {
 	.refused = on_refused,
 	.open = on_open,
 	.answer = on_answer,
+	.answer_many = on_answer_many,
 	.waits = on_waits,
 };
 

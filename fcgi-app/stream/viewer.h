@@ -41,7 +41,8 @@ struct viewer_ask {
 	const char *after; /* null: from the beginning */
 };
 
-/** Exactly one of the first three is called, once; never by viewer_new(). */
+/** Exactly one of refused, open and the answers is called, once; never by
+ *  viewer_new(). */
 struct viewer_ops {
 	/* It cannot be; the viewer is freed after this. */
 	void (*refused)(const struct db_answer *why, void *arg);
@@ -54,6 +55,9 @@ struct viewer_ops {
 	/* once: the client has what there is; an answer may come later. Not
 	   after ends_s seconds, when the session does; UINT32_MAX: never. */
 	void (*waits)(uint32_t ends_s, void *arg);
+	/* once, of many: those that have moved; see many.h. */
+	void (*answer_many)(const char *id, const char *docs, size_t n,
+			    void *arg);
 };
 
 /**

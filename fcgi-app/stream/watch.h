@@ -201,7 +201,7 @@ void poll_free(struct hub *hub);
 /** Look whether some of all resources have moved: what a bell has missed. */
 void poll_step(struct hub *hub);
 
-/* many.c, many_write.c: of a viewer that is one of many */
+/* many.c, many_write.c, many_poll.c: of a viewer that is one of many */
 
 /** The first may have brought a proof for all. */
 void many_opened(struct viewer *v);
