@@ -115,9 +115,10 @@ export class Restsip {
 				source.addEventListener(event, ({ data, lastEventId }) => {
 					if (signal.aborted) return;
 					if (lastEventId) place.last = lastEventId;
-					on({ event, id: lastEventId || undefined, data: JSON.parse(data) });
-					if (event === 'gone') place.over = true;
-					if (event === 'gone' || event === 'end') end();
+					const value = JSON.parse(data);
+					on({ event, id: lastEventId || undefined, data: value });
+					place.over = isOver(event, value);
+					if (isEnd(event, value)) end();
 				});
 			}
 			source.onopen = () => { place.opened = true; };
@@ -143,7 +144,7 @@ export class Restsip {
 					for await (const event of lines(response.body)) {
 						if (event.id !== undefined) last = event.id;
 						on(event);
-						if (event.event === 'gone') return;
+						if (isOver(event.event, event.data)) return;
 					}
 				}
 			} catch (error) {
@@ -153,6 +154,16 @@ export class Restsip {
 			wait_ms = Math.min(wait_ms * 2, 10000);
 		}
 	}
+}
+
+/** Whether the stream ends with it: of /watch not where it is one resource's. */
+function isEnd(event, data) {
+	return (event === 'gone' || event === 'end') && !data?.resource;
+}
+
+/** Whether there is nothing to come back for. */
+function isOver(event, data) {
+	return isEnd(event, data) && (event === 'gone' || data?.reason === 'gone');
 }
 
 /** Each line of a body as JSON; empty lines are heartbeats. */

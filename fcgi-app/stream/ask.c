@@ -270,9 +270,8 @@ static bool find_many(struct ask *ask, const struct request *req,
 
 	if (strcmp(ask->kind, "watch") != 0)
 		return true;
-	if (ask->once)
-		return refuse(why, 400, "invalid-parameter",
-			      "A watch of many has no long poll.");
+	if (ask->once && !last && !since)
+		last = etag_of(req, a);
 	ask->many = arena_alloc(a, MANY_MAX * size);
 	if (!ask->many)
 		return refuse(why, 503, "busy", NULL);

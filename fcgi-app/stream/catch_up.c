@@ -132,7 +132,7 @@ static void once_loaded(struct viewer *v, const struct db_answer *a)
 		v->sub.resource->ndiff--;
 	} else
 		(void)resource_base(v->sub.resource, c.version, c.doc);
-	v->ops->waits(v->arg);
+	viewer_wait(v);
 	viewer_caught_up(v);
 }
 
@@ -168,7 +168,7 @@ static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 	}
 	if (!rows) { /* as the client has it */
 		if (v->once)
-			v->ops->waits(v->arg);
+			viewer_wait(v);
 		if (v->once || viewer_begin(v, true))
 			viewer_caught_up(v);
 		return;

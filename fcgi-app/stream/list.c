@@ -412,7 +412,7 @@ static void list_reached(struct viewer *v, const struct db_answer *a)
 	if (more && !v->list->upto)
 		list_soon(list);
 	if (v->once && !v->list->upto)
-		v->ops->waits(v->arg);
+		viewer_wait(v);
 	list_caught_up(v);
 }
 

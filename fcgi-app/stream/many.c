@@ -22,7 +22,7 @@ static void many_turn(void *arg);
 
 /* ---- life ---- */
 
-static void many_destroy(struct many *m)
+void many_destroy(struct many *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		struct member *o = &m->member[i];
@@ -32,6 +32,7 @@ static void many_destroy(struct many *m)
 		free(o->name);
 		free(o->key);
 		free(o->after);
+		free(o->answer);
 	}
 	loop_cancel(m->hub->loop, &m->soon);
 	proof_free(m->proof);
@@ -47,15 +48,15 @@ void many_free(struct many *m)
 	many_destroy(m);
 }
 
-static void many_soon(struct many *m)
+void many_soon(struct many *m)
 {
 	if (!loop_pending(&m->soon) &&
 	    loop_after(m->hub->loop, &m->soon, 0, many_turn, m))
 		log_error("no_memory", LOG_STR("where", "watch"));
 }
 
-static void many_refuse(struct many *m, const struct member *o, int status,
-			const char *slug, const char *detail)
+void many_refuse(struct many *m, const struct member *o, int status,
+		 const char *slug, const char *detail)
 {
 	if (m->refused)
 		return;
@@ -91,7 +92,7 @@ static void many_open_all(struct many *m)
 	for (size_t i = 0; i < m->n && !m->refused; i++) {
 		struct member *o = &m->member[i];
 
-		if (o->ended)
+		if (o->ended || o->answer)
 			continue;
 		if (!o->viewer)
 			member_open(o);
@@ -128,6 +129,8 @@ int many_new(struct many **out, struct hub *hub, const struct many_one *one,
 	m->ops = ops;
 	m->arg = arg;
 	m->format = one->ask.format;
+	m->once = one->ask.once;
+	m->ends_s = UINT32_MAX;
 	if (one->ask.ticket)
 		memcpy(m->ticket, one->ask.ticket, sizeof(m->ticket));
 	else if (!(m->proof = proof_new(one->ask.who)))
@@ -148,7 +151,7 @@ int many_new(struct many **out, struct hub *hub, const struct many_one *one,
 
 /* ---- beginning ---- */
 
-static bool all_ready(const struct many *m)
+bool many_all_ready(const struct many *m)
 {
 	for (size_t i = 0; i < m->n; i++)
 		if (!m->member[i].ended && !m->member[i].ready)
@@ -200,7 +203,9 @@ static void many_turn(void *arg)
 	if (m->refused) {
 		m->ops->refused(&why, m->arg);
 		many_destroy(m);
-	} else if (all_ready(m))
+	} else if (m->once)
+		many_poll(m);
+	else if (many_all_ready(m))
 		many_open(m);
 }
 
@@ -224,7 +229,7 @@ bool many_begin(struct viewer *v)
 		return true;
 	}
 	o->ready = true;
-	if (all_ready(o->many))
+	if (many_all_ready(o->many))
 		many_soon(o->many);
 	return false;
 }
@@ -276,12 +281,14 @@ static void member_refused(const struct db_answer *why, void *arg)
 		many_end(m, why->status == 401 ? "session-ended" : "restart");
 		return;
 	}
-	if (!m->refused && !member_try_send(o, why))
+	if (!m->refused && !member_has_gone(o, why) && !member_try_send(o, why))
 		many_refuse(m, o, why->status, why->slug, why->detail);
 }
 
 static const struct viewer_ops member_ops = {
 	.refused = member_refused,
+	.answer = member_answered,
+	.waits = member_waits,
 };
 
 void many_end(struct many *m, const char *reason)

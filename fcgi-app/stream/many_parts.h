@@ -1,5 +1,6 @@
 /*
- * many_parts.h: what many.c and many_write.c share, and nobody else.
+ * many_parts.h: what many.c, many_poll.c and many_write.c share, and nobody
+ * else.
  */
 #ifndef RESTSIP_STREAM_MANY_PARTS_H
 #define RESTSIP_STREAM_MANY_PARTS_H
@@ -12,6 +13,7 @@ enum {
 	SLUG_SIZE = 64,
 	DETAIL_SIZE = 256,
 	POINTER_SIZE = 16,
+	ID_MAX = MANY_MAX * (RENDER_ID_SIZE + 1),
 };
 
 struct member {
@@ -19,8 +21,9 @@ struct member {
 	struct viewer *viewer; /* null: not yet, or no more */
 	char *name, *key, *after;
 	struct viewer_ask ask;
+	char *answer; /* once: JSON, what has become of it; null: nothing */
 	bool ended;   /* the resource has, or may not be seen any more */
-	bool ready;   /* it could begin */
+	bool ready;   /* it could begin; once: it is known */
 	bool as_send; /* a number below a login that is no contact */
 	bool muted;   /* messages come with another */
 };
@@ -40,10 +43,39 @@ struct many {
 	struct loop_timer soon;
 	bool refused;
 	bool ending;
+	bool once, waiting;
+	uint32_t ends_s; /* once: when the session does, in that time */
 	struct refusal why;
 	uint8_t ticket[SHA256_SIZE];
 	size_t n;
 	struct member member[];
 };
+
+/* many.c */
+
+void many_destroy(struct many *m);
+
+/** Open what is not there, begin, or answer: from the loop. */
+void many_soon(struct many *m);
+
+/** Refuse all; o: because of that one, or null. */
+void many_refuse(struct many *m, const struct member *o, int status,
+		 const char *slug, const char *detail);
+
+/** Whether each could begin or, once, is known. */
+bool many_all_ready(const struct many *m);
+
+/* many_poll.c: once */
+
+/** Answer with what has moved, or wait until something has, if all are known.
+ */
+void many_poll(struct many *m);
+
+/** As viewer_ops of one of them. */
+void member_answered(int64_t version, const char *doc, bool patch, void *arg);
+void member_waits(uint32_t ends_s, void *arg);
+
+/** Of one that was known: that it is no more, or may not be seen. */
+bool member_has_gone(struct member *o, const struct db_answer *why);
 
 #endif

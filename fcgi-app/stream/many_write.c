@@ -8,10 +8,6 @@
 #include "log.h"
 #include "many_parts.h"
 
-enum {
-	ID_MAX = MANY_MAX * (RENDER_ID_SIZE + 1),
-};
-
 static void add_asked(struct buf *b, const struct viewer_ask *ask)
 {
 	char id[RENDER_ID_SIZE];
@@ -24,7 +20,7 @@ static void add_asked(struct buf *b, const struct viewer_ask *ask)
 }
 
 /* A part for each; what is not shown yet begins anew. */
-static void add_id(struct buf *b, const struct many *m)
+void many_add_id(struct buf *b, const struct many *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		const struct member *o = &m->member[i];
@@ -68,7 +64,7 @@ void many_write(struct viewer *v, const char *name, bool with_id,
 	json_key(&body, "data");
 	buf_add(&body, data, n);
 	buf_char(&body, '}');
-	add_id(&id, m);
+	many_add_id(&id, m);
 	if (!body.failed && !id.failed)
 		render_event(&frame, m->format, name, id.p, body.p, body.len);
 	if (body.failed || id.failed || frame.failed) {

@@ -189,8 +189,11 @@ static void resource_close(struct resource *r, bool only_owner)
 	struct db_args args = {0};
 
 	if (!only_owner && row_is_needed(r, false)) {
+		/* Others look at it, but perhaps no owner any more. */
 		r->watched = r->locked = false;
-		return;
+		if (!r->watched_mine)
+			return;
+		only_owner = true;
 	}
 	if (only_owner && row_is_needed(r, true)) {
 		r->watched_mine = r->locked_mine = false;
@@ -221,7 +224,7 @@ void resource_release(struct resource *r)
 		resource_close(r, false);
 	else if (open && r->watched_mine && !r->nmine)
 		resource_close(r, true);
-	if (r->nsubs || r->closes || (open && r->watched))
+	if (r->nsubs || r->closes || (open && (r->watched || r->watched_mine)))
 		return;
 	if (!r->inbox || inbox_is_idle(r->inbox))
 		resource_free(r);

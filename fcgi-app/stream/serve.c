@@ -16,6 +16,7 @@
 #include "error.h"
 #include "log.h"
 #include "many.h"
+#include "open.h"
 #include "problem.h"
 #include "request.h"
 #include "response.h"
@@ -39,7 +40,9 @@ struct call {
 	struct viewer *viewer;
 	struct many *many;
 	struct loop_timer wait; /* of a long poll */
+	struct proof *proof;	/* where a ticket is used up already */
 	bool asking;		/* who calls is being found out */
+	bool ends;		/* the session will, before the wait */
 	bool gone;
 };
 
@@ -48,6 +51,7 @@ static const struct viewer_ops viewer_ops;
 static void call_free(struct call *c)
 {
 	loop_cancel(c->serve->app->loop, &c->wait);
+	proof_free(c->proof);
 	response_free(&c->res);
 	arena_free(c->arena);
 	free(c);
@@ -124,6 +128,9 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 	if (!key)
 		return false;
 	c->ask.kind = "send";
+	if (c->ask.ticket)
+		c->proof = proof_ref(viewer_proof(c->viewer));
+	c->viewer = NULL;
 	call_watch(c, "send", key, 0);
 	return true;
 }
@@ -132,9 +139,9 @@ static void on_refused(const struct db_answer *why, void *arg)
 {
 	struct call *c = arg;
 
-	c->viewer = NULL;
 	if (!c->many && call_try_message(c, why))
 		return;
+	c->viewer = NULL;
 	c->many = NULL;
 	if (why->status == 401)
 		auth_refused(c->serve->app->auth, &c->who);
@@ -157,27 +164,64 @@ static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
 	call_send(c);
 }
 
-static void on_wait_over(void *arg)
+static void on_answer_many(const char *id, const char *docs, size_t n,
+			   void *arg)
 {
 	struct call *c = arg;
-	char place[RENDER_ID_SIZE];
 
-	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
-	viewer_free(c->viewer);
-	c->viewer = NULL;
-	response_empty(&c->res, 304);
-	response_etag(&c->res, place);
+	c->many = NULL;
+	auth_accepted(c->serve->app->auth, &c->who);
+	response_bytes(&c->res, 200, "application/json", docs, n);
+	response_etag(&c->res, id);
 	call_send(c);
 }
 
-/* It has what there is: the wait begins. */
-static void on_waits(void *arg)
+static void answer_unchanged(struct call *c)
+{
+	char place[RENDER_ID_SIZE];
+	struct buf id;
+
+	buf_init(&id, HEAD_MAX);
+	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
+	if (c->many)
+		many_add_id(&id, c->many);
+	else
+		buf_str(&id, place);
+	response_empty(&c->res, 304);
+	if (!id.failed)
+		response_etag(&c->res, id.p);
+	buf_free(&id);
+}
+
+static void on_wait_over(void *arg)
 {
 	struct call *c = arg;
 
-	if (!loop_pending(&c->wait) &&
-	    loop_after(c->serve->app->loop, &c->wait,
-		       (uint64_t)c->ask.wait_s * 1000, on_wait_over, c))
+	if (!c->ends)
+		answer_unchanged(c);
+	viewer_free(c->viewer);
+	many_free(c->many);
+	c->viewer = NULL;
+	c->many = NULL;
+	if (c->ends)
+		call_error(c, APP_UNAUTHORIZED);
+	else
+		call_send(c);
+}
+
+/* It has what there is: the wait begins. */
+static void on_waits(uint32_t ends_s, void *arg)
+{
+	struct call *c = arg;
+	uint32_t wait_s = (uint32_t)c->ask.wait_s;
+
+	if (loop_pending(&c->wait))
+		return;
+	c->ends = ends_s < wait_s;
+	if (c->ends)
+		wait_s = ends_s;
+	if (loop_after(c->serve->app->loop, &c->wait, (uint64_t)wait_s * 1000,
+		       on_wait_over, c))
 		log_error("no_memory", LOG_STR("request_id", c->req.id));
 }
 
@@ -252,6 +296,7 @@ static const struct viewer_ops viewer_ops = {
 	.refused = on_refused,
 	.open = on_open,
 	.answer = on_answer,
+	.answer_many = on_answer_many,
 	.waits = on_waits,
 };
 
@@ -289,7 +334,8 @@ static void call_watch(struct call *c, const char *kind, const char *key,
 	ask.kind = kind;
 	ask.key = key;
 	ask.n = n;
-	if (c->ask.ticket) {
+	ask.proof = c->proof;
+	if (c->ask.ticket && !c->proof) {
 		ask.ticket = ticket;
 		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
 	}

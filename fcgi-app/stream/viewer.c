@@ -264,6 +264,21 @@ bool viewer_is_full(const struct viewer *v)
 	return stream_pending(v->stream) > STREAM_QUEUE_MAX;
 }
 
+struct proof *viewer_proof(const struct viewer *v)
+{
+	return v->proof;
+}
+
+void viewer_wait(struct viewer *v)
+{
+	uint32_t now_s = stream_now_s(v->hub->pool);
+	uint32_t ends_s = UINT32_MAX;
+
+	if (v->ends_s)
+		ends_s = v->ends_s > now_s ? v->ends_s - now_s : 0;
+	v->ops->waits(ends_s, v->arg);
+}
+
 void viewer_answer(struct viewer *v, const struct change *c)
 {
 	if (c->gone) {

@@ -41,7 +41,8 @@ struct viewer_ask {
 	const char *after; /* null: from the beginning */
 };
 
-/** Exactly one of the first three is called, once; never by viewer_new(). */
+/** Exactly one of refused, open and the answers is called, once; never by
+ *  viewer_new(). */
 struct viewer_ops {
 	/* It cannot be; the viewer is freed after this. */
 	void (*refused)(const struct db_answer *why, void *arg);
@@ -51,8 +52,12 @@ struct viewer_ops {
 	/* once: the resource, or a patch that makes it of what the client
 	   has; the viewer is freed after this. */
 	void (*answer)(int64_t version, const char *doc, bool patch, void *arg);
-	/* once: the client has what there is; an answer may come later. */
-	void (*waits)(void *arg);
+	/* once: the client has what there is; an answer may come later. Not
+	   after ends_s seconds, when the session does; UINT32_MAX: never. */
+	void (*waits)(uint32_t ends_s, void *arg);
+	/* once, of many: those that have moved; see many.h. */
+	void (*answer_many)(const char *id, const char *docs, size_t n,
+			    void *arg);
 };
 
 /**
@@ -63,6 +68,10 @@ struct viewer_ops {
 int viewer_new(struct viewer **out, struct hub *hub,
 	       const struct viewer_ask *ask, const struct viewer_ops *ops,
 	       void *arg);
+
+/** Who calls, as the database knows by now: with a ticket null, until that is
+ *  used up. Borrowed. */
+struct proof *viewer_proof(const struct viewer *v);
 
 /** The client has gone before ops; nothing is called any more. */
 void viewer_free(struct viewer *v);

@@ -201,7 +201,7 @@ void poll_free(struct hub *hub);
 /** Look whether some of all resources have moved: what a bell has missed. */
 void poll_step(struct hub *hub);
 
-/* many.c, many_write.c: of a viewer that is one of many */
+/* many.c, many_write.c, many_poll.c: of a viewer that is one of many */
 
 /** The first may have brought a proof for all. */
 void many_opened(struct viewer *v);
@@ -392,6 +392,9 @@ bool viewer_begin(struct viewer *v, bool resumed);
 
 /** Write a version, as a state, a change or a difference. */
 void viewer_put(struct viewer *v, const struct change *c);
+
+/** once: the client has what there is. */
+void viewer_wait(struct viewer *v);
 
 /** once: the answer, and the end of v. */
 void viewer_answer(struct viewer *v, const struct change *c);

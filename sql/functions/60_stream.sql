@@ -186,12 +186,21 @@ begin
 			app.render(v_kind, p_id, p_inside)), p_n) as doc) o;
 end $$;
 
--- The row stays for a minute, so that who comes back finds what happened meanwhile.
+-- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's
+-- stream has 30 s from here on; while there is another, the janitor goes on extending it.
 create function api.watch_close(p_process int, p_kind text, p_id bigint, p_only_owner bool) returns void
 language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_owner bool;
 begin
+	select w.owner into v_owner from app.watch w
+	where w.kind = p_kind::app.resource_kind and w.id = p_id and w.process_id = p_process for update;
 	update app.watch w set owner = false, closed_at = case when not p_only_owner then now() end
 	where w.kind = p_kind::app.resource_kind and w.id = p_id and w.process_id = p_process;
+	if v_owner then
+		update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
+		where l.account_id = p_id and l.source = 'stream' and l.expires_at > now();
+	end if;
 end $$;
 
 -- Which of many resources have another version than the reader's, or an inbox another head: their places in the arrays,

@@ -20,6 +20,16 @@ begin
 	return pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 end $$;
 
+-- Makes last what xmin() says, before anybody is told: after a crash the numbers of transactions whose commits were in
+-- no file yet are given out once more, and what they did then would be behind a reader's place.
+create function app.xmin_settle() returns void
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	if pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn() then
+		perform pg_logical_emit_message(true, 'restsip', ''); -- so that our commit waits for the file
+	end if;
+end $$;
+
 create function app.list_id(p_list text) returns bigint
 language plpgsql immutable set search_path = pg_catalog as $$
 begin
@@ -137,6 +147,7 @@ begin
 	if app.list_since(p_process, p_list) is null then
 		v_upto := null;
 	end if;
+	perform app.xmin_settle();
 	return query select v_upto, case when v_upto is not null then '[' || coalesce(string_agg(o.doc, ','), '') || ']' end
 		from (
 			select l.doc from app.login_items(p_after, p_limit) l where v_upto is not null and p_list = 'login'
@@ -161,6 +172,7 @@ declare
 	v_id bigint := app.list_id(p_list);
 begin
 	perform app.list_since(p_process, p_list);
+	perform app.xmin_settle();
 	return query
 		with one as (
 			-- In the statement that reads the log: the janitor may be cutting it.

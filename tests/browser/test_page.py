@@ -115,3 +115,31 @@ def test_a_session_that_ends_ends_the_page(account, browser, until):
     until(lambda: browser.execute_script("return came.at(-1)").get("data") == {"reason": "HTTP 401"}, WAIT_S)
     ends = [e for e in browser.execute_script("return came") if e["event"] == "end"]
     assert ends[0]["data"]["reason"] == "session-ended"
+
+
+@pytest.mark.parametrize("how", ["watch", "listen"])
+def test_one_of_many_that_goes_stops_not_the_others(account, browser, until, how):
+    alice = account("alice")
+    calls = [alice.request("POST", "/call", json={"subject": "s"}).json()["url"] for _ in range(3)]
+    browser.get(alice.system.url + "/docs")
+    browser.execute_script("""
+        window.came = [];
+        import('/restsip.js').then(async ({ Restsip }) => {
+            const api = new Restsip();
+            await api.signIn(arguments[0], arguments[1]);
+            api[arguments[2]]('/watch?' + arguments[3].map((r) => 'r=' + r).join('&'), (event) => came.push(event));
+        });
+        """, alice.email, alice.password, how, calls)
+
+    def came(name):
+        return [e["data"].get("resource") for e in browser.execute_script("return came") if e["event"] == name]
+
+    until(lambda: len(came("state")) == 3, WAIT_S)
+    alice.request("DELETE", calls[0])
+    until(lambda: came("gone") == calls[:1], WAIT_S)
+    alice.request("PATCH", calls[1], json={"subject": "t"})
+    until(lambda: came("change") == [calls[1]], WAIT_S)
+    assert len(came("state")) == 3, "it has begun anew"
+    alice.request("DELETE", calls[1])
+    alice.request("DELETE", calls[2])
+    until(lambda: came("end") == [None], WAIT_S)

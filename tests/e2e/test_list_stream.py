@@ -1,4 +1,5 @@
 """The lists /login and /call as streams and long polls."""
+import signal
 import threading
 
 import psycopg
@@ -220,3 +221,25 @@ def test_it_outlives_the_database_and_restsip_stream(own_system, own_account, un
     again.wait(lambda e: e.name == "remove" and e.data["id"] == alice.email, 5)
     assert not again.named("state")  # the history outlived the process
     again.close()
+
+
+def test_a_place_from_just_before_a_crash_skips_nothing(own_system, own_account, until):
+    """A crash takes back the numbers of transactions that nobody waited for: a place must not be ahead of them."""
+    def burn(n):
+        with psycopg.connect(own_system.pg_owner, autocommit=True) as db:
+            db.execute("set synchronous_commit = off")
+            db.execute(f"do 'begin for i in 1..{n} loop perform pg_current_xact_id(); commit; end loop; end'")
+
+    alice, bob = own_account("alice"), own_account("bob")
+    held = Stream(own_system, "/login", token=bob.token())
+    held.wait("state")
+    burn(3000)
+    place = bob.request("GET", "/login?wait=0").headers["ETag"].strip('"')
+    own_system.kill("postgres", signal.SIGQUIT)
+    until(lambda: alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"}).status_code < 300, 20)
+    until(lambda: alice.email in known(held, alice.email), 10)
+    burn(6000)
+    late = Stream(own_system, "/login", token=bob.token(), last=place)
+    late.wait(lambda e: alice.email in str(e.data))
+    for stream in (held, late):
+        stream.close()

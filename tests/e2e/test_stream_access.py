@@ -1,7 +1,9 @@
 """What ends a stream because its caller may not go on: sessions, passwords, calls that are closed."""
+import threading
+
 import pytest
 from stream_client import Stream
-from stream_steps import contacts, ended_with, insist, patch, private_call, problem, register
+from stream_steps import contacts, ended_with, insist, patch, private_call, problem, register, send
 
 
 def test_a_ticket_opens_one_stream(account, system):
@@ -21,6 +23,48 @@ def test_a_session_that_ends_ends_its_stream(system, account):
     stream = Stream(system, alice.login, token=made.json()["token"])
     assert stream.wait("end", 10).data == {"reason": "session-ended"}
     stream.wait_end()
+
+
+@pytest.mark.parametrize("how", ["stream", "wait=0"])
+def test_a_ticket_opens_a_sent_message_too(account, system, how):
+    """Its number could be a contact's, which is looked for first."""
+    alice, bob = account("alice"), account("bob")
+    sent = send(bob, alice, "x")
+    ticket = bob.request("POST", "/session/ticket").json()["ticket"]
+    path = f"{sent['url']}?{how}&ticket={ticket}"
+    if how == "stream":
+        stream = Stream(system, path)
+        assert stream.status == 200 and stream.wait("state").data["status"] == "stored"
+        stream.close()
+    else:
+        assert system.request("GET", path).json()["status"] == "stored"
+    assert system.request("GET", path).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["expiry", "logout"])
+def test_a_session_that_ends_ends_its_long_poll(system, account, until, how):
+    alice, bob = account("alice"), account("bob")
+    made = system.request("POST", "/session", auth=alice.auth, json={"lifetime": 3 if how == "expiry" else 600})
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    paths = [bob.login, "/call"]
+    answers = {}
+    versions = [system.request("GET", path + "?wait=0", headers=headers).headers["ETag"].strip('"') for path in paths]
+
+    def poll(path, version):
+        answers[path] = system.request("GET", f"{path}?wait=15&since={version}", headers=headers)
+
+    waiting = [threading.Thread(target=poll, args=both) for both in zip(paths, versions)]
+    for thread in waiting:
+        thread.start()
+    if how == "logout":
+        until(lambda: system.query_owner("""select 1 from app.watch w join app.account a on a.id = w.id
+            where w.kind = 'login' and a.email = %s and w.closed_at is null""", (bob.email,)))
+        system.request("DELETE", "/session", headers=headers)
+    for thread in waiting:
+        thread.join(10)
+        assert not thread.is_alive()
+    register(bob, "sip:b@192.0.2.1")
+    assert [answers[path].status_code for path in paths] == [401, 401]
 
 
 @pytest.mark.parametrize("how", ["logout", "logout-all", "password", "account"])

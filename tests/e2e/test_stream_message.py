@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from stream_steps import send, slow_client, status_of
+from stream_steps import register, send, slow_client, status_of
 
 
 def test_a_message_is_delivered_once_written(account, opened, until):
@@ -102,6 +102,20 @@ def test_no_one_there_any_more_is_stored_again(account, opened, until):
     stream.wait("state")
     stream.close()
     until(lambda: send(bob, alice, "x")["status"] == "stored")
+
+
+def test_others_who_look_on_do_not_stand_for_the_owner(account, opened, until):
+    """Whoever watches her login: when her own streams have gone, nobody is there for messages."""
+    alice, bob = account("alice"), account("bob")
+    theirs = opened(bob, alice.login)
+    for path in (alice.login, f"/watch?r={alice.login}&r=/user/me"):
+        hers = opened(alice, path)
+        hers.wait("state")
+        assert send(bob, alice, "x")["status"] == "queued"
+        hers.close()
+        until(lambda: send(bob, alice, "x")["status"] == "stored")
+    register(alice, "sip:a@192.0.2.1")
+    theirs.wait("change")
 
 
 def test_a_head_or_a_long_poll_takes_no_messages(account, until):

@@ -1,9 +1,11 @@
 """/watch: one stream on many resources."""
 import json
+import threading
 from urllib.parse import quote
 
 import pytest
 from json_patch import apply
+from restsip_system import until as wait_until
 from stream_client import Stream
 from stream_steps import insist, private_call, problem, register, send
 
@@ -195,7 +197,7 @@ def test_a_refused_one_refuses_all(account, opened, system):
         refused = opened(alice, *paths)
         problem(refused, status, name)
         assert json.loads(refused.body)["errors"][0]["pointer"] == f"/r/{place}"
-    for more in ({"since": "x"}, {"since": "1,2"}, {"wait": "1"}, {"updates": "x"}):
+    for more in ({"since": "x"}, {"since": "1,2"}, {"wait": "x"}, {"wait": "1", "since": "-"}, {"updates": "x"}):
         problem(opened(alice, alice.login, **more), 400, "invalid-parameter")
     problem(opened(alice), 400, "invalid-parameter")
     problem(opened(alice, *["/login"] * 101), 400, "invalid-parameter")
@@ -252,3 +254,129 @@ def test_it_outlives_the_database(own_system, own_account):
     stream.wait(lambda e: e.data["resource"] == "/call" and call in str(e.data["data"]), 10)
     assert not stream.ended
     stream.close()
+
+
+def poll(account, *paths, **more):
+    """A long poll: its status, what it says of each resource, and its id."""
+    answer = account.request("GET", watch(*paths, **more))
+    items = {item["resource"]: item for item in answer.json()} if answer.status_code == 200 else None
+    assert items is None or len(items) == len(answer.json())
+    return answer.status_code, items, answer.headers.get("ETag", "").strip('"')
+
+
+class Poll:
+    """One that waits, on a thread of its own."""
+
+    def __init__(self, account, *paths, **more):
+        self.answer = None
+        self._thread = threading.Thread(target=lambda: setattr(self, "answer", poll(account, *paths, **more)), daemon=True)
+        self._thread.start()
+
+    def get(self):
+        self._thread.join(12)
+        return self.answer
+
+
+def waits_for(account, path):
+    """Until a stream process knows that somebody looks at it."""
+    wait_until(lambda: account.system.query_owner("""select 1 from app.watch w
+        where w.kind = 'call' and w.id = %s and w.closed_at is null""", (int(path.split("/")[-1]),)))
+
+
+def test_the_long_poll_of_many(account):
+    alice, bob = account("alice"), account("bob")
+    call = bob.request("POST", "/call", json={"subject": "one"}).json()["url"]
+    sent = send(bob, alice, "x")
+    paths = [bob.login, call, "/user/me", f"/user/{alice.email}/messages", "/call?limit=1000", sent["url"]]
+    status, items, place = poll(alice, *paths, wait=5)
+    assert status == 200 and list(items) == paths and place == ",".join(items[path]["id"] for path in paths)
+    for path in paths:
+        assert items[path]["data"] == alice.request("GET", path).json()
+    assert poll(alice, *paths, wait=0, since=place) == (304, None, place)
+    again = alice.request("GET", watch(*paths, wait=0), headers={"If-None-Match": f'"{place}"'})
+    assert again.status_code == 304 and again.headers["ETag"] == f'"{place}"'
+    waiting = Poll(alice, *paths, wait=10, since=place)
+    register(bob, "sip:b@192.0.2.1")
+    status, items, place = waiting.get()
+    assert status == 200 and list(items) == [bob.login]
+    assert items[bob.login]["data"] == alice.request("GET", bob.login).json()
+    # What it is about is whatever has moved since, at once.
+    alice.request("PATCH", "/user/me", json={"nick": "al"})
+    bob.request("PATCH", call, json={"subject": "two"})
+    status, items, later = poll(alice, *paths, wait=10, since=place)
+    assert status == 200 and set(items) == {"/user/me", call, "/call?limit=1000"}
+    assert items[call]["data"]["subject"] == "two" and items["/user/me"]["data"]["nick"] == "al"
+    assert poll(alice, *paths, wait=0, since=later)[0] == 304
+    # A stream goes on from there, and a poll from where a stream was.
+    with_stream = Stream(alice.system, watch(*paths), token=alice.token(), last=place)
+    change = wait(with_stream, "change", "/user/me")
+    wait(with_stream, "change", call)
+    assert not [e for e in with_stream.named("state") if e.data["resource"] != "/call?limit=1000"]
+    with_stream.close()
+    assert poll(alice, *paths, wait=0, since=change.id)[0] in (200, 304)
+
+
+def test_the_long_poll_of_many_by_differences(account):
+    alice, bob = account("alice"), account("bob")
+    call = bob.request("POST", "/call", json={"subject": "one", "list": [1, 2]}).json()["url"]
+    paths = [call, "/user/me", bob.login]
+    _, items, place = poll(alice, *paths, wait=0, updates="diff")
+    docs = {path: item["data"] for path, item in items.items()}
+    patches = 0
+    for n in range(4):
+        waiting = Poll(alice, *paths, wait=10, since=place, updates="diff")
+        bob.request("PATCH", call, json={"subject": str(n), "list": [n, 1, 2]})
+        alice.request("PATCH", "/user/me", json={"nick": n})
+        _, items, place = waiting.get()
+        for path, item in items.items():
+            patches += "patch" in item
+            docs[path] = apply(docs[path], item["patch"]) if "patch" in item else item["data"]
+    status, items, place = poll(alice, *paths, wait=0, since=place, updates="diff")
+    for path, item in (items or {}).items():
+        docs[path] = apply(docs[path], item["patch"]) if "patch" in item else item["data"]
+    assert docs == {path: alice.request("GET", path).json() for path in paths} and patches >= 3
+
+
+def test_what_goes_is_told_to_a_long_poll_of_many(account):
+    alice, bob = account("alice"), account("bob")
+    call, other = private_call(bob, alice), private_call(bob, alice)
+    paths = [call, bob.login, other]
+    _, _, place = poll(alice, *paths, wait=0)
+    waiting = Poll(alice, *paths, wait=10, since=place)
+    waits_for(bob, other)
+    bob.request("DELETE", call)
+    status, items, place = waiting.get()
+    assert status == 200 and items == {call: {"resource": call, "gone": True}} and place.startswith("-,")
+    waiting = Poll(alice, *paths, wait=10, since=place)
+    waits_for(bob, other)
+    bob.request("PATCH", other, json={"invited": []})
+    status, items, place = waiting.get()
+    assert status == 200 and items == {other: {"resource": other, "gone": True}} and place.endswith(",-")
+    register(bob, "sip:b@192.0.2.1")
+    assert list(poll(alice, *paths, wait=10, since=place)[1]) == [bob.login]
+
+
+def test_a_long_poll_of_many_ends_with_its_session(system, account):
+    alice, bob = account("alice"), account("bob")
+    made = system.request("POST", "/session", auth=alice.auth, json={"lifetime": 3}).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    first = system.request("GET", watch(bob.login, "/call", wait=0), headers=headers)
+    place = first.headers["ETag"].strip('"')
+    answer = system.request("GET", watch(bob.login, wait=15, since=place.split(",", maxsplit=1)[0]), headers=headers)
+    assert answer.status_code == 401 and "ETag" not in answer.headers
+    assert system.request("GET", watch(bob.login, wait=15)).status_code == 401
+
+
+def test_a_long_poll_of_many_by_ticket(account, system):
+    alice, bob = account("alice"), account("bob")
+    sent = send(alice, bob, "x")
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    path = watch(sent["url"], "/user/me", wait=5, ticket=ticket)
+    assert [item["resource"] for item in system.request("GET", path).json()] == [sent["url"], "/user/me"]
+    assert system.request("GET", path).status_code == 401
+
+
+def test_a_refused_one_refuses_a_long_poll_of_many(account):
+    alice, bob = account("alice"), account("bob")
+    answer = alice.request("GET", watch("/user/me", private_call(bob), wait=5))
+    assert answer.status_code == 404 and answer.json()["errors"][0]["pointer"] == "/r/1"

@@ -1,6 +1,6 @@
 -- What streams read: who may watch what, changes since, items, and what outsiders see.
 begin;
-select plan(30);
+select plan(35);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('watch-test') \gset
@@ -86,6 +86,25 @@ select n as sent from api.send_post(null, pg_temp.proof('bob'), 'alice@example.n
 select isnt(pg_temp.open('bob', 'send', 'alice@example.net/' || :sent), null, 'its sender watches a message');
 select is((select cardinality(bell) > 0 from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', :sent)), true,
 	'and is rung when it changes');
+
+-- A login that lives with a stream: alice's is open.
+\o /dev/null
+select n as page from api.login_stream(null, pg_temp.proof('alice'), 'me', '{}') \gset
+\o
+create function pg_temp.left_s() returns int language sql as $$
+	select extract(epoch from l.expires_at - now())::int from app.login l where l.source = 'stream' $$;
+create function pg_temp.wear() returns void language sql as $$
+	update app.login l set expires_at = now() + interval '7 s', sweep_at = now() + interval '7 s' where l.source = 'stream' $$;
+select pg_temp.wear(), app.expire_logins() \g /dev/null
+select is(pg_temp.left_s(), 30, 'the janitor keeps the login of an open stream');
+select pg_temp.wear(), api.watch_close(:process, 'login', :login, true) \g /dev/null
+select is(pg_temp.left_s(), 30, 'it has 30 s from the end of the stream on, though others watch');
+select pg_temp.wear(), app.expire_logins(), api.watch_close(:process, 'login', :login, false) \g /dev/null
+select is(pg_temp.left_s(), 7, 'and no more by itself, nor when those others go');
+update app.login set expires_at = now(), sweep_at = now() where source = 'stream';
+select app.expire_logins() \g /dev/null
+select is_empty('select from app.login where source = ''stream''', 'then it is gone');
+select is((select gone from api.watch_read('login', :login, null, false, true, :page)), true, 'for whoever asks');
 
 -- Tickets
 \o /dev/null
