@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 # pylint: disable=wrong-import-position
-from restsip_system import Account, System, run_folder, until as wait_until
+from restsip_system import System, run_folder, until as wait_until
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 NUMBERS = itertools.count(1)
@@ -88,11 +88,7 @@ def own_system(systems):  # pylint: disable=redefined-outer-name
 
 def account_factory(of_system):
     def make(name="user", password=None, **profile):
-        email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
-        password = password or os.urandom(9).hex()
-        answer = of_system.request("POST", "/user", json={"email": email, "password": password, **profile})
-        assert answer.status_code == 201, answer.text
-        return Account(of_system, email, password, answer.json())
+        return of_system.account(f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net", password, **profile)
     return make
 
 

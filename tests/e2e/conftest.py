@@ -24,7 +24,7 @@ def pair(system):
         email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
         answer = system.request("POST", "/user", json={"email": email, "password": name})
         assert answer.status_code == 201, answer.text
-        return Account(system, email, name, answer.json())
+        return Account(system, email, name)
     return make("quick-alice"), make("quick-bob")
 
 
