@@ -16,6 +16,7 @@ from record import record
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = TOP / "deploy/local/restsip"
 START_TIMEOUT_S = 180
+PORTS = "18080,15060"  # the first to look at, where tests/run names no others
 
 
 def until(fn, timeout_s=5, what=None):
@@ -73,8 +74,7 @@ class System:
 
     def local(self, command, timeout_s=START_TIMEOUT_S):
         """Runs deploy/local/restsip."""
-        env = {**os.environ, "RESTSIP_PORTS": "18080,15060", **self.settings,
-               "RESTSIP_STATE": str(self.state)}
+        env = {"RESTSIP_PORTS": PORTS, **os.environ, **self.settings, "RESTSIP_STATE": str(self.state)}
         return subprocess.run([LOCAL, command], env=env, cwd=TOP, text=True, timeout=timeout_s,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
