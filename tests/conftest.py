@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 # pylint: disable=wrong-import-position
-from restsip_system import Account, System, run_folder, until as wait_until
+from restsip_system import System, run_folder, until as wait_until
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 NUMBERS = itertools.count(1)
@@ -35,11 +35,17 @@ def pytest_runtest_makereport(item):
         item.session.restsip_failed = True
 
 
-@pytest.fixture(scope="session")
-def systems(request):
-    """A factory of systems, all stopped at the end: systems("name", {"RESTSIP_WORKERS": "4"})."""
+@pytest.fixture(scope="session", name="folder")
+def fixture_folder(request):
+    """Where systems live; one that was made for this session goes with it, unless something failed."""
     mine = "RESTSIP_TEST_DIR" not in os.environ
     folder = run_folder()
+    yield folder
+    if mine and not getattr(request.session, "restsip_failed", False):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def system_factory(folder):
     made = []
 
     def make(name, env=None):
@@ -50,16 +56,26 @@ def systems(request):
     yield make
     for system in reversed(made):
         system.down()
-    if mine and not getattr(request.session, "restsip_failed", False):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def system(systems, request):  # pylint: disable=redefined-outer-name
+def lasting_systems(folder):
+    """As systems, for those that several files share."""
+    yield from system_factory(folder)
+
+
+@pytest.fixture(scope="module")
+def systems(folder):
+    """A factory of systems, all stopped at the end of the file: systems("name", {"RESTSIP_WORKERS": "4"})."""
+    yield from system_factory(folder)
+
+
+@pytest.fixture(scope="session")
+def system(lasting_systems):  # pylint: disable=redefined-outer-name
     """The system that the tests share: leave it running and as it is."""
     if "RESTSIP_TEST_STATE" in os.environ:
         return System(os.environ["RESTSIP_TEST_STATE"]).attach()
-    return systems("shared")
+    return lasting_systems("shared")
 
 
 @pytest.fixture
@@ -72,11 +88,7 @@ def own_system(systems):  # pylint: disable=redefined-outer-name
 
 def account_factory(of_system):
     def make(name="user", password=None, **profile):
-        email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
-        password = password or os.urandom(9).hex()
-        answer = of_system.request("POST", "/user", json={"email": email, "password": password, **profile})
-        assert answer.status_code == 201, answer.text
-        return Account(of_system, email, password, answer.json())
+        return of_system.account(f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net", password, **profile)
     return make
 
 

@@ -11,9 +11,9 @@ NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def strict(systems):
+def strict(lasting_systems):
     """A system where nobody may sign up, and pages of one origin may call."""
-    return systems("strict", {"RESTSIP_HTTP_SIGNUP": "closed", "RESTSIP_DEMO": "no",
+    return lasting_systems("strict", {"RESTSIP_HTTP_SIGNUP": "closed", "RESTSIP_DEMO": "no",
                               "RESTSIP_HTTP_CORS_ORIGINS": "https://app.example.org, https://b.example.org:8443"})
 
 
@@ -24,7 +24,7 @@ def pair(system):
         email = f"{name}-{os.getpid()}-{next(NUMBERS)}@example.net"
         answer = system.request("POST", "/user", json={"email": email, "password": name})
         assert answer.status_code == 201, answer.text
-        return Account(system, email, name, answer.json())
+        return Account(system, email, name)
     return make("quick-alice"), make("quick-bob")
 
 

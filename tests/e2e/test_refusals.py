@@ -204,7 +204,7 @@ class World:
         email, password = f"{name}@example.net", f"{name}-password"
         answer = self.system.request("POST", "/user", json={"email": email, "password": password})
         assert answer.status_code == 201, answer.text
-        made = Account(self.system, email, password, answer.json())
+        made = Account(self.system, email, password)
         made.token()
         return made
 

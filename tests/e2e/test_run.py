@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import requests
 
-from restsip_system import LOCAL, TOP, System, read_env, run_folder
+from restsip_system import LOCAL, PORTS, TOP, System, read_env, run_folder
 
 LINES_MAX = 20
 READY_S = 60
@@ -25,7 +25,8 @@ class MakeRun:
     def __init__(self, state):
         self.state = pathlib.Path(state)
         self.output = self.state.with_suffix(".out")
-        env = {**os.environ, "RESTSIP_STATE": str(self.state), "RESTSIP_PORTS": "18080,15060"}
+        env = {"RESTSIP_PORTS": PORTS, **os.environ, "RESTSIP_STATE": str(self.state)}
+        env.pop("RESTSIP_CLUSTER", None)  # nothing is there before
         with open(self.output, "w", encoding="utf-8") as out:
             self.process = subprocess.Popen(["make", "--no-print-directory", "run"], cwd=TOP, env=env, stdout=out,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -241,7 +242,7 @@ def test_as_an_ordinary_user(request):
     subprocess.run(["chown", "-R", "nobody:nogroup", home], check=True)
 
     def make(target):
-        env = {"PATH": os.environ["PATH"], "RESTSIP_PORTS": "18080,15060", "RESTSIP_BUILT": "yes"}
+        env = {"PATH": os.environ["PATH"], "RESTSIP_PORTS": os.environ.get("RESTSIP_PORTS", PORTS), "RESTSIP_BUILT": "yes"}
         return subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "make",
                                "--no-print-directory", target], cwd=home, env=env, text=True, timeout=120,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -117,7 +117,7 @@ def user(strict_open):
     email = "tls@example.net"
     answer = strict_open.request("POST", "/user", json={"email": email, "password": SECRET})
     assert answer.status_code == 201, answer.text
-    made = Account(strict_open, email, SECRET, answer.json())
+    made = Account(strict_open, email, SECRET)
     made.token()
     return made
 

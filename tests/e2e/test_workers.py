@@ -36,7 +36,7 @@ def user(mixed):
     email, password = f"user-{os.urandom(4).hex()}@example.net", "first-password"
     answer = mixed.request("POST", "/user", json={"email": email, "password": password})
     assert answer.status_code == 201, answer.text
-    return Account(mixed, email, password, answer.json())
+    return Account(mixed, email, password)
 
 
 def workers(system):

@@ -1,6 +1,7 @@
 """A whole system for tests, brought up by deploy/local in a state folder and on ports of its own."""
 import os
 import pathlib
+import secrets
 import shlex
 import signal
 import subprocess
@@ -15,14 +16,16 @@ from record import record
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = TOP / "deploy/local/restsip"
 START_TIMEOUT_S = 180
+PORTS = "18080,15060"  # the first to look at, where tests/run names no others
 
 
 def until(fn, timeout_s=5, what=None):
     """Calls fn until it returns something true, which is returned; fails after timeout_s.
 
-    An exception of fn counts as not yet, and is shown when time is up.
+    An exception of fn counts as not yet, and is shown when time is up. Asking is work: who has waited long is asked less.
     """
-    deadline = time.monotonic() + timeout_s
+    started = time.monotonic()
+    deadline = started + timeout_s
     while True:
         error = None
         try:
@@ -34,7 +37,7 @@ def until(fn, timeout_s=5, what=None):
         if time.monotonic() > deadline:
             raise AssertionError(
                 f"not within {timeout_s} s: {what or fn}; last: {error or value!r}") from error
-        time.sleep(0.01)
+        time.sleep(min(max(0.01, (time.monotonic() - started) / 20), 0.1))
 
 
 def run_folder():
@@ -66,11 +69,12 @@ class System:
     def __init__(self, state, env=None):
         self.state = pathlib.Path(state)
         self.settings = dict(env or {})
+        self._connections = {}  # to the database, kept: a test may ask many times
+        self._common = None  # the password that accounts have in common, and its hash
 
     def local(self, command, timeout_s=START_TIMEOUT_S):
         """Runs deploy/local/restsip."""
-        env = {**os.environ, "RESTSIP_PORTS": "18080,15060", **self.settings,
-               "RESTSIP_STATE": str(self.state)}
+        env = {"RESTSIP_PORTS": PORTS, **os.environ, **self.settings, "RESTSIP_STATE": str(self.state)}
         return subprocess.run([LOCAL, command], env=env, cwd=TOP, text=True, timeout=timeout_s,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
@@ -99,6 +103,8 @@ class System:
         return self
 
     def down(self):
+        while self._connections:
+            self._connections.popitem()[1].close()
         result = self.local("down")
         assert result.returncode == 0, result.stdout
 
@@ -142,23 +148,49 @@ class System:
 
     def query(self, sql, params=None, conninfo=None):
         """Rows of a query as the inspect role, as dicts."""
-        with psycopg.connect(conninfo or self.pg, autocommit=True,
-                             row_factory=psycopg.rows.dict_row) as db:
+        conninfo = conninfo or self.pg
+        db = self._connections.pop(conninfo, None)  # so that two threads have two
+        try:
+            _ = db and db.execute("select")
+        except psycopg.Error:  # the database has had another life since
+            db.close()
+            db = None
+        db = db or psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, row_factory=psycopg.rows.dict_row)
+        try:
             return db.execute(sql, params).fetchall()
+        finally:
+            if self._connections.setdefault(conninfo, db) is not db:
+                db.close()
 
     def query_owner(self, sql, params=None):
         return self.query(sql, params, self.pg_owner)
+
+    def account(self, email, password=None, **profile):
+        """A fresh account. Without a password or a profile of its own it has the password of others: hashing one takes
+        longer than most tests, and they need a thousand accounts."""
+        alike = not password and not profile
+        if alike and self._common:
+            password, hashed = self._common
+            made = self.query_owner("select email from api.user_create(%s, %s, null)", (email, hashed))
+            assert made == [{"email": email}]
+            return Account(self, email, password)
+        password = password or secrets.token_urlsafe(9)
+        answer = self.request("POST", "/user", json={"email": email, "password": password, **profile})
+        assert answer.status_code == 201, answer.text
+        if alike:
+            row, = self.query_owner("select password_hash from app.account where email = %s", (email,))
+            self._common = password, row["password_hash"]
+        return Account(self, email, password)
 
 
 class Account:
     """An account that a test made, and the ways to be its user."""
 
-    def __init__(self, system, email, password, made):
+    def __init__(self, system, email, password):
         self.system = system
         self.email = email
         self.password = password
         self.auth = (email, password)
-        self.made = made  # the answer to POST /user
         self._token = None
 
     @property
@@ -167,11 +199,14 @@ class Account:
         return f"/login/{self.email}"
 
     def token(self):
-        """A bearer token, made once."""
+        """A bearer token, made once; not by POST /session, which has a password hashed, a thousand times in a run."""
         if self._token is None:
-            answer = self.system.request("POST", "/session", auth=self.auth)
-            assert answer.status_code == 201, answer.text
-            self._token = answer.json()["token"]
+            token = secrets.token_urlsafe(32)
+            made = self.system.query_owner(
+                """insert into app.session (token, account_id, expires_at) select sha256(%s), id, now() + interval '1 day'
+                from app.account where email = %s returning account_id""", (token.encode(), self.email))
+            assert len(made) == 1, self.email
+            self._token = token
         return self._token
 
     @property

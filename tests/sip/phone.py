@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 
-from restsip_system import Account
 from tlssocket import TlsSocket
 
 HOST = "127.0.0.1"
@@ -21,10 +20,7 @@ HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 def new_account(system, name):
     """A fresh account on any system."""
-    email, password = f"{name}-{secrets.token_hex(4)}@example.net", secrets.token_hex(8)
-    made = system.request("POST", "/user", json={"email": email, "password": password})
-    assert made.status_code == 201, made.text
-    return Account(system, email, password, made.json())
+    return system.account(f"{name}-{secrets.token_hex(4)}@example.net")
 
 
 class Message:

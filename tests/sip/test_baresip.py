@@ -24,7 +24,7 @@ def test_it_registers_and_gets_what_is_sent(account, softphone, logins, until, t
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-def test_its_message_reaches_another_phone(account, phone, softphone, system, transport):
+def test_its_message_reaches_another_phone(account, phone, softphone, system, until, transport):
     alice, bob = account("alice"), account("bob")
     b = phone(bob)
     b.register()
@@ -33,8 +33,8 @@ def test_its_message_reaches_another_phone(account, phone, softphone, system, tr
     assert m.body == b"hello from baresip"
     assert m.get("content-type").startswith("text/plain")
     assert m.get("from").startswith(f"<sip:{alice.email}>;tag=")
-    (row,) = system.query("select * from inspect.send where recipient = %s", [bob.email])
-    assert (row["sender"], row["status"]) == (alice.email, "delivered")
+    until(lambda: [(row["sender"], row["status"]) for row in system.query(
+        "select * from inspect.send where recipient = %s", [bob.email])] == [(alice.email, "delivered")])
 
 
 def test_its_message_to_a_web_user_is_stored(account, softphone, system, until):

@@ -29,7 +29,7 @@ def delivered(status, code=200):
 def test_one_id_leads_through_every_log(systems, until):
     """nginx's id of a SEND: in the answer, each program's log, the trace and on the wire."""
     system = systems("ids", {"RESTSIP_LOG_LEVEL": "debug"})
-    alice, bob = [Account(system, f"{name}@example.net", f"{name}-demo", {}) for name in ("alice", "bob")]
+    alice, bob = [Account(system, f"{name}@example.net", f"{name}-demo") for name in ("alice", "bob")]
     with Phone(system.sip, "alice", "alice-demo") as p:
         p.register()
         answer = bob.request("SEND", alice.login, data=b"hello", headers={"Content-Type": "text/plain"})

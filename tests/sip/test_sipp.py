@@ -93,7 +93,7 @@ def fixture_asterisk(systems):
         password = secrets.token_hex(8)
         made = system.request("POST", "/user", json={"email": f"{name}@example.net", "password": password})
         assert made.status_code == 201, made.text
-        users[name] = Account(system, f"{name}@example.net", password, made.json())
+        users[name] = Account(system, f"{name}@example.net", password)
     system.users = {name: (user, user.credential()) for name, user in users.items()}
     return system
 
