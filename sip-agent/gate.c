@@ -22,7 +22,7 @@ enum {
 	STUN_HEADER_LEN = 20,
 	VIA_LOOKED_AT = 1024,
 	/* so many challenges of one source are being made at once */
-	STRANGERS_MAX = 64,
+	STRANGERS_MAX = 512,
 	STRANGERS_FIRST = 8, /* before anybody there has said who he is */
 };
 
