@@ -268,10 +268,10 @@ static void on_message(const struct pg_answer *ans, void *arg)
 
 /* --- the request -------------------------------------------------------- */
 
-/* From, its tag, Call-ID and CSeq in one text of fixed length, by which a
-   retransmission to a restarted agent is recognised */
+/* From, its tag, Call-ID, CSeq and for whom, in one text of fixed length, by
+   which a retransmission to a restarted agent is recognised */
 static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
-			const char *aor)
+			const char *from, const char *to)
 {
 	uint8_t md[SHA256_SIZE];
 	struct mbuf *mb = mbuf_alloc(256);
@@ -280,8 +280,8 @@ static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
 	if (!mb)
 		return ENOMEM;
 
-	err = mbuf_printf(mb, "%s%c%r%c%r%c%u", aor, 0, &msg->from.tag, 0,
-			  &msg->callid, 0, msg->cseq.num);
+	err = mbuf_printf(mb, "%s%c%r%c%r%c%u%c%s", from, 0, &msg->from.tag, 0,
+			  &msg->callid, 0, msg->cseq.num, 0, to);
 	if (!err)
 		err = sha256(md, mb->buf, mb->end);
 	if (!err)
@@ -322,7 +322,7 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 	char origin[ORIGIN_SIZE];
 	int err;
 
-	err = write_origin(origin, uas_msg(m->u), id->aor);
+	err = write_origin(origin, uas_msg(m->u), id->aor, to);
 	if (err)
 		return err;
 

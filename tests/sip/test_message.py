@@ -341,6 +341,19 @@ def test_an_equal_message_in_another_transaction_is_one_message(account, phone, 
     assert len(system.query("select * from inspect.send where recipient = %s", [alice.email])) == 1
 
 
+def test_equal_messages_to_two_are_two(account, phone):
+    """What a phone sends on to several under one Call-ID and CSeq."""
+    alice, carol, bob = account("alice"), account("carol"), account("bob")
+    a, c, b = phone(alice), phone(carol), phone(bob)
+    assert a.register().code == c.register().code == 200
+    b.challenge = b.message(f"sip:{alice.email}", auth=False).get("www-authenticate")
+    same = {"call_id": secrets.token_hex(8), "tag": secrets.token_hex(4), "cseq": 7}
+    for p, other in ((a, alice), (c, carol)):
+        to = ("To", f"<sip:{other.email}>;tag=1")
+        assert b.message(f"sip:{other.email}", "to both", headers=[to], **same).code == 200
+        assert p.next_request().body == b"to both"
+
+
 def test_a_hundred_messages_all_arrive(account, phone):
     alice, bob = account("alice"), account("bob")
     a = phone(alice)
