@@ -1,6 +1,13 @@
 -- Deliveries: a transactional outbox. queued -> sending (claimed, leased) -> delivered, accepted, failed or, for
 -- "not now", stored until the account is next reached.
 
+-- Whether a code says "not now": what is meant for the account is kept for its next contact. All others are final.
+create function app.is_not_now(p_code int) returns bool
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
+end $$;
+
 -- Deliveries (locked by the caller, as is the login resource) that could not reach their contact now. What is nowhere
 -- else under way and arrived nowhere is stored, or goes to the account's open streams, as a new message to them; the
 -- others have failed.
@@ -22,7 +29,7 @@ begin
 			continue;
 		end if;
 		update app.delivery d set kind = 'offline', state = 'stored', login_id = null, code = p_code,
-			reason = p_reason, changed_at = now()
+			reason = p_reason, changed_at = now(), settled_at = null
 		where d.id = v_delivery returning d.account_id into v_account;
 		if app.has_stream(v_account) then
 			update app.delivery d set kind = 'stream', state = 'queued' where d.id = v_delivery;
@@ -138,6 +145,25 @@ begin
 	return query select v_renewed;
 end $$;
 
+-- A contact has refused a send for good (all of its deliveries are locked, as is the login resource). Another one that
+-- could not be reached while this was under way waits for the account's next contact, if nobody else has it.
+create function app.delivery_refused(p_send bigint, p_account bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_other app.delivery;
+begin
+	select d.* into v_other from app.delivery d
+	where d.send_id = p_send and d.state = 'failed' and app.is_not_now(d.code)
+		and not exists (select from app.delivery o where o.send_id = p_send
+			and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
+	order by d.settled_at desc, d.id limit 1;
+	if v_other.id is null then
+		return null;
+	end if;
+	return app.delivery_move(p_account, array[v_other.id], v_other.code, v_other.reason,
+		(select max(t.began_at) from app.attempt t where t.delivery_id = v_other.id));
+end $$;
+
 -- The final answer to a delivery (RFC 3428). p_code null: it never left, queue it again. Fenced by (agent, attempt):
 -- who was overtaken changes nothing. 482 to a repeat means that the phone has it already.
 create function api.delivery_settle(p_agent int, p_delivery bigint, p_attempt int, p_code int, p_reason text)
@@ -151,15 +177,22 @@ declare
 	v_state text;
 	v_began timestamptz;
 	v_bell text[];
-	v_not_now bool := p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
+	v_not_now bool := app.is_not_now(p_code);
 begin
 	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
 	from app.delivery d where d.id = p_delivery;
-	if v_not_now then
+	v_state := case
+		when v_not_now then 'stored'
+		when p_code is null then 'queued'
+		when p_code = 202 then 'accepted'
+		when p_code between 200 and 299 or p_code = 482 and p_attempt > 1 then 'delivered'
+		else 'failed' end;
+	if v_state in ('stored', 'failed') then
 		-- A contact that registers meanwhile must find it stored, or must be seen here.
 		perform app.lock('login', v_account);
 	end if;
-	perform from app.delivery d where d.id = p_delivery for update;
+	perform from app.delivery d
+	where d.id = p_delivery or v_state = 'failed' and d.send_id = v_send order by d.id for update;
 	update app.lease t set agent_id = null, until = null
 	where t.delivery_id = p_delivery and t.agent_id = p_agent and t.attempt = p_attempt;
 	if not found then
@@ -172,15 +205,13 @@ begin
 		-- Who has registered since then is not waited for.
 		v_bell := app.delivery_move(v_account, array[p_delivery], p_code, left(p_reason, 200), v_began);
 	else
-		v_state := case
-			when p_code is null then 'queued'
-			when p_code = 202 then 'accepted'
-			when p_code between 200 and 299 or p_code = 482 and p_attempt > 1 then 'delivered'
-			else 'failed' end;
 		update app.delivery d set state = v_state, code = p_code, reason = left(p_reason, 200), changed_at = now(),
 			settled_at = case when p_code is not null then now() end
 		where d.id = p_delivery;
-		v_bell := app.touch_sends(array[v_send]);
+		if v_state = 'failed' then
+			v_bell := app.delivery_refused(v_send, v_account);
+		end if;
+		v_bell := v_bell || app.touch_sends(array[v_send]);
 	end if;
 	return query select d.state, v_bell from app.delivery d where d.id = p_delivery;
 end $$;

@@ -135,6 +135,24 @@ def test_what_the_phone_says_becomes_the_status(account, phone, until, code, rea
     assert len(p.seen) - 2 == 1, "once only, and no challenge is answered"
 
 
+@pytest.mark.parametrize("codes", [(480, 415), (415, 480)])
+def test_a_contact_that_is_away_is_waited_for_though_another_refuses(account, phone, until, codes):
+    """In whichever order they say so."""
+    alice, bob = account("alice"), account("bob")
+    one, two = phone(alice, answer=None), phone(alice, answer=None)
+    for p in (one, two):
+        p.register()
+    status = send(bob, alice, b"for who is away")
+    for p, code in zip((one, two), codes):
+        p.reply(p.next_request(), code)
+        until(lambda c=code: c in [r.get("sip", {}).get("code") for r in status()["recipients"]])
+    assert sorted(r["status"] for r in status()["recipients"]) == ["failed", "stored"]
+    three = phone(alice)
+    three.register()
+    assert three.next_request().body == b"for who is away"
+    until(lambda: status()["status"] == "delivered")
+
+
 def test_every_contact_gets_it(account, phone, until, deliveries):
     alice, bob = account("alice"), account("bob")
     phones = [phone(alice), phone(alice, transport="tcp"), phone(alice, answer=486)]
