@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+import psycopg
 import pytest
 
 from phone import digest, new_account
@@ -311,6 +312,24 @@ def test_a_binding_over_tcp_goes_with_its_connection(account, phone, logins, unt
     assert logins(alice)[p.contact]["flow"].startswith("tcp:")
     p.close()
     until(lambda: not logins(alice), 2)
+
+
+def test_a_connection_that_closes_before_its_binding_is_there_takes_it_along(account, phone, logins, until, system):
+    alice = account()
+    p = phone(alice, transport="tcp")
+    p.challenge = p.request("REGISTER", f"sip:{p.domain}", auth=False).get("www-authenticate")
+    authorization = digest(p.challenge, "REGISTER", f"sip:{p.domain}", p.username, p.password)
+    id_of = "(select id from app.account where email = %s)"
+    with psycopg.connect(system.pg_owner) as db:
+        db.execute(f"select from app.resource where kind = 'login' and id = {id_of} for update", [alice.email])
+        p.send(p.build("REGISTER", f"sip:{p.domain}", [("Contact", f"<{p.contact}>"), ("Authorization", authorization)]))
+        until(lambda: system.query_owner("select from pg_locks where not granted"))
+        p.close()
+        until(lambda: not [line for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()
+                           if line.split()[2].endswith(f":{p.port:04X}")], what="the agent has closed it")
+    until(lambda: system.query_owner(f"select from app.credential where account_id = {id_of} and used_at is not null",
+                                     [alice.email]), what="the binding is written")
+    until(lambda: not logins(alice), 3)
 
 
 def test_two_bindings_over_one_connection_share_its_flow(account, phone, logins, until):
