@@ -462,6 +462,18 @@ def test_a_device_that_comes_from_elsewhere_replaces_its_binding(account, phone,
     until(lambda: set(logins(alice)) == {one.contact + ";ob"}, 2)
 
 
+def test_a_flow_is_registered_alone(account, phone, logins):
+    """RFC 5626, section 6; what is removed may stand beside it."""
+    alice = account("alice")
+    p = phone(alice)
+    flow, other = f"<{p.contact};ob>;reg-id=1;{DEVICE}", "<sip:b@127.0.0.1:16191>"
+    assert p.register(contacts=[flow, other], headers=[OUTBOUND]).code == 400
+    assert not logins(alice)
+    assert p.register(contacts=[other]).code == 200
+    assert p.register(contacts=[flow, other + ";expires=0"], headers=[OUTBOUND]).code == 200
+    assert set(logins(alice)) == {p.contact + ";ob"}
+
+
 def test_a_device_without_support_is_an_ordinary_contact(account, phone, logins):
     alice = account()
     one, two = phone(alice), phone(alice)
