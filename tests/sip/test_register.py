@@ -303,6 +303,7 @@ def test_a_path_is_kept_and_told_to_who_supports_it(account, phone, logins):
     assert logins(alice)[p.contact]["path"] == path
     assert p.register(headers=[("Path", path)]).get("path") is None
     assert p.register(headers=[("Path", "<sip:edge1.example.net;lr>, nonsense<")]).code == 400
+    assert p.register(headers=[("Path", "<tel:+15551234>")]).code == 400, "nothing could be sent there"
 
 
 def test_a_binding_over_tcp_goes_with_its_connection(account, phone, logins, until):
