@@ -95,6 +95,8 @@ static void transport_failed(struct uac *u, int err)
 		end(u, 403, "Destination not allowed", NULL);
 	else if (err == ETIMEDOUT)
 		end(u, 408, "Request Timeout", NULL);
+	else if (err == EMSGSIZE) /* of a datagram: it never will be less */
+		end(u, 413, "Too large for UDP", NULL);
 	else if (err == ENOMEM || err == ENOBUFS)
 		end(u, 0, "", NULL);
 	else

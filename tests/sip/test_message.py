@@ -87,6 +87,15 @@ def test_a_send_may_be_64_kib(account, phone, until, transport):
     until(lambda: delivered(status))
 
 
+def test_what_no_datagram_holds_fails_for_good(account, phone, until):
+    """It is not tried again with each REGISTER."""
+    alice, bob = account("alice"), account("bob")
+    phone(alice).register()
+    status = send(bob, alice, secrets.token_bytes(65500), "application/octet-stream")
+    until(lambda: status()["status"] == "failed")
+    assert status()["recipients"][0]["sip"] == {"code": 413, "reason": "Too large for UDP"}
+
+
 def test_it_goes_back_to_where_the_register_came_from(account, phone, until):
     """As behind a NAT: nobody is at the contact's address."""
     alice, bob = account("alice"), account("bob")
