@@ -330,6 +330,14 @@ def test_a_body_must_say_what_it_is(account, phone, content_type, headers, code)
     assert answer.code == code
 
 
+def test_a_folded_content_type_is_one_line(account, phone):
+    alice, bob = account("alice"), account("bob")
+    a = phone(alice)
+    a.register()
+    assert phone(bob).message(f"sip:{alice.email}", content_type="text/plain;\r\n charset=utf-8").code == 200
+    assert a.next_request().get("content-type") == "text/plain; charset=utf-8"
+
+
 def test_an_empty_message_passes(account, phone):
     alice, bob = account("alice"), account("bob")
     a = phone(alice)
