@@ -239,3 +239,21 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(own_system, until):
     assert shown(own_system) == before
     install(own_system, new_certificate(own_system, "whole"))
     until(lambda: shown(own_system) != before, 10)
+
+
+@pytest.mark.parametrize("more,goes", [("", False), (";transport=tls", True)])
+def test_what_was_subscribed_to_over_tls_is_not_told_in_clear(account, phone, until, system, more, goes):
+    """The connection has gone, and the contact is somewhere else."""
+    alice, bob = account("alice"), account("bob")
+    b, clear = phone(bob, transport="tls"), phone(bob)
+    tls = SipsServer(system.certificate, plain=True)
+    where = f"sip:bob@127.0.0.1:{tls.port}{more}" if goes else clear.contact
+    sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", f"<{where}>")])
+    sub.next()
+    b.close()
+    assert alice.request("POST", alice.login, json={"contact": "sip:alice@127.0.0.1:16191"}).status_code == 201
+    if goes:
+        until(lambda: tls.first[:1] == b"\x16")
+    until(lambda: not system.query("select from inspect.subscription where watcher = %s", [bob.email]), 10)
+    assert not [m for m in clear.seen if not m.is_response]
+    tls.close()
