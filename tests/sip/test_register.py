@@ -169,6 +169,25 @@ def test_an_older_cseq_is_refused(account, phone, logins):
     assert other.register().code == 200, "another Call-ID has an order of its own"
 
 
+def test_an_equal_cseq_is_a_repeat_or_refused(account, phone, logins):
+    """It is not answered as if it were done, where it asks for something else."""
+    alice = account()
+    p = phone(alice)
+    p.challenge = p.request("REGISTER", f"sip:{p.domain}", auth=False).get("www-authenticate")
+
+    def register(contact, tag, expires=600):
+        return p.register(expires=expires, contacts=[contact], cseq=1000, tag=tag)
+
+    mine, other = f"<{p.contact}>", "<sip:other@127.0.0.1:16191>"
+    assert register(mine, "a").code == 200
+    again = register(mine, "b")
+    assert (again.code, list(again.contacts)) == (200, [p.contact])
+    assert register(other, "c").code == 500
+    assert register(mine, "d", 0).code == 500
+    assert register("*", "e", 0).code == 500
+    assert set(logins(alice)) == {p.contact}
+
+
 def test_a_retransmission_gets_the_same_answer(account, phone):
     p = phone(account())
     challenge = p.exchange(p.build("REGISTER", f"sip:{p.domain}"))
