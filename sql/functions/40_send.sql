@@ -78,6 +78,16 @@ begin
 		where w.kind = 'login' and w.id = p_account and w.owner and w.closed_at is null);
 end $$;
 
+-- Whether a binding is the one that its device is reached by: of several flows the latest (RFC 5626, section 7).
+create function app.is_devices_latest(p_login app.login) returns bool
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return p_login.instance is null or p_login.id = (
+		select l.id from app.login l
+		where l.account_id = p_login.account_id and l.instance = p_login.instance and l.expires_at > now()
+		order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1);
+end $$;
+
 -- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there
 -- and the sender does not want it stored.
 create function app.send_fan_out(p_send app.send, p_offline bool) returns text[]
@@ -92,7 +102,7 @@ begin
 		select p_send.id, p_send.account_id, 'contact', l.id, l.contact, 'queued'
 		from app.login l
 		where l.account_id = p_send.account_id and l.expires_at > now() and l.contact is not null
-			and (p_send.target_n is null or l.n = p_send.target_n)
+			and (l.n = p_send.target_n or p_send.target_n is null and app.is_devices_latest(l.*::app.login))
 		order by l.n
 		returning (select l.agent_id from app.login l where l.id = login_id) as agent_id
 	loop

@@ -84,6 +84,53 @@ begin
 	return v_bell;
 end $$;
 
+-- The bindings of an account, whose login resource is locked, are about to go: what is on its way to a device goes over
+-- another of its flows, if it has any.
+create function app.delivery_to_device(p_account bigint, p_ids bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_agents int[];
+	v_sends bigint[];
+begin
+	with moved as (
+		update app.delivery d set login_id = o.id, contact = o.contact, changed_at = now()
+		from app.login l cross join lateral (
+			select x.id, x.contact, x.agent_id from app.login x
+			where x.account_id = l.account_id and x.instance = l.instance and x.id <> all (p_ids)
+				and x.expires_at > now()
+			order by x.expires_at - make_interval(secs => x.expires_s) desc, x.id desc limit 1) o
+		where d.login_id = l.id and l.id = any (p_ids) and l.account_id = p_account and d.state in ('queued', 'sending')
+		returning d.send_id, o.agent_id)
+	select array_agg(m.send_id), array_agg(distinct m.agent_id) into v_sends, v_agents from moved m;
+	if v_sends is null then
+		return null;
+	end if;
+	return app.touch_sends(v_sends) || array(select app.job_bell(a) from unnest(v_agents) a);
+end $$;
+
+-- A delivery (locked, as is the login resource) did not reach its device over one flow: another one that was not tried is
+-- (RFC 5626, section 7). Null: there is none.
+create function app.delivery_other_flow(p_delivery bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog as $$
+declare
+	v_login app.login;
+	v_send bigint;
+begin
+	select o.* into v_login
+	from app.delivery d
+	join app.login l on l.id = d.login_id
+	join app.login o on o.account_id = l.account_id and o.instance = l.instance and o.expires_at > now()
+	where d.id = p_delivery and not exists (
+		select from app.attempt t where t.delivery_id = p_delivery and t.contact = o.contact)
+	order by o.expires_at - make_interval(secs => o.expires_s) desc, o.id desc limit 1;
+	if v_login.id is null then
+		return null;
+	end if;
+	update app.delivery d set state = 'queued', login_id = v_login.id, contact = v_login.contact, changed_at = now()
+	where d.id = p_delivery returning d.send_id into v_send;
+	return app.touch_sends(array[v_send]) || app.job_bell(v_login.agent_id);
+end $$;
+
 -- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's; and what it has claimed
 -- itself without getting to know it (it renews the leases of all that it knows of). What another transaction holds is
 -- skipped; it comes up again at the next ring or poll.
@@ -177,10 +224,12 @@ declare
 	v_state text;
 	v_began timestamptz;
 	v_bell text[];
-	v_not_now bool := app.is_not_now(p_code);
+	v_not_now bool;
 begin
 	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
 	from app.delivery d where d.id = p_delivery;
+	-- Without its binding nobody knows by which way it may go.
+	v_not_now := app.is_not_now(p_code) or p_code is null and v_login is null;
 	v_state := case
 		when v_not_now then 'stored'
 		when p_code is null then 'queued'
@@ -201,7 +250,12 @@ begin
 	end if;
 	update app.attempt t set ended_at = now(), code = p_code, reason = left(p_reason, 200)
 	where t.delivery_id = p_delivery and t.attempt = p_attempt returning t.began_at into v_began;
-	if v_not_now then
+	if p_code in (408, 430) then
+		v_bell := app.delivery_other_flow(p_delivery);
+	end if;
+	if v_bell is not null then
+		null;
+	elsif v_not_now then
 		-- Who has registered since then is not waited for.
 		v_bell := app.delivery_move(v_account, array[p_delivery], p_code, left(p_reason, 200), v_began);
 	else

@@ -174,6 +174,29 @@ def test_every_contact_gets_it(account, phone, until, deliveries):
     assert sorted(d["code"] for d in deliveries(alice)) == [200, 200, 486]
 
 
+def test_a_device_gets_it_once_over_whichever_flow_works(account, phone, until, deliveries):
+    """RFC 5626, section 7."""
+    alice, bob = account("alice"), account("bob")
+    one, two, other = phone(alice), phone(alice, transport="tcp"), phone(alice)
+    for n, p in enumerate((one, two), 1):
+        assert p.register(contacts=[f'<{p.contact};ob>;reg-id={n};+sip.instance="<urn:uuid:1>"'],
+                          headers=[("Supported", "path, outbound")]).code == 200
+    other.register()
+    status = send(bob, alice, b"over the latest")
+    assert two.next_request().body == other.next_request().body == b"over the latest"
+    until(lambda: [r["status"] for r in status()["recipients"]] == ["delivered"] * 2)
+    assert one.requests.empty()
+
+    two.answer = None
+    status = send(bob, alice, b"over the other")
+    first = two.next_request()
+    two.close()
+    second = one.next_request()
+    assert [second.get(h) for h in ("call-id", "cseq", "from")] == [first.get(h) for h in ("call-id", "cseq", "from")]
+    until(lambda: [r["status"] for r in status()["recipients"]] == ["delivered"] * 2)
+    assert len([m for m in other.seen if not m.is_response]) == 2, "another device has its own"
+
+
 def test_a_path_becomes_a_route(account, phone):
     alice, bob = account("alice"), account("bob")
     p, edge = phone(alice), phone(alice)
