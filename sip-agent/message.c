@@ -46,7 +46,7 @@ struct incoming {
 
 static const struct pg_stmt stmt_message = {
 	"sip_message",
-	"select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+	"select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
 	1u << 5};
 static const struct pg_stmt stmt_outcome = {
 	"send_outcome", "select * from api.send_outcome($1::bigint[])", 1, 0};
@@ -358,6 +358,7 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 		pg_pl(body),
 		pg_text(origin),
 		pg_text(uas_id(m->u)),
+		pg_bool(!pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips")),
 	};
 
 	return pgloop_query(ag->pl, &stmt_message, valv, on_message, m);

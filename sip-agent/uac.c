@@ -53,7 +53,7 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 
 	u->ag = ag;
 	u->out = *req;
-	u->tls = hop_needs_tls(req->uri, req->flow);
+	u->tls = req->tls || hop_needs_tls(req->uri, req->flow);
 	u->h = h;
 	u->arg = arg;
 	*up = u;

@@ -41,17 +41,20 @@ begin
 	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
 end $$;
 
--- What waited for the account, or of that only p_only, goes to a contact. The login resource is locked.
+-- What waited for the account, or of that only p_only, goes to a contact, if it may. The login resource is locked.
 create function app.release_stored(p_account bigint, p_login bigint, p_contact text, p_only bigint[] default null)
 returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_deliveries bigint[];
 	v_agent int;
+	v_secure bool;
 begin
+	select l.agent_id, app.is_secure(l.*::app.login) into v_agent, v_secure from app.login l where l.id = p_login;
 	v_deliveries := array(select d.id from app.delivery d
 		where d.account_id = p_account and d.kind = 'offline' and d.state = 'stored'
 			and (p_only is null or d.id = any (p_only))
+			and (v_secure or not exists (select from app.send s where s.id = d.send_id and s.secure))
 		order by d.id for update);
 	if v_deliveries = '{}' then
 		return null;
@@ -59,7 +62,6 @@ begin
 	update app.delivery d set kind = 'contact', login_id = p_login, contact = p_contact, state = 'queued',
 		code = null, reason = null, changed_at = now()
 	where d.id = any (v_deliveries);
-	select l.agent_id into v_agent from app.login l where l.id = p_login;
 	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
 		|| app.job_bell(v_agent);
 end $$;
@@ -71,16 +73,24 @@ create function app.delivery_move(p_account bigint, p_deliveries bigint[], p_cod
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
 	v_bell text[] := app.delivery_unreached(p_deliveries, p_code, p_reason);
+	v_secure bool;
+	v_ids bigint[];
 	v_login bigint;
 	v_contact text;
 begin
-	select l.id, l.contact into v_login, v_contact from app.login l
-	where l.account_id = p_account and l.contact is not null and l.expires_at > now()
-		and l.expires_at - make_interval(secs => l.expires_s) > p_since
-	order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1;
-	if v_login is not null then
-		v_bell := v_bell || app.release_stored(p_account, v_login, v_contact, p_deliveries);
-	end if;
+	for v_secure, v_ids in
+		select s.secure, array_agg(d.id) from app.delivery d join app.send s on s.id = d.send_id
+		where d.id = any (p_deliveries) group by s.secure
+	loop
+		select l.id, l.contact into v_login, v_contact from app.login l
+		where l.account_id = p_account and l.contact is not null and l.expires_at > now()
+			and (not v_secure or app.is_secure(l.*::app.login))
+			and l.expires_at - make_interval(secs => l.expires_s) > p_since
+		order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1;
+		if v_login is not null then
+			v_bell := v_bell || app.release_stored(p_account, v_login, v_contact, v_ids);
+		end if;
+	end loop;
 	return v_bell;
 end $$;
 
@@ -94,12 +104,12 @@ declare
 begin
 	with moved as (
 		update app.delivery d set login_id = o.id, contact = o.contact, changed_at = now()
-		from app.login l cross join lateral (
-			select x.id, x.contact, x.agent_id from app.login x
+		from app.send s, app.login l cross join lateral (
+			select x.id, x.contact, x.agent_id, app.is_secure(x.*::app.login) as secure from app.login x
 			where x.account_id = l.account_id and x.instance = l.instance and x.id <> all (p_ids)
 				and x.expires_at > now()
 			order by x.expires_at - make_interval(secs => x.expires_s) desc, x.id desc limit 1) o
-		where d.login_id = l.id and l.id = any (p_ids) and l.account_id = p_account and d.state in ('queued', 'sending')
+		where s.id = d.send_id and (o.secure or not s.secure) and d.login_id = l.id and l.id = any (p_ids) and l.account_id = p_account and d.state in ('queued', 'sending')
 		returning d.send_id, o.agent_id)
 	select array_agg(m.send_id), array_agg(distinct m.agent_id) into v_sends, v_agents from moved m;
 	if v_sends is null then
@@ -118,9 +128,10 @@ declare
 begin
 	select o.* into v_login
 	from app.delivery d
+	join app.send s on s.id = d.send_id
 	join app.login l on l.id = d.login_id
 	join app.login o on o.account_id = l.account_id and o.instance = l.instance and o.expires_at > now()
-	where d.id = p_delivery and not exists (
+	where d.id = p_delivery and (not s.secure or app.is_secure(o.*::app.login)) and not exists (
 		select from app.attempt t where t.delivery_id = p_delivery and t.contact = o.contact)
 	order by o.expires_at - make_interval(secs => o.expires_s) desc, o.id desc limit 1;
 	if v_login.id is null then
@@ -136,7 +147,8 @@ end $$;
 -- skipped; it comes up again at the next ring or poll.
 create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
-	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, bell text[])
+	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
+	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
 declare
@@ -171,7 +183,7 @@ begin
 	v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
-			s.content_type, s.body, app.time_text(s.created_at), s.request_id, v_bell
+			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, v_bell
 		from app.delivery d
 		join app.lease t on t.delivery_id = d.id
 		join app.send s on s.id = d.send_id

@@ -257,3 +257,21 @@ def test_what_was_subscribed_to_over_tls_is_not_told_in_clear(account, phone, un
     until(lambda: not system.query("select from inspect.subscription where watcher = %s", [bob.email]), 10)
     assert not [m for m in clear.seen if not m.is_response]
     tls.close()
+
+
+def test_what_was_sent_to_a_sips_uri_goes_over_tls_or_waits(account, phone, until, system):
+    alice, bob = account("alice"), account("bob")
+    clear, b = phone(alice), phone(bob, transport="tls")
+    clear.register()
+    assert b.message(f"sips:{alice.email}", "in secret").code == 202
+    assert [r["state"] for r in system.query("select * from inspect.delivery where recipient = %s", [alice.email])] == [
+        "stored"]
+    assert clear.register().code == 200
+    assert b.message(f"sip:{alice.email}", "in public").code == 200
+    assert clear.next_request().body == b"in public"
+    secret = phone(alice, transport="tls")
+    secret.register()
+    assert secret.next_request().body == b"in secret"
+    assert b.message(f"sips:{alice.email}", "in secret again").code == 200
+    assert secret.next_request().body == b"in secret again"
+    assert clear.requests.empty()
