@@ -156,19 +156,20 @@ static void send_register(struct load *l, size_t i)
 	int n;
 
 	(void)inet_ntop(AF_INET, &l->local.sin_addr, address, sizeof(address));
-	n = snprintf(p, PACKET,
-		     "REGISTER sip:%s SIP/2.0\r\n"
-		     "Via: SIP/2.0/UDP %s:%u;branch=z9hG4bK.%zu.%u;rport\r\n"
-		     "Max-Forwards: 70\r\n"
-		     "From: <sip:%s%zu@%s>;tag=t%zu\r\n"
-		     "To: <sip:%s%zu@%s>\r\n"
-		     "Call-ID: load-%lx-%zu@%s\r\n"
-		     "CSeq: %u REGISTER\r\n"
-		     "Contact: <sip:%s%zu@%s:%u>\r\n"
-		     "Expires: %d\r\n",
-		     l->domain, address, port, i, ph->cseq, l->prefix, i,
-		     l->domain, i, l->prefix, i, l->domain, l->boot, i, address,
-		     ph->cseq, l->prefix, i, address, port, EXPIRES_S);
+	n = snprintf(
+		p, PACKET,
+		"REGISTER sip:%s SIP/2.0\r\n"
+		"Via: SIP/2.0/UDP %s:%u;branch=z9hG4bK.%zu.%u.%lx;rport\r\n"
+		"Max-Forwards: 70\r\n"
+		"From: <sip:%s%zu@%s>;tag=t%zu\r\n"
+		"To: <sip:%s%zu@%s>\r\n"
+		"Call-ID: load-%lx-%zu@%s\r\n"
+		"CSeq: %u REGISTER\r\n"
+		"Contact: <sip:%s%zu@%s:%u>\r\n"
+		"Expires: %d\r\n",
+		l->domain, address, port, i, ph->cseq, l->boot, l->prefix, i,
+		l->domain, i, l->prefix, i, l->domain, l->boot, i, address,
+		ph->cseq, l->prefix, i, address, port, EXPIRES_S);
 	if (ph->authenticated)
 		n += write_authorization(l, p + n, PACKET - (size_t)n, i);
 	n += snprintf(p + n, PACKET - (size_t)n, "Content-Length: 0\r\n\r\n");

@@ -8,6 +8,7 @@ struct budget;
 struct credcache;
 struct flow_table;
 struct inbound;
+struct janitor;
 struct nonce_pool;
 struct notifier;
 struct outbox;
@@ -30,6 +31,7 @@ struct agent {
 	struct flow_table *flows;
 	struct outbox *outbox;
 	struct inbound *inbound;
+	struct janitor *janitor;
 	struct notifier *notifier;
 	struct repeats *repeats;
 	struct uas_list *uas;

@@ -23,6 +23,7 @@ struct reading {
 	struct contact_set *cs;
 	const struct sip_msg *msg;
 	const char *why;
+	unsigned bound; /* contacts that are not to be removed */
 	int err;
 };
 
@@ -153,6 +154,12 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 	return err;
 }
 
+/* One flow a request, and nothing else that it binds (RFC 5626 section 6) */
+static bool is_crowded(const struct reading *r)
+{
+	return r->cs->outbound && r->bound > 1;
+}
+
 static int read_contact(struct reading *r, const struct nameaddr *na)
 {
 	char key[SIPURI_KEY_BUF];
@@ -181,6 +188,8 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 	err = write_json(r, na, key, expires_s);
 	if (!err)
 		r->cs->count++;
+	if (expires_s)
+		r->bound++;
 	r->cs->plain = r->cs->count == 1 && expires_s && !r->cs->star &&
 		       !nameaddr_param(na, "+sip.instance", &instance);
 
@@ -256,6 +265,8 @@ int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
 	buf_char(&cs->json, ']');
 	if (!r.err)
 		r.err = check_star(&r);
+	if (!r.err && is_crowded(&r))
+		r.err = fail(&r, EBADMSG, "One Flow At A Time");
 	if (!r.err && cs->json.failed)
 		r.err = ENOMEM;
 	*why = r.why;

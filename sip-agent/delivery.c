@@ -23,6 +23,7 @@ struct delivery {
 	void *arg;
 	int64_t id, send;
 	int attempt;
+	bool tls; /* it was sent to a sips: URI */
 	char *contact, *path, *flow, *sender, *recipient, *content_type;
 	char *sent_at, *request_id;
 	uint8_t *body;
@@ -140,6 +141,8 @@ int delivery_alloc(struct delivery **dp, struct agent *ag,
 	d->send = pgres_int(ans->res, row, "send");
 	d->attempt = (int)pgres_int(ans->res, row, "attempt");
 
+	d->tls = pgres_bool(ans->res, row, "secure");
+
 	err = take_strings(d, ans, row);
 	if (!err)
 		err = take_body(d, ans, row);
@@ -239,6 +242,7 @@ static int start(struct delivery *d)
 		.uri = d->uri,
 		.route = d->path,
 		.flow = d->flow,
+		.tls = d->tls,
 		.mb = d->mb,
 		.body_len = d->body_len,
 		.sort_key = (uint64_t)d->id,

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "hdr.h"
-#include "pgconn.h"
-#include "uri.h"
+#include "nameaddr.h"
 
 static const struct event_package packages[] = {
 	{"message-summary", "application", "simple-message-summary"},
@@ -26,6 +25,17 @@ static const struct event_package *find(const struct pl *name)
 	return NULL;
 }
 
+/* A token, which is how it comes back in each NOTIFY */
+static bool is_id(const struct pl *id)
+{
+	for (size_t i = 0; i < id->l; i++) {
+		if (!hdr_is_token_char(id->p[i]))
+			return false;
+	}
+
+	return id->l && id->l <= EVENT_ID_MAX;
+}
+
 /**
  * Read the Event of a request
  *
@@ -34,24 +44,24 @@ static const struct event_package *find(const struct pl *name)
 int event_decode(struct event *ev, const struct sip_msg *msg)
 {
 	const struct pl *val = hdr_get(msg, HDR_EVENT);
-	struct pl name, params, end;
+	struct nameaddr na;
+	struct pl id;
 
 	memset(ev, 0, sizeof(*ev));
-	if (!val || re_regex(val->p, val->l, "[^; \t\r\n]+[ \t\r\n]*[^]*",
-			     &name, NULL, &params))
+	if (!val || !val->l)
 		return ENOENT;
+	/* a name and parameters, as an address without <> has them */
+	if (nameaddr_decode(&na, val) || na.brackets)
+		return EBADMSG;
 
-	ev->package = find(&name);
+	ev->package = find(&na.uri);
 	if (!ev->package)
 		return ENOENT;
-	if (params.l && *params.p != ';')
+	if (!nameaddr_param(&na, "id", &id))
+		return 0;
+	if (!is_id(&id))
 		return EBADMSG;
-
-	if (msg_param_decode(&params, "id", &ev->id))
-		return msg_param_exists(&params, "id", &end) ? 0 : EBADMSG;
-	if (!ev->id.l || ev->id.l > EVENT_ID_MAX ||
-	    !pg_is_text(ev->id.p, ev->id.l) || !uri_is_line(&ev->id))
-		return EBADMSG;
+	ev->id = id;
 
 	return 0;
 }

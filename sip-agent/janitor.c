@@ -45,7 +45,7 @@ static void on_flow_lost(const struct pg_answer *ans, void *arg)
 	struct lost_flow *lf = arg;
 
 	lf->asking = false;
-	if (ans->end != PG_AWAY && lf->le.list) {
+	if (ans->end == PG_OK && lf->le.list) {
 		lf->j->lost_count--;
 		list_unlink(&lf->le);
 		mem_deref(lf);

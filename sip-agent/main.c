@@ -49,7 +49,6 @@ struct program {
 	struct settings *set;
 	struct gate *gate;
 	struct transport *tp;
-	struct janitor *janitor;
 	struct tmr tmr_drain;
 	uint64_t drain_until_ms;
 	bool draining, given_back;
@@ -93,7 +92,7 @@ static void on_flow_lost(const char *flow, void *arg)
 	struct program *p = arg;
 
 	log_debug("flow_lost", LOG_STR("flow", flow));
-	janitor_flow_lost(p->janitor, flow);
+	janitor_flow_lost(p->ag.janitor, flow);
 	outbox_flow_lost(p->ag.outbox, flow);
 	notifier_flow_lost(p->ag.notifier, flow);
 }
@@ -160,7 +159,7 @@ static void close_all(struct program *p)
 	p->ag.registrations = mem_deref(p->ag.registrations);
 	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.inbound = mem_deref(p->ag.inbound);
-	p->janitor = mem_deref(p->janitor);
+	p->ag.janitor = mem_deref(p->ag.janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
 	p->ag.notifier = mem_deref(p->ag.notifier);
 	p->ag.flows = mem_deref(p->ag.flows);
@@ -213,7 +212,7 @@ static int open_all(struct program *p)
 	if (!err)
 		err = notifier_alloc(&p->ag.notifier, &p->ag);
 	if (!err)
-		err = janitor_alloc(&p->janitor, &p->ag);
+		err = janitor_alloc(&p->ag.janitor, &p->ag);
 	if (!err)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);

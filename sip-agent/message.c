@@ -29,7 +29,7 @@ enum {
 /** All MESSAGEs whose outcome is awaited */
 struct inbound {
 	struct agent *ag;
-	struct list waiting; /* struct incoming, oldest first */
+	struct list waiting; /* struct incoming */
 	struct tmr tmr;
 	bool asking;
 };
@@ -40,13 +40,13 @@ struct incoming {
 	struct uas *u;
 	char aor[AOR_BUF]; /* from whom */
 	int64_t send;
-	int code; /* of the last delivery that we settled ourselves */
-	uint64_t until_ms;
+	int code;	   /* of the last delivery that we settled ourselves */
+	uint64_t until_ms; /* counted from when it came */
 };
 
 static const struct pg_stmt stmt_message = {
 	"sip_message",
-	"select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+	"select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
 	1u << 5};
 static const struct pg_stmt stmt_outcome = {
 	"send_outcome", "select * from api.send_outcome($1::bigint[])", 1, 0};
@@ -188,14 +188,18 @@ static void ask_outcomes(struct inbound *in)
 	mem_deref(mb);
 }
 
-/* The oldest have waited long enough: they are stored in any case */
+/* Some have waited long enough: they are stored in any case */
 static void end_waits(struct inbound *in)
 {
 	const uint64_t now = tmr_jiffies();
-	struct incoming *m;
+	struct le *le = list_head(&in->waiting);
 
-	while ((m = list_ledata(list_head(&in->waiting))) &&
-	       m->until_ms <= now) {
+	while (le) {
+		struct incoming *m = le->data;
+
+		le = le->next;
+		if (m->until_ms > now)
+			continue;
 		uas_refuse(m->u, 202);
 		mem_deref(m);
 	}
@@ -260,7 +264,6 @@ static void on_message(const struct pg_answer *ans, void *arg)
 	}
 
 	m->send = pgres_int(ans->res, 0, "send");
-	m->until_ms = tmr_jiffies() + MESSAGE_WAIT_MS;
 	list_append(&in->waiting, &m->le, m);
 	if (!tmr_isrunning(&in->tmr))
 		tmr_start(&in->tmr, POLL_MS, poll_outcomes, in);
@@ -268,10 +271,10 @@ static void on_message(const struct pg_answer *ans, void *arg)
 
 /* --- the request -------------------------------------------------------- */
 
-/* From, its tag, Call-ID and CSeq in one text of fixed length, by which a
-   retransmission to a restarted agent is recognised */
+/* From, its tag, Call-ID, CSeq and for whom, in one text of fixed length, by
+   which a retransmission to a restarted agent is recognised */
 static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
-			const char *aor)
+			const char *from, const char *to)
 {
 	uint8_t md[SHA256_SIZE];
 	struct mbuf *mb = mbuf_alloc(256);
@@ -280,8 +283,8 @@ static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
 	if (!mb)
 		return ENOMEM;
 
-	err = mbuf_printf(mb, "%s%c%r%c%r%c%u", aor, 0, &msg->from.tag, 0,
-			  &msg->callid, 0, msg->cseq.num);
+	err = mbuf_printf(mb, "%s%c%r%c%r%c%u%c%s", from, 0, &msg->from.tag, 0,
+			  &msg->callid, 0, msg->cseq.num, 0, to);
 	if (!err)
 		err = sha256(md, mb->buf, mb->end);
 	if (!err)
@@ -291,38 +294,58 @@ static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
 	return err;
 }
 
+/* A folded line is one (RFC 3261 section 7.3.1); owned by the caller */
+static int unfold(char **line, const struct pl *val)
+{
+	size_t n = 0;
+
+	if (pl_strdup(line, val))
+		return ENOMEM;
+
+	for (const char *p = *line; *p; p++) {
+		if (*p != '\r' && *p != '\n')
+			(*line)[n++] = *p;
+	}
+	(*line)[n] = '\0';
+
+	return 0;
+}
+
 /* @return false where it was refused */
-static bool read_type(struct pl *type, struct uas *u, size_t body_len)
+static bool read_type(char **type, struct uas *u, size_t body_len)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
 
-	if (!val && !body_len) {
-		pl_set_str(type, "text/plain");
-		return true;
-	}
-	if (!val || !pl_isset(&msg->ctyp.type) ||
-	    !pl_isset(&msg->ctyp.subtype)) {
+	const struct pl none = PL("text/plain");
+
+	if (!val && !body_len)
+		val = &none;
+	if (!val || (val != &none && (!pl_isset(&msg->ctyp.type) ||
+				      !pl_isset(&msg->ctyp.subtype)))) {
 		uas_reply(u, 415, NULL, "Accept: */*\r\n");
 		return false;
 	}
-	if (val->l > MESSAGE_TYPE_MAX || !uri_is_line(val)) {
+	if (val->l > MESSAGE_TYPE_MAX || memchr(val->p, '\0', val->l)) {
 		uas_reply(u, 400, "Bad Content-Type", NULL);
 		return false;
 	}
-	*type = *val;
+	if (unfold(type, val)) {
+		uas_refuse(u, 503);
+		return false;
+	}
 
 	return true;
 }
 
 static int ask(struct incoming *m, const struct auth_id *id, const char *to,
-	       const struct pl *type, const struct pl *body)
+	       const char *type, const struct pl *body)
 {
 	const struct agent *ag = uas_agent(m->u);
 	char origin[ORIGIN_SIZE];
 	int err;
 
-	err = write_origin(origin, uas_msg(m->u), id->aor);
+	err = write_origin(origin, uas_msg(m->u), id->aor, to);
 	if (err)
 		return err;
 
@@ -331,17 +354,18 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 		pg_int(id->credential),
 		pg_text(id->ha1),
 		pg_text(to),
-		pg_pl(type),
+		pg_text(type),
 		pg_pl(body),
 		pg_text(origin),
 		pg_text(uas_id(m->u)),
+		pg_bool(!pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips")),
 	};
 
 	return pgloop_query(ag->pl, &stmt_message, valv, on_message, m);
 }
 
 static void send_on(struct uas *u, const struct auth_id *id, const char *to,
-		    const struct pl *type, const struct pl *body)
+		    const char *type, const struct pl *body)
 {
 	struct incoming *m = mem_zalloc(sizeof(*m), incoming_destructor);
 	int err;
@@ -353,6 +377,7 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 
 	m->in = uas_agent(u)->inbound;
 	m->u = mem_ref(u);
+	m->until_ms = tmr_jiffies() + MESSAGE_WAIT_MS;
 	str_ncpy(m->aor, id->aor, sizeof(m->aor));
 	err = ask(m, id, to, type, body);
 	if (err) {
@@ -366,7 +391,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	const struct sip_msg *msg = uas_msg(u);
 	char to[AOR_BUF];
 	struct body body;
-	struct pl type;
+	char *type = NULL;
 	int err;
 
 	(void)arg;
@@ -378,7 +403,8 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	if (err)
 		body_refuse(u, err);
 	else if (read_type(&type, u, body.data.l))
-		send_on(u, id, to, &type, &body.data);
+		send_on(u, id, to, type, &body.data);
+	mem_deref(type);
 	body_close(&body);
 }
 

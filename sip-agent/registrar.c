@@ -15,6 +15,7 @@
 #include "contact.h"
 #include "flow.h"
 #include "hdr.h"
+#include "janitor.h"
 #include "json_write.h"
 #include "log.h"
 #include "nameaddr.h"
@@ -151,9 +152,22 @@ static void reply_bindings(struct reg *reg, const struct pg_answer *ans,
 	mem_deref(mb);
 }
 
+/* The connection has closed meanwhile: that was told before the binding was
+   there */
+static void check_flow(const struct reg *reg)
+{
+	const struct agent *ag = uas_agent(reg->u);
+	enum sip_transp tp;
+	struct sa peer;
+
+	if (reg->flow[0] && flow_find(&peer, &tp, ag->flows, reg->flow))
+		janitor_flow_lost(ag->janitor, reg->flow);
+}
+
 static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 			  int rows)
 {
+	check_flow(reg);
 	if (ans->end == PG_OK)
 		reply_bindings(reg, ans, row, rows);
 	else

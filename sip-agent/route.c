@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "nameaddr.h"
+#include "sipuri.h"
 
 /* @return true where it cannot be a route */
 static bool line_handler(const struct pl *val, void *arg)
@@ -13,12 +14,14 @@ static bool line_handler(const struct pl *val, void *arg)
 	struct mbuf *mb = arg;
 	struct pl list = *val;
 	struct nameaddr na;
+	struct sipuri uri;
 	int err;
 
 	while (!(err = nameaddr_take(&na, &list))) {
 		const size_t len = na.uri.l + na.params.l + 4;
 
-		if (!na.brackets || mb->end + len > ROUTE_MAX_LEN)
+		if (!na.brackets || mb->end + len > ROUTE_MAX_LEN ||
+		    sipuri_parse(&uri, na.uri.p, na.uri.l))
 			return true;
 		/* folds and spaces between parameters are not kept */
 		if (re_regex(na.params.p, na.params.l, "[\r\n\t]+", NULL) == 0)
@@ -37,7 +40,7 @@ static bool line_handler(const struct pl *val, void *arg)
  * @param routep Set to it, owned by the caller; NULL where there is none
  * @param h      HDR_PATH or HDR_RECORD_ROUTE
  *
- * @return 0, EBADMSG, ENOMEM
+ * @return 0, EBADMSG where one is no SIP URI, or they are too many; ENOMEM
  */
 int route_read(char **routep, const struct sip_msg *msg, enum hdr h)
 {

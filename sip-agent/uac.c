@@ -53,7 +53,7 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 
 	u->ag = ag;
 	u->out = *req;
-	u->tls = hop_needs_tls(req->uri, req->flow);
+	u->tls = req->tls || hop_needs_tls(req->uri, req->flow);
 	u->h = h;
 	u->arg = arg;
 	*up = u;
@@ -95,6 +95,8 @@ static void transport_failed(struct uac *u, int err)
 		end(u, 403, "Destination not allowed", NULL);
 	else if (err == ETIMEDOUT)
 		end(u, 408, "Request Timeout", NULL);
+	else if (err == EMSGSIZE) /* of a datagram: it never will be less */
+		end(u, 413, "Too large for UDP", NULL);
 	else if (err == ENOMEM || err == ENOBUFS)
 		end(u, 0, "", NULL);
 	else

@@ -20,7 +20,8 @@ struct uac_request {
 	const char *uri;   /**< Request-URI */
 	const char *route; /**< Path or route set; NULL: none */
 	const char
-		*flow;	 /**< goes over this; NULL: to the first route or uri */
+		*flow; /**< goes over this; NULL: to the first route or uri */
+	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
 	struct mbuf *mb; /**< headers but Via, and the body */
 	size_t body_len;
 	uint64_t sort_key;	/**< of Via's branch, see sip_request */

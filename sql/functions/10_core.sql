@@ -303,7 +303,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
-	return 9;
+	return 10;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

@@ -22,20 +22,26 @@ begin
 		where l.account_id = p_account and l.expires_at > now()), '') || ']';
 end $$;
 
--- Removes bindings of an account whose login resource is locked; what was queued for them goes to another contact, or is
--- kept for later.
+-- Removes bindings of an account whose login resource is locked; what was queued for them goes to another flow of the
+-- device, to another contact, or is kept for later.
 create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
-	v_deliveries bigint[] := array(
-		select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued'
-		order by d.id for update);
+	v_deliveries bigint[];
+	v_bell text[];
 begin
+	perform from app.delivery d where d.login_id = any (p_ids) and d.state in ('queued', 'sending')
+	order by d.id for update;
+	if found then
+		v_bell := app.delivery_to_device(p_account, p_ids);
+	end if;
+	v_deliveries := array(
+		select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued' order by d.id);
 	delete from app.login l where l.account_id = p_account and l.id = any (p_ids);
 	if v_deliveries = '{}' then
-		return null;
+		return v_bell;
 	end if;
-	return app.delivery_move(p_account, v_deliveries, 480, 'Contact gone', '-infinity');
+	return v_bell || app.delivery_move(p_account, v_deliveries, 480, 'Contact gone', '-infinity');
 end $$;
 
 -- What has lapsed goes before a writer counts on a binding: a lapsed contact comes back as a new one.

@@ -1,8 +1,20 @@
 -- The registrar's door to logins (RFC 3261, section 10.3).
 
+-- Whether what a REGISTER of this Call-ID and CSeq asks for is as it stands: it was there before.
+create function app.is_registered(p_account bigint, p_call_id text, p_cseq bigint, p_contacts jsonb) returns bool
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return p_contacts <> '[]' and not exists (
+		select from jsonb_array_elements(p_contacts) c
+		left join app.login l on l.account_id = p_account and l.key = app.login_key(p_account, c ->> 'key')
+			and l.expires_at > now()
+		where case when (c ->> 'expires')::bigint = 0 then l.id is not null
+			else (l.call_id, l.cseq) is distinct from (p_call_id, p_cseq) end);
+end $$;
+
 -- All contacts of one REGISTER, all or none. Contacts: {"contact", "key", "expires", "q"?, "instance"?, "reg_id"?};
 -- expires 0 removes; p_star removes all; neither: only asks. An equal REGISTER again (same Call-ID and CSeq) changes
--- nothing and gets the same answer; an older one is refused.
+-- nothing and gets the same answer; an older one is refused, and one that asks for something else under the same.
 create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
 	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
 returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[])
@@ -26,8 +38,10 @@ begin
 	if p_star or p_contacts <> '[]' then
 		v_prior := app.lock('login', v_account);
 		select max(l.cseq) into v_latest
-		from app.login l where l.account_id = v_account and l.call_id = p_call_id;
-		if v_latest > p_cseq then
+		from app.login l where l.account_id = v_account and l.call_id = p_call_id and l.expires_at > now();
+		if v_latest > p_cseq
+			or v_latest = p_cseq and not app.is_registered(v_account, p_call_id, p_cseq, p_contacts)
+		then
 			perform app.refuse(500, 'cseq-out-of-order', 'A later REGISTER of this Call-ID was there already.');
 		end if;
 	end if;

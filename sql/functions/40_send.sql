@@ -78,6 +78,23 @@ begin
 		where w.kind = 'login' and w.id = p_account and w.owner and w.closed_at is null);
 end $$;
 
+-- Whether what goes to a binding goes over TLS.
+create function app.is_secure(p_login app.login) returns bool
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return p_login.contact ~* '^sips:' or coalesce(p_login.flow like 'tls:%', false);
+end $$;
+
+-- Whether a binding is the one that its device is reached by: of several flows the latest (RFC 5626, section 7).
+create function app.is_devices_latest(p_login app.login) returns bool
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+	return p_login.instance is null or p_login.id = (
+		select l.id from app.login l
+		where l.account_id = p_login.account_id and l.instance = p_login.instance and l.expires_at > now()
+		order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1);
+end $$;
+
 -- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there
 -- and the sender does not want it stored.
 create function app.send_fan_out(p_send app.send, p_offline bool) returns text[]
@@ -92,7 +109,8 @@ begin
 		select p_send.id, p_send.account_id, 'contact', l.id, l.contact, 'queued'
 		from app.login l
 		where l.account_id = p_send.account_id and l.expires_at > now() and l.contact is not null
-			and (p_send.target_n is null or l.n = p_send.target_n)
+			and (not p_send.secure or app.is_secure(l.*::app.login))
+			and (l.n = p_send.target_n or p_send.target_n is null and app.is_devices_latest(l.*::app.login))
 		order by l.n
 		returning (select l.agent_id from app.login l where l.id = login_id) as agent_id
 	loop
@@ -132,9 +150,10 @@ begin
 	return v_inbox;
 end $$;
 
--- The rule behind both doors. p_sender_id is null for an operator; p_target_n null: every contact.
+-- The rule behind both doors. p_sender_id is null for an operator; p_target_n null: every contact. p_secure: no phone gets
+-- it but over TLS.
 create function app.send_put(p_account bigint, p_sender_id bigint, p_sender text, p_target_n bigint, p_type text,
-	p_body bytea, p_offline bool, p_due_at timestamptz, p_origin text, p_request_id text,
+	p_body bytea, p_offline bool, p_due_at timestamptz, p_origin text, p_request_id text, p_secure bool default false,
 	out send_id bigint, out n bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_variable
@@ -150,9 +169,9 @@ begin
 	end if;
 	n := app.take_n('login', p_account);
 	insert into app.send (account_id, n, sender_id, sender, target_n, content_type, body, origin, request_id,
-		due_at, inbox)
+		secure, due_at, inbox)
 	values (p_account, n, p_sender_id, p_sender, p_target_n, p_type, p_body, p_origin, p_request_id,
-		case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end)
+		p_secure, case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end)
 	returning * into v_send;
 	send_id := v_send.id;
 	if v_due then
@@ -222,9 +241,10 @@ begin
 		from app.send s where s.id = v_send;
 end $$;
 
--- A MESSAGE that an agent has authenticated. p_origin tells a repeat, which gets the first one's result.
+-- A MESSAGE that an agent has authenticated. p_origin tells a repeat, which gets the first one's result; p_secure: it is
+-- to a sips: URI.
 create function api.sip_message(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_type text, p_body bytea,
-	p_origin text, p_request_id text)
+	p_origin text, p_request_id text, p_secure bool default false)
 returns table (send bigint, n bigint, status text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 #variable_conflict use_column
@@ -240,7 +260,7 @@ begin
 	select s.id into v_send from app.send s where s.origin = v_origin;
 	if v_send is null then
 		v_put := app.send_put(v_account, v_caller, app.email(v_caller), null, p_type, coalesce(p_body, ''), true,
-			null, v_origin, p_request_id);
+			null, v_origin, p_request_id, p_secure);
 		v_send := v_put.send_id;
 		v_bell := v_put.bell;
 		update app.send s set origin_agent_id = p_agent where s.id = v_send;

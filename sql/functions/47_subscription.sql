@@ -188,9 +188,17 @@ begin
 	end loop;
 end $$;
 
+-- Whether what was meant for a flow may go to the subscription's first hop instead: what came over TLS stays on it.
+create function app.may_leave_flow(p_sub app.subscription) returns bool
+language plpgsql immutable set search_path = pg_catalog as $$
+begin
+	return p_sub.flow not like 'tls:%'
+		or coalesce(substring(p_sub.route from '^<([^>]*)>'), p_sub.remote_target) ~* '^sips:|;transport=tls(;|\?|$)';
+end $$;
+
 -- How a NOTIFY ended (RFC 6665, section 4.2.2). p_code null: it never left. A failure ends the subscription, unless the
--- phone says when to try again (p_retry_s), or the connection is gone and its contact has not been tried. Fenced by
--- (agent, CSeq).
+-- phone says when to try again (p_retry_s), or the connection is gone and its contact may be tried. Fenced by (agent,
+-- CSeq).
 create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
 returns table (state text)
 language plpgsql volatile security definer set search_path = pg_catalog as $$
@@ -207,7 +215,7 @@ begin
 		return query select 'gone';
 		return;
 	end if;
-	v_again := p_code is null or p_code = 430 and v_sub.flow is not null
+	v_again := p_code is null or p_code = 430 and v_sub.flow is not null and app.may_leave_flow(v_sub)
 		or p_code not between 200 and 299 and p_retry_s is not null and v_sub.ended is null;
 	if v_again then
 		update app.subscription s set until = null, due = true, sum = null, code = coalesce(p_code, s.code),

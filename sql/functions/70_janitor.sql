@@ -42,7 +42,9 @@ begin
 		select s.* from app.send s where s.inbox is null and s.due_at <= now()
 		order by s.account_id, s.due_at, s.id limit 200
 	loop
-		perform app.lock('login', v_send.account_id);
+		-- The janitor has other accounts locked: it waits for none.
+		perform from app.resource r where r.kind = 'login' and r.id = v_send.account_id for update skip locked;
+		continue when not found;
 		-- Whoever cancels holds this row; after that it is there to be started, or not.
 		delete from app.delivery d where d.send_id = v_send.id and d.state = 'queued' and d.kind = 'offline';
 		get diagnostics v_waiting = row_count;
@@ -54,21 +56,36 @@ begin
 	return v_bell;
 end $$;
 
--- What was meant for a stream that has not come back within 30 s is kept for whoever comes next.
+-- What was meant for a stream that has not come back within 30 s goes to a contact that has come since it was sent, or
+-- is kept for whoever comes next.
 create function app.store_unstreamed() returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
-	v_deliveries bigint[];
+	v_account bigint;
+	v_delivery bigint;
+	v_since timestamptz;
+	v_bell text[];
 begin
-	v_deliveries := array(
-		select d.id from app.delivery d
-		where d.kind = 'stream' and d.state = 'queued' and d.changed_at < now() - interval '30 s'
-			and not app.has_stream(d.account_id)
-		order by d.id limit 1000 for update skip locked);
-	if v_deliveries = '{}' then
-		return null;
-	end if;
-	return app.delivery_unreached(v_deliveries, 480, 'Stream gone');
+	for v_account in
+		select r.id from app.resource r
+		where r.kind = 'login' and r.id in (
+			select d.account_id from app.delivery d
+			where d.kind = 'stream' and d.state = 'queued' and d.changed_at < now() - interval '30 s'
+			order by d.changed_at limit 1000)
+		order by r.id for update skip locked
+	loop
+		continue when app.has_stream(v_account);
+		for v_delivery, v_since in
+			select d.id, coalesce(s.due_at, s.created_at)
+			from app.delivery d join app.send s on s.id = d.send_id
+			where d.account_id = v_account and d.kind = 'stream' and d.state = 'queued'
+				and d.changed_at < now() - interval '30 s'
+			order by d.id for update of d
+		loop
+			v_bell := v_bell || app.delivery_move(v_account, array[v_delivery], 480, 'Stream gone', v_since);
+		end loop;
+	end loop;
+	return v_bell;
 end $$;
 
 -- A process is dead when its lock was seen free for 30 s, all of them since the janitor's own connect: an outage of

@@ -33,7 +33,8 @@ static void events(const struct sip_msg *msg)
 	if (event_decode(&ev, msg))
 		return;
 	HOLDS(ev.package && ev.id.l <= EVENT_ID_MAX);
-	HOLDS(!ev.id.l || !memchr(ev.id.p, '\n', ev.id.l));
+	for (size_t i = 0; i < ev.id.l; i++)
+		HOLDS(hdr_is_token_char(ev.id.p[i]));
 	(void)event_is_acceptable(ev.package, msg);
 }
 

@@ -31,7 +31,8 @@ class Message:
         self.source = source
         self.at = time.monotonic()
         head, self.body = raw.split(b"\r\n\r\n", 1)
-        self.start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+        text = re.sub(r"\r\n[ \t]+", " ", head.decode("utf-8", "surrogateescape"))
+        self.start, *lines = text.split("\r\n")
         self.headers = []
         for line in lines:
             name, value = line.split(":", 1)

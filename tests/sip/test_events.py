@@ -144,6 +144,7 @@ def test_options_and_489_say_which_events(account, phone):
 
 @pytest.mark.parametrize("event,headers,code", [
     ("dialog", [], 489), ("presence.winfo", [], 489), ("presence;id=", [], 400), ("presence x", [], 400),
+    ("presence;id=a,b", [], 400), ("presence;id=a b", [], 400),
     (None, [], 489), ("presence", [("Accept", "application/xpidf+xml, text/*")], 406),
     ("presence", [("Accept", "")], 406), ("reg", [("Accept", PIDF)], 406),
     ("presence", [("Expires", "59")], 423), ("presence", [("Contact", None)], 400),
@@ -189,6 +190,7 @@ def test_an_unknown_dialog(account, phone):
     b, c = phone(bob), phone(carol)
     sub = b.subscribe(f"sip:{alice.email}", "presence;id=7")
     assert sub.next().get("event") == "presence;id=7"
+    assert b.subscribe(f"sip:{alice.email}", 'presence;x=";id=9"').next().get("event") == "presence", "no id of quotes"
     assert sub.refresh(headers=[("Event", "presence;id=8")]).code == 481
     assert sub.refresh(headers=[("Event", "presence")]).code == 481
     assert sub.refresh(headers=[("Event", "reg;id=7")]).code == 481

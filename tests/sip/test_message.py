@@ -87,6 +87,15 @@ def test_a_send_may_be_64_kib(account, phone, until, transport):
     until(lambda: delivered(status))
 
 
+def test_what_no_datagram_holds_fails_for_good(account, phone, until):
+    """It is not tried again with each REGISTER."""
+    alice, bob = account("alice"), account("bob")
+    phone(alice).register()
+    status = send(bob, alice, secrets.token_bytes(65500), "application/octet-stream")
+    until(lambda: status()["status"] == "failed")
+    assert status()["recipients"][0]["sip"] == {"code": 413, "reason": "Too large for UDP"}
+
+
 def test_it_goes_back_to_where_the_register_came_from(account, phone, until):
     """As behind a NAT: nobody is at the contact's address."""
     alice, bob = account("alice"), account("bob")
@@ -135,6 +144,24 @@ def test_what_the_phone_says_becomes_the_status(account, phone, until, code, rea
     assert len(p.seen) - 2 == 1, "once only, and no challenge is answered"
 
 
+@pytest.mark.parametrize("codes", [(480, 415), (415, 480)])
+def test_a_contact_that_is_away_is_waited_for_though_another_refuses(account, phone, until, codes):
+    """In whichever order they say so."""
+    alice, bob = account("alice"), account("bob")
+    one, two = phone(alice, answer=None), phone(alice, answer=None)
+    for p in (one, two):
+        p.register()
+    status = send(bob, alice, b"for who is away")
+    for p, code in zip((one, two), codes):
+        p.reply(p.next_request(), code)
+        until(lambda c=code: c in [r.get("sip", {}).get("code") for r in status()["recipients"]])
+    assert sorted(r["status"] for r in status()["recipients"]) == ["failed", "stored"]
+    three = phone(alice)
+    three.register()
+    assert three.next_request().body == b"for who is away"
+    until(lambda: status()["status"] == "delivered")
+
+
 def test_every_contact_gets_it(account, phone, until, deliveries):
     alice, bob = account("alice"), account("bob")
     phones = [phone(alice), phone(alice, transport="tcp"), phone(alice, answer=486)]
@@ -145,6 +172,29 @@ def test_every_contact_gets_it(account, phone, until, deliveries):
     until(lambda: all(r["status"] in ("delivered", "failed") for r in status()["recipients"]))
     assert status()["status"] == "delivered"
     assert sorted(d["code"] for d in deliveries(alice)) == [200, 200, 486]
+
+
+def test_a_device_gets_it_once_over_whichever_flow_works(account, phone, until, deliveries):
+    """RFC 5626, section 7."""
+    alice, bob = account("alice"), account("bob")
+    one, two, other = phone(alice), phone(alice, transport="tcp"), phone(alice)
+    for n, p in enumerate((one, two), 1):
+        assert p.register(contacts=[f'<{p.contact};ob>;reg-id={n};+sip.instance="<urn:uuid:1>"'],
+                          headers=[("Supported", "path, outbound")]).code == 200
+    other.register()
+    status = send(bob, alice, b"over the latest")
+    assert two.next_request().body == other.next_request().body == b"over the latest"
+    until(lambda: [r["status"] for r in status()["recipients"]] == ["delivered"] * 2)
+    assert one.requests.empty()
+
+    two.answer = None
+    status = send(bob, alice, b"over the other")
+    first = two.next_request()
+    two.close()
+    second = one.next_request()
+    assert [second.get(h) for h in ("call-id", "cseq", "from")] == [first.get(h) for h in ("call-id", "cseq", "from")]
+    until(lambda: [r["status"] for r in status()["recipients"]] == ["delivered"] * 2)
+    assert len([m for m in other.seen if not m.is_response]) == 2, "another device has its own"
 
 
 def test_a_path_becomes_a_route(account, phone):
@@ -303,6 +353,14 @@ def test_a_body_must_say_what_it_is(account, phone, content_type, headers, code)
     assert answer.code == code
 
 
+def test_a_folded_content_type_is_one_line(account, phone):
+    alice, bob = account("alice"), account("bob")
+    a = phone(alice)
+    a.register()
+    assert phone(bob).message(f"sip:{alice.email}", content_type="text/plain;\r\n charset=utf-8").code == 200
+    assert a.next_request().get("content-type") == "text/plain; charset=utf-8"
+
+
 def test_an_empty_message_passes(account, phone):
     alice, bob = account("alice"), account("bob")
     a = phone(alice)
@@ -339,6 +397,19 @@ def test_an_equal_message_in_another_transaction_is_one_message(account, phone, 
     second = b.message(f"sip:{alice.email}", cseq=7, headers=[("To", f"<sip:{alice.email}>;tag=1")], **same)
     assert (first.code, second.code) == (202, 202)
     assert len(system.query("select * from inspect.send where recipient = %s", [alice.email])) == 1
+
+
+def test_equal_messages_to_two_are_two(account, phone):
+    """What a phone sends on to several under one Call-ID and CSeq."""
+    alice, carol, bob = account("alice"), account("carol"), account("bob")
+    a, c, b = phone(alice), phone(carol), phone(bob)
+    assert a.register().code == c.register().code == 200
+    b.challenge = b.message(f"sip:{alice.email}", auth=False).get("www-authenticate")
+    same = {"call_id": secrets.token_hex(8), "tag": secrets.token_hex(4), "cseq": 7}
+    for p, other in ((a, alice), (c, carol)):
+        to = ("To", f"<sip:{other.email}>;tag=1")
+        assert b.message(f"sip:{other.email}", "to both", headers=[to], **same).code == 200
+        assert p.next_request().body == b"to both"
 
 
 def test_a_hundred_messages_all_arrive(account, phone):

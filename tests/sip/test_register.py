@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+import psycopg
 import pytest
 
 from phone import digest, new_account
@@ -168,6 +169,25 @@ def test_an_older_cseq_is_refused(account, phone, logins):
     assert other.register().code == 200, "another Call-ID has an order of its own"
 
 
+def test_an_equal_cseq_is_a_repeat_or_refused(account, phone, logins):
+    """It is not answered as if it were done, where it asks for something else."""
+    alice = account()
+    p = phone(alice)
+    p.challenge = p.request("REGISTER", f"sip:{p.domain}", auth=False).get("www-authenticate")
+
+    def register(contact, tag, expires=600):
+        return p.register(expires=expires, contacts=[contact], cseq=1000, tag=tag)
+
+    mine, other = f"<{p.contact}>", "<sip:other@127.0.0.1:16191>"
+    assert register(mine, "a").code == 200
+    again = register(mine, "b")
+    assert (again.code, list(again.contacts)) == (200, [p.contact])
+    assert register(other, "c").code == 500
+    assert register(mine, "d", 0).code == 500
+    assert register("*", "e", 0).code == 500
+    assert set(logins(alice)) == {p.contact}
+
+
 def test_a_retransmission_gets_the_same_answer(account, phone):
     p = phone(account())
     challenge = p.exchange(p.build("REGISTER", f"sip:{p.domain}"))
@@ -302,6 +322,7 @@ def test_a_path_is_kept_and_told_to_who_supports_it(account, phone, logins):
     assert logins(alice)[p.contact]["path"] == path
     assert p.register(headers=[("Path", path)]).get("path") is None
     assert p.register(headers=[("Path", "<sip:edge1.example.net;lr>, nonsense<")]).code == 400
+    assert p.register(headers=[("Path", "<tel:+15551234>")]).code == 400, "nothing could be sent there"
 
 
 def test_a_binding_over_tcp_goes_with_its_connection(account, phone, logins, until):
@@ -311,6 +332,24 @@ def test_a_binding_over_tcp_goes_with_its_connection(account, phone, logins, unt
     assert logins(alice)[p.contact]["flow"].startswith("tcp:")
     p.close()
     until(lambda: not logins(alice), 2)
+
+
+def test_a_connection_that_closes_before_its_binding_is_there_takes_it_along(account, phone, logins, until, system):
+    alice = account()
+    p = phone(alice, transport="tcp")
+    p.challenge = p.request("REGISTER", f"sip:{p.domain}", auth=False).get("www-authenticate")
+    authorization = digest(p.challenge, "REGISTER", f"sip:{p.domain}", p.username, p.password)
+    id_of = "(select id from app.account where email = %s)"
+    with psycopg.connect(system.pg_owner) as db:
+        db.execute(f"select from app.resource where kind = 'login' and id = {id_of} for update", [alice.email])
+        p.send(p.build("REGISTER", f"sip:{p.domain}", [("Contact", f"<{p.contact}>"), ("Authorization", authorization)]))
+        until(lambda: system.query_owner("select from pg_locks where not granted"))
+        p.close()
+        until(lambda: not [line for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()
+                           if line.split()[2].endswith(f":{p.port:04X}")], what="the agent has closed it")
+    until(lambda: system.query_owner(f"select from app.credential where account_id = {id_of} and used_at is not null",
+                                     [alice.email]), what="the binding is written")
+    until(lambda: not logins(alice), 3)
 
 
 def test_two_bindings_over_one_connection_share_its_flow(account, phone, logins, until):
@@ -441,6 +480,18 @@ def test_a_device_that_comes_from_elsewhere_replaces_its_binding(account, phone,
     assert plain.register(expires=0).code == 200
     two.close()
     until(lambda: set(logins(alice)) == {one.contact + ";ob"}, 2)
+
+
+def test_a_flow_is_registered_alone(account, phone, logins):
+    """RFC 5626, section 6; what is removed may stand beside it."""
+    alice = account("alice")
+    p = phone(alice)
+    flow, other = f"<{p.contact};ob>;reg-id=1;{DEVICE}", "<sip:b@127.0.0.1:16191>"
+    assert p.register(contacts=[flow, other], headers=[OUTBOUND]).code == 400
+    assert not logins(alice)
+    assert p.register(contacts=[other]).code == 200
+    assert p.register(contacts=[flow, other + ";expires=0"], headers=[OUTBOUND]).code == 200
+    assert set(logins(alice)) == {p.contact + ";ob"}
 
 
 def test_a_device_without_support_is_an_ordinary_contact(account, phone, logins):

@@ -239,3 +239,39 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(own_system, until):
     assert shown(own_system) == before
     install(own_system, new_certificate(own_system, "whole"))
     until(lambda: shown(own_system) != before, 10)
+
+
+@pytest.mark.parametrize("more,goes", [("", False), (";transport=tls", True)])
+def test_what_was_subscribed_to_over_tls_is_not_told_in_clear(account, phone, until, system, more, goes):
+    """The connection has gone, and the contact is somewhere else."""
+    alice, bob = account("alice"), account("bob")
+    b, clear = phone(bob, transport="tls"), phone(bob)
+    tls = SipsServer(system.certificate, plain=True)
+    where = f"sip:bob@127.0.0.1:{tls.port}{more}" if goes else clear.contact
+    sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", f"<{where}>")])
+    sub.next()
+    b.close()
+    assert alice.request("POST", alice.login, json={"contact": "sip:alice@127.0.0.1:16191"}).status_code == 201
+    if goes:
+        until(lambda: tls.first[:1] == b"\x16")
+    until(lambda: not system.query("select from inspect.subscription where watcher = %s", [bob.email]), 10)
+    assert not [m for m in clear.seen if not m.is_response]
+    tls.close()
+
+
+def test_what_was_sent_to_a_sips_uri_goes_over_tls_or_waits(account, phone, until, system):
+    alice, bob = account("alice"), account("bob")
+    clear, b = phone(alice), phone(bob, transport="tls")
+    clear.register()
+    assert b.message(f"sips:{alice.email}", "in secret").code == 202
+    assert [r["state"] for r in system.query("select * from inspect.delivery where recipient = %s", [alice.email])] == [
+        "stored"]
+    assert clear.register().code == 200
+    assert b.message(f"sip:{alice.email}", "in public").code == 200
+    assert clear.next_request().body == b"in public"
+    secret = phone(alice, transport="tls")
+    secret.register()
+    assert secret.next_request().body == b"in secret"
+    assert b.message(f"sips:{alice.email}", "in secret again").code == 200
+    assert secret.next_request().body == b"in secret again"
+    assert clear.requests.empty()

@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(50);
+select plan(52);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
@@ -148,6 +148,20 @@ select is((select n from api.inbox_read(:account, :head, 10)), :late::bigint, 'a
 \o /dev/null
 select api.login_delete(null, pg_temp.proof('alice'), 'me', null, null);
 \o
+
+\o /dev/null
+select n as between from pg_temp.send('between') \gset
+select api.watch_close(:process, 'login', :account, false);
+update app.watch set closed_at = now(), owner = false;
+update app.delivery set changed_at = now() - interval '31 s' where kind = 'stream' and state = 'queued';
+update app.send set created_at = now() - interval '31 s' where n = :between;
+select pg_temp.login('sip:e@192.0.2.5');
+\o
+select is(pg_temp.state(:between), 'stream:queued', 'a phone comes while a stream is waited for');
+\o /dev/null
+select api.janitor(:agent);
+\o
+select is(pg_temp.state(:between), 'contact:queued', 'and has the message once the stream does not come back');
 
 -- SIP's door
 select results_eq($$ select m.n from api.digest_credential('alice', 'example.net') d,
