@@ -78,8 +78,8 @@ begin
 		return;
 	end if;
 
-	-- With the locks held: what is the usual case, and that done. Rows to write are found by v_accounts too, and what is
-	-- read stands in lateral queries, so that a plan made for empty tables does not read them whole later.
+	-- With the locks held: what is the usual case, and that done. Rows to write are found by an array of their keys too,
+	-- and what is read stands in lateral queries, so that a plan made for empty tables does not read them whole later.
 	for i, n, contact, expires, q, path, instance, reg_id, v_account, v_is_followed in
 		with usual as materialized (
 			select t.*, least(t.expires, app.max_lifetime_s()) as expires_s,
@@ -120,7 +120,7 @@ begin
 				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
 				user_agent = u.user_agent, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
 					round(u.q, 3), u.user_agent, l.extra)
-			from usual u where l.account_id = any (v_accounts) and l.id = u.login_id)
+			from usual u where l.id = any (array(select o.login_id from usual o)) and l.id = u.login_id)
 		select u.i, b.n, b.contact, greatest(ceil(extract(epoch from b.expires_at - now()))::int, 1),
 			trim_scale(b.q)::text, b.path, b.instance, b.reg_id, u.account_id, u.is_followed
 		from usual u
