@@ -316,7 +316,6 @@ static bool read_type(char **type, struct uas *u, size_t body_len)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
-
 	const struct pl none = PL("text/plain");
 
 	if (!val && !body_len)

@@ -109,7 +109,8 @@ begin
 			where x.account_id = l.account_id and x.instance = l.instance and x.id <> all (p_ids)
 				and x.expires_at > now()
 			order by x.expires_at - make_interval(secs => x.expires_s) desc, x.id desc limit 1) o
-		where s.id = d.send_id and (o.secure or not s.secure) and d.login_id = l.id and l.id = any (p_ids) and l.account_id = p_account and d.state in ('queued', 'sending')
+		where s.id = d.send_id and (o.secure or not s.secure) and d.login_id = l.id and l.id = any (p_ids)
+			and l.account_id = p_account and d.state in ('queued', 'sending')
 		returning d.send_id, o.agent_id)
 	select array_agg(m.send_id), array_agg(distinct m.agent_id) into v_sends, v_agents from moved m;
 	if v_sends is null then
