@@ -323,11 +323,11 @@ static void take_header(struct rawmsg *m, struct seen *seen,
 		refuse(m, 400, "Too Many Headers");
 		return;
 	}
-	if (!is_clean(line))
+	if (!is_clean(line)) {
 		refuse(m, 400, "Control Character In Header");
-	else if (split(&name, &val, line))
+	} else if (split(&name, &val, line)) {
 		refuse(m, 400, "Bad Header");
-	else {
+	} else {
 		m->linev[m->linec++] = (struct rawline){name, val};
 		take_field(m, seen, &name, &val);
 	}
