@@ -58,4 +58,17 @@ static inline int fd_watch_start(struct fd_watch *w, int fd, int flags, fd_h *h,
 	return err;
 }
 
+/** Over a socket that is there: newer re can be told how to make a connection
+ */
+static inline int compat_sip_send(struct sip *sip, void *sock,
+				  enum sip_transp tp, const struct sa *dst,
+				  struct mbuf *mb)
+{
+#ifdef COMPAT_FD_HANDLE
+	return sip_send(sip, sock, tp, dst, mb, NULL, NULL);
+#else
+	return sip_send(sip, sock, tp, dst, mb);
+#endif
+}
+
 #endif

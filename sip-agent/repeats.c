@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compat.h"
+
 enum { BUCKETS = 65536 };
 
 struct repeats {
@@ -147,8 +149,8 @@ enum repeats_verdict repeats_look(struct repeats *r, struct sip *sip,
 	rep = find(r, msg, same_handler);
 	if (rep) {
 		if (rep->answer)
-			(void)sip_send(sip, rep->to.sock, rep->to.tp,
-				       &rep->to.dst, rep->answer);
+			(void)compat_sip_send(sip, rep->to.sock, rep->to.tp,
+					      &rep->to.dst, rep->answer);
 		return REPEATS_SAME;
 	}
 	if (pl_isset(&msg->to.tag))

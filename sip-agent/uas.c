@@ -14,6 +14,7 @@
 #include "answer.h"
 #include "budget.h"
 #include "codes.h"
+#include "compat.h"
 #include "logre.h"
 #include "pgconn.h"
 #include "repeats.h"
@@ -185,7 +186,7 @@ static int send_answer(struct uas *u, uint16_t scode, struct mbuf *mb,
 		return err;
 	}
 
-	err = sip_send(sip, u->msg->sock, u->msg->tp, dst, mb);
+	err = compat_sip_send(sip, u->msg->sock, u->msg->tp, dst, mb);
 	if (u->rep) {
 		repeat_keep(u->rep, mb, dst, tmr_jiffies());
 		u->rep = NULL;
@@ -312,6 +313,6 @@ void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 			  reason ? reason : codes_reason(scode),
 			  hdrs ? hdrs : ""))
 		return;
-	(void)sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
+	(void)compat_sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
 	mem_deref(mb);
 }

@@ -135,7 +135,7 @@ export class Restsip {
 				const headers = { Accept: 'application/x-ndjson', Authorization: `Bearer ${this.token}` };
 				if (last !== null) headers['Last-Event-ID'] = last;
 				const response = await fetch(this.base + path, { headers, signal, credentials: 'omit' });
-				if (response.status === 401 || response.status === 403 || response.status === 404) {
+				if (response.status >= 400 && response.status < 500 && response.status !== 429) {
 					on({ event: 'end', data: { reason: `HTTP ${response.status}` } });
 					return;
 				}

@@ -143,3 +143,18 @@ def test_one_of_many_that_goes_stops_not_the_others(account, browser, until, how
     alice.request("DELETE", calls[1])
     alice.request("DELETE", calls[2])
     until(lambda: came("end") == [None], WAIT_S)
+
+
+def test_what_is_no_resource_is_not_asked_for_again(account, browser, until):
+    """A request that is wrong stays wrong: who watches is told, once."""
+    alice = account("alice")
+    browser.get(alice.system.url + "/docs")
+    browser.execute_script("""
+        window.came = [];
+        import('/restsip.js').then(async ({ Restsip }) => {
+            const api = new Restsip();
+            await api.signIn(arguments[0], arguments[1]);
+            api.watch('/watch?r=/watch', (event) => came.push(event));
+        });
+        """, alice.email, alice.password)
+    until(lambda: browser.execute_script("return came.map((e) => e.data.reason)") == ["HTTP 406"], WAIT_S)
