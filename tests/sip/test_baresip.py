@@ -77,7 +77,7 @@ def test_it_unregisters_when_it_ends(account, softphone, logins, until):
 def test_its_lamp_is_lit_and_goes_out(account, softphone, until, transport):
     alice, bob = account("alice"), account("bob")
     one = softphone(alice, bob, transport, modules=("mwi",))
-    until(lambda: "Messages-Waiting: no" in one.said())
+    until(lambda: "Messages-Waiting: no" in one.said(), 15)
     made = bob.request("POST", f"/user/{alice.email}/messages", json={"type": "voice", "url": "https://example.org/1"})
     assert made.status_code == 201, made.text
     until(lambda: "Voice-Message: 1/0 (0/0)" in one.said())
