@@ -30,6 +30,7 @@ enum {
 	USER_AGENT_MAX = 200,
 	FLOW_TIMER_S = 120, /* RFC 5626 section 4.4.1 */
 	ITEM_MAX = 65536,
+	/* each costs by itself: what waits meanwhile goes together */
 	BATCHES_AT_ONCE = 1,
 };
 
