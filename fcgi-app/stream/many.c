@@ -159,6 +159,14 @@ bool many_all_ready(const struct many *m)
 	return true;
 }
 
+static bool all_ended(const struct many *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->member[i].ended)
+			return false;
+	return true;
+}
+
 static void many_open(struct many *m)
 {
 	const char *text = render_prologue(m->format);
@@ -172,15 +180,19 @@ static void many_open(struct many *m)
 		text = render_heartbeat(m->format);
 	stream_write(m->stream, text, strlen(text));
 	for (size_t i = 0; i < m->n; i++) {
-		struct viewer *v = m->member[i].viewer;
+		struct member *o = &m->member[i];
+		struct viewer *v = o->viewer;
 
-		if (!v)
-			continue;
-		v->stream = m->stream;
-		ends_s = v->ends_s;
-		viewer_step(v);
+		if (v) {
+			v->stream = m->stream;
+			ends_s = v->ends_s;
+			viewer_step(v);
+		} else if (o->news)
+			many_write(o, "gone", NULL, "null", 4);
 	}
 	stream_deadline(m->stream, ends_s);
+	if (all_ended(m))
+		many_end(m, "gone");
 }
 
 /* Whatever was put off. */
@@ -270,6 +282,22 @@ static bool member_try_send(struct member *o, const struct db_answer *why)
 	return true;
 }
 
+/* Whether it is one that the client has seen, which is no more, or may not be
+   seen: that is told, and does not end the others. */
+static bool member_has_gone(struct member *o, const struct db_answer *why)
+{
+	struct many *m = o->many;
+
+	if (!o->ask.resume || !o->ask.version ||
+	    (why->status != 404 && why->status != 403))
+		return false;
+	o->ended = o->news = true;
+	if (m->once)
+		member_answer_gone(o);
+	many_soon(m);
+	return true;
+}
+
 static void member_refused(const struct db_answer *why, void *arg)
 {
 	struct member *o = arg;
@@ -281,7 +309,7 @@ static void member_refused(const struct db_answer *why, void *arg)
 		many_end(m, why->status == 401 ? "session-ended" : "restart");
 		return;
 	}
-	if (!m->refused && !member_has_gone(o, why) && !member_try_send(o, why))
+	if (!m->refused && !member_try_send(o, why) && !member_has_gone(o, why))
 		many_refuse(m, o, why->status, why->slug, why->detail);
 }
 
@@ -337,7 +365,7 @@ void many_member_end(struct viewer *v, const char *reason, const char *data,
 	}
 	o->ended = true;
 	if (!gone)
-		many_write(v, "end", false, data, n);
+		many_write(o, "end", NULL, data, n);
 	if (v->state == VIEWER_ENDING)
 		return; /* that was too much */
 	viewer_leave(v);
@@ -345,10 +373,8 @@ void many_member_end(struct viewer *v, const char *reason, const char *data,
 		many_end(m, "restart");
 		return;
 	}
-	for (size_t i = 0; i < m->n; i++)
-		if (!m->member[i].ended)
-			return;
-	many_end(m, reason);
+	if (all_ended(m))
+		many_end(m, reason);
 }
 
 void many_member_gone(struct viewer *v)

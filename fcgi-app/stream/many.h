@@ -34,8 +34,9 @@ struct many_one {
 
 /**
  * Ask for many; who, ticket, format and diff of each are those of the first.
- * Nothing is shown until all of them may be seen. A refusal has a pointer to
- * which it is, `/r/0`. once: what has moved since, or ops->waits, as soon as
+ * Nothing is shown until all of them may be seen, but for those that the client
+ * has seen before: they are told as gone. A refusal has a pointer to which it
+ * is, `/r/0`. once: what has moved since, or ops->waits, as soon as
  * all are known.
  *
  * @param n    1 to MANY_MAX, one of them at least not ended

@@ -24,7 +24,7 @@ struct member {
 	char *answer; /* once: JSON, what has become of it; null: nothing */
 	bool ended;   /* the resource has, or may not be seen any more */
 	bool ready;   /* it could begin; once: it is known */
-	bool as_send; /* a number below a login that is no contact */
+	bool news;    /* it has ended since the client was here */
 	bool muted;   /* messages come with another */
 };
 
@@ -75,7 +75,13 @@ void many_poll(struct many *m);
 void member_answered(int64_t version, const char *doc, bool patch, void *arg);
 void member_waits(uint32_t ends_s, void *arg);
 
-/** Of one that was known: that it is no more, or may not be seen. */
-bool member_has_gone(struct member *o, const struct db_answer *why);
+/** That it is no more, or may not be seen. */
+void member_answer_gone(struct member *o);
+
+/* many_write.c */
+
+/** An event of one. own: its id in the body, or null. */
+void many_write(struct member *o, const char *name, const char *own,
+		const char *data, size_t n);
 
 #endif

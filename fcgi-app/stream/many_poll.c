@@ -103,12 +103,7 @@ void member_waits(uint32_t ends_s, void *arg)
 	many_soon(o->many);
 }
 
-bool member_has_gone(struct member *o, const struct db_answer *why)
+void member_answer_gone(struct member *o)
 {
-	if (!o->many->once || !o->ready ||
-	    (why->status != 404 && why->status != 403))
-		return false;
-	o->ended = true;
 	member_said(o, member_answer_text(o, NULL, "gone", "true"));
-	return true;
 }

@@ -44,12 +44,10 @@ void many_add_id(struct buf *b, const struct many *m)
 	}
 }
 
-void many_write(struct viewer *v, const char *name, bool with_id,
+void many_write(struct member *o, const char *name, const char *own,
 		const char *data, size_t n)
 {
-	struct member *o = v->arg;
 	struct many *m = o->many;
-	char own[RENDER_ID_SIZE];
 	struct buf id, body, frame;
 
 	buf_init(&id, ID_MAX);
@@ -57,10 +55,8 @@ void many_write(struct viewer *v, const char *name, bool with_id,
 	buf_init(&frame, FRAME_MAX);
 	buf_char(&body, '{');
 	json_member(&body, "resource", o->name);
-	if (with_id) {
-		viewer_id(own, v);
+	if (own)
 		json_member(&body, "id", own);
-	}
 	json_key(&body, "data");
 	buf_add(&body, data, n);
 	buf_char(&body, '}');
@@ -76,4 +72,13 @@ void many_write(struct viewer *v, const char *name, bool with_id,
 	buf_free(&id);
 	buf_free(&body);
 	buf_free(&frame);
+}
+
+void many_event(struct viewer *v, const char *name, bool with_id,
+		const char *data, size_t n)
+{
+	char own[RENDER_ID_SIZE];
+
+	viewer_id(own, v);
+	many_write(v->arg, name, with_id ? own : NULL, data, n);
 }

@@ -167,7 +167,7 @@ void viewer_write(struct viewer *v, const char *name, int64_t version,
 	char id[RENDER_ID_SIZE] = "";
 
 	if (v->many) {
-		many_write(v, name, version != 0, data, n);
+		many_event(v, name, version != 0, data, n);
 		return;
 	}
 

@@ -212,8 +212,8 @@ bool many_begin(struct viewer *v);
 /** Whether messages come with another of them. */
 bool many_has_inbox(struct viewer *v);
 
-/** An event says whose it is; without an id of its own where it ends. */
-void many_write(struct viewer *v, const char *name, bool with_id,
+/** An event, which says whose it is; with_id: and where that stands. */
+void many_event(struct viewer *v, const char *name, bool with_id,
 		const char *data, size_t n);
 
 /** The next event will be the resource's last. */

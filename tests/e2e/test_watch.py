@@ -181,6 +181,41 @@ def test_what_ends_leaves_the_others(account, opened):
     again.wait_end()
 
 
+@pytest.mark.parametrize("how", ["deleted", "not invited"])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_went_meanwhile_is_told_to_who_comes_back(account, opened, how, first):
+    """Between two streams or two polls, as it would have been told to one that was open."""
+    alice, bob = account("alice"), account("bob")
+    call = private_call(bob, alice)
+    contact = register(bob, "sip:b@192.0.2.1")["self"]
+    sent = send(alice, bob, "x")["url"]
+    paths = [call, bob.login, contact, sent] if first else [bob.login, contact, sent, call]
+    stream = opened(alice, *paths)
+    for path in paths:
+        last = wait(stream, "state", path).id
+    stream.close()
+    if how == "deleted":
+        bob.request("DELETE", call)
+    else:
+        bob.request("PATCH", call, json={"invited": []})
+    bob.request("DELETE", contact)
+    ticket = alice.request("POST", "/session/ticket").json()["ticket"]
+    again = Stream(alice.system, watch(*paths, ticket=ticket, since=last))
+    assert again.status == 200
+    for path in (call, contact):
+        gone = again.wait(lambda e, path=path: e.name == "gone" and e.data == {"resource": path, "data": None})
+        assert [place == "-" for place in gone.id.split(",")] == [other in (call, contact) for other in paths]
+    assert wait(again, "change", bob.login).data["data"] == []
+    again.close()
+    status, items, place = poll(alice, *paths, wait=5, since=last)
+    assert status == 200 and {path for path in items if items[path].get("gone")} == {call, contact}
+    assert items[bob.login]["data"] == [] and [p == "-" for p in place.split(",")] == [p in (call, contact) for p in paths]
+    only = opened(alice, call, last=last.split(",")[paths.index(call)])
+    assert only.wait("gone").data == {"resource": call, "data": None}
+    assert only.wait("end").data == {"reason": "gone"}
+    only.wait_end()
+
+
 def test_a_refused_one_refuses_all(account, opened, system):
     alice, bob = account("alice"), account("bob")
     call = private_call(bob)
