@@ -215,6 +215,9 @@ void viewer_step(struct viewer *v)
 		return;
 	if (v->stream && stream_pending(v->stream) > STREAM_QUEUE_LOW)
 		return;
+	if (s->behind && !v->first_doc && v->many &&
+	    v->state == VIEWER_LOADING && !many_may_load(v))
+		return;
 	if (s->behind && v->list) {
 		s->bells = s->resource->bells;
 		list_load(v);

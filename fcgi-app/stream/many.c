@@ -1,9 +1,11 @@
 /*
  * many.c: one stream on many resources.
  *
- * Each has a viewer, which reads and writes as ever, but begins only when all
- * can: what it has read by then is read again. Whatever ends the whole is done
- * from the loop, for viewers are told in walks over all of them.
+ * Each has a viewer, which reads and writes as ever, but for two things: the
+ * stream begins when all of them may be seen, and only a few read their first
+ * state at a time, so that others' reads are not behind a hundred large ones.
+ * Whatever ends the whole is done from the loop, for viewers are told in walks
+ * over all of them.
  */
 #include "many.h"
 
@@ -151,6 +153,46 @@ int many_new(struct many **out, struct hub *hub, const struct many_one *one,
 
 /* ---- beginning ---- */
 
+bool many_may_load(struct viewer *v)
+{
+	struct member *o = v->arg;
+	struct many *m = o->many;
+
+	/* Of one item, whether it is there is only known when it is read. */
+	if (!m->once && !m->stream && (o->ready || !o->ask.n)) {
+		o->ready = true;
+		many_soon(m);
+		return false;
+	}
+	if (!o->loading && m->loading < LOAD_WINDOW) {
+		o->loading = true;
+		m->loading++;
+	}
+	return o->loading;
+}
+
+void member_loaded(struct member *o)
+{
+	if (!o->loading)
+		return;
+	o->loading = false;
+	o->many->loading--;
+	many_soon(o->many);
+}
+
+/* The next of those that wait for their turn. */
+static void many_load(struct many *m)
+{
+	for (size_t i = 0; i < m->n && m->loading < LOAD_WINDOW; i++) {
+		struct member *o = &m->member[i];
+		struct viewer *v = o->viewer;
+
+		if (v && v->state == VIEWER_LOADING && !o->loading &&
+		    (m->stream || m->once || !o->ready))
+			viewer_step(v);
+	}
+}
+
 bool many_all_ready(const struct many *m)
 {
 	for (size_t i = 0; i < m->n; i++)
@@ -186,13 +228,13 @@ static void many_open(struct many *m)
 		if (v) {
 			v->stream = m->stream;
 			ends_s = v->ends_s;
-			viewer_step(v);
 		} else if (o->news)
 			many_write(o, "gone", NULL, "null", 4);
 	}
 	stream_deadline(m->stream, ends_s);
 	if (all_ended(m))
 		many_end(m, "gone");
+	many_load(m);
 }
 
 /* Whatever was put off. */
@@ -208,10 +250,12 @@ static void many_turn(void *arg)
 		.pointer = m->why.pointer,
 	};
 
+	if (!m->stream && !m->refused)
+		many_open_all(m);
+	if (!m->refused)
+		many_load(m);
 	if (m->stream)
 		return; /* it is ended by its own */
-	if (!m->refused)
-		many_open_all(m);
 	if (m->refused) {
 		m->ops->refused(&why, m->arg);
 		many_destroy(m);
@@ -235,15 +279,13 @@ void many_opened(struct viewer *v)
 bool many_begin(struct viewer *v)
 {
 	struct member *o = v->arg;
+	bool open = o->many->stream;
 
-	if (o->many->stream) {
+	if (open)
 		v->state = VIEWER_OPEN;
-		return true;
-	}
 	o->ready = true;
-	if (many_all_ready(o->many))
-		many_soon(o->many);
-	return false;
+	member_loaded(o);
+	return open;
 }
 
 bool many_has_inbox(struct viewer *v)
@@ -288,12 +330,19 @@ static bool member_has_gone(struct member *o, const struct db_answer *why)
 {
 	struct many *m = o->many;
 
-	if (!o->ask.resume || !o->ask.version ||
-	    (why->status != 404 && why->status != 403))
+	if ((why->status != 404 && why->status != 403) ||
+	    (!m->stream && (!o->ask.resume || !o->ask.version)))
 		return false;
-	o->ended = o->news = true;
+	o->ended = true;
 	if (m->once)
 		member_answer_gone(o);
+	else if (!m->stream)
+		o->news = true;
+	else {
+		many_write(o, "gone", NULL, "null", 4);
+		if (all_ended(m))
+			many_end(m, "gone");
+	}
 	many_soon(m);
 	return true;
 }
@@ -304,12 +353,16 @@ static void member_refused(const struct db_answer *why, void *arg)
 	struct many *m = o->many;
 
 	o->viewer = NULL; /* it frees itself */
-	if (m->stream && !m->ending) {
-		/* While it was reading for the second time. */
-		many_end(m, why->status == 401 ? "session-ended" : "restart");
+	member_loaded(o);
+	if (m->refused || m->ending)
 		return;
-	}
-	if (!m->refused && !member_try_send(o, why) && !member_has_gone(o, why))
+	if (!m->stream && member_try_send(o, why))
+		return;
+	if (member_has_gone(o, why))
+		return;
+	if (m->stream)
+		many_end(m, why->status == 401 ? "session-ended" : "restart");
+	else
 		many_refuse(m, o, why->status, why->slug, why->detail);
 }
 
@@ -369,6 +422,7 @@ void many_member_end(struct viewer *v, const char *reason, const char *data,
 	if (v->state == VIEWER_ENDING)
 		return; /* that was too much */
 	viewer_leave(v);
+	member_loaded(o);
 	if (inbox_is_orphaned(m, v)) {
 		many_end(m, "restart");
 		return;

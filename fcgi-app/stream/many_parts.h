@@ -13,6 +13,7 @@ enum {
 	SLUG_SIZE = 64,
 	DETAIL_SIZE = 256,
 	POINTER_SIZE = 16,
+	LOAD_WINDOW = 4, /* resources that read their first state at a time */
 	ID_MAX = MANY_MAX * (RENDER_ID_SIZE + 1),
 };
 
@@ -23,7 +24,8 @@ struct member {
 	struct viewer_ask ask;
 	char *answer; /* once: JSON, what has become of it; null: nothing */
 	bool ended;   /* the resource has, or may not be seen any more */
-	bool ready;   /* it could begin; once: it is known */
+	bool ready;   /* it may be seen; once: it is known */
+	bool loading; /* its first state is being read */
 	bool news;    /* it has ended since the client was here */
 	bool muted;   /* messages come with another */
 };
@@ -47,6 +49,7 @@ struct many {
 	uint32_t ends_s; /* once: when the session does, in that time */
 	struct refusal why;
 	uint8_t ticket[SHA256_SIZE];
+	unsigned loading;
 	size_t n;
 	struct member member[];
 };
@@ -62,7 +65,10 @@ void many_soon(struct many *m);
 void many_refuse(struct many *m, const struct member *o, int status,
 		 const char *slug, const char *detail);
 
-/** Whether each could begin or, once, is known. */
+/** The first state of one is there, or not wanted any more. */
+void member_loaded(struct member *o);
+
+/** Whether each may be seen or, once, is known. */
 bool many_all_ready(const struct many *m);
 
 /* many_poll.c: once */

@@ -85,6 +85,7 @@ void member_answered(int64_t version, const char *doc, bool patch, void *arg)
 	char id[RENDER_ID_SIZE];
 
 	o->viewer = NULL; /* it frees itself */
+	member_loaded(o);
 	o->ask.resume = true;
 	o->ask.version = version;
 	o->ask.upto = o->ask.after_n = 0;
@@ -98,6 +99,7 @@ void member_waits(uint32_t ends_s, void *arg)
 	struct member *o = arg;
 
 	o->ready = true;
+	member_loaded(o);
 	if (ends_s < o->many->ends_s)
 		o->many->ends_s = ends_s;
 	many_soon(o->many);

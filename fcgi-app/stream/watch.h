@@ -206,6 +206,9 @@ void poll_step(struct hub *hub);
 /** The first may have brought a proof for all. */
 void many_opened(struct viewer *v);
 
+/** Whether it may read its first state now; else it is stepped when it may. */
+bool many_may_load(struct viewer *v);
+
 /** As viewer_begin(). @return false: not yet, it reads again then */
 bool many_begin(struct viewer *v);
 

@@ -214,6 +214,7 @@ def test_what_went_meanwhile_is_told_to_who_comes_back(account, opened, how, fir
     assert only.wait("gone").data == {"resource": call, "data": None}
     assert only.wait("end").data == {"reason": "gone"}
     only.wait_end()
+    problem(Stream(alice.system, watch(*paths, ticket=ticket, since=last)), 401, "unauthorized")
 
 
 def test_a_refused_one_refuses_all(account, opened, system):
@@ -255,6 +256,19 @@ def test_a_hundred_at_once(account, opened):
         assert wait(stream, "state", path).data["data"]["subject"] == str(n)
     bob.request("DELETE", calls[70])
     wait(stream, "gone", calls[70])
+
+
+def test_a_hundred_large_ones_let_others_through(account, opened):
+    """They are read a few at a time: another stream's read is not behind all of them."""
+    alice, bob = account("alice"), account("bob")
+    for n in range(10):
+        register(alice, f"sip:a{n}@192.0.2.1", pad="x" * 30_000)
+    many = opened(bob, *[alice.login] * 100)
+    many.wait("state", 10)
+    opened(bob, "/user/me").wait("state", 10)
+    came = len(many.named("state"))
+    wait_until(lambda: len(many.named("state")) == 100, 30)
+    assert came < 50
 
 
 @pytest.mark.parametrize("how", ["logout", "account"])

@@ -17,8 +17,8 @@ def status_of(sender, sent):
     return sender.request("GET", sent["url"]).json()["status"]
 
 
-def register(account, contact):
-    answer = account.request("POST", account.login, json={"contact": contact})
+def register(account, contact, **more):
+    answer = account.request("POST", account.login, json={"contact": contact, **more})
     assert answer.status_code == 201, answer.text
     return answer.json()
 
