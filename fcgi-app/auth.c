@@ -53,6 +53,8 @@ static const struct db_stmt password_failed = {
 
 /* A wrong guess on its way to where it is counted. */
 struct guess {
+	auth_counted_h *done;
+	void *arg;
 	char email[AOR_BUF];
 	char source[AUTH_SOURCE_SIZE];
 };
@@ -311,31 +313,35 @@ void auth_accepted(struct auth *auth, const struct principal *p)
 
 static void guess_counted(const struct db_answer *answer, void *arg)
 {
+	struct guess *g = arg;
+
 	(void)answer; /* a guess that is not counted does no harm */
-	free(arg);
+	g->done(g->arg);
+	free(g);
 }
 
-static void count_guess(struct auth *auth, const struct principal *p)
+bool auth_refused(struct auth *auth, const struct principal *p,
+		  auth_counted_h *done, void *arg)
 {
-	struct guess *g = calloc(1, sizeof(*g));
 	struct db_args args = {.n = 0};
+	struct guess *g;
 
+	if (!p->who)
+		return false;
+	auth_cache_remove(auth->cache, p->key);
+	g = calloc(1, sizeof(*g));
 	if (!g)
-		return;
+		return false;
+	g->done = done;
+	g->arg = arg;
 	(void)snprintf(g->email, sizeof(g->email), "%s", p->who);
 	memcpy(g->source, p->source, sizeof(g->source));
 	db_arg_text(&args, g->email);
 	db_arg_text(&args, g->source);
-	if (!db_ask(auth->db, &password_failed, &args, guess_counted, g))
-		free(g);
-}
-
-void auth_refused(struct auth *auth, const struct principal *p)
-{
-	if (!p->who)
-		return;
-	auth_cache_remove(auth->cache, p->key);
-	count_guess(auth, p);
+	if (db_ask(auth->db, &password_failed, &args, guess_counted, g))
+		return true;
+	free(g);
+	return false;
 }
 
 void auth_forget(struct auth *auth, const struct principal *p)

@@ -70,8 +70,17 @@ void auth_check(struct auth *auth, const struct request *req,
 /** SQL accepted this principal: a password is remembered. */
 void auth_accepted(struct auth *auth, const struct principal *p);
 
-/** SQL answered RS401: a password is forgotten, and the guess counted. */
-void auth_refused(struct auth *auth, const struct principal *p);
+/** A wrong guess is counted, or cannot be. */
+typedef void(auth_counted_h)(void *arg);
+
+/**
+ * SQL answered RS401: a password is forgotten, and the guess counted. The 401
+ * is to go out after that, or guesses would be faster than their count.
+ *
+ * @return whether done will be called, never before this returns
+ */
+bool auth_refused(struct auth *auth, const struct principal *p,
+		  auth_counted_h *done, void *arg);
 
 /**
  * SQL answered RS401 to a remembered password, which may have been set anew

@@ -94,16 +94,25 @@ static void exchange_settle(struct exchange *x)
 
 /* The one SQL call */
 
+static void guess_counted(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	exchange_settle(x);
+}
+
 static void answer_refusal(struct exchange *x, const struct db_answer *a)
 {
-	if (a->status == 401)
-		auth_refused(x->app->auth, &x->who);
 	if (a->status >= 500) /* the line before, of the database, has no id */
 		log_warn("request_failed", LOG_STR("request_id", x->req.id),
 			 LOG_STR("method", x->req.method_name),
 			 LOG_STR("path", x->req.path),
 			 LOG_STR("sqlstate", a->sqlstate));
 	exchange_problem_at(x, a->status, a->slug, a->detail, a->pointer);
+	if (a->status == 401)
+		x->waiting = auth_refused(x->app->auth, &x->who, guess_counted,
+					  x);
 }
 
 static void check_caller(struct exchange *x);

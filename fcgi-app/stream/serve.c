@@ -41,7 +41,7 @@ struct call {
 	struct many *many;
 	struct loop_timer wait; /* of a long poll */
 	struct proof *proof;	/* where a ticket is used up already */
-	bool asking;		/* who calls is being found out */
+	bool asking;		/* who calls is being found out, or counted */
 	bool ends;		/* the session will, before the wait */
 	bool gone;
 };
@@ -88,7 +88,7 @@ static void call_send(struct call *c)
 	call_free(c);
 }
 
-static void call_problem(struct call *c, int status, const char *slug,
+static void call_prepare(struct call *c, int status, const char *slug,
 			 const char *detail, const char *pointer)
 {
 	const struct problem p = {
@@ -100,6 +100,12 @@ static void call_problem(struct call *c, int status, const char *slug,
 	};
 
 	problem_answer(&c->res, &p);
+}
+
+static void call_problem(struct call *c, int status, const char *slug,
+			 const char *detail, const char *pointer)
+{
+	call_prepare(c, status, slug, detail, pointer);
 	call_send(c);
 }
 
@@ -135,6 +141,14 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 	return true;
 }
 
+static void on_counted(void *arg)
+{
+	struct call *c = arg;
+
+	c->asking = false;
+	call_send(c);
+}
+
 static void on_refused(const struct db_answer *why, void *arg)
 {
 	struct call *c = arg;
@@ -143,9 +157,12 @@ static void on_refused(const struct db_answer *why, void *arg)
 		return;
 	c->viewer = NULL;
 	c->many = NULL;
+	call_prepare(c, why->status, why->slug, why->detail, why->pointer);
 	if (why->status == 401)
-		auth_refused(c->serve->app->auth, &c->who);
-	call_problem(c, why->status, why->slug, why->detail, why->pointer);
+		c->asking = auth_refused(c->serve->app->auth, &c->who,
+					 on_counted, c);
+	if (!c->asking)
+		call_send(c);
 }
 
 static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
