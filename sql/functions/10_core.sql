@@ -198,6 +198,10 @@ begin
 	return v_n;
 end $$;
 
+-- As what a list is watched; null: these are in none.
+create function app.list_id(p_kind text) returns bigint
+language sql immutable as $$ select case p_kind when 'login' then 1 when 'call' then 2 end $$;
+
 -- After the write: where the resource or its list is watched, writes its new look into the change log; where phones
 -- subscribe to it, a NOTIFY falls due. Says what to ring. Must not run in the statement that took the lock: it has to
 -- see the watchers of then, not of before.
@@ -210,8 +214,7 @@ declare
 	v_is record;
 begin
 	select exists (select from app.watch w where w.kind = p_kind and w.id = p_id) as watched,
-		exists (select from app.watch w
-			where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end) as listed,
+		exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) as listed,
 		exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) as subscribed into v_is;
 	if v_is.watched then
 		insert into app.change (kind, id, version, prior, doc, public_doc, recheck)
@@ -240,9 +243,7 @@ begin
 		values (p_kind, p_id, nextval('app.version_seq'), p_prior, null);
 		v_bell := array[app.change_bell(p_kind, p_id)];
 	end if;
-	if exists (select from app.watch w
-		where w.kind = 'list' and w.id = case p_kind when 'login' then 1 when 'call' then 2 end)
-	then
+	if exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) then
 		v_bell := v_bell || app.list_publish(p_kind::text, p_id, true, p_before);
 	end if;
 	if p_kind in ('login', 'mailbox') then

@@ -57,6 +57,10 @@ begin
 	return app.login_remove(p_account, v_ids);
 end $$;
 
+-- When a binding was made, or refreshed last.
+create function app.bound_at(p_login app.login) returns timestamptz
+language sql stable as $$ select p_login.expires_at - make_interval(secs => p_login.expires_s) $$;
+
 -- How many contacts an account has at a time, and for how long one is granted (a week). Plain SQL, so that a plan has the
 -- number itself.
 create function app.max_contacts() returns int language sql immutable as 'select 32';

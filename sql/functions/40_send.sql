@@ -92,7 +92,7 @@ begin
 	return p_login.instance is null or p_login.id = (
 		select l.id from app.login l
 		where l.account_id = p_login.account_id and l.instance = p_login.instance and l.expires_at > now()
-		order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1);
+		order by app.bound_at(l) desc, l.id desc limit 1);
 end $$;
 
 -- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there

@@ -85,8 +85,8 @@ begin
 		select l.id, l.contact into v_login, v_contact from app.login l
 		where l.account_id = p_account and l.contact is not null and l.expires_at > now()
 			and (not v_secure or app.is_secure(l.*::app.login))
-			and l.expires_at - make_interval(secs => l.expires_s) > p_since
-		order by l.expires_at - make_interval(secs => l.expires_s) desc, l.id desc limit 1;
+			and app.bound_at(l) > p_since
+		order by app.bound_at(l) desc, l.id desc limit 1;
 		if v_login is not null then
 			v_bell := v_bell || app.release_stored(p_account, v_login, v_contact, v_ids);
 		end if;
@@ -108,7 +108,7 @@ begin
 			select x.id, x.contact, x.agent_id, app.is_secure(x.*::app.login) as secure from app.login x
 			where x.account_id = l.account_id and x.instance = l.instance and x.id <> all (p_ids)
 				and x.expires_at > now()
-			order by x.expires_at - make_interval(secs => x.expires_s) desc, x.id desc limit 1) o
+			order by app.bound_at(x) desc, x.id desc limit 1) o
 		where s.id = d.send_id and (o.secure or not s.secure) and d.login_id = l.id and l.id = any (p_ids)
 			and l.account_id = p_account and d.state in ('queued', 'sending')
 		returning d.send_id, o.agent_id)
@@ -134,7 +134,7 @@ begin
 	join app.login o on o.account_id = l.account_id and o.instance = l.instance and o.expires_at > now()
 	where d.id = p_delivery and (not s.secure or app.is_secure(o.*::app.login)) and not exists (
 		select from app.attempt t where t.delivery_id = p_delivery and t.contact = o.contact)
-	order by o.expires_at - make_interval(secs => o.expires_s) desc, o.id desc limit 1;
+	order by app.bound_at(o) desc, o.id desc limit 1;
 	if v_login.id is null then
 		return null;
 	end if;

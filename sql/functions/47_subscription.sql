@@ -32,6 +32,20 @@ begin
 	return app.job_bell(p_agent) || 'notify';
 end $$;
 
+-- An account's subscriptions under writers and claims: writers wait for claims here, claims never for writers. Row locks
+-- alone would not do, since even SKIP LOCKED waits where a row's next version has been locked in that instant.
+create function app.notify_lock(p_account bigint) returns void
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	perform pg_advisory_xact_lock(29288, hashint8(p_account));
+end $$;
+
+create function app.notify_try_lock(p_account bigint) returns bool
+language plpgsql volatile set search_path = pg_catalog as $$
+begin
+	return pg_try_advisory_xact_lock_shared(29288, hashint8(p_account));
+end $$;
+
 -- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it.
 create function app.notify_due(p_kind app.resource_kind, p_id bigint, p_ended text default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog as $$
@@ -41,10 +55,8 @@ begin
 	if not exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) then
 		return null;
 	end if;
-	-- A claim under way has them locked, and may have read the state of before: without waiting for it here, its row
-	-- would still look due.
-	perform from app.subscription s
-	where s.account_id = p_id and s.kind = p_kind and s.ended is null order by s.id for update;
+	-- A claim under way may have read the state of before: without waiting for it here, its row would still look due.
+	perform app.notify_lock(p_id);
 	with marked as (
 		update app.subscription s set due = true, due_at = now(), ended = p_ended
 		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
@@ -144,9 +156,15 @@ begin
 		select s.* from app.subscription s
 		where (s.agent_id = p_agent or s.agent_id is null)
 			and (s.due and s.due_at <= now() and s.until is null or s.until < now())
-		order by s.due_at for update skip locked
+		order by s.due_at
 	loop
 		exit when v_made >= p_limit;
+		continue when v_sub.account_id is not null and not app.notify_try_lock(v_sub.account_id);
+		select s.* into v_sub from app.subscription s
+		where s.id = v_sub.id and s.agent_id is not distinct from v_sub.agent_id
+			and (s.due and s.due_at <= now() and s.until is null or s.until < now())
+		for update skip locked;
+		continue when v_sub.id is null;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
 		begin
 			body := case when v_sub.ended is distinct from 'noresource'

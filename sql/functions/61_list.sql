@@ -30,12 +30,6 @@ begin
 	end if;
 end $$;
 
-create function app.list_id(p_list text) returns bigint
-language plpgsql immutable set search_path = pg_catalog as $$
-begin
-	return case p_list when 'login' then 1 when 'call' then 2 end;
-end $$;
-
 -- From which transaction on the log is complete, for a process that watches the list; null: not yet. Those that were
 -- running when its row was committed may have looked before and logged nothing: they have to end first.
 create function app.list_since(p_process int, p_list text) returns bigint
