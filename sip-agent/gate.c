@@ -236,8 +236,11 @@ static struct sip_msg *prepare(struct rawmsg *m, struct mbuf *mb,
 {
 	mb->end = mb->pos + m->head_len + m->body_len;
 	if (m->kind == RAWMSG_REQUEST && !m->via.branch.l) {
-		if (add_branch(mb, m))
+		if (add_branch(mb, m)) {
+			m->scode = 503;
+			m->why = "Service Unavailable";
 			return NULL;
+		}
 		(void)rawmsg_parse(m, (const char *)mbuf_buf(mb),
 				   mbuf_get_left(mb));
 	}

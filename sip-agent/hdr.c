@@ -218,3 +218,49 @@ int hdr_number(uint64_t *num, const struct pl *val, uint64_t max)
 
 	return 0;
 }
+
+/**
+ * Delta-seconds, with a comment or parameters behind it or not (RFC 3261
+ * section 20.33)
+ *
+ * @param max What more than that is taken for
+ *
+ * @return 0, EBADMSG where it is none
+ */
+int hdr_delay(uint64_t *seconds, const struct pl *val, uint64_t max)
+{
+	struct pl num = {val->p, 0};
+	int err;
+
+	while (num.l < val->l && num.p[num.l] >= '0' && num.p[num.l] <= '9')
+		num.l++;
+	err = hdr_number(seconds, &num, max);
+	if (err == EOVERFLOW) {
+		*seconds = max;
+		err = 0;
+	}
+
+	return err;
+}
+
+/**
+ * A folded line as one (RFC 3261 section 7.3.1)
+ *
+ * @param line Set to a string, owned by the caller
+ * @param val  Without NUL
+ */
+int hdr_unfold(char **line, const struct pl *val)
+{
+	size_t n = 0;
+
+	if (pl_strdup(line, val))
+		return ENOMEM;
+
+	for (const char *p = *line; *p; p++) {
+		if (*p != '\r' && *p != '\n')
+			(*line)[n++] = *p;
+	}
+	(*line)[n] = '\0';
+
+	return 0;
+}

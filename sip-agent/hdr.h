@@ -47,5 +47,7 @@ bool hdr_is_lws(char c);
 bool hdr_is_token_char(char c);
 int hdr_token(struct pl *tok, struct pl *list);
 int hdr_number(uint64_t *num, const struct pl *val, uint64_t max);
+int hdr_delay(uint64_t *seconds, const struct pl *val, uint64_t max);
+int hdr_unfold(char **line, const struct pl *val);
 
 #endif

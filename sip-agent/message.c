@@ -294,23 +294,6 @@ static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
 	return err;
 }
 
-/* A folded line is one (RFC 3261 section 7.3.1); owned by the caller */
-static int unfold(char **line, const struct pl *val)
-{
-	size_t n = 0;
-
-	if (pl_strdup(line, val))
-		return ENOMEM;
-
-	for (const char *p = *line; *p; p++) {
-		if (*p != '\r' && *p != '\n')
-			(*line)[n++] = *p;
-	}
-	(*line)[n] = '\0';
-
-	return 0;
-}
-
 /* @return false where it was refused */
 static bool read_type(char **type, struct uas *u, size_t body_len)
 {
@@ -329,7 +312,7 @@ static bool read_type(char **type, struct uas *u, size_t body_len)
 		uas_reply(u, 400, "Bad Content-Type", NULL);
 		return false;
 	}
-	if (unfold(type, val)) {
+	if (hdr_unfold(type, val)) {
 		uas_refuse(u, 503);
 		return false;
 	}

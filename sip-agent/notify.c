@@ -233,31 +233,15 @@ static void end(struct notify *n, int code, int64_t retry_s)
 	h(n, code, retry_s, n->arg);
 }
 
-/* delta-seconds, with a comment or parameters behind it (RFC 3261 section
-   20.33) */
 static int64_t retry_after(const struct sip_msg *msg)
 {
 	const struct pl *val = msg ? hdr_get(msg, HDR_RETRY_AFTER) : NULL;
-	struct pl num = {NULL, 0};
 	uint64_t s;
 
-	if (!val)
+	if (!val || hdr_delay(&s, val, RETRY_MAX_S))
 		return NOTIFY_NO_RETRY;
 
-	num.p = val->p;
-	while (num.l < val->l && num.p[num.l] >= '0' && num.p[num.l] <= '9')
-		num.l++;
-
-	switch (hdr_number(&s, &num, RETRY_MAX_S)) {
-	case 0:
-		return (int64_t)s;
-
-	case EOVERFLOW:
-		return RETRY_MAX_S;
-
-	default:
-		return NOTIFY_NO_RETRY;
-	}
+	return (int64_t)s;
 }
 
 static void on_uac_end(int code, const char *reason, const struct sip_msg *msg,

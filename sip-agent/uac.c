@@ -74,14 +74,15 @@ static void end(struct uac *u, int code, const char *reason,
 		h(code, reason, msg, u->arg);
 }
 
-/* A reason phrase as one line of UTF-8 */
-static void copy_reason(char *dst, size_t size, const struct pl *src)
+/** A reason phrase as one line of UTF-8: what of it is that */
+void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src)
 {
-	size_t len = src->l < size - 1 ? src->l : size - 1;
+	size_t len = src->l < UAC_REASON_SIZE ? src->l : UAC_REASON_SIZE - 1;
 
 	while (len && !pg_is_text(src->p, len))
 		len--;
-	memcpy(dst, src->p, len);
+	if (len)
+		memcpy(dst, src->p, len);
 	dst[len] = '\0';
 	for (size_t i = 0; i < len; i++) {
 		if ((unsigned char)dst[i] < 0x20 || dst[i] == 0x7f)
@@ -119,7 +120,7 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 		return;
 	}
 
-	copy_reason(reason, sizeof(reason), &msg->reason);
+	uac_reason(reason, &msg->reason);
 	end(u, msg->scode, reason, msg);
 }
 

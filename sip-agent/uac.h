@@ -38,6 +38,7 @@ struct uac_request {
 typedef void(uac_end_h)(int code, const char *reason, const struct sip_msg *msg,
 			void *arg);
 
+void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src);
 int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	      uac_end_h *h, void *arg);
 void uac_start(struct uac *u);

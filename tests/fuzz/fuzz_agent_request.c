@@ -1,6 +1,7 @@
 /*
- * A request that has passed the strict look: what its handlers read of it,
- * Event, Accept, Path and Record-Route, option tags, contacts, the body.
+ * A message that has passed the strict look: what is read of a request,
+ * Event, Accept, Path and Record-Route, option tags, contacts, Content-Type,
+ * the body; and of a response, its reason and Retry-After.
  */
 #include "fuzz.h"
 
@@ -14,6 +15,8 @@
 #include "rawmsg.h"
 #include "route.h"
 #include "settings.h"
+#include "uac.h"
+#include "utf8.h"
 
 static struct settings *set;
 
@@ -88,6 +91,32 @@ static void contacts(const struct sip_msg *msg)
 	contact_set_close(&cs);
 }
 
+static void types(const struct sip_msg *msg)
+{
+	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
+	char *line;
+
+	if (!val || memchr(val->p, '\0', val->l) || hdr_unfold(&line, val))
+		return;
+	HOLDS(!strpbrk(line, "\r\n") && strlen(line) <= val->l);
+	mem_deref(line);
+}
+
+static void responses(const struct sip_msg *msg)
+{
+	const struct pl *val = hdr_get(msg, HDR_RETRY_AFTER);
+	char reason[UAC_REASON_SIZE];
+	uint64_t s;
+
+	uac_reason(reason, &msg->reason);
+	HOLDS(strlen(reason) <= msg->reason.l);
+	HOLDS(utf8_valid(reason, strlen(reason)) == strlen(reason));
+	for (const char *p = reason; *p; p++)
+		HOLDS((unsigned char)*p >= 0x20 && *p != 0x7f);
+	if (val && !hdr_delay(&s, val, 3600))
+		HOLDS(s <= 3600);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mbuf *mb = mbuf_alloc(size);
@@ -97,7 +126,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(mb && !mbuf_write_mem(mb, data, size));
 	mbuf_set_pos(mb, 0);
 	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
-	if (m.kind == RAWMSG_REQUEST && !m.scode && !sip_msg_decode(&msg, mb)) {
+	if (m.kind == RAWMSG_RESPONSE && !m.scode &&
+	    !sip_msg_decode(&msg, mb)) {
+		responses(msg);
+		mem_deref(msg);
+	} else if (m.kind == RAWMSG_REQUEST && !m.scode &&
+		   !sip_msg_decode(&msg, mb)) {
+		types(msg);
 		events(msg);
 		routes(msg, HDR_PATH);
 		routes(msg, HDR_RECORD_ROUTE);
