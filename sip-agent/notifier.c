@@ -12,9 +12,9 @@
 #include "notify.h"
 #include "pgloop.h"
 #include "settings.h"
+#include "settler.h"
 
 enum {
-	SETTLE_AGAIN_MS = 500,
 	TARGET_SIZE = 80,
 };
 
@@ -22,20 +22,18 @@ struct notifier {
 	struct agent *ag;
 	char target[TARGET_SIZE]; /* our own URI, for what we take over */
 	struct list active;	  /* struct notify: transaction under way */
-	struct list ended; /* struct settling: the database must be told */
-	size_t in_flight;  /* active and ended */
-	struct tmr tmr_poll, tmr_settle;
+	struct settler *settler;  /* of those that have ended */
+	size_t in_flight;	  /* active, or not settled */
+	struct tmr tmr_poll;
 	int64_t asked; /* rows, of the last claim */
 	bool claiming, again, draining;
 };
 
-/** How a NOTIFY has ended, until the database knows */
-struct settling {
-	struct le le;
-	struct notifier *nf;
+/** How a NOTIFY has ended */
+struct ended {
+	struct settling s;
 	int64_t subscription, cseq, retry_s;
 	int code;
-	bool asking;
 };
 
 static const struct pg_stmt stmt_claim = {
@@ -44,105 +42,53 @@ static const struct pg_stmt stmt_settle = {
 	"notify_settle", "select * from api.notify_settle($1, $2, $3, $4, $5)",
 	5, 0};
 
-static void settle(struct settling *s);
-
 /* --- settling ----------------------------------------------------------- */
 
-static void settling_destructor(void *arg)
+static void ended_values(struct pg_val *valv, const struct settling *s)
 {
-	struct settling *s = arg;
+	const struct ended *e = (const struct ended *)s;
 
-	list_unlink(&s->le);
-}
-
-static void settle_all(void *arg)
-{
-	struct notifier *nf = arg;
-	struct le *le = list_head(&nf->ended);
-
-	while (le) {
-		struct settling *s = le->data;
-
-		le = le->next;
-		if (!s->asking)
-			settle(s);
-	}
-}
-
-static void settle_later(struct notifier *nf)
-{
-	if (!tmr_isrunning(&nf->tmr_settle))
-		tmr_start(&nf->tmr_settle, SETTLE_AGAIN_MS, settle_all, nf);
+	valv[0] = pg_int(e->subscription);
+	valv[1] = pg_int(e->cseq);
+	valv[2] = e->code ? pg_int(e->code) : pg_null();
+	valv[3] = e->retry_s == NOTIFY_NO_RETRY ? pg_null()
+						: pg_int(e->retry_s);
 }
 
 /* Meanwhile the next may have fallen due */
-static void on_settled(const struct pg_answer *ans, void *arg)
+static void on_settled(const struct settling *s, const struct pg_answer *ans,
+		       void *arg)
 {
-	struct settling *s = arg;
-	struct notifier *nf = s->nf;
+	struct notifier *nf = arg;
 
-	s->asking = false;
-	if (!s->le.list) {
-		/* the notifier is gone */
-	} else if (ans->end == PG_AWAY) {
-		settle_later(nf);
-	} else {
-		list_unlink(&s->le);
-		mem_deref(s);
-		nf->in_flight--;
-		notifier_kick(nf);
-	}
-	mem_deref(s);
-}
-
-static void settle(struct settling *s)
-{
-	struct pgloop *pl = s->nf->ag->pl;
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)),
-		pg_int(s->subscription),
-		pg_int(s->cseq),
-		s->code ? pg_int(s->code) : pg_null(),
-		s->retry_s == NOTIFY_NO_RETRY ? pg_null() : pg_int(s->retry_s),
-	};
-
-	mem_ref(s);
-	s->asking = true;
-	if (!pgloop_query(pl, &stmt_settle, valv, on_settled, s))
-		return;
-
-	s->asking = false;
-	mem_deref(s);
-	settle_later(s->nf);
+	(void)s;
+	(void)ans;
+	nf->in_flight--;
+	notifier_kick(nf);
 }
 
 /* Counts as in flight already */
-static void add_settling(struct notifier *nf, const struct settling *from)
+static void end(struct notifier *nf, int64_t subscription, int64_t cseq,
+		int code, int64_t retry_s)
 {
-	struct settling *s = mem_zalloc(sizeof(*s), settling_destructor);
+	struct ended *e = settling_alloc(sizeof(*e));
 
-	if (!s) {
+	if (!e) {
 		nf->in_flight--; /* its lease will run out */
 		return;
 	}
 
-	*s = *from;
-	s->nf = nf;
-	list_append(&nf->ended, &s->le, s);
-	settle(s);
+	e->subscription = subscription;
+	e->cseq = cseq;
+	e->code = code;
+	e->retry_s = retry_s;
+	settler_add(nf->settler, &e->s);
 }
 
 static void on_end(struct notify *n, int code, int64_t retry_s, void *arg)
 {
-	const struct settling s = {
-		.subscription = notify_subscription(n),
-		.cseq = notify_cseq(n),
-		.code = code,
-		.retry_s = retry_s,
-	};
-
 	list_unlink(notify_le(n));
-	add_settling(arg, &s);
+	end(arg, notify_subscription(n), notify_cseq(n), code, retry_s);
 	mem_deref(n);
 }
 
@@ -152,16 +98,12 @@ static void on_end(struct notify *n, int code, int64_t retry_s, void *arg)
 static void refuse_row(struct notifier *nf, const struct pg_answer *ans,
 		       int row, int err)
 {
-	const struct settling s = {
-		.subscription = pgres_int(ans->res, row, "subscription"),
-		.cseq = pgres_int(ans->res, row, "cseq"),
-		.code = err == ENOMEM ? 0 : 400,
-		.retry_s = NOTIFY_NO_RETRY,
-	};
+	const int64_t subscription = pgres_int(ans->res, row, "subscription");
 
-	log_warn("notify_refused", LOG_INT("subscription", s.subscription),
+	log_warn("notify_refused", LOG_INT("subscription", subscription),
 		 LOG_INT("errno", err));
-	add_settling(nf, &s);
+	end(nf, subscription, pgres_int(ans->res, row, "cseq"),
+	    err == ENOMEM ? 0 : 400, NOTIFY_NO_RETRY);
 }
 
 static void take_row(struct notifier *nf, const struct pg_answer *ans, int row)
@@ -262,9 +204,8 @@ static void destructor(void *arg)
 	struct notifier *nf = arg;
 
 	tmr_cancel(&nf->tmr_poll);
-	tmr_cancel(&nf->tmr_settle);
 	list_flush(&nf->active);
-	list_flush(&nf->ended);
+	mem_deref(nf->settler);
 }
 
 /** Allocate the notifier; owned by the caller */
@@ -272,11 +213,19 @@ int notifier_alloc(struct notifier **nfp, struct agent *ag)
 {
 	struct notifier *nf = mem_zalloc(sizeof(*nf), destructor);
 	const struct sa *listenv;
+	int err;
 
 	if (!nf)
 		return ENOMEM;
 
 	nf->ag = ag;
+	err = settler_alloc(&nf->settler, ag->pl, &stmt_settle, ended_values,
+			    on_settled, nf);
+	if (err) {
+		mem_deref(nf);
+		return err;
+	}
+
 	(void)settings_listen(ag->set, &listenv);
 	(void)re_snprintf(nf->target, sizeof(nf->target), "sip:%J", listenv);
 	tmr_start(&nf->tmr_poll, NOTIFIER_POLL_MS, poll, nf);

@@ -13,32 +13,30 @@
 #include "log.h"
 #include "message.h"
 #include "pgloop.h"
+#include "settler.h"
 
 enum {
-	SETTLE_AGAIN_MS = 500,
 	REASON_SIZE = 256,
 };
 
 struct outbox {
 	struct agent *ag;
-	struct list active; /* struct delivery: transaction under way */
-	struct list ended;  /* struct settling: the database must be told */
-	size_t in_flight;   /* active and ended */
-	size_t body_len;    /* bytes of the active ones' bodies */
-	struct tmr tmr_poll, tmr_renew, tmr_settle;
+	struct list active;	 /* struct delivery: transaction under way */
+	struct settler *settler; /* of those that have ended */
+	size_t in_flight;	 /* active, or not settled */
+	size_t body_len;	 /* bytes of the active ones' bodies */
+	struct tmr tmr_poll, tmr_renew;
 	int64_t asked; /* rows, of the last claim */
 	bool claiming, again, draining;
 	bool more; /* the last claim got all that it asked for */
 };
 
-/** How a delivery has ended, until the database knows */
-struct settling {
-	struct le le;
-	struct outbox *ob;
+/** How a delivery has ended */
+struct ended {
+	struct settling s;
 	int64_t delivery, send;
 	int attempt, code;
 	char reason[REASON_SIZE];
-	bool asking;
 };
 
 static const struct pg_stmt stmt_claim = {
@@ -50,107 +48,50 @@ static const struct pg_stmt stmt_settle = {
 	"delivery_settle",
 	"select * from api.delivery_settle($1, $2, $3, $4, $5)", 5, 0};
 
-static void settle(struct settling *s);
-
 /* --- settling ----------------------------------------------------------- */
 
-static void settling_destructor(void *arg)
+static void ended_values(struct pg_val *valv, const struct settling *s)
 {
-	struct settling *s = arg;
+	const struct ended *e = (const struct ended *)s;
 
-	list_unlink(&s->le);
+	valv[0] = pg_int(e->delivery);
+	valv[1] = pg_int(e->attempt);
+	valv[2] = e->code ? pg_int(e->code) : pg_null();
+	valv[3] = pg_text(e->reason);
 }
 
-static void settle_all(void *arg)
+static void on_settled(const struct settling *s, const struct pg_answer *ans,
+		       void *arg)
 {
+	const struct ended *e = (const struct ended *)s;
 	struct outbox *ob = arg;
-	struct le *le = list_head(&ob->ended);
 
-	while (le) {
-		struct settling *s = le->data;
-
-		le = le->next;
-		if (!s->asking)
-			settle(s);
-	}
-}
-
-static void settle_later(struct outbox *ob)
-{
-	if (!tmr_isrunning(&ob->tmr_settle))
-		tmr_start(&ob->tmr_settle, SETTLE_AGAIN_MS, settle_all, ob);
-}
-
-static void forget(struct settling *s)
-{
-	struct outbox *ob = s->ob;
-
-	list_unlink(&s->le);
-	mem_deref(s);
+	if (ans->end == PG_OK && e->code)
+		inbound_settled(ob->ag->inbound, e->send, e->code);
 	ob->in_flight--;
 	if (ob->more)
 		outbox_kick(ob);
 }
 
-static void on_settled(const struct pg_answer *ans, void *arg)
-{
-	struct settling *s = arg;
-	struct outbox *ob = s->ob;
-
-	s->asking = false;
-	if (!s->le.list) {
-		/* the outbox is gone */
-	} else if (ans->end == PG_AWAY) {
-		settle_later(ob);
-	} else {
-		if (ans->end == PG_OK && s->code)
-			inbound_settled(ob->ag->inbound, s->send, s->code);
-		forget(s);
-	}
-	mem_deref(s);
-}
-
-static void settle(struct settling *s)
-{
-	struct pgloop *pl = s->ob->ag->pl;
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)), pg_int(s->delivery),
-		pg_int(s->attempt),	  s->code ? pg_int(s->code) : pg_null(),
-		pg_text(s->reason),
-	};
-
-	mem_ref(s);
-	s->asking = true;
-	if (!pgloop_query(pl, &stmt_settle, valv, on_settled, s))
-		return;
-
-	s->asking = false;
-	mem_deref(s);
-	settle_later(s->ob);
-}
-
 /* Counts as in flight already */
-static void add_settling(struct outbox *ob, const struct settling *from,
-			 const char *reason)
+static void end(struct outbox *ob, const struct ended *from, const char *reason)
 {
-	struct settling *s = mem_zalloc(sizeof(*s), settling_destructor);
+	struct ended *e = settling_alloc(sizeof(*e));
 
-	if (!s) {
+	if (!e) {
 		ob->in_flight--; /* its lease will run out */
 		return;
 	}
 
-	*s = *from;
-	s->ob = ob;
-	str_ncpy(s->reason, reason, sizeof(s->reason));
-	list_append(&ob->ended, &s->le, s);
-	settle(s);
+	*e = *from;
+	str_ncpy(e->reason, reason, sizeof(e->reason));
+	settler_add(ob->settler, &e->s);
 }
 
 static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 {
 	struct outbox *ob = arg;
-	const struct settling s = {
+	const struct ended e = {
 		.delivery = delivery_id(d),
 		.send = delivery_send(d),
 		.attempt = delivery_attempt(d),
@@ -159,7 +100,7 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 
 	list_unlink(delivery_le(d));
 	ob->body_len -= delivery_body_len(d);
-	add_settling(ob, &s, reason);
+	end(ob, &e, reason);
 	mem_deref(d);
 }
 
@@ -169,14 +110,14 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 static void refuse_row(struct outbox *ob, const struct pg_answer *ans, int row,
 		       int err)
 {
-	const struct settling s = {
+	const struct ended e = {
 		.delivery = pgres_int(ans->res, row, "delivery"),
 		.send = pgres_int(ans->res, row, "send"),
 		.attempt = (int)pgres_int(ans->res, row, "attempt"),
 		.code = err == ENOMEM ? 0 : 400,
 	};
 
-	add_settling(ob, &s, "Cannot be delivered");
+	end(ob, &e, "Cannot be delivered");
 }
 
 static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
@@ -342,20 +283,27 @@ static void destructor(void *arg)
 
 	tmr_cancel(&ob->tmr_poll);
 	tmr_cancel(&ob->tmr_renew);
-	tmr_cancel(&ob->tmr_settle);
 	list_flush(&ob->active);
-	list_flush(&ob->ended);
+	mem_deref(ob->settler);
 }
 
 /** Allocate the outbox; owned by the caller */
 int outbox_alloc(struct outbox **obp, struct agent *ag)
 {
 	struct outbox *ob = mem_zalloc(sizeof(*ob), destructor);
+	int err;
 
 	if (!ob)
 		return ENOMEM;
 
 	ob->ag = ag;
+	err = settler_alloc(&ob->settler, ag->pl, &stmt_settle, ended_values,
+			    on_settled, ob);
+	if (err) {
+		mem_deref(ob);
+		return err;
+	}
+
 	tmr_start(&ob->tmr_poll, OUTBOX_POLL_MS, poll, ob);
 	tmr_start(&ob->tmr_renew, OUTBOX_RENEW_MS, renew, ob);
 	*obp = ob;
