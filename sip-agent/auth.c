@@ -40,7 +40,6 @@ struct auth {
 	char email[AOR_BUF]; /* of the account that the credential is of */
 	bool stale;
 	auth_h *h;
-	void *arg;
 };
 
 static const struct pg_stmt stmt_algorithm = {
@@ -252,7 +251,7 @@ static void serve(struct auth *a)
 		uas_reply(a->u, 403, "From Is Not The User", NULL);
 	} else {
 		uas_set_proven(a->u);
-		a->h(a->u, &a->id, a->arg);
+		a->h(a->u, &a->id);
 	}
 	mem_deref(a);
 }
@@ -483,14 +482,7 @@ static int auth_alloc(struct auth **ap, struct uas *u)
 	return 0;
 }
 
-/**
- * Find out who sent a request
- *
- * @param u   The request; answered here unless h is called
- * @param h   Called with the sender where the request is authentic
- * @param arg Handler argument
- */
-void auth_request(struct uas *u, auth_h *h, void *arg)
+static void identify(struct uas *u, auth_h *h)
 {
 	struct search s;
 	struct auth *a;
@@ -501,7 +493,6 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 	}
 
 	a->h = h;
-	a->arg = arg;
 	switch (from_aor(a)) {
 	case 0:
 		break;
@@ -534,6 +525,26 @@ void auth_request(struct uas *u, auth_h *h, void *arg)
 		charge_nonce(a);
 		ask_algorithm(a);
 	}
+}
+
+/**
+ * Find out who sent a request
+ *
+ * @param msg A request that the guard has let through; answered here unless h
+ *            is called
+ * @param h   Called with the sender where the request is authentic
+ */
+void auth_request(struct agent *ag, const struct sip_msg *msg, auth_h *h)
+{
+	struct uas *u;
+
+	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
+		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
+		return;
+	}
+
+	identify(u, h);
+	mem_deref(u);
 }
 
 /* The credential of a request is valid no more */

@@ -22,10 +22,10 @@ struct auth_id {
 };
 
 /** Called only where the request is authentic; else it is answered here */
-typedef void(auth_h)(struct uas *u, const struct auth_id *id, void *arg);
+typedef void(auth_h)(struct uas *u, const struct auth_id *id);
 
 int auth_open(struct agent *ag);
-void auth_request(struct uas *u, auth_h *h, void *arg);
+void auth_request(struct agent *ag, const struct sip_msg *msg, auth_h *h);
 void auth_db_failed(struct uas *u, const char *aor,
 		    const struct pg_answer *ans);
 

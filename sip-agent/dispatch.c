@@ -59,24 +59,16 @@ static void known_handle(struct agent *ag, const struct sip_msg *msg)
 	uas_reply_stateless(ag, msg, 405, NULL, ALLOW);
 }
 
-static void on_caller(struct uas *u, const struct auth_id *id, void *arg)
+static void on_caller(struct uas *u, const struct auth_id *id)
 {
 	(void)id;
-	(void)arg;
 	uas_reply(u, 405, NULL, ALLOW);
 }
 
 /* Who calls says first who that is (RFC 3261 section 8.2) */
 static void invite_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	struct uas *u;
-
-	if (uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
-		return;
-	}
-	auth_request(u, on_caller, NULL);
-	mem_deref(u);
+	auth_request(ag, msg, on_caller);
 }
 
 static const struct {

@@ -368,7 +368,7 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 	}
 }
 
-static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
+static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	char to[AOR_BUF];
@@ -376,7 +376,6 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	char *type = NULL;
 	int err;
 
-	(void)arg;
 	if (uri_to_aor(to, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
@@ -397,19 +396,11 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
  */
 void message_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	struct uas *u;
-
 	/* nothing is relayed to foreign domains */
 	if (!settings_hosts(ag->set, &msg->uri.host)) {
 		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
 		return;
 	}
 
-	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
-		return;
-	}
-
-	auth_request(u, on_authentic, NULL);
-	mem_deref(u);
+	auth_request(ag, msg, on_authentic);
 }

@@ -225,14 +225,13 @@ static void publish_document(struct uas *u, const struct auth_id *id,
 	buf_free(&doc.presence);
 }
 
-static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
+static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	char aor[AOR_BUF];
 	struct body body;
 	int err;
 
-	(void)arg;
 	if (uri_to_aor(aor, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
@@ -287,16 +286,8 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
  */
 void publish_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	struct uas *u;
-
 	if (!check(ag, msg))
 		return;
 
-	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
-		return;
-	}
-
-	auth_request(u, on_authentic, NULL);
-	mem_deref(u);
+	auth_request(ag, msg, on_authentic);
 }

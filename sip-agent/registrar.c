@@ -350,14 +350,13 @@ out:
 	contact_set_close(&cs);
 }
 
-static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
+static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	struct reg *reg;
 	struct nameaddr to;
 	char aor[AOR_BUF];
 
-	(void)arg;
 	if (nameaddr_decode(&to, hdr_get(msg, HDR_TO)) ||
 	    uri_to_aor(aor, &to.uri)) {
 		uas_reply(u, 400, "Bad To", NULL);
@@ -393,18 +392,10 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
  */
 void registrar_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	struct uas *u;
-
 	if (!settings_is_ours(ag->set, &msg->uri)) {
 		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
 		return;
 	}
 
-	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
-		return;
-	}
-
-	auth_request(u, on_authentic, NULL);
-	mem_deref(u);
+	auth_request(ag, msg, on_authentic);
 }

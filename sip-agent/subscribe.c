@@ -231,7 +231,7 @@ static int subscribe(struct subscribe *s, const struct auth_id *id,
 	return err == EBADMSG ? EILSEQ : err;
 }
 
-static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
+static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const bool within = pl_isset(&msg->to.tag);
@@ -240,7 +240,6 @@ static void on_authentic(struct uas *u, const struct auth_id *id, void *arg)
 	char aor[AOR_BUF] = "";
 	int err;
 
-	(void)arg;
 	if (!within && uri_to_aor(aor, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
@@ -303,16 +302,8 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
  */
 void subscribe_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	struct uas *u;
-
 	if (!check(ag, msg))
 		return;
 
-	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
-		return;
-	}
-
-	auth_request(u, on_authentic, NULL);
-	mem_deref(u);
+	auth_request(ag, msg, on_authentic);
 }
