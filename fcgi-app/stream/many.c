@@ -2,8 +2,9 @@
  * many.c: one stream on many resources.
  *
  * Each has a viewer, which reads and writes as ever, but for two things: the
- * stream begins when all of them may be seen, and only a few read their first
- * state at a time, so that others' reads are not behind a hundred large ones.
+ * stream begins when all of them may be seen, so what has been read by then is
+ * read again, and only a few read their first state at a time, so that others'
+ * reads are not behind a hundred large ones.
  * Whatever ends the whole is done from the loop, for viewers are told in walks
  * over all of them.
  */
@@ -158,8 +159,10 @@ bool many_may_load(struct viewer *v)
 	struct member *o = v->arg;
 	struct many *m = o->many;
 
-	/* Of one item, whether it is there is only known when it is read. */
-	if (!m->once && !m->stream && (o->ready || !o->ask.n)) {
+	/* Of one item, whether it is there is only known when it is read, and
+	   where the inbox stands is said from the first event on. */
+	if (!m->once && !m->stream &&
+	    (o->ready || (!o->ask.n && !v->inbox))) {
 		o->ready = true;
 		many_soon(m);
 		return false;

@@ -129,9 +129,10 @@ def test_messages_come_with_one_s_own_login_once(account, opened, until):
         where recipient = %s and kind = 'stream' and state = 'delivered'""", (alice.email,))[0]["done"])
 
 
-def test_a_resume_has_each_in_between(account, opened, until):
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_resume_has_each_in_between(account, opened, until, turn):
     alice, bob = account("alice"), account("bob")
-    paths = ["/login/me", bob.login, "/login"]
+    paths = ["/login/me", bob.login, "/login"][::turn]
     stream = opened(alice, *paths)
     for path in paths:
         wait(stream, "state", path)
@@ -150,6 +151,7 @@ def test_a_resume_has_each_in_between(account, opened, until):
         assert len([e for e in again.events if e.data["resource"] != "/login"]) == 2 and not again.named("state")
     # The first event of all is enough to resume, too: what was not shown yet comes as a state.
     first = stream.events[0].id
+    assert "." in first.split(",")[paths.index("/login/me")]
     again = opened(alice, *paths, last=first)
     wait(again, "message", "/login/me", match=lambda data: data["body"] == "two")
     assert opened(alice, *paths, last="1,2").wait("state")
