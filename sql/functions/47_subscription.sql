@@ -60,8 +60,13 @@ begin
 	with marked as (
 		update app.subscription s set due = true, due_at = now(), ended = p_ended
 		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
-		returning s.agent_id)
-	select array_agg(distinct app.notify_bell(m.agent_id)) into v_bell from marked m;
+		returning s.agent_id),
+	-- A claim may have passed over what is due already, because of this change.
+	waiting as (
+		select s.agent_id from app.subscription s
+		where s.account_id = p_id and s.kind = p_kind and s.due and s.due_at <= now() and s.until is null)
+	select array_agg(distinct app.notify_bell(r.agent_id)) into v_bell
+	from (select m.agent_id from marked m union all select w.agent_id from waiting w) r;
 	return v_bell;
 end $$;
 
