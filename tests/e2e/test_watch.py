@@ -193,8 +193,9 @@ def test_what_went_meanwhile_is_told_to_who_comes_back(account, opened, how, fir
     sent = send(alice, bob, "x")["url"]
     paths = [call, bob.login, contact, sent] if first else [bob.login, contact, sent, call]
     stream = opened(alice, *paths)
-    for path in paths:
-        last = wait(stream, "state", path).id
+    for path in paths:  # in whatever order they come
+        wait(stream, "state", path)
+    last = stream.events[-1].id
     stream.close()
     if how == "deleted":
         bob.request("DELETE", call)
