@@ -7,7 +7,7 @@
 #define SCHEMA_H
 
 enum {
-	SCHEMA_VERSION = 10,
+	SCHEMA_VERSION = 11,
 };
 
 #endif

@@ -28,6 +28,13 @@ begin
 	end loop;
 end $$;
 
+-- Nobody needs temporary objects, and a type or table of that kind could stand in the way of a function's own.
+do $$
+begin
+	execute format('revoke temporary, create on database %I from public', current_database());
+end $$;
+revoke create on schema public from public;
+
 create schema if not exists app authorization restsip_owner;
 create schema if not exists api authorization restsip_owner;
 create schema if not exists inspect authorization restsip_owner;

@@ -4,14 +4,14 @@
 
 -- Ends the call: status is HTTP's, slug the stable problem name, pointer (RFC 6901) the member that is wrong.
 create function app.refuse(p_status int, p_slug text, p_detail text, p_pointer text default '') returns void
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = p_pointer;
 end $$;
 
 -- The account that calls, or null where nobody does. RS401 for a proof that does not hold.
 create function app.caller_or_nobody(p_who text, p_proof bytea) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 begin
@@ -32,7 +32,7 @@ begin
 end $$;
 
 create function app.caller(p_who text, p_proof bytea) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint := app.caller_or_nobody(p_who, p_proof);
 begin
@@ -44,7 +44,7 @@ end $$;
 
 -- The caller, who must be p_email (or have said 'me'). One look for a token, which is what nearly everybody has.
 create function app.owner(p_who text, p_proof bytea, p_email text, out id bigint, out email text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
 	if p_who is null and p_proof is not null then
@@ -63,7 +63,7 @@ end $$;
 
 -- The account named p_email as seen by v_caller; RS404.
 create function app.target(p_caller bigint, p_email text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 begin
@@ -78,7 +78,7 @@ begin
 end $$;
 
 create function app.email(p_account bigint) returns text
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select a.email from app.account a where a.id = p_account);
 end $$;
@@ -122,7 +122,7 @@ end $$;
 
 -- Locks a resource; its version as it stands. RS412 unless that is p_if_match (null: any).
 create function app.lock(p_kind app.resource_kind, p_id bigint, p_if_match bigint default null) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_version bigint;
 begin
@@ -139,7 +139,7 @@ end $$;
 -- Both at once, for a writer that is sure to change something.
 create function app.lock_advance(p_kind app.resource_kind, p_id bigint, p_if_match bigint,
 	out prior bigint, out version bigint)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
 	with old as (
@@ -178,7 +178,7 @@ end $$;
 
 -- Gives a locked resource its next version.
 create function app.advance(p_kind app.resource_kind, p_id bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_version bigint;
 begin
@@ -189,7 +189,7 @@ end $$;
 
 -- The next id for something below a locked resource: /login/{email}/{n}.
 create function app.take_n(p_kind app.resource_kind, p_id bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_n bigint;
 begin
@@ -234,7 +234,7 @@ end $$;
 -- The same where the resource, which is locked, ends.
 create function app.publish_gone(p_kind app.resource_kind, p_id bigint, p_prior bigint,
 	p_before bigint[] default '{}') returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
 begin
@@ -254,7 +254,7 @@ end $$;
 
 -- Where the account has open streams, they are to be looked at again: a session, or the password, has just ended.
 create function app.session_ended(p_account bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.account a set access = a.access + 1 where a.id = p_account;
 	if exists (select from app.watch w where w.kind = 'session' and w.id = p_account) then
@@ -265,7 +265,7 @@ end $$;
 
 -- The JSON of a resource as it is now; p_inside: as its owner and those in it see it.
 create function app.render(p_kind app.resource_kind, p_id bigint, p_inside bool) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_kind
 		when 'call' then (select app.call_doc(p_id, p_inside) from app.call c where c.id = p_id and c.state <> 'ended')
@@ -277,7 +277,7 @@ begin
 end $$;
 
 create function app.change_bell(p_kind app.resource_kind, p_id bigint) returns text
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return 'restsip_change|' || p_kind || '/' || case p_kind
 		when 'call' then p_id::text
@@ -287,7 +287,7 @@ end $$;
 
 -- Rings doorbells once each, in a commit that nobody waits for.
 create function api.ring(p_bells text[]) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text;
 begin
@@ -302,9 +302,9 @@ end $$;
 
 -- What this database speaks. A program runs with its own number and the next, and refuses any other.
 create function api.schema_version() returns int
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return 10;
+	return 11;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

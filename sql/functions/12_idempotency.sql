@@ -3,7 +3,7 @@
 -- The result of an earlier request under this key, or null: then do the work and call idem_end. RS422 where another
 -- request stands under the key, RS409 while one is under way.
 create function app.idem_begin(p_account bigint, p_key text, p_print bytea) returns jsonb
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_print bytea;
 	v_result jsonb;
@@ -26,7 +26,7 @@ begin
 end $$;
 
 create function app.idem_end(p_account bigint, p_key text, p_print bytea, p_result jsonb) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_key is not null then
 		insert into app.idempotency (account_id, key, print, result)

@@ -3,7 +3,7 @@
 -- What crypt(3) needs to check a password: the setting alone, never the hash. Who does not exist gets a stable
 -- one of the same kind, so that asking tells nothing. RS429 after too many wrong guesses from p_source.
 create function api.password_setting(p_email text, p_source text default null) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_setting text;
 	v_salt text := '';
@@ -27,7 +27,7 @@ begin
 end $$;
 
 create function app.profile_doc(p_email text, p_profile jsonb, p_mine bool) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
 	v_segment text := app.url_segment(p_email);
 	v_head text;
@@ -45,7 +45,7 @@ end $$;
 -- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra.
 create function api.user_create(p_email text, p_hash text, p_extra jsonb)
 returns table (email text, doc text, version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint;
@@ -65,7 +65,7 @@ end $$;
 
 create function api.user_get(p_who text, p_proof bytea, p_email text)
 returns table (email text, doc text, version bigint, mine bool)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller_or_nobody(p_who, p_proof);

@@ -3,7 +3,7 @@
 -- p_token: SHA-256 of the new token. Lifetime in seconds, at most 30 days.
 create function api.session_create(p_who text, p_proof bytea, p_token bytea, p_lifetime_s int)
 returns table (email text, expires int, expires_at text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);
@@ -19,7 +19,7 @@ end $$;
 
 -- Bearer: ends that session. Basic: ends all sessions of the account.
 create function api.session_delete(p_who text, p_proof bytea) returns table (ended int, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);
@@ -37,7 +37,7 @@ end $$;
 -- A ticket stands once, within 60 s, for the session that asked for it.
 create function api.ticket_create(p_who text, p_proof bytea, p_ticket bytea)
 returns table (expires int, expires_at text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);

@@ -2,7 +2,7 @@
 
 create function app.credential_doc(p_n bigint, p_email text, p_username text, p_realm text, p_algorithm text,
 	p_label text, p_used_at timestamptz) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || p_n || ',"url":' || to_json('/user/' || app.url_segment(p_email) || '/credential/' || p_n)
 		|| ',"username":' || to_json(p_username) || ',"realm":' || to_json(p_realm)
@@ -14,7 +14,7 @@ end $$;
 create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
 	p_password text)
 returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
@@ -53,7 +53,7 @@ end $$;
 
 create function api.credential_list(p_who text, p_proof bytea, p_email text)
 returns table (n bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
@@ -66,7 +66,7 @@ end $$;
 
 create function api.credential_delete(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (gone bool)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
@@ -81,7 +81,7 @@ end $$;
 -- For whoever sets up a demo as the owner of the database: a credential whose password is known already.
 create function app.credential_put(p_email text, p_username text, p_realm text, p_algorithm text, p_ha1 text,
 	p_label text) returns void
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_n bigint;
@@ -96,7 +96,7 @@ end $$;
 
 -- Which algorithm to challenge with: one alone, for Debian's baresip gives up on any offer of SHA-256.
 create function api.digest_algorithm(p_email text) returns text
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case when (select bool_and(c.algorithm = 'SHA-256')
 			from app.credential c join app.account a on a.id = c.account_id where a.email = p_email)
@@ -106,7 +106,7 @@ end $$;
 -- RS429 after too many wrong guesses from p_source.
 create function api.digest_credential(p_username text, p_realm text, p_source text default null)
 returns table (credential bigint, account bigint, email text, algorithm text, ha1 text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	if p_source is not null then
@@ -120,7 +120,7 @@ end $$;
 
 -- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more.
 create function app.digest_account(p_credential bigint, p_ha1 text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_used_at timestamptz;

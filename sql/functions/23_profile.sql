@@ -2,7 +2,7 @@
 
 -- RFC 7396.
 create function app.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
 	v_out jsonb := case when jsonb_typeof(p_target) = 'object' then p_target else '{}' end;
 	v_key text;
@@ -24,7 +24,7 @@ end $$;
 -- Accounts, by email.
 create function api.user_list(p_who text, p_proof bytea, p_after text, p_limit int)
 returns table (email text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -40,7 +40,7 @@ end $$;
 create function api.user_put(p_who text, p_proof bytea, p_email text, p_extra jsonb, p_merge bool, p_hash text,
 	p_if_match bigint)
 returns table (email text, doc text, version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
@@ -63,7 +63,7 @@ end $$;
 -- The account with its logins, its mail and its calls.
 create function api.user_delete(p_who text, p_proof bytea, p_email text, p_if_match bigint)
 returns table (email text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);

@@ -2,7 +2,7 @@
 -- an account from everywhere. Who knows the password meanwhile is held up by none but the last.
 
 create function app.throttle_limits(p_email text, p_source text, out key text, out most int) returns setof record
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return query values ('p:' || p_source || ':' || left(p_email, 300), 10), ('s:' || p_source, 100),
 		('a:' || left(p_email, 300), 300);
@@ -10,7 +10,7 @@ end $$;
 
 -- RS429 while there were too many wrong guesses.
 create function app.throttle_check(p_email text, p_source text) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if exists (select from app.throttle_limits(p_email, p_source) l join app.throttle t on t.key = l.key
 		where t.failures >= l.most and t.since > now() - interval '5 minutes')
@@ -20,7 +20,7 @@ begin
 end $$;
 
 create function app.throttle_count(p_email text, p_source text) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	insert into app.throttle as t (key, failures, since)
 	select l.key, 1, now() from app.throttle_limits(p_email, p_source) l order by l.key
@@ -31,7 +31,7 @@ end $$;
 
 -- A password was wrong (and a password alone: a token cannot be guessed). p_source: the caller's address.
 create function api.password_failed(p_email text, p_source text) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	set local synchronous_commit = off;
 	perform app.throttle_count(p_email, p_source);
@@ -39,7 +39,7 @@ end $$;
 
 -- The same for an agent's digests: a wrong response, and whether a source may try.
 create function api.digest_failed(p_username text, p_realm text, p_source text) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	set local synchronous_commit = off;
 	perform app.throttle_count('sip:' || p_username || '@' || p_realm, p_source);

@@ -16,7 +16,7 @@ end $$;
 
 -- The contacts of an account as a JSON array; what has lapsed is not in it.
 create function app.login_list_doc(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '[' || coalesce((select string_agg(l.doc, ',' order by l.n) from app.login l
 		where l.account_id = p_account and l.expires_at > now()), '') || ']';
@@ -25,7 +25,7 @@ end $$;
 -- Removes bindings of an account whose login resource is locked; what was queued for them goes to another flow of the
 -- device, to another contact, or is kept for later.
 create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_deliveries bigint[];
 	v_bell text[];
@@ -46,7 +46,7 @@ end $$;
 
 -- What has lapsed goes before a writer counts on a binding: a lapsed contact comes back as a new one.
 create function app.login_remove_lapsed(p_account bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_ids bigint[];
 begin
@@ -121,7 +121,7 @@ end $$;
 -- Whether two comparison keys are of one URI (RFC 3261, section 19.1.4): parameters behind the space may be missing on one
 -- side, but not differ.
 create function app.is_same_uri(p_key text, p_other text) returns bool
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return split_part(p_key, ' ', 1) = split_part(p_other, ' ', 1) and not exists (
 		select from string_to_table(split_part(p_key, ' ', 2), ';') a
@@ -131,7 +131,7 @@ end $$;
 
 -- The key under which an account has a contact: the same one, or that of an equal URI; p_key itself where there is none.
 create function app.login_key(p_account bigint, p_key text) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return coalesce((select l.key from app.login l where l.account_id = p_account and l.key = p_key),
 		(select l.key from app.login l
@@ -194,7 +194,7 @@ end $$;
 
 -- What login_put did as a row of app.login_result, to be kept under an Idempotency-Key.
 create function app.login_result_of(p_put record, p_email text, p_version bigint) returns jsonb
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return jsonb_build_object('n', p_put.n, 'email', p_email, 'created', p_put.created, 'expires', p_put.expires_s,
 		'expires_at', app.time_text(p_put.expires_at), 'version', p_version, 'doc', p_put.doc);
@@ -202,7 +202,7 @@ end $$;
 
 create function api.login_get(p_who text, p_proof bytea, p_email text)
 returns table (email text, version bigint, settled bool, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint;
@@ -234,7 +234,7 @@ end $$;
 
 -- An account with contacts, as /login shows it.
 create function app.login_item_doc(p_email text, p_contacts bigint) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || to_json(p_email) || ',"url":' || to_json('/login/' || app.url_segment(p_email))
 		|| ',"contacts":' || p_contacts || '}';
@@ -242,7 +242,7 @@ end $$;
 
 -- Who is logged in, by email.
 create function app.login_items(p_after text, p_limit int) returns table (email text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query
@@ -257,7 +257,7 @@ end $$;
 
 create function api.login_list(p_who text, p_proof bytea, p_after text, p_limit int)
 returns table (email text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	perform app.caller(p_who, p_proof);
 	return query select i.email, i.doc from app.login_items(p_after, p_limit) i;
@@ -266,7 +266,7 @@ end $$;
 -- /login/{email}/{n}: a contact, for anyone signed in; or a sent message, for its sender and its recipient.
 create function api.login_item(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (email text, what text, version bigint, settled bool, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -293,7 +293,7 @@ create function api.login_register_many(p_who text, p_proof bytea, p_email text,
 	p_if_match bigint, p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
@@ -336,7 +336,7 @@ create function api.login_register(p_who text, p_proof bytea, p_email text, p_co
 	p_expires_s int, p_extra jsonb, p_if_match bigint, p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record;
@@ -369,7 +369,7 @@ create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extr
 	p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query select * from api.login_register(p_who, p_proof, p_email, null, null, 30, p_extra, null, p_idem_key,
 		p_print);
@@ -381,7 +381,7 @@ create function api.login_refresh(p_who text, p_proof bytea, p_email text, p_n b
 	p_expires_s int, p_extra jsonb, p_if_match bigint, p_merge bool default false)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_lock record := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
@@ -421,7 +421,7 @@ end $$;
 -- Unregisters contact n, or all (p_n null).
 create function api.login_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
 returns table (removed int, version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;

@@ -2,7 +2,7 @@
 
 -- Whether what a REGISTER of this Call-ID and CSeq asks for is as it stands: it was there before.
 create function app.is_registered(p_account bigint, p_call_id text, p_cseq bigint, p_contacts jsonb) returns bool
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_contacts <> '[]' and not exists (
 		select from jsonb_array_elements(p_contacts) c
@@ -18,7 +18,7 @@ end $$;
 create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
 	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
 returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.digest_account(p_credential, p_ha1);
@@ -98,7 +98,7 @@ end $$;
 
 -- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3).
 create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint;

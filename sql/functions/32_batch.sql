@@ -6,7 +6,7 @@
 -- {"i", "username", "realm", "source"}. One row an item; credential null: there is no such user.
 create function api.digest_credential_many(p_agent int, p_items jsonb)
 returns table (i int, credential bigint, email text, algorithm text, ha1 text)
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -27,7 +27,7 @@ end $$;
 
 -- {"i", "email"}
 create function api.digest_algorithm_many(p_agent int, p_items jsonb) returns table (i int, algorithm text)
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -47,7 +47,7 @@ end $$;
 create function api.sip_register_many(p_agent int, p_items jsonb)
 returns table (i int, n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column

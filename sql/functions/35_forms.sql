@@ -3,21 +3,21 @@
 -- Text for XML 1.0, which has no place for most control characters, not even escaped. Attributes need it too: those that
 -- people have a say in.
 create function app.xml_text(p_text text) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return regexp_replace(p_text, '[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]', '', 'g');
 end $$;
 
 -- Presence of a contact that no one has set is open: it is registered.
 create function app.login_basic(p_extra jsonb) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return case when p_extra #>> '{presence,basic}' = 'closed' then 'closed' else 'open' end;
 end $$;
 
 -- application/reginfo+xml, RFC 3680: the full state under the given version.
 create function app.login_reginfo(p_account bigint, p_version bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_contacts xml;
 begin
@@ -35,7 +35,7 @@ end $$;
 
 -- application/pidf+xml, RFC 3863: a tuple a contact; one that is closed where there is none.
 create function app.login_pidf(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_tuples xml;
 begin
@@ -56,7 +56,7 @@ end $$;
 
 -- application/conference-info+xml, RFC 4575. Sessions have no place in it.
 create function app.call_info(p_call bigint, p_version bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_users xml;
 	v_count bigint;
@@ -84,7 +84,7 @@ end $$;
 -- A login in a form: text, uri-list, reginfo or pidf.
 create function api.login_get_as(p_who text, p_proof bytea, p_email text, p_form text)
 returns table (email text, version bigint, settled bool, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.target(app.caller(p_who, p_proof), p_email);
@@ -102,7 +102,7 @@ begin
 end $$;
 
 create function api.call_get_as(p_who text, p_proof bytea, p_call bigint) returns table (version bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);

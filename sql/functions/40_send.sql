@@ -2,7 +2,7 @@
 
 -- One status for a send: the best that any recipient came to, or what is still under way.
 create function app.send_status(p_send bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select d.state from app.delivery d where d.send_id = p_send
 		order by array_position(array['delivered', 'accepted', 'sending', 'queued', 'stored', 'failed', 'cancelled'],
@@ -11,7 +11,7 @@ end $$;
 
 -- A sent message and a recipient of it, each without its closing brace.
 create function app.send_head(p_send app.send, p_email text) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || p_send.n || ',"url":' || to_json('/login/' || app.url_segment(p_email) || '/' || p_send.n)
 		|| ',"from":' || to_json(p_send.sender) || ',"to":' || to_json(p_email)
@@ -22,7 +22,7 @@ begin
 end $$;
 
 create function app.recipient_head(p_delivery app.delivery) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"kind":"' || p_delivery.kind || '"'
 		|| case when p_delivery.contact is null then '' else ',"contact":' || to_json(p_delivery.contact) end
@@ -33,7 +33,7 @@ begin
 end $$;
 
 create function app.send_doc(p_send bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select app.send_head(s.*::app.send, a.email) || ',"recipients":[' || coalesce((
 			select string_agg(app.recipient_head(d.*::app.delivery) || '}', ',' order by d.id)
@@ -44,7 +44,7 @@ end $$;
 -- New versions for sends whose deliveries have changed; their rows are locked in order. The agent whose phone waits for
 -- the outcome of its MESSAGE is rung.
 create function app.touch_sends(p_sends bigint[]) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_send bigint;
 	v_prior bigint;
@@ -65,14 +65,14 @@ begin
 end $$;
 
 create function app.job_bell(p_agent int) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return case when p_agent is null then 'restsip_job|' else 'restsip_job_' || p_agent || '|' end;
 end $$;
 
 -- Whether the owner has a stream open.
 create function app.has_stream(p_account bigint) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return exists (select from app.watch w
 		where w.kind = 'login' and w.id = p_account and w.owner and w.closed_at is null);
@@ -80,14 +80,14 @@ end $$;
 
 -- Whether what goes to a binding goes over TLS.
 create function app.is_secure(p_login app.login) returns bool
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_login.contact ~* '^sips:' or coalesce(p_login.flow like 'tls:%', false);
 end $$;
 
 -- Whether a binding is the one that its device is reached by: of several flows the latest (RFC 5626, section 7).
 create function app.is_devices_latest(p_login app.login) returns bool
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_login.instance is null or p_login.id = (
 		select l.id from app.login l
@@ -98,7 +98,7 @@ end $$;
 -- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there
 -- and the sender does not want it stored.
 create function app.send_fan_out(p_send app.send, p_offline bool) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
 	v_made int := 0;
@@ -141,7 +141,7 @@ begin
 end $$;
 
 create function app.take_inbox(p_account bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_inbox bigint;
 begin
@@ -155,7 +155,7 @@ end $$;
 create function app.send_put(p_account bigint, p_sender_id bigint, p_sender text, p_target_n bigint, p_type text,
 	p_body bytea, p_offline bool, p_due_at timestamptz, p_origin text, p_request_id text, p_secure bool default false,
 	out send_id bigint, out n bigint, out bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
 	v_send app.send;
@@ -184,7 +184,7 @@ end $$;
 create function api.send_post(p_who text, p_proof bytea, p_email text, p_n bigint, p_type text, p_body bytea,
 	p_offline bool, p_send_at timestamptz, p_request_id text, p_key text default null, p_print bytea default null)
 returns table (n bigint, email text, status text, version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -212,7 +212,7 @@ end $$;
 -- is an answer and not a refusal.
 create function api.send_cancel(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (status int, version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -246,7 +246,7 @@ end $$;
 create function api.sip_message(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_type text, p_body bytea,
 	p_origin text, p_request_id text, p_secure bool default false)
 returns table (send bigint, n bigint, status text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.digest_account(p_credential, p_ha1);
@@ -269,7 +269,7 @@ begin
 end $$;
 
 create function api.send_outcome(p_sends bigint[]) returns table (send bigint, status text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query select s, app.send_status(s) from unnest(p_sends) s;

@@ -3,7 +3,7 @@
 
 -- Whether a code says "not now": what is meant for the account is kept for its next contact. All others are final.
 create function app.is_not_now(p_code int) returns bool
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
 end $$;
@@ -12,7 +12,7 @@ end $$;
 -- else under way and arrived nowhere is stored, or goes to the account's open streams, as a new message to them; the
 -- others have failed.
 create function app.delivery_unreached(p_deliveries bigint[], p_code int, p_reason text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_delivery bigint;
 	v_account bigint;
@@ -44,7 +44,7 @@ end $$;
 -- What waited for the account, or of that only p_only, goes to a contact, if it may. The login resource is locked.
 create function app.release_stored(p_account bigint, p_login bigint, p_contact text, p_only bigint[] default null)
 returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_deliveries bigint[];
 	v_agent int;
@@ -70,7 +70,7 @@ end $$;
 -- would be stored goes to the contact that was last heard of, if it was heard of since p_since.
 create function app.delivery_move(p_account bigint, p_deliveries bigint[], p_code int, p_reason text,
 	p_since timestamptz) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[] := app.delivery_unreached(p_deliveries, p_code, p_reason);
 	v_secure bool;
@@ -97,7 +97,7 @@ end $$;
 -- The bindings of an account, whose login resource is locked, are about to go: what is on its way to a device goes over
 -- another of its flows, if it has any.
 create function app.delivery_to_device(p_account bigint, p_ids bigint[]) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_agents int[];
 	v_sends bigint[];
@@ -122,7 +122,7 @@ end $$;
 -- A delivery (locked, as is the login resource) did not reach its device over one flow: another one that was not tried is
 -- (RFC 5626, section 7). Null: there is none.
 create function app.delivery_other_flow(p_delivery bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
 	v_send bigint;
@@ -150,7 +150,7 @@ create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
 	bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_deliveries bigint[];
@@ -194,7 +194,7 @@ begin
 end $$;
 
 create function api.delivery_renew(p_agent int, p_deliveries bigint[], p_lease_s int) returns table (renewed int)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_renewed int;
@@ -208,7 +208,7 @@ end $$;
 -- A contact has refused a send for good (all of its deliveries are locked, as is the login resource). Another one that
 -- could not be reached while this was under way waits for the account's next contact, if nobody else has it.
 create function app.delivery_refused(p_send bigint, p_account bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_other app.delivery;
 begin
@@ -228,7 +228,7 @@ end $$;
 -- who was overtaken changes nothing. 482 to a repeat means that the phone has it already.
 create function api.delivery_settle(p_agent int, p_delivery bigint, p_attempt int, p_code int, p_reason text)
 returns table (state text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint;
@@ -286,7 +286,7 @@ end $$;
 -- What was claimed by an agent that is no more is queued again, with the same identity on the wire; without its binding
 -- it goes to another, or is stored. The login resources are locked.
 create function app.release_claims(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_deliveries bigint[];
 	v_account bigint;

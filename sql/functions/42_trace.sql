@@ -1,7 +1,7 @@
 -- Why a message is where it is: every attempt at every recipient.
 
 create function app.attempts_doc(p_delivery bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '[' || coalesce((
 		select string_agg('{"attempt":' || t.attempt || ',"contact":' || to_json(t.contact)
@@ -16,7 +16,7 @@ end $$;
 -- For the sender of a message and its recipient.
 create function api.send_trace(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (version bigint, settled bool, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);

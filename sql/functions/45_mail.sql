@@ -1,7 +1,7 @@
 -- The mailbox: what is left for a user, by anyone, for the user alone to read.
 
 create function app.message_doc(p_email text, p_message app.message) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
 	v_self text := '/user/' || app.url_segment(p_email) || '/messages/' || p_message.n;
 begin
@@ -19,7 +19,7 @@ end $$;
 create function api.mail_post(p_who text, p_proof bytea, p_email text, p_type text, p_url text, p_content_type text,
 	p_content bytea, p_extra jsonb, p_key text, p_print bytea)
 returns table (n bigint, email text, doc text, version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller_or_nobody(p_who, p_proof);
@@ -73,7 +73,7 @@ end $$;
 -- Newest first, those below p_before.
 create function api.mail_list(p_who text, p_proof bytea, p_email text, p_before bigint, p_limit int)
 returns table (version bigint, n bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
@@ -94,7 +94,7 @@ end $$;
 -- One message; its content from byte p_from on, p_length bytes (null: all), without it where p_length is 0.
 create function api.mail_get(p_who text, p_proof bytea, p_email text, p_n bigint, p_from int, p_length int)
 returns table (version bigint, doc text, content_type text, size int, content bytea)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
@@ -118,7 +118,7 @@ end $$;
 create function api.mail_patch(p_who text, p_proof bytea, p_email text, p_n bigint, p_seen bool, p_extra jsonb,
 	p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
@@ -137,7 +137,7 @@ end $$;
 
 create function api.mail_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
 returns table (version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
@@ -151,7 +151,7 @@ end $$;
 
 -- A mailbox as a stream shows it: its newest hundred messages.
 create function app.mailbox_doc(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '[' || coalesce((
 		select string_agg(app.message_doc(app.email(p_account), m.*::app.message), ',' order by m.n desc)
@@ -160,7 +160,7 @@ end $$;
 
 -- application/simple-message-summary, RFC 3842: new and old messages of each kind; none of them is urgent.
 create function app.mailbox_summary(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select 'Messages-Waiting: ' || case when bool_or(k.new > 0) then 'yes' else 'no' end || E'\r\n'
 			|| 'Message-Account: sip:' || app.email(p_account) || E'\r\n'

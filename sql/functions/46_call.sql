@@ -1,7 +1,7 @@
 -- Calls: who is in them, who may see them. A call is its participants.
 
 create function app.participant_doc(p_part app.participant, p_email text, p_session bool) returns text
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return app.doc_close('{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
 		|| ',"email":' || to_json(p_email) || ',"login":' || to_json('/login/' || app.url_segment(p_email))
@@ -12,7 +12,7 @@ end $$;
 
 -- A call without its closing brace and its children.
 create function app.call_head(p_call app.call) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":"' || p_call.id || '","url":"/call/' || p_call.id || '"'
 		|| case when p_call.subject is null then '' else ',"subject":' || to_json(p_call.subject) end
@@ -28,7 +28,7 @@ end $$;
 
 -- p_session: for a participant or somebody invited; it holds addresses and keys.
 create function app.call_doc(p_call bigint, p_session bool) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select app.doc_close(app.call_head(c.*::app.call) || ',"children":[' || coalesce((
 			select string_agg(app.participant_doc(p.*::app.participant, a.email, p_session), ',' order by p.n)
@@ -40,7 +40,7 @@ end $$;
 -- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all. RS404 to
 -- whom it does not concern.
 create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
 	select c.owner_id = p_account, c.open,
@@ -55,7 +55,7 @@ begin
 end $$;
 
 create function app.call_invite(p_call bigint, p_invited jsonb) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_unknown text;
 begin
@@ -76,7 +76,7 @@ begin
 end $$;
 
 create function app.call_reserved() returns text[]
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return array['id', 'url', 'subject', 'owner', 'state', 'open', 'created_at', 'starts_at', 'ended_at', 'invited',
 		'children'];
@@ -85,7 +85,7 @@ end $$;
 create function api.call_create(p_who text, p_proof bytea, p_subject text, p_starts_at timestamptz, p_open bool,
 	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea)
 returns table (id bigint, doc text, version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -115,7 +115,7 @@ end $$;
 
 -- A call as /call shows it.
 create function app.call_item_doc(p_call app.call) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return app.doc_close(app.call_head(p_call) || ',"participants":' || (
 		select count(*) from app.participant p where p.call_id = p_call.id and p.state = 'joined'), p_call.extra);
@@ -123,7 +123,7 @@ end $$;
 
 -- Live calls that an account may see, by id.
 create function app.call_items(p_account bigint, p_after bigint, p_limit int) returns table (id bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query
@@ -138,14 +138,14 @@ end $$;
 
 create function api.call_list(p_who text, p_proof bytea, p_after bigint, p_limit int)
 returns table (id bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query select i.id, i.doc from app.call_items(app.caller(p_who, p_proof), p_after, p_limit) i;
 end $$;
 
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
 returns table (version bigint, inside bool, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
@@ -158,7 +158,7 @@ end $$;
 create function api.call_patch(p_who text, p_proof bytea, p_call bigint, p_set text[], p_subject text,
 	p_starts_at timestamptz, p_open bool, p_invited jsonb, p_extra jsonb, p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
@@ -190,7 +190,7 @@ end $$;
 
 -- Ends a call whose resource is locked, and with it every leg.
 create function app.call_end(p_call bigint, p_prior bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
 begin
@@ -201,7 +201,7 @@ end $$;
 
 create function api.call_delete(p_who text, p_proof bytea, p_call bigint, p_if_match bigint)
 returns table (bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -221,7 +221,7 @@ end $$;
 create function api.call_join(p_who text, p_proof bytea, p_call bigint, p_email text, p_session jsonb, p_extra jsonb,
 	p_key text, p_print bytea)
 returns table (n bigint, version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
@@ -255,7 +255,7 @@ begin
 end $$;
 
 create function app.participant(p_call bigint, p_n bigint) returns app.participant
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_part app.participant;
 begin
@@ -268,7 +268,7 @@ end $$;
 
 create function api.participant_get(p_who text, p_proof bytea, p_call bigint, p_n bigint)
 returns table (version bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
@@ -282,7 +282,7 @@ end $$;
 create function api.participant_put(p_who text, p_proof bytea, p_call bigint, p_n bigint, p_session jsonb,
 	p_extra jsonb, p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -308,7 +308,7 @@ end $$;
 -- Leaves: by the participant, or put out by the call's owner.
 create function api.participant_delete(p_who text, p_proof bytea, p_call bigint, p_n bigint, p_if_match bigint)
 returns table (version bigint, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -329,7 +329,7 @@ end $$;
 
 -- An account ends: its calls end, and it leaves those of others.
 create function app.call_forget(p_call bigint, p_account bigint) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_prior bigint := app.lock('call', p_call);
 	v_version bigint := app.advance('call', p_call);
@@ -345,7 +345,7 @@ end $$;
 
 -- Scheduled calls whose time has come.
 create function app.start_due_calls() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_call bigint;
 	v_prior bigint;

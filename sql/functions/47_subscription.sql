@@ -4,13 +4,13 @@
 
 -- Which resource an event package is about.
 create function app.event_kind(p_event text) returns app.resource_kind
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event when 'presence' then 'login' when 'reg' then 'login' when 'message-summary' then 'mailbox' end;
 end $$;
 
 create function app.event_type(p_event text) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event when 'presence' then 'application/pidf+xml' when 'reg' then 'application/reginfo+xml'
 		when 'message-summary' then 'application/simple-message-summary' end;
@@ -18,7 +18,7 @@ end $$;
 
 -- What a NOTIFY carries. p_documents: how many this subscription has had.
 create function app.event_doc(p_event text, p_account bigint, p_documents int) returns text
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event
 		when 'presence' then app.login_pidf(p_account)
@@ -27,7 +27,7 @@ begin
 end $$;
 
 create function app.notify_bell(p_agent int) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return app.job_bell(p_agent) || 'notify';
 end $$;
@@ -35,20 +35,20 @@ end $$;
 -- An account's subscriptions under writers and claims: writers wait for claims here, claims never for writers. Row locks
 -- alone would not do, since even SKIP LOCKED waits where a row's next version has been locked in that instant.
 create function app.notify_lock(p_account bigint) returns void
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	perform pg_advisory_xact_lock(29288, hashint8(p_account));
 end $$;
 
 create function app.notify_try_lock(p_account bigint) returns bool
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	return pg_try_advisory_xact_lock_shared(29288, hashint8(p_account));
 end $$;
 
 -- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it.
 create function app.notify_due(p_kind app.resource_kind, p_id bigint, p_ended text default null) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
 begin
@@ -73,7 +73,7 @@ end $$;
 -- A SUBSCRIBE within its dialog: a refresh, or its end (p_expires_s 0). RS481 where there is no such subscription.
 create function app.resubscribe(p_agent int, p_watcher bigint, p_ask app.subscription, p_expires_s int,
 	out local_tag text, out expires int)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
 	v_now app.subscription;
@@ -108,7 +108,7 @@ end $$;
 create function api.sip_subscribe(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_dialog jsonb,
 	p_within bool, p_expires_s int)
 returns table (local_tag text, expires int)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_watcher bigint := app.digest_account(p_credential, p_ha1);
@@ -150,7 +150,7 @@ create function api.notify_claim(p_agent int, p_target text, p_limit int, p_leas
 returns table (subscription bigint, cseq bigint, event text, event_id text, call_id text, local_tag text,
 	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
 	expires int, ended text, content_type text, body text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_sub app.subscription;
@@ -213,7 +213,7 @@ end $$;
 
 -- Whether what was meant for a flow may go to the subscription's first hop instead: what came over TLS stays on it.
 create function app.may_leave_flow(p_sub app.subscription) returns bool
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_sub.flow not like 'tls:%'
 		or coalesce(substring(p_sub.route from '^<([^>]*)>'), p_sub.remote_target) ~* '^sips:|;transport=tls(;|\?|$)';
@@ -224,7 +224,7 @@ end $$;
 -- CSeq).
 create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
 returns table (state text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_sub app.subscription;
@@ -259,7 +259,7 @@ end $$;
 -- An agent has a new process: what was under way is sent again, with the next CSeq. Connections of the old one are found
 -- to be gone when something is to go over them.
 create function app.release_notifies(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.subscription s set until = null, due = true, due_at = now(), sum = null
 	where s.agent_id = p_agent and s.until is not null;
@@ -268,7 +268,7 @@ end $$;
 
 -- A dead agent's subscriptions go to any that lives, whose first NOTIFY tells its own address (RFC 6665, section 4.4.1).
 create function app.orphan_subscriptions(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.subscription s set agent_id = null, until = null, due = true, due_at = now(), sum = null
 	where s.agent_id = p_agent;
@@ -277,7 +277,7 @@ end $$;
 
 -- Whose time is over hears so; who cannot be told within two minutes is forgotten.
 create function app.expire_subscriptions() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
 begin

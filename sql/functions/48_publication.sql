@@ -2,7 +2,7 @@
 -- matches no contact is a login of its own, without a contact. The login resource of the account is locked in all of this.
 
 create function app.login_set_presence(p_login bigint, p_presence jsonb) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
 	v_extra jsonb;
@@ -21,7 +21,7 @@ end $$;
 
 -- The contact that a publication is of: the one that its document names, or else the one that came over the same flow.
 create function app.published_contact(p_account bigint, p_contact_key text, p_agent int, p_flow text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_key text := app.login_key(p_account, p_contact_key);
 begin
@@ -34,7 +34,7 @@ end $$;
 -- A publication is seen no more where it was: there stands what another one says, or nothing; what REST has put in its
 -- place stays.
 create function app.publication_hide(p_publication app.publication) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
 begin
@@ -57,7 +57,7 @@ end $$;
 -- come.
 create function app.publication_show(p_old app.publication, p_publication app.publication, p_new bool, p_agent int,
 	p_flow text) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login bigint := app.published_contact(p_publication.account_id, p_publication.contact_key, p_agent, p_flow);
 	v_old app.login;
@@ -90,7 +90,7 @@ end $$;
 create function api.sip_publish(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text, p_cseq bigint,
 	p_etag text, p_presence jsonb, p_contact_key text, p_flow text, p_expires_s int)
 returns table (etag text, expires int, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := app.digest_account(p_credential, p_ha1);
@@ -146,7 +146,7 @@ end $$;
 
 -- Publications whose time is over.
 create function app.expire_publications() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_prior bigint;

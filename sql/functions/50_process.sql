@@ -2,7 +2,7 @@
 -- 29285 agents, 29286 stream processes, 29287 the janitor, 29288 subscriptions (by account).
 
 create function app.lock_is_held(p_class int, p_id int) returns bool
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	return exists (select from pg_locks k
 		where k.locktype = 'advisory' and k.classid = p_class::oid and k.objid = p_id::oid and k.objsubid = 2
@@ -11,7 +11,7 @@ end $$;
 
 -- Bindings of an agent's connections: with the process they are gone. The login resources are locked.
 create function app.remove_connections(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_ids bigint[];
@@ -34,7 +34,7 @@ end $$;
 -- What a process that is no more leaves behind: its connections' bindings, and what it was sending. All login resources
 -- that this touches are locked first, in order.
 create function app.bury_agent(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	perform from app.resource r
 	where r.kind = 'login' and r.id in (
@@ -48,7 +48,7 @@ end $$;
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one.
 -- p_addresses: all that it listens on, host:port with commas between.
 create function api.agent_start(p_name text, p_boot text, p_addresses text default '') returns table (agent int, channel text, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_agent int;
@@ -69,7 +69,7 @@ begin
 end $$;
 
 create function api.stream_start(p_name text) returns table (process int)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_process int;
@@ -87,7 +87,7 @@ end $$;
 
 -- For /health/ready: what this database speaks, and how many agents are there.
 create function api.ready() returns table (schema_version int, agents int)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query select api.schema_version(), (

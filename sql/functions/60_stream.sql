@@ -5,7 +5,7 @@
 -- refused, or they see that it is there.
 create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out account bigint,
 	out expires_at timestamptz, out session bytea)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
 	if p_ticket is not null then
@@ -45,7 +45,7 @@ end $$;
 -- list its name.
 create function app.watch_target(p_caller bigint, p_kind app.resource_kind, p_key text,
 	out id bigint, out key text, out inside bool, out mine bool)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
 	v_access record;
@@ -88,7 +88,7 @@ create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticke
 	p_quiet bool default false)
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
 	session bytea, version bigint)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_kind app.resource_kind;
@@ -122,7 +122,7 @@ end $$;
 
 -- One object of a document, by its id: a contact of a login, a participant of a call. Null: not (or no more) there.
 create function app.doc_item(p_kind app.resource_kind, p_doc text, p_n bigint) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_n is null or p_doc is null then
 		return p_doc;
@@ -140,7 +140,7 @@ end $$;
 create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool, p_inside bool default true,
 	p_n bigint default null, p_base bool default false, p_limit int default null)
 returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_kind app.resource_kind := p_kind;
@@ -189,7 +189,7 @@ end $$;
 -- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's
 -- stream has 30 s from here on; while there is another, the janitor goes on extending it.
 create function api.watch_close(p_process int, p_kind text, p_id bigint, p_only_owner bool) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_owner bool;
 begin
@@ -207,7 +207,7 @@ end $$;
 -- from 1, and that version. What stands behind the doorbells.
 create function api.watch_poll(p_kinds text[], p_ids bigint[], p_versions bigint[], p_inboxes bigint[])
 returns table (place int, version bigint)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query
@@ -226,7 +226,7 @@ end $$;
 -- when the reader came, that many seconds ago, even if it has been delivered to another of the account's streams since.
 create function api.inbox_read(p_account bigint, p_after bigint, p_limit int, p_opened_s int default null)
 returns table (head bigint, inbox bigint, n bigint, sender text, content_type text, body bytea, sent_at text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query
@@ -252,7 +252,7 @@ end $$;
 -- These were written to an open stream of their recipient. Where the streams were no recipient (a resume replays what
 -- a phone has or could not have), they are one now.
 create function api.inbox_written(p_process int, p_account bigint, p_inbox bigint[]) returns table (bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_deliveries bigint[];

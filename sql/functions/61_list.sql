@@ -8,14 +8,14 @@
 -- read: a first page may show that already.
 
 create function app.xid() returns bigint
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	return pg_current_xact_id()::text::bigint;
 end $$;
 
 -- The oldest transaction that runs: whatever is below it can be seen, or was rolled back.
 create function app.xmin() returns bigint
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	return pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 end $$;
@@ -23,7 +23,7 @@ end $$;
 -- Makes last what xmin() says, before anybody is told: after a crash the numbers of transactions whose commits were in
 -- no file yet are given out once more, and what they did then would be behind a reader's place.
 create function app.xmin_settle() returns void
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	if pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn() then
 		perform pg_logical_emit_message(true, 'restsip', ''); -- so that our commit waits for the file
@@ -33,7 +33,7 @@ end $$;
 -- From which transaction on the log is complete, for a process that watches the list; null: not yet. Those that were
 -- running when its row was committed may have looked before and logged nothing: they have to end first.
 create function app.list_since(p_process int, p_list text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_id bigint := app.list_id(p_list);
 	v_watch app.watch;
@@ -59,7 +59,7 @@ end $$;
 -- Where another process watches the list already, the log is complete since then: its row must not go before ours is
 -- there. Null: nobody does.
 create function app.list_inherit(p_process int, p_id bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select o.since from (
 		select w.since from app.watch w
@@ -69,7 +69,7 @@ end $$;
 
 -- Who may see a call besides everybody; null: everybody.
 create function app.call_seers(p_call bigint) returns bigint[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if (select c.open from app.call c where c.id = p_call) then
 		return null;
@@ -83,7 +83,7 @@ end $$;
 
 -- The same where anybody asks: who saw it, before it changes.
 create function app.call_seers_before(p_call bigint) returns bigint[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if exists (select from app.watch w where w.kind = 'list' and w.id = 2) then
 		return app.call_seers(p_call);
@@ -93,7 +93,7 @@ end $$;
 
 -- Logs what the list shows of a resource, which is locked and has been written. p_before: who saw it until now.
 create function app.list_publish(p_list text, p_id bigint, p_gone bool, p_before bigint[]) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_key text := case p_list when 'login' then app.email(p_id) else p_id::text end;
 	v_doc text;
@@ -123,7 +123,7 @@ end $$;
 
 -- What is left to be said of an item that has gone.
 create function app.list_gone_doc(p_list text, p_key text) returns text
-language plpgsql immutable set search_path = pg_catalog as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || to_json(p_key) || ',"url":' || to_json('/' || p_list || '/' || app.url_segment(p_key)) || '}';
 end $$;
@@ -132,7 +132,7 @@ end $$;
 -- upto null: not yet, ask again.
 create function api.list_page(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
 returns table (upto bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_upto bigint := app.xmin();
@@ -158,7 +158,7 @@ end $$;
 create function api.list_read(p_process int, p_list text, p_from bigint, p_upto bigint, p_n bigint, p_limit int)
 returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, gone text, stale bool,
 	seen_by bigint[], was_seen_by bigint[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_xmin bigint := app.xmin();

@@ -2,7 +2,7 @@
 
 -- Bindings that have lapsed; only now does the version of their resource change.
 create function app.expire_logins() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_prior bigint;
@@ -32,7 +32,7 @@ end $$;
 
 -- Sends that were scheduled and are due now.
 create function app.start_due_sends() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_send app.send;
 	v_bell text[];
@@ -59,7 +59,7 @@ end $$;
 -- What was meant for a stream that has not come back within 30 s goes to a contact that has come since it was sent, or
 -- is kept for whoever comes next.
 create function app.store_unstreamed() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_delivery bigint;
@@ -91,7 +91,7 @@ end $$;
 -- A process is dead when its lock was seen free for 30 s, all of them since the janitor's own connect: an outage of
 -- the database must not kill everybody's flows.
 create function app.bury_processes() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_connected timestamptz;
 	v_agent int;
@@ -122,13 +122,13 @@ end $$;
 
 -- How long what happened is kept for those who come back.
 create function app.history() returns interval
-language plpgsql stable security definer set search_path = pg_catalog as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select convert_from(s.value, 'UTF8') from app.setting s where s.name = 'history')::interval;
 end $$;
 
 create function app.sweep_history(p_before timestamptz) returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	delete from app.change c where (c.kind, c.id, c.version) in (
 		select o.kind, o.id, o.version from app.change o where o.at < p_before order by o.at limit 5000);
@@ -143,7 +143,7 @@ end $$;
 
 -- History and secrets whose time is over, a batch at a time.
 create function app.sweep() returns void
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	delete from app.watch w where w.closed_at < now() - interval '1 minute';
 	perform app.sweep_history(now() - app.history());
@@ -161,7 +161,7 @@ end $$;
 
 -- Every agent calls this once a second; one at a time does the work.
 create function api.janitor(p_agent int) returns table (bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_bell text[];

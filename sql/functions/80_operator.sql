@@ -3,7 +3,7 @@
 -- select inspect.send('alice@example.net', 'hi'): a text message to a user from operator@ that user's domain. Gives
 -- its number below /login/{email}. It rings in its own transaction, for psql would not ring after it.
 create function inspect.send(p_to text, p_text text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_put record;
 begin
@@ -19,7 +19,7 @@ grant execute on function inspect.send to restsip_operator;
 
 -- select inspect.keep_history('2 hours'): how long a stream can be resumed from. Gives what it was.
 create function inspect.keep_history(p_for interval) returns interval
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_was interval := app.history();
 begin

@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(12);
+select plan(15);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -41,7 +41,7 @@ select is_empty($$
 	select p.oid::regprocedure from pg_proc p
 	where p.pronamespace in ('app'::regnamespace, 'api'::regnamespace, 'inspect'::regnamespace)
 		and (p.prosecdef or p.pronamespace <> 'app'::regnamespace)
-		and not coalesce(p.proconfig @> array['search_path=pg_catalog'], false)
+		and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false)
 	$$, 'every function that may be called from outside, or with more rights, sets its search_path');
 
 select is_empty($$
@@ -71,6 +71,29 @@ select is_empty($$
 
 select is((select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles
 	where rolname = 'restsip_owner'), false, 'the owner is an ordinary role');
+
+select is_empty($$
+	select r.rolname from pg_roles r
+	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')
+		and (has_database_privilege(r.oid, current_database(), 'temporary, create')
+			or has_schema_privilege(r.oid, 'public', 'create'))
+	$$, 'nobody but the owner makes objects, temporary ones included');
+
+-- Whoever could make them gets nothing by it: a type of ours would see each value that a function casts to it.
+do $$ begin execute format('grant temporary on database %I to restsip_api', current_database()); end $$;
+create temporary table seen (value pg_catalog.text);
+grant all on seen to public;
+select from api.user_create('temp@example.net', '$y$j9T$salt$secret', null);
+set local role restsip_api;
+create function pg_temp.see(p pg_catalog.text) returns bool language plpgsql as
+	'begin insert into pg_temp.seen values (p); return true; end';
+create domain pg_temp.text as pg_catalog.text check (pg_temp.see(value));
+select api.password_setting('temp@example.net', null) = '$y$j9T$salt' as asked \gset
+reset role;
+select count(*) as seen from pg_temp.seen \gset
+drop domain pg_temp.text cascade;
+select ok(:'asked', 'asked for by the role of a worker');
+select is(:seen, 0, 'a type in pg_temp sees nothing of what functions do');
 
 set local role restsip_inspect;
 select throws_ok('select inspect.send(''alice@example.net'', ''hi'')', '42501', null,

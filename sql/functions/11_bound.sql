@@ -1,0 +1,89 @@
+-- What anybody can make the database keep, send or wait for: rows of app.setting, and the only place of their defaults.
+-- select inspect.set_bound('contacts', 64) changes one for every program at once; without a number it is the default
+-- again. A default that changes here changes what holds, unless somebody has changed that. inspect.bound shows them all.
+
+insert into app.setting as s (name, amount, standard, unit, what)
+select d.name, d.amount, d.amount, d.unit, d.what
+from (values
+	('anonymous_mail_mailbox', 200, 'a day', 'messages that a mailbox takes from who is not signed in'),
+	('anonymous_mail_percent', 25, 'percent', 'of a mailbox that such messages may fill'),
+	('anonymous_mail_source', 20, 'an hour', 'messages that one source may leave without signing in'),
+	('call_children_left', 100, 'participants', 'that a call still shows after they have left'),
+	('call_inside', 100, 'participants', 'in a call at once'),
+	('call_invited', 200, 'accounts', 'invited to a call'),
+	('call_kept', 86400, 'seconds', 'that an ended call, or who has left, is kept'),
+	('call_members', 16384, 'bytes', 'of a call''s own members, written out'),
+	('calls', 1000, 'calls', 'of an owner that are live or scheduled'),
+	('calls_open', 100, 'calls', 'of an owner, among those, that are open'),
+	('change_log', 1048576, 'bytes', 'of changes of one resource that are kept'),
+	('contact', 4096, 'bytes', 'of one contact: URI, path, members'),
+	('contacts', 32, 'contacts', 'of an account'),
+	('credentials', 32, 'credentials', 'of an account'),
+	('deliveries_account', 64, 'deliveries', 'of a sender that an agent has under way'),
+	('deliveries_destination', 8, 'deliveries', 'to a destination that has not answered lately'),
+	('document', 1048576, 'bytes', 'of any one document'),
+	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),
+	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),
+	('mailbox', 67108864, 'bytes', 'of a mailbox: contents, URLs and members'),
+	('mailbox_messages', 10000, 'messages', 'in a mailbox'),
+	('page', 1048576, 'bytes', 'of a page of a list'),
+	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),
+	('profile', 65536, 'bytes', 'of a profile, written out'),
+	('publications', 16, 'publications', 'of an account'),
+	('send_kept', 30, 'days', 'that a sent message is kept'),
+	('sender_stored', 100, 'messages', 'of one sender that wait for one account'),
+	('sender_stored_bytes', 2097152, 'bytes', 'of one sender that wait for one account'),
+	('sends', 600, 'a minute', 'messages that an account sends'),
+	('sends_scheduled', 100, 'messages', 'of a sender that are due later'),
+	('sends_stored', 1000, 'messages', 'that wait for an account'),
+	('sends_stored_bytes', 16777216, 'bytes', 'that wait for an account'),
+	('session', 49152, 'bytes', 'of a participant''s session, written out'),
+	('sessions', 100, 'sessions', 'of an account; the oldest makes way'),
+	('signups_day', 50, 'a day', 'accounts that one source may make'),
+	('signups_minute', 5, 'a minute', 'accounts that one source may make'),
+	('subscriptions', 256, 'subscriptions', 'of an account'),
+	('tickets', 20, 'tickets', 'of an account'),
+	('wrong_passwords', 50, 'in 5 minutes', 'of one account from one source'),
+	('wrong_passwords_account', 300, 'in 5 minutes', 'of one account over HTTP, from everywhere'),
+	('wrong_passwords_source', 300, 'in 5 minutes', 'from one source, of all accounts')
+) d (name, amount, unit, what)
+on conflict (name) do update set
+	amount = case when s.amount = s.standard then excluded.amount else s.amount end,
+	standard = excluded.standard, unit = excluded.unit, what = excluded.what;
+
+-- What holds now. An unknown name is a mistake of ours, and says so.
+create function app.bound(p_name text) returns bigint
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_amount bigint;
+begin
+	select s.amount into strict v_amount from app.setting s where s.name = p_name;
+	return v_amount;
+end $$;
+
+-- How many bytes a value takes as an answer writes it. jsonb writes numbers in full: 1e131071 has 131,072.
+create function app.written(p_value jsonb) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return octet_length(p_value::text);
+end $$;
+
+-- select inspect.set_bound('contacts', 64): for every program, from now on. Null: the default. Gives what it was.
+create function inspect.set_bound(p_name text, p_amount bigint default null) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_was bigint;
+begin
+	select s.amount into v_was from app.setting s where s.name = p_name and s.amount is not null for update;
+	if v_was is null then
+		perform app.refuse(404, 'bound-not-found', 'There is no such bound: see inspect.bound.');
+	end if;
+	if p_amount < 0 or p_amount > 1000000000000 then
+		perform app.refuse(400, 'invalid-parameter', 'A bound is a number from 0 to 1000000000000.');
+	end if;
+	update app.setting s set amount = coalesce(p_amount, s.standard) where s.name = p_name;
+	return v_was;
+end $$;
+comment on function inspect.set_bound(text, bigint) is
+	'Changes a bound of inspect.bound for every program; without a number to its default. Gives what it was.';
+grant execute on function inspect.set_bound to restsip_operator;
