@@ -90,6 +90,7 @@ asan:
 	@BUILD=build-asan SANITIZE=1 tests/run
 
 bench:
+	@deploy/local/deps build run test bench
 	@bench/run
 
 fuzz:
