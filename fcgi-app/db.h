@@ -69,6 +69,7 @@ struct db_answer {
 	const char *slug;	     /* MESSAGE of RSnnn, or our own word */
 	const char *detail;	     /* a sentence for people */
 	const char *pointer;	     /* HINT: JSON pointer, "" if none */
+	int retry_s;		     /* COLUMN: of Retry-After; 0: unsaid */
 };
 
 typedef void(db_answer_h)(const struct db_answer *a, void *arg);

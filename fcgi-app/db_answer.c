@@ -87,6 +87,7 @@ static void read_error(struct db_answer *a, const struct db_query *q)
 		a->slug = field(q->res, PG_DIAG_MESSAGE_PRIMARY);
 		a->detail = field(q->res, PG_DIAG_MESSAGE_DETAIL);
 		a->pointer = field(q->res, PG_DIAG_MESSAGE_HINT);
+		a->retry_s = atoi(field(q->res, PG_DIAG_COLUMN_NAME));
 	} else if (a->status == 503) {
 		a->outcome = DB_UNAVAILABLE;
 		use_info(a, APP_UNAVAILABLE);

@@ -109,7 +109,13 @@ static void answer_refusal(struct exchange *x, const struct db_answer *a)
 			 LOG_STR("method", x->req.method_name),
 			 LOG_STR("path", x->req.path),
 			 LOG_STR("sqlstate", a->sqlstate));
-	exchange_problem_at(x, a->status, a->slug, a->detail, a->pointer);
+	exchange_problem_full(x, &(struct problem){
+					 .status = a->status,
+					 .slug = a->slug,
+					 .detail = a->detail,
+					 .pointer = a->pointer,
+					 .retry_s = a->retry_s,
+				 });
 	if (a->status == 401)
 		x->waiting = auth_refused(x->app->auth, &x->who, guess_counted,
 					  x);

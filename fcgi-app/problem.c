@@ -147,8 +147,9 @@ void problem_answer(struct response *res, const struct problem *p)
 		response_header_add(res, "WWW-Authenticate", challenge_basic);
 		response_header_add(res, "WWW-Authenticate", challenge_bearer);
 	}
-	if (p->status == 503)
-		response_header(res, "Retry-After", "1");
-	else if (p->status == 429)
-		response_header(res, "Retry-After", "60");
+	if (p->retry_s || p->status == 503 || p->status == 429)
+		response_header_fmt(res, "Retry-After", "%d",
+				    p->retry_s	       ? p->retry_s
+				    : p->status == 503 ? 1
+						       : 60);
 }

@@ -14,6 +14,7 @@ struct problem {
 	const char *detail;  /* a sentence for people */
 	const char *pointer; /* JSON pointer (RFC 6901) of the bad member */
 	const char *request_id;
+	int retry_s; /* of Retry-After; 0: what is usual for the status */
 	const char *extra; /* more members, `"name":value,…`, raw JSON */
 };
 
@@ -22,7 +23,7 @@ void problem_json(struct buf *b, const struct problem *p);
 
 /**
  * Make res that problem; what was in it goes. A 401 gets WWW-Authenticate,
- * a 503 and 429 Retry-After: 1.
+ * a 503 and 429 Retry-After.
  */
 void problem_answer(struct response *res, const struct problem *p);
 

@@ -88,24 +88,21 @@ static void call_send(struct call *c)
 	call_free(c);
 }
 
-static void call_prepare(struct call *c, int status, const char *slug,
-			 const char *detail, const char *pointer)
+static void call_prepare(struct call *c, struct problem p)
 {
-	const struct problem p = {
-		.status = status,
-		.slug = slug,
-		.detail = detail,
-		.pointer = pointer,
-		.request_id = c->req.id,
-	};
-
+	p.request_id = c->req.id;
 	problem_answer(&c->res, &p);
 }
 
 static void call_problem(struct call *c, int status, const char *slug,
 			 const char *detail, const char *pointer)
 {
-	call_prepare(c, status, slug, detail, pointer);
+	call_prepare(c, (struct problem){
+				.status = status,
+				.slug = slug,
+				.detail = detail,
+				.pointer = pointer,
+			});
 	call_send(c);
 }
 
@@ -157,7 +154,13 @@ static void on_refused(const struct db_answer *why, void *arg)
 		return;
 	c->viewer = NULL;
 	c->many = NULL;
-	call_prepare(c, why->status, why->slug, why->detail, why->pointer);
+	call_prepare(c, (struct problem){
+				.status = why->status,
+				.slug = why->slug,
+				.detail = why->detail,
+				.pointer = why->pointer,
+				.retry_s = why->retry_s,
+			});
 	if (why->status == 401)
 		c->asking = auth_refused(c->serve->app->auth, &c->who,
 					 on_counted, c);

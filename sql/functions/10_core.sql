@@ -9,6 +9,14 @@ begin
 	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = p_pointer;
 end $$;
 
+-- The same where it is only too soon: p_retry_s, seconds, rounded up, is what the answer says in Retry-After.
+create function app.refuse_for(p_status int, p_slug text, p_detail text, p_retry_s numeric) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = '',
+		column = greatest(ceil(p_retry_s), 1)::text;
+end $$;
+
 -- The account that calls, or null where nobody does. RS401 for a proof that does not hold.
 create function app.caller_or_nobody(p_who text, p_proof bytea) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
