@@ -149,7 +149,7 @@ end $$;
 create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
-	bell text[])
+	source text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -184,7 +184,7 @@ begin
 	v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
-			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, v_bell
+			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell
 		from app.delivery d
 		join app.lease t on t.delivery_id = d.id
 		join app.send s on s.id = d.send_id
