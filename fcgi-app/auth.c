@@ -14,6 +14,7 @@
 #include "log.h"
 #include "pgres.h"
 #include "secret.h"
+#include "source.h"
 
 enum {
 	BASIC_MAX = AOR_MAX + 1 + HASHER_PASSWORD_MAX,
@@ -29,6 +30,7 @@ struct check {
 	auth_h *done;
 	void *arg;
 	char *password;
+	const char *setting;
 };
 
 struct auth {
@@ -38,25 +40,30 @@ struct auth {
 	struct check *checks;
 };
 
-static const struct db_stmt password_setting = {
-	.name = "password_setting",
-	.sql = "select api.password_setting($1, $2) as setting",
+static const struct db_stmt password_look = {
+	.name = "password_look",
+	.sql = "select * from api.password_look($1, $2)",
 	.nparams = 2,
 };
 
-static const struct db_stmt password_failed = {
-	.name = "password_failed",
-	.sql = "select api.password_failed($1, $2)",
+static const struct db_stmt password_try = {
+	.name = "password_try",
+	.sql = "select api.password_try($1, $2)",
 	.nparams = 2,
 	.write = true,
 };
 
-/* A wrong guess on its way to where it is counted. */
-struct guess {
-	auth_counted_h *done;
-	void *arg;
+static const struct db_stmt password_settled = {
+	.name = "password_settled",
+	.sql = "select api.password_settled($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+
+/* What is to be told of a password, after its request may have ended. */
+struct settled {
 	char email[AOR_BUF];
-	char source[AUTH_SOURCE_SIZE];
+	char source[SOURCE_SIZE];
 };
 
 int auth_new(struct auth **out, struct loop *l, struct db *db,
@@ -148,27 +155,97 @@ static void hash_done(const char *hash, void *arg)
 	check_end(c, hash ? AUTH_DONE : AUTH_DENIED, hash);
 }
 
-static void setting_answered(const struct db_answer *answer, void *arg)
+static void settled_answered(const struct db_answer *answer, void *arg)
+{
+	(void)answer; /* a try that stays counted is forgotten soon */
+	free(arg);
+}
+
+/* It was right, or not looked at: it is no wrong one. */
+static void tell_settled(struct auth *auth, struct principal *p, bool right)
+{
+	struct db_args args = {.n = 0};
+	struct settled *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return;
+	(void)snprintf(s->email, sizeof(s->email), "%s", p->who);
+	memcpy(s->source, p->source, sizeof(s->source));
+	db_arg_text(&args, s->email);
+	db_arg_text(&args, s->source);
+	db_arg_bool(&args, p->counted);
+	db_arg_bool(&args, right);
+	p->counted = p->unknown = false;
+	if (!db_ask(auth->db, &password_settled, &args, settled_answered, s))
+		free(s);
+}
+
+static void hash_start(struct check *c)
+{
+	const int err = hasher_ask(c->auth->hasher, c->password, c->setting,
+				   hash_done, c);
+
+	if (err == EBUSY) {
+		if (c->principal->counted)
+			tell_settled(c->auth, c->principal, false);
+		check_end(c, AUTH_BUSY, NULL);
+	} else if (err)
+		check_end(c, AUTH_DENIED, NULL);
+}
+
+static void check_throttled(struct check *c, int retry_s)
+{
+	for (struct check *each = c; each; each = each->follower)
+		each->principal->retry_s = retry_s;
+	check_end(c, AUTH_THROTTLED, NULL);
+}
+
+static void try_answered(const struct db_answer *answer, void *arg)
+{
+	struct check *c = arg;
+
+	if (answer->outcome == DB_OK) {
+		c->principal->counted = true;
+		hash_start(c);
+	} else if (answer->status == 429)
+		check_throttled(c, answer->retry_s);
+	else
+		check_end(c, AUTH_UNAVAILABLE, NULL);
+}
+
+/* Email and source, which are those of the first who gave the password. */
+static bool ask_of_password(struct check *c, const struct db_stmt *st,
+			    db_answer_h *answered)
+{
+	struct db_args args = {.n = 0};
+
+	db_arg_text(&args, c->principal->who);
+	db_arg_text(&args, c->principal->source);
+	return db_ask(c->auth->db, st, &args, answered, c) != NULL;
+}
+
+static void look_answered(const struct db_answer *answer, void *arg)
 {
 	struct check *c = arg;
 	const char *setting;
-	int err;
+	int wait_s;
 
 	if (answer->outcome != DB_OK) {
-		check_end(c,
-			  answer->status == 429 ? AUTH_THROTTLED
-						: AUTH_UNAVAILABLE,
-			  NULL);
+		check_end(c, AUTH_UNAVAILABLE, NULL);
 		return;
 	}
 	setting = pgres_text(answer->res, 0, "setting");
-	err = setting ? hasher_ask(c->auth->hasher, c->password, setting,
-				   hash_done, c)
-		      : EINVAL;
-	if (err == EBUSY)
-		check_end(c, AUTH_BUSY, NULL);
-	else if (err)
-		check_end(c, AUTH_DENIED, NULL);
+	c->setting = setting ? arena_str(c->arena, setting) : NULL;
+	c->principal->unknown = pgres_bool(answer->res, 0, "remember");
+	wait_s = (int)pgres_int(answer->res, 0, "wait_s");
+	if (!c->setting)
+		check_end(c, AUTH_UNAVAILABLE, NULL);
+	else if (wait_s > 0)
+		check_throttled(c, wait_s);
+	else if (pgres_bool(answer->res, 0, "known"))
+		hash_start(c);
+	else if (!ask_of_password(c, &password_try, try_answered))
+		check_end(c, AUTH_UNAVAILABLE, NULL);
 }
 
 static bool check_follow(struct check *c)
@@ -185,17 +262,15 @@ static bool check_follow(struct check *c)
 	return true;
 }
 
-/* Ask for the setting, hash, tell. @return AUTH_DONE: it is under way */
+/* Look, count a try where nobody is known, hash, tell. @return AUTH_DONE: it
+ * is under way */
 static enum auth_result check_start(struct check *c)
 {
 	struct auth *auth = c->auth;
-	struct db_args args = {.n = 0};
 
 	if (check_follow(c))
 		return AUTH_DONE;
-	db_arg_text(&args, c->principal->who);
-	db_arg_text(&args, c->principal->source);
-	if (!db_ask(auth->db, &password_setting, &args, setting_answered, c))
+	if (!ask_of_password(c, &password_look, look_answered))
 		return AUTH_UNAVAILABLE;
 	c->next = auth->checks;
 	auth->checks = c;
@@ -244,7 +319,7 @@ static bool take_basic(struct check *c, const char *text,
 	if (*result != AUTH_DONE)
 		return false;
 	*result = AUTH_UNAVAILABLE;
-	if (auth_cache_key(auth->cache, p->key, p->who, c->password))
+	if (auth_cache_key(auth->cache, p->key, p->who, p->source, c->password))
 		return false;
 	hash = auth_cache_get(auth->cache, p->key);
 	if (!hash) {
@@ -285,7 +360,7 @@ void auth_check(struct auth *auth, const struct request *req,
 	const char *text;
 
 	memset(p, 0, sizeof(*p));
-	(void)snprintf(p->source, sizeof(p->source), "%s", req->remote);
+	source_of_text(p->source, req->remote);
 	if (!header || !*header)
 		result = needed ? AUTH_DENIED : AUTH_DONE;
 	else if ((text = after_scheme(header, "Basic"))) {
@@ -300,7 +375,7 @@ void auth_check(struct auth *auth, const struct request *req,
 	done(result, arg);
 }
 
-void auth_accepted(struct auth *auth, const struct principal *p)
+void auth_accepted(struct auth *auth, struct principal *p)
 {
 	char hash[HASHER_HASH_MAX];
 
@@ -309,44 +384,14 @@ void auth_accepted(struct auth *auth, const struct principal *p)
 	memcpy(hash, p->proof, p->proof_len);
 	hash[p->proof_len] = '\0';
 	auth_cache_put(auth->cache, p->key, hash);
+	if (p->counted || p->unknown)
+		tell_settled(auth, p, true);
 }
 
-static void guess_counted(const struct db_answer *answer, void *arg)
+void auth_refused(struct auth *auth, const struct principal *p)
 {
-	struct guess *g = arg;
-
-	(void)answer; /* a guess that is not counted does no harm */
-	g->done(g->arg);
-	free(g);
-}
-
-bool auth_refused(struct auth *auth, const struct principal *p,
-		  auth_counted_h *done, void *arg)
-{
-	struct db_args args = {.n = 0};
-	struct guess *g;
-
-	if (!p->who)
-		return false;
-	auth_cache_remove(auth->cache, p->key);
-	g = calloc(1, sizeof(*g));
-	if (!g)
-		return false;
-	g->done = done;
-	g->arg = arg;
-	(void)snprintf(g->email, sizeof(g->email), "%s", p->who);
-	memcpy(g->source, p->source, sizeof(g->source));
-	db_arg_text(&args, g->email);
-	db_arg_text(&args, g->source);
-	if (db_ask(auth->db, &password_failed, &args, guess_counted, g))
-		return true;
-	free(g);
-	return false;
-}
-
-void auth_forget(struct auth *auth, const struct principal *p)
-{
-	auth_cache_remove(auth->cache, p->key);
+	if (p->who)
+		auth_cache_remove(auth->cache, p->key);
 }
 
 void auth_args(struct db_args *args, const struct principal *p)

@@ -14,12 +14,12 @@
 #include "hasher.h"
 #include "loop.h"
 #include "request.h"
+#include "source.h"
 
 enum {
 	AUTH_CACHE_MAX = 1024, /* remembered passwords */
 	AUTH_CACHE_S = 60,
 	AUTH_TOKEN_MAX = 512,
-	AUTH_SOURCE_SIZE = 46, /* INET6_ADDRSTRLEN */
 };
 
 struct auth;
@@ -36,9 +36,12 @@ struct principal {
 	const char *who;      /* email of Basic, else null */
 	const uint8_t *proof; /* null: nobody */
 	size_t proof_len;
-	uint8_t key[32];	       /* of the cache, Basic only */
-	char source[AUTH_SOURCE_SIZE]; /* address, whose wrong guesses count */
+	uint8_t key[32];	  /* of the cache, Basic only */
+	char source[SOURCE_SIZE]; /* whose wrong guesses count */
 	bool remembered; /* proof is of a cached password, not hashed now */
+	bool counted;	 /* as a wrong one, until it turns out to be right */
+	bool unknown;	 /* the database is to know of a success from here */
+	int retry_s;	 /* where AUTH_THROTTLED */
 };
 
 enum auth_result {
@@ -68,25 +71,13 @@ void auth_check(struct auth *auth, const struct request *req,
 		auth_h *done, void *arg);
 
 /** SQL accepted this principal: a password is remembered. */
-void auth_accepted(struct auth *auth, const struct principal *p);
-
-/** A wrong guess is counted, or cannot be. */
-typedef void(auth_counted_h)(void *arg);
+void auth_accepted(struct auth *auth, struct principal *p);
 
 /**
- * SQL answered RS401: a password is forgotten, and the guess counted. The 401
- * is to go out after that, or guesses would be faster than their count.
- *
- * @return whether done will be called, never before this returns
+ * SQL answered RS401: forget a password. A remembered one may have been set
+ * anew under another salt: it is to be checked once more, by auth_check().
  */
-bool auth_refused(struct auth *auth, const struct principal *p,
-		  auth_counted_h *done, void *arg);
-
-/**
- * SQL answered RS401 to a remembered password, which may have been set anew
- * under another salt: forget it. To be checked once more, by auth_check().
- */
-void auth_forget(struct auth *auth, const struct principal *p);
+void auth_refused(struct auth *auth, const struct principal *p);
 
 /** The first two parameters of a statement: p_who, p_proof. */
 void auth_args(struct db_args *args, const struct principal *p);

@@ -14,7 +14,7 @@
 enum {
 	WAYS = 4,
 	SETS = AUTH_CACHE_MAX / WAYS,
-	EMAIL_AND_PASSWORD_MAX = 1024,
+	EMAIL_AND_PASSWORD_MAX = 1024 + SOURCE_SIZE,
 };
 
 struct entry {
@@ -48,17 +48,19 @@ void auth_cache_free(struct auth_cache *c)
 }
 
 int auth_cache_key(const struct auth_cache *c, uint8_t key[32],
-		   const char *email, const char *password)
+		   const char *email, const char *source, const char *password)
 {
 	char text[EMAIL_AND_PASSWORD_MAX];
-	size_t n = strlen(email) + 1, m = strlen(password);
+	size_t n = strlen(email) + 1, k = strlen(source) + 1,
+	       m = strlen(password);
 	int err;
 
-	if (n + m > sizeof(text))
+	if (n + k + m > sizeof(text))
 		return EIO;
 	memcpy(text, email, n);
-	memcpy(text + n, password, m);
-	err = hmac_sha256(key, c->secret, sizeof(c->secret), text, n + m);
+	memcpy(text + n, source, k);
+	memcpy(text + n + k, password, m);
+	err = hmac_sha256(key, c->secret, sizeof(c->secret), text, n + k + m);
 	secret_wipe(text, sizeof(text));
 	return err ? EIO : 0;
 }

@@ -13,9 +13,9 @@ struct auth_cache;
 struct auth_cache *auth_cache_new(void);
 void auth_cache_free(struct auth_cache *c);
 
-/** The key of an email and a password. @return 0 or EIO */
+/** The key of an email and a password from a source. @return 0 or EIO */
 int auth_cache_key(const struct auth_cache *c, uint8_t key[32],
-		   const char *email, const char *password);
+		   const char *email, const char *source, const char *password);
 
 /** crypt(3)'s output, or null. Borrowed until the next call. */
 const char *auth_cache_get(const struct auth_cache *c, const uint8_t key[32]);

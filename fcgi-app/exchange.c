@@ -94,14 +94,6 @@ static void exchange_settle(struct exchange *x)
 
 /* The one SQL call */
 
-static void guess_counted(void *arg)
-{
-	struct exchange *x = arg;
-
-	x->waiting = false;
-	exchange_settle(x);
-}
-
 static void answer_refusal(struct exchange *x, const struct db_answer *a)
 {
 	if (a->status >= 500) /* the line before, of the database, has no id */
@@ -117,8 +109,7 @@ static void answer_refusal(struct exchange *x, const struct db_answer *a)
 					 .retry_s = a->retry_s,
 				 });
 	if (a->status == 401)
-		x->waiting = auth_refused(x->app->auth, &x->who, guess_counted,
-					  x);
+		auth_refused(x->app->auth, &x->who);
 }
 
 static void check_caller(struct exchange *x);
@@ -126,7 +117,7 @@ static void check_caller(struct exchange *x);
 /* A refusal changed nothing, so the handler may run a second time. */
 static void check_caller_again(struct exchange *x)
 {
-	auth_forget(x->app->auth, &x->who);
+	auth_refused(x->app->auth, &x->who);
 	response_reset(&x->res);
 	x->state = NULL;
 	check_caller(x);
@@ -271,6 +262,19 @@ static bool take_body(struct exchange *x)
 	return !x->answered;
 }
 
+static void answer_throttled(struct exchange *x)
+{
+	const struct app_err_info *info = app_err_info(APP_TOO_MANY_GUESSES);
+	const struct problem p = {
+		.status = info->status,
+		.slug = info->slug,
+		.detail = info->detail,
+		.retry_s = x->who.retry_s,
+	};
+
+	exchange_problem_full(x, &p);
+}
+
 static void auth_done(enum auth_result result, void *arg)
 {
 	struct exchange *x = arg;
@@ -292,7 +296,7 @@ static void auth_done(enum auth_result result, void *arg)
 		exchange_error(x, APP_BUSY);
 		break;
 	case AUTH_THROTTLED:
-		exchange_error(x, APP_TOO_MANY_GUESSES);
+		answer_throttled(x);
 		break;
 	case AUTH_UNAVAILABLE:
 		exchange_error(x, APP_UNAVAILABLE);

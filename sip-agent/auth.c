@@ -23,10 +23,10 @@
 #include "pgloop.h"
 #include "rawfield.h"
 #include "settings.h"
+#include "source.h"
 #include "uas.h"
 
 enum {
-	SOURCE_SIZE = 64,
 	ITEM_MAX = 16384,
 	QUESTIONS_AT_ONCE = 1, /* statements of a kind */
 };
@@ -433,20 +433,6 @@ static void charge_nonce(const struct auth *a)
 		budget_bad(ag->budget, src, tmr_jiffies());
 }
 
-/* Guesses are counted by address, by /64 for IPv6 */
-static void name_source(struct auth *a)
-{
-	struct sa src = uas_msg(a->u)->src;
-	uint8_t in6[16];
-
-	if (sa_af(&src) == AF_INET6) {
-		sa_in6(&src, in6);
-		memset(in6 + 8, 0, 8);
-		sa_set_in6(&src, in6, sa_port(&src));
-	}
-	(void)re_snprintf(a->source, sizeof(a->source), "%j", &src);
-}
-
 static int from_aor(struct auth *a)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
@@ -516,7 +502,7 @@ static void identify(struct uas *u, auth_h *h)
 	s = (struct search){.digest = &a->digest, .realm = a->realm};
 	(void)hdr_each(uas_msg(u), HDR_AUTHORIZATION, realm_handler, &s);
 	if (s.found && is_our_uri(a) && has_good_nonce(a)) {
-		name_source(a);
+		source_text(a->source, &uas_msg(a->u)->src.u.sa);
 		if (is_cached(a))
 			serve(a);
 		else
@@ -556,7 +542,7 @@ static void forget(struct auth *a)
 	(void)hdr_each(uas_msg(a->u), HDR_AUTHORIZATION, realm_handler, &s);
 	if (!s.found)
 		return;
-	name_source(a);
+	source_text(a->source, &uas_msg(a->u)->src.u.sa);
 	cache_key(key, sizeof(key), a);
 	credcache_drop(uas_agent(a->u)->credcache, key);
 }

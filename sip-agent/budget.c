@@ -10,6 +10,7 @@
 
 #include "logre.h"
 #include "secret.h"
+#include "source.h"
 
 enum {
 	SETS = 4096, /* a power of two */
@@ -76,26 +77,9 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* An IPv4 address, or the network of an IPv6 one; never 0 */
-static uint64_t source_key(const struct sa *src)
+static uint64_t key_of(const struct sa *src)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	uint8_t in6[16];
-	uint64_t key = 0;
-
-	if (sa_af(src) != AF_INET6)
-		return UINT64_C(1) << 63 | sa_in(src);
-
-	sa_in6(src, in6);
-	if (!memcmp(in6, mapped, sizeof(mapped))) {
-		for (size_t i = 12; i < 16; i++)
-			key = key << 8 | in6[i];
-		return UINT64_C(1) << 63 | key;
-	}
-	for (size_t i = 0; i < 8; i++)
-		key = key << 8 | in6[i];
-
-	return key ? key : 1;
+	return source_key(&src->u.sa);
 }
 
 static int64_t filled(int64_t left, uint32_t per_s, uint32_t burst,
@@ -131,7 +115,7 @@ static struct place *set_of(struct budget *b, uint64_t key)
 static struct place *find(struct budget *b, const struct sa *src,
 			  uint64_t now_ms)
 {
-	const uint64_t key = source_key(src);
+	const uint64_t key = key_of(src);
 	struct place *set = set_of(b, key);
 
 	for (size_t i = 0; i < WAYS; i++) {
@@ -183,7 +167,7 @@ static struct place *obtain(struct budget *b, const struct sa *src,
 	if (pl)
 		return pl;
 
-	pl = victim(b, set_of(b, source_key(src)), now_ms);
+	pl = victim(b, set_of(b, key_of(src)), now_ms);
 	if (!pl) {
 		pl = &b->rest;
 		if (pl->key) {
@@ -193,7 +177,7 @@ static struct place *obtain(struct budget *b, const struct sa *src,
 	}
 
 	*pl = (struct place){
-		.key = source_key(src),
+		.key = key_of(src),
 		.at_ms = now_ms,
 		.bad = (int64_t)b->conf.bad_burst * UNIT,
 		.unproven = (int64_t)b->conf.unproven_burst * UNIT,
@@ -340,7 +324,7 @@ uint32_t budget_count(struct budget *b, enum budget_counter c,
 /** The opposite, once for each that was counted */
 void budget_close(struct budget *b, enum budget_counter c, const struct sa *src)
 {
-	const uint64_t key = source_key(src);
+	const uint64_t key = key_of(src);
 	struct place *set = set_of(b, key);
 
 	if (b->counts[c])

@@ -1,6 +1,7 @@
 /*
  * What PostgreSQL's result of a statement means.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include <libpq-fe.h>
@@ -64,4 +65,6 @@ void pg_answer_of(struct pg_answer *ans, const struct pg_result *res)
 	ans->slug = field(res, PG_DIAG_MESSAGE_PRIMARY);
 	ans->detail = field(res, PG_DIAG_MESSAGE_DETAIL);
 	ans->end = classify(ans);
+	if (ans->end == PG_REFUSED)
+		ans->retry_s = atoi(field(res, PG_DIAG_COLUMN_NAME));
 }

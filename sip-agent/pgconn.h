@@ -26,6 +26,7 @@ enum pg_end {
 struct pg_answer {
 	enum pg_end end;
 	int status;	      /**< nnn of RSnnn */
+	int retry_s;	      /**< of Retry-After; 0: unsaid */
 	const char *slug;     /**< stable name of the refusal, never NULL */
 	const char *detail;   /**< a sentence, never NULL */
 	const char *sqlstate; /**< never NULL */

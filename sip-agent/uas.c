@@ -285,7 +285,12 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 
 	log_debug("refused", LOG_STR("request_id", u->id),
 		  LOG_STR("slug", ans->slug), LOG_INT("code", scode));
-	uas_refuse(u, scode);
+	if (ans->end == PG_REFUSED && ans->status == 429)
+		uas_reply(u, scode, NULL, "Retry-After: %u\r\n",
+			  ans->retry_s > 0 ? (unsigned)ans->retry_s
+					   : TOO_OFTEN_S);
+	else
+		uas_refuse(u, scode);
 }
 
 /** Answer that a statement could not even be sent (pgloop_query's error) */

@@ -16,6 +16,7 @@ enum {
 	UAS_ID_SIZE = 17,
 	UAS_TAG_SIZE = 17,
 	RETRY_AFTER_S = 1,
+	TOO_OFTEN_S = 60, /* where the database does not say */
 };
 
 int uas_list_alloc(struct uas_list **ulp);

@@ -138,14 +138,6 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 	return true;
 }
 
-static void on_counted(void *arg)
-{
-	struct call *c = arg;
-
-	c->asking = false;
-	call_send(c);
-}
-
 static void on_refused(const struct db_answer *why, void *arg)
 {
 	struct call *c = arg;
@@ -162,10 +154,8 @@ static void on_refused(const struct db_answer *why, void *arg)
 				.retry_s = why->retry_s,
 			});
 	if (why->status == 401)
-		c->asking = auth_refused(c->serve->app->auth, &c->who,
-					 on_counted, c);
-	if (!c->asking)
-		call_send(c);
+		auth_refused(c->serve->app->auth, &c->who);
+	call_send(c);
 }
 
 static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
@@ -400,6 +390,19 @@ static void on_gone(void *arg)
 	call_free(c);
 }
 
+static void call_throttled(struct call *c)
+{
+	const struct app_err_info *info = app_err_info(APP_TOO_MANY_GUESSES);
+
+	call_prepare(c, (struct problem){
+				.status = info->status,
+				.slug = info->slug,
+				.detail = info->detail,
+				.retry_s = c->who.retry_s,
+			});
+	call_send(c);
+}
+
 static void on_auth(enum auth_result result, void *arg)
 {
 	struct call *c = arg;
@@ -428,7 +431,7 @@ static void on_auth(enum auth_result result, void *arg)
 		call_error(c, APP_BUSY);
 		break;
 	case AUTH_THROTTLED:
-		call_error(c, APP_TOO_MANY_GUESSES);
+		call_throttled(c);
 		break;
 	case AUTH_UNAVAILABLE:
 		call_error(c, APP_UNAVAILABLE);

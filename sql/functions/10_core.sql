@@ -17,6 +17,24 @@ begin
 		column = greatest(ceil(p_retry_s), 1)::text;
 end $$;
 
+-- Who sends, as far as an address tells: an IPv4 address, or the /64 of an IPv6 one. What is none stays as it is.
+-- common/source.c does the same.
+create function app.source(p_address text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	v_address inet := p_address;
+begin
+	if family(v_address) = 4 then
+		return host(v_address);
+	end if;
+	if v_address <<= '::ffff:0:0/96' then
+		return host('0.0.0.0'::inet + (v_address - '::ffff:0:0'::inet));
+	end if;
+	return host(network(set_masklen(v_address, 64)));
+exception when invalid_text_representation then
+	return left(p_address, 64);
+end $$;
+
 -- The account that calls, or null where nobody does. RS401 for a proof that does not hold.
 create function app.caller_or_nobody(p_who text, p_proof bytea) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -23,6 +23,7 @@ from (values
 	('deliveries_destination', 8, 'deliveries', 'to a destination that has not answered lately'),
 	('document', 1048576, 'bytes', 'of any one document'),
 	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),
+	('known_sources', 64, 'sources', 'of an account that are known: it signed in from there within a day'),
 	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),
 	('mailbox', 67108864, 'bytes', 'of a mailbox: contents, URLs and members'),
 	('mailbox_messages', 10000, 'messages', 'in a mailbox'),

@@ -1,17 +1,22 @@
 -- Accounts: sign-up, profile, passwords.
 
 -- What crypt(3) needs to check a password: the setting alone, never the hash. Who does not exist gets a stable
--- one of the same kind, so that asking tells nothing. RS429 after too many wrong guesses from p_source.
+-- one of the same kind, so that asking tells nothing. p_source is given by programs of the version before alone: RS429
+-- after too many wrong guesses from there.
 create function api.password_setting(p_email text, p_source text default null) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_setting text;
 	v_salt text := '';
 	v_bytes bytea;
+	v_look record;
 	c_alphabet constant text := './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 begin
 	if p_source is not null then
-		perform app.throttle_check(p_email, p_source);
+		v_look := api.password_look(p_email, p_source);
+		if v_look.wait_s > 0 then
+			perform app.throttle_refuse(v_look.wait_s);
+		end if;
 	end if;
 	select substring(a.password_hash from '^(\$[^$]+\$[^$]+\$[^$]+)\$') into v_setting
 	from app.account a where a.email = p_email;

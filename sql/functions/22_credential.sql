@@ -103,17 +103,28 @@ begin
 		then 'SHA-256' else 'MD5' end;
 end $$;
 
--- RS429 after too many wrong guesses from p_source.
+-- RS429 after too many wrong guesses from p_source, unless the account is known there. remember: api.digest_known wants to
+-- hear of success.
 create function api.digest_credential(p_username text, p_realm text, p_source text default null)
-returns table (credential bigint, account bigint, email text, algorithm text, ha1 text)
+returns table (credential bigint, account bigint, email text, algorithm text, ha1 text, remember bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+	v_source text := app.source(p_source);
+	v_at timestamptz;
+	v_wait numeric;
 begin
-	if p_source is not null then
-		perform app.throttle_check('sip:' || p_username || '@' || p_realm, p_source);
+	select k.at into v_at
+	from app.credential c join app.known_source k on k.account_id = c.account_id and k.source = v_source
+	where c.realm = p_realm and c.username = p_username and k.at > now() - interval '1 day';
+	if v_source is not null and v_at is null then
+		v_wait := app.throttle_wait('d', p_username || '@' || p_realm, v_source);
+		if v_wait > 0 then
+			perform app.throttle_refuse(v_wait);
+		end if;
 	end if;
 	return query
-		select c.id, c.account_id, a.email, c.algorithm, c.ha1
+		select c.id, c.account_id, a.email, c.algorithm, c.ha1, v_at is null or v_at < now() - interval '1 hour'
 		from app.credential c join app.account a on a.id = c.account_id
 		where c.realm = p_realm and c.username = p_username;
 end $$;

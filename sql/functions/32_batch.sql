@@ -5,23 +5,30 @@
 
 -- {"i", "username", "realm", "source"}. One row an item; credential null: there is no such user.
 create function api.digest_credential_many(p_agent int, p_items jsonb)
-returns table (i int, credential bigint, email text, algorithm text, ha1 text)
+returns table (i int, credential bigint, account bigint, email text, algorithm text, ha1 text, remember bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
+declare
+	c_pair constant bigint := app.bound('wrong_passwords');
+	c_source constant bigint := app.bound('wrong_passwords_source');
 begin
 	return query
 		with item as materialized (
-			select t.* from jsonb_to_recordset(p_items) as t(i int, username text, realm text, source text))
-		select m.i, c.id, a.email, c.algorithm, c.ha1
+			select t.i, t.username, t.realm, app.source(t.source) as source
+			from jsonb_to_recordset(p_items) as t(i int, username text, realm text, source text))
+		select m.i, c.id, c.account_id, a.email, c.algorithm, c.ha1, k.at is null or k.at < now() - interval '1 hour'
 		from item m
 		left join app.credential c on c.realm = m.realm and c.username = m.username
 		left join app.account a on a.id = c.account_id
-		where not exists (
-			select from app.throttle_limits('sip:' || m.username || '@' || m.realm, m.source) k
-			join app.throttle t on t.key = k.key
-			where t.failures >= k.most and t.since > now() - interval '5 minutes')
+		left join app.known_source k on k.account_id = c.account_id and k.source = m.source
+			and k.at > now() - interval '1 day'
+		where k.at is not null or not exists (
+			select from (values ('dp:' || m.source || ':' || left(m.username || '@' || m.realm, 300), c_pair),
+				('ds:' || m.source, c_source)) l(key, most)
+			join app.throttle t on t.key = l.key
+			where t.failures >= l.most and t.since > now() - interval '5 minutes')
 		order by m.i;
 end $$;
 

@@ -154,6 +154,8 @@ begin
 	delete from app.idempotency i where (i.account_id, i.key) in (
 		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day' order by o.at limit 1000);
 	delete from app.throttle t where t.since < now() - interval '5 minutes';
+	delete from app.known_source k where (k.account_id, k.source) in (
+		select o.account_id, o.source from app.known_source o where o.at < now() - interval '1 day' order by o.at limit 1000);
 	delete from app.ticket t where t.expires_at < now();
 	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
 		select o.id from app.send o order by o.id limit 1000);

@@ -339,7 +339,7 @@ def world(systems):
 @pytest.fixture(scope="module")
 def guessed(world):
     """An account that somebody has tried too many passwords of."""
-    for _ in range(20):
+    for _ in range(60):
         answer = world.system.request("GET", "/user/me", auth=("guessed@example.net", os.urandom(4).hex()))
         if answer.status_code == 429:
             return

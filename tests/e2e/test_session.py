@@ -1,6 +1,8 @@
 """/session: who calls. Passwords, bearer tokens, tickets."""
 import base64
 import concurrent.futures
+import http.client
+import json
 import statistics
 import time
 
@@ -123,18 +125,80 @@ def test_too_many_passwords_at_once_are_sent_away_and_others_go_on(system, accou
         assert all(read.result().status_code == 200 for read in reads)
 
 
+def ask_from(system, source, path, auth):
+    """A GET from an address of one's choice: (status, slug, Retry-After)."""
+    host, port = system.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20, source_address=(source, 0))
+    try:
+        token = base64.b64encode(":".join(auth).encode()).decode()
+        connection.request("GET", path, headers={"Authorization": f"Basic {token}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        slug = json.loads(body)["type"].rpartition("/")[2] if answer.status >= 400 else None
+        return answer.status, slug, int(answer.headers["Retry-After"] or 0)
+    finally:
+        connection.close()
+
+
+def guess(system, source, auth, times, path="/login/me"):
+    """Wrong passwords, until nobody listens; the last answer."""
+    for i in range(times):
+        answer = ask_from(system, source, path, (auth[0], f"guess {i}"))
+        assert answer[0] in (401, 429, 503), answer
+        if answer[0] == 429:
+            break
+    return answer
+
+
 @pytest.mark.parametrize("path", ["/login/me", "/login/me?stream"])
-def test_guesses_are_stopped_after_a_while(system, account, path):
-    """The tenth has been counted when its answer comes."""
+def test_fifty_guesses_from_one_source_are_enough(system, account, path):
+    """A try counts before its password is hashed. Whoever comes from elsewhere, or is somebody else, is served."""
     alice, bob = account("alice"), account("bob")
-    headers = {"Authorization": f"Bearer {alice.token()}"}
-    for i in range(10):
-        is_problem(system.request("GET", path, auth=(alice.email, f"guess {i}")), 401)
-    answer = system.request("GET", path, auth=(alice.email, "guess"))
-    is_problem(answer, 429, "too-many-guesses")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert system.request("GET", "/login/me", headers=headers).status_code == 200
-    assert system.request("GET", "/login/me", auth=bob.auth).status_code == 200
+    source = f"127.0.1.{1 + ('stream' in path)}"
+    for i in range(50):
+        assert ask_from(system, source, path, (alice.email, f"guess {i}"))[0] == 401
+    status, slug, retry_s = ask_from(system, source, path, (alice.email, "guess"))
+    assert (status, slug) == (429, "too-many-guesses")
+    assert 200 < retry_s <= 300, "five minutes from the first"
+    assert ask_from(system, source, path, alice.auth)[0] == 429, "the right one is not told either"
+    assert ask_from(system, "127.0.1.9", "/login/me", alice.auth)[0] == 200
+    assert ask_from(system, source, "/login/me", bob.auth)[0] == 200
+    assert alice.request("GET", "/login/me").status_code == 200
+
+
+def test_who_has_signed_in_from_a_source_is_let_in_there(system, account, until):
+    alice = account("alice")
+    assert ask_from(system, "127.0.1.20", "/login/me", alice.auth)[0] == 200
+    until(lambda: system.query_owner("""select from app.known_source k join app.account a on a.id = k.account_id
+        where a.email = %s and k.source = '127.0.1.20'""", [alice.email]))
+    assert guess(system, "127.0.1.20", alice.auth, 60)[0] == 401
+    assert ask_from(system, "127.0.1.20", "/login/me", alice.auth)[0] == 200
+
+
+def test_guesses_from_everywhere_shut_nobody_out(system, account, until):
+    """After 300 of them: who is known goes on; who is new has a try a minute of his own."""
+    alice, bob = account("alice"), account("bob")
+    assert ask_from(system, "127.0.1.30", "/login/me", alice.auth)[0] == 200
+    until(lambda: system.query_owner("""select from app.known_source k join app.account a on a.id = k.account_id
+        where a.email = %s and k.source = '127.0.1.30'""", [alice.email]))
+    system.query_owner("""insert into app.throttle (key, failures, since) values ('ha:' || %s, 300, now())
+        on conflict (key) do update set failures = 300, since = now() returning key""", [alice.email])
+    assert ask_from(system, "127.0.1.31", "/login/me", (alice.email, "a guess"))[0] == 401
+    status, slug, retry_s = ask_from(system, "127.0.1.31", "/login/me", alice.auth)
+    assert (status, slug) == (429, "too-many-guesses") and 0 < retry_s <= 60
+    assert ask_from(system, "127.0.1.30", "/login/me", alice.auth)[0] == 200, "known"
+    assert ask_from(system, "127.0.1.32", "/login/me", alice.auth)[0] == 200, "new"
+    until(lambda: ask_from(system, "127.0.1.32", "/login/me?again", alice.auth)[0] == 200)
+    assert ask_from(system, "127.0.1.31", "/login/me", bob.auth)[0] == 200
+
+
+def test_a_hundred_guesses_in_one_instant_are_a_hundred(system, account):
+    alice = account("alice")
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda i: ask_from(system, "127.0.1.40", "/login/me", (alice.email, f"guess {i}"))[0],
+                                range(100)))
+    assert set(answers) <= {401, 429, 503}
+    assert answers.count(401) <= 50, answers
 
 
 def test_basic_is_remembered_for_the_right_password_only(system, account):

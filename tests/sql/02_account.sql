@@ -1,6 +1,6 @@
 -- Sign-up, profiles, sessions, credentials.
 begin;
-select plan(33);
+select plan(56);
 \o /dev/null
 \ir setup.inc
 \o
@@ -56,22 +56,90 @@ select ok((select gone from api.credential_delete(null, pg_temp.proof('alice'), 
 select is(api.digest_algorithm('alice@example.net'), 'SHA-256', 'all devices have SHA-256: it is offered');
 select is(api.digest_algorithm('nobody@example.net'), 'MD5', 'unknown users get MD5');
 
--- Guessing
-select is(api.password_setting('alice@example.net', '192.0.2.1'), '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.', 'a first guess');
+-- Guessing over HTTP: a try counts as wrong until it is settled
+create function pg_temp.guess(p_email text, p_source text, p_tries int) returns void language plpgsql as $$
+begin
+	for i in 1 .. p_tries loop
+		perform api.password_try(p_email, p_source);
+	end loop;
+end $$;
+select is((select (setting, known, remember, wait_s)::text from api.password_look('alice@example.net', '192.0.2.1')),
+	'($y$j9T$aaaaaaaaaaaaaaaaaaaaa.,f,t,0)', 'a first look');
+select lives_ok($$ select pg_temp.guess('alice@example.net', '192.0.2.1', 50) $$, 'fifty tries from one source');
+select throws_ok($$ select api.password_try('alice@example.net', '192.0.2.1') $$, 'RS429', 'too-many-guesses', 'and no more');
+select ok((select wait_s between 299 and 300 from api.password_look('alice@example.net', '192.0.2.1')),
+	'the look says how long to wait');
+select lives_ok($$ select pg_temp.guess('alice@example.net', '192.0.2.2', 1) $$, 'another source is not held up');
+select lives_ok($$ select pg_temp.guess('bob@example.net', '192.0.2.1', 1) $$, 'nor another account');
+select throws_ok($$ select pg_temp.guess('alice@example.net', '192.0.2.1', 1) $$, 'RS429', 'too-many-guesses',
+	'a refusal is not counted, nor forgotten');
 \o /dev/null
-select api.password_failed('alice@example.net', '192.0.2.1') from generate_series(1, 10);
+select api.password_settled('alice@example.net', '192.0.2.2', true, true);
 \o
-select throws_ok($$ select api.password_setting('alice@example.net', '192.0.2.1') $$, 'RS429', 'too-many-guesses',
-	'ten wrong ones are enough');
-select lives_ok($$ select api.password_setting('alice@example.net', '192.0.2.2') $$, 'another source is not held up');
-select lives_ok($$ select api.password_setting('bob@example.net', '192.0.2.1') $$, 'nor another account');
+select is((select failures from app.throttle where key = 'hp:192.0.2.2:alice@example.net'), 0, 'who was right is not counted');
+select is((select (known, remember, wait_s)::text from api.password_look('alice@example.net', '192.0.2.2')), '(t,f,0)',
+	'and known there');
+\o /dev/null
+select api.password_settled('alice@example.net', '2001:db8::1', false, true);
+\o
+select ok((select known from api.password_look('alice@example.net', '2001:db8::ffff:2')), 'a /64 is one source');
+select ok((select not known from api.password_look('alice@example.net', '2001:db8:0:1::1')), 'the next one is another');
+update app.known_source set at = now() - interval '61 minutes' where source = '192.0.2.2';
+select is((select (known, remember)::text from api.password_look('alice@example.net', '192.0.2.2')), '(t,t)',
+	'an hour later it is to be told again');
+update app.known_source set at = now() - interval '25 hours' where source = '192.0.2.2';
+select ok((select not known from api.password_look('alice@example.net', '192.0.2.2')), 'a day later it is forgotten');
+select lives_ok($$ select app.know_sources(array_agg((select id from app.account where email = 'alice@example.net')),
+	array_agg('198.51.100.' || n)) from generate_series(1, 100) n $$, 'an account may come from many');
+select lives_ok($$ select app.know_sources(array_agg((select id from app.account where email = 'alice@example.net')),
+	array_agg('198.51.100.' || n)) from generate_series(101, 101) n $$, 'and one more');
+select is((select count(*) from app.known_source), 64::bigint, 'but the last 64 are kept');
 update app.throttle set since = now() - interval '301 s';
-select lives_ok($$ select api.password_setting('alice@example.net', '192.0.2.1') $$, 'five minutes later all is forgiven');
+select lives_ok($$ select api.password_try('alice@example.net', '192.0.2.1') $$, 'five minutes later all is forgiven');
+
+-- Of one account from everywhere: then each new source has one try a minute
+truncate app.throttle, app.known_source;
 \o /dev/null
-select api.digest_failed('alice', 'example.net', '192.0.2.1') from generate_series(1, 10);
+select pg_temp.guess('alice@example.net', '203.0.113.' || n, 50) from generate_series(1, 6) n;
 \o
-select throws_ok($$ select * from api.digest_credential('alice', 'example.net', '192.0.2.1') $$, 'RS429',
+select lives_ok($$ select api.password_try('alice@example.net', '192.0.2.1') $$, 'after 300 a new source has a try');
+select throws_ok($$ select api.password_try('alice@example.net', '192.0.2.1') $$, 'RS429', 'too-many-guesses', 'one');
+select ok((select wait_s between 59 and 60 from api.password_look('alice@example.net', '192.0.2.1')), 'a minute');
+select lives_ok($$ select api.password_try('alice@example.net', '192.0.2.3') $$, 'of its own');
+\o /dev/null
+select api.password_settled('alice@example.net', '192.0.2.3', true, true);
+\o
+select is((select (known, wait_s)::text from api.password_look('alice@example.net', '192.0.2.3')), '(t,0)',
+	'who was right is let in from then on');
+select lives_ok($$ select api.password_try('bob@example.net', '192.0.2.1') $$, 'other accounts are not held up');
+
+-- Of one source, all accounts
+truncate app.throttle, app.known_source;
+\o /dev/null
+select pg_temp.guess('nobody' || n || '@example.net', '192.0.2.1', 50) from generate_series(1, 6) n;
+\o
+select throws_ok($$ select api.password_try('alice@example.net', '192.0.2.1') $$, 'RS429', 'too-many-guesses',
+	'300 of one source, of whatever accounts');
+select lives_ok($$ select * from api.digest_credential('alice-2', 'example.net', '192.0.2.1') $$, 'SIP counts apart');
+
+-- Digests
+truncate app.throttle, app.known_source;
+\o /dev/null
+select api.digest_failed('alice-2', 'example.net', '192.0.2.1') from generate_series(1, 49);
+\o
+select ok((select remember from api.digest_credential('alice-2', 'example.net', '192.0.2.1')), 'up to fifty wrong ones');
+\o /dev/null
+select api.digest_failed('alice-2', 'example.net', '192.0.2.1');
+\o
+select throws_ok($$ select * from api.digest_credential('alice-2', 'example.net', '192.0.2.1') $$, 'RS429',
 	'too-many-guesses', 'the same for digests');
+select is((select (known, wait_s)::text from api.password_look('alice@example.net', '192.0.2.1')), '(f,0)', 'HTTP counts apart');
+\o /dev/null
+select * from api.digest_known(1, jsonb_build_array(jsonb_build_object('i', 0,
+	'account', (select id from app.account where email = 'alice@example.net'), 'source', '192.0.2.1')));
+\o
+select ok((select not remember from api.digest_credential('alice-2', 'example.net', '192.0.2.1')),
+	'who has been right from there is let in, whatever was counted');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- What an agent asks for many at once; and what is left to be asked for alone.
 begin;
-select plan(19);
+select plan(20);
 \o /dev/null
 \ir setup.inc
 insert into app.agent (name, boot) values ('batch', 'b');
@@ -59,11 +59,15 @@ select results_eq($$ select i, email, algorithm, ha1 = md5('bob:example.net:pw')
 		'[{"i": 0, "username": "nobody", "realm": "example.net", "source": "192.0.2.1"},
 		{"i": 1, "username": "bob", "realm": "example.net", "source": "192.0.2.1"}]') $$,
 	$$ values (0, null, null, null::bool), (1, 'bob@example.net', 'MD5', true) $$, 'a row for who exists and who does not');
-do $$ begin for i in 1 .. 10 loop perform api.digest_failed('bob', 'example.net', '192.0.2.1'); end loop; end $$;
+do $$ begin for i in 1 .. 50 loop perform api.digest_failed('bob', 'example.net', '192.0.2.1'); end loop; end $$;
 select is_empty($$ select * from api.digest_credential_many(1,
 		'[{"i": 0, "username": "bob", "realm": "example.net", "source": "192.0.2.1"}]') $$, 'none for who has guessed too often');
 select isnt_empty($$ select * from api.digest_credential_many(1,
 		'[{"i": 0, "username": "bob", "realm": "example.net", "source": "192.0.2.2"}]') $$, 'but from elsewhere');
+insert into app.known_source (account_id, source) select id, '192.0.2.1' from app.account where email = 'bob@example.net';
+select results_eq($$ select i, email, remember from api.digest_credential_many(1,
+		'[{"i": 0, "username": "bob", "realm": "example.net", "source": "192.0.2.1"}]') $$,
+	$$ values (0, 'bob@example.net', false) $$, 'and there too for who has been right there');
 select results_eq($$ select * from api.digest_algorithm_many(1,
 		'[{"i": 0, "email": "bob@example.net"}, {"i": 1, "email": "nobody@example.net"}]') $$,
 	$$ values (0, 'MD5'), (1, 'MD5') $$, 'unknown users get what most have');

@@ -17,6 +17,8 @@
 #include "cors.h"
 #include "hasher.h"
 
+#define SRC "192.0.2.1"
+
 static void cache_knows_only_the_same_password(void **state)
 {
 	struct auth_cache *c = auth_cache_new();
@@ -24,14 +26,18 @@ static void cache_knows_only_the_same_password(void **state)
 
 	(void)state;
 	assert_non_null(c);
-	assert_int_equal(auth_cache_key(c, key, "a@b.c", "secret"), 0);
+	assert_int_equal(auth_cache_key(c, key, "a@b.c", SRC, "secret"), 0);
 	assert_null(auth_cache_get(c, key));
 	auth_cache_put(c, key, "$y$hash");
 	assert_string_equal(auth_cache_get(c, key), "$y$hash");
-	assert_int_equal(auth_cache_key(c, other, "a@b.c", "Secret"), 0);
+	assert_int_equal(auth_cache_key(c, other, "a@b.c", SRC, "Secret"), 0);
 	assert_null(auth_cache_get(c, other));
 	/* Email and password are told apart. */
-	assert_int_equal(auth_cache_key(c, other, "a@b.cs", "ecret"), 0);
+	assert_int_equal(auth_cache_key(c, other, "a@b.cs", SRC, "ecret"), 0);
+	assert_null(auth_cache_get(c, other));
+	/* So that each source is looked at. */
+	assert_int_equal(
+		auth_cache_key(c, other, "a@b.c", "192.0.2.2", "secret"), 0);
 	assert_null(auth_cache_get(c, other));
 	auth_cache_remove(c, key);
 	assert_null(auth_cache_get(c, key));
@@ -51,7 +57,8 @@ static void cache_is_of_bounded_size(void **state)
 			char email[32];
 
 			(void)snprintf(email, sizeof(email), "%d@b.c", i);
-			assert_int_equal(auth_cache_key(c, key, email, "x"), 0);
+			assert_int_equal(
+				auth_cache_key(c, key, email, SRC, "x"), 0);
 			if (round == 0)
 				auth_cache_put(c, key, "$y$hash");
 			else if (auth_cache_get(c, key))
@@ -67,8 +74,8 @@ static void cache_keys_differ_between_processes(void **state)
 	uint8_t key_a[32], key_b[32];
 
 	(void)state;
-	assert_int_equal(auth_cache_key(a, key_a, "a@b.c", "x"), 0);
-	assert_int_equal(auth_cache_key(b, key_b, "a@b.c", "x"), 0);
+	assert_int_equal(auth_cache_key(a, key_a, "a@b.c", SRC, "x"), 0);
+	assert_int_equal(auth_cache_key(b, key_b, "a@b.c", SRC, "x"), 0);
 	assert_memory_not_equal(key_a, key_b, 32);
 	auth_cache_free(a);
 	auth_cache_free(b);
