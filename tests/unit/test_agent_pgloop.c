@@ -155,7 +155,7 @@ static void each_refusal_has_its_code(void **state)
 		{{.end = PG_REFUSED, .status = 403}, 403},
 		{{.end = PG_REFUSED, .status = 404}, 404},
 		{{.end = PG_REFUSED, .status = 409}, 480},
-		{{.end = PG_REFUSED, .status = 429}, 503},
+		{{.end = PG_REFUSED, .status = 429}, 480},
 		{{.end = PG_REFUSED, .status = 507}, 480},
 		{{.end = PG_REFUSED, .status = 418}, 500},
 		{{.end = PG_REFUSED, .status = -1}, 500},
