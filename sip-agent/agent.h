@@ -24,8 +24,9 @@ struct agent {
 	struct budget *budget;
 	struct sip *sip;
 	struct pgloop *pl;
-	struct credcache *credcache;		  /* auth.c's */
-	struct pgbatch *algorithms, *credentials; /* asked for by auth.c */
+	struct credcache *credcache; /* auth.c's */
+	/* asked for by auth.c */
+	struct pgbatch *algorithms, *credentials, *known;
 	struct pgbatch *registrations;
 	struct nonce_pool *nonces;
 	struct flow_table *flows;

@@ -38,7 +38,9 @@ struct auth {
 	const char *realm; /* within id */
 	char source[SOURCE_SIZE];
 	char email[AOR_BUF]; /* of the account that the credential is of */
+	int64_t account;     /* the same */
 	bool stale;
+	bool unknown; /* the database is to know of a success from here */
 	auth_h *h;
 };
 
@@ -54,6 +56,8 @@ static const struct pg_stmt stmt_failed = {
 static const struct pg_stmt stmt_algorithms = {
 	"digest_algorithm_many",
 	"select * from api.digest_algorithm_many($1, $2)", 2, 0};
+static const struct pg_stmt stmt_known = {
+	"digest_known", "select * from api.digest_known($1, $2)", 2, 0};
 static const struct pg_stmt stmt_credentials = {
 	"digest_credential_many",
 	"select * from api.digest_credential_many($1, $2)", 2, 0};
@@ -71,6 +75,9 @@ int auth_open(struct agent *ag)
 				    QUESTIONS_AT_ONCE);
 	if (!err)
 		err = pgbatch_alloc(&ag->credentials, ag->pl, &stmt_credentials,
+				    QUESTIONS_AT_ONCE);
+	if (!err)
+		err = pgbatch_alloc(&ag->known, ag->pl, &stmt_known,
 				    QUESTIONS_AT_ONCE);
 
 	return err;
@@ -96,7 +103,8 @@ static void challenge(struct auth *a, enum digest_alg alg)
 	const struct agent *ag = uas_agent(a->u);
 	char nonce[NONCE_SIZE];
 
-	if (nonce_make(ag->nonces, nonce, sizeof(nonce), alg, tmr_jiffies())) {
+	if (nonce_make(ag->nonces, nonce, sizeof(nonce), alg,
+		       source_key(&uas_msg(a->u)->src.u.sa), tmr_jiffies())) {
 		uas_refuse(a->u, 500);
 		return;
 	}
@@ -219,6 +227,8 @@ static bool take_ha1(struct auth *a, const struct pg_answer *ans, int row)
 		rand_str(a->id.ha1, len + 1);
 	}
 	a->id.credential = pgres_int(ans->res, row, "credential");
+	a->account = pgres_int(ans->res, row, "account");
+	a->unknown = pgres_bool(ans->res, row, "remember");
 
 	return known;
 }
@@ -232,6 +242,28 @@ static bool is_right(const struct auth *a, const char *ha1)
 	       digest_equal(expected, &a->digest.response);
 }
 
+static void on_known(const struct pg_answer *ans, int row, int rows, void *arg)
+{
+	(void)ans; /* it will be told with the next success */
+	(void)row;
+	(void)rows;
+	(void)arg;
+}
+
+/* So that this user is let in from here, whatever others guess; the database
+   has asked for it, at most once an hour */
+static void tell_known(const struct auth *a)
+{
+	struct buf item;
+
+	buf_init(&item, ITEM_MAX);
+	json_member_int(&item, "account", a->account);
+	json_member(&item, "source", a->source);
+	buf_char(&item, '}');
+	(void)pgbatch_ask(uas_agent(a->u)->known, &item, on_known, NULL);
+	buf_free(&item);
+}
+
 /* What was right is served, if this count is new and From is the user; takes
    over the reference */
 static void serve(struct auth *a)
@@ -239,6 +271,7 @@ static void serve(struct auth *a)
 	const struct agent *ag = uas_agent(a->u);
 
 	if (!nonce_count(ag->nonces, &a->digest.nonce, a->digest.nc,
+			 source_key(&uas_msg(a->u)->src.u.sa), a->account,
 			 tmr_jiffies())) {
 		a->stale = true;
 		log_failed(a, "replay");
@@ -251,6 +284,8 @@ static void serve(struct auth *a)
 		uas_reply(a->u, 403, "From Is Not The User", NULL);
 	} else {
 		uas_set_proven(a->u);
+		if (a->unknown)
+			tell_known(a);
 		a->h(a->u, &a->id);
 	}
 	mem_deref(a);
@@ -269,6 +304,7 @@ static void keep(const struct auth *a)
 {
 	struct credcache_entry entry = {
 		.credential = a->id.credential,
+		.account = a->account,
 		.alg = a->digest.alg,
 	};
 	char key[CREDCACHE_KEY_SIZE];
@@ -298,6 +334,7 @@ static bool is_cached(struct auth *a)
 		return false;
 	}
 	a->id.credential = entry->credential;
+	a->account = entry->account;
 	str_ncpy(a->id.ha1, entry->ha1, sizeof(a->id.ha1));
 	str_ncpy(a->email, entry->email, sizeof(a->email));
 
@@ -406,7 +443,8 @@ static bool has_good_nonce(struct auth *a)
 	const struct agent *ag = uas_agent(a->u);
 	enum digest_alg alg;
 
-	switch (nonce_check(ag->nonces, &a->digest.nonce, &alg,
+	switch (nonce_check(ag->nonces, &a->digest.nonce,
+			    source_key(&uas_msg(a->u)->src.u.sa), &alg,
 			    tmr_jiffies())) {
 	case NONCE_GOOD:
 		return alg == a->digest.alg;

@@ -24,7 +24,7 @@ enum {
 struct credcache;
 
 struct credcache_entry {
-	int64_t credential;
+	int64_t credential, account;
 	enum digest_alg alg;
 	char ha1[DIGEST_HEX_SIZE];
 	char email[AOR_BUF];

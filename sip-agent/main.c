@@ -156,6 +156,7 @@ static void close_all(struct program *p)
 	p->ag.pl = mem_deref(p->ag.pl);
 	p->ag.algorithms = mem_deref(p->ag.algorithms);
 	p->ag.credentials = mem_deref(p->ag.credentials);
+	p->ag.known = mem_deref(p->ag.known);
 	p->ag.registrations = mem_deref(p->ag.registrations);
 	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.inbound = mem_deref(p->ag.inbound);
