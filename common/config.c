@@ -63,11 +63,16 @@ static const struct setting settings[] = {
 	 "what the agent is called in the database; empty: its first address"},
 	{"agent", "requests", TYPE_INT, AT(agent.requests), "20000", 1, 1000000,
 	 "requests that wait for an answer at once, in all; more get 503"},
+	{"agent", "rest_send_allow", TYPE_CIDR, AT(agent.rest_send_allow),
+	 "0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3, ::/0", 0, 0,
+	 "networks that contacts may be in that were made over HTTP, beside "
+	 "send_allow; private ones only where listed here by a network inside "
+	 "them"},
 	{"agent", "send_allow", TYPE_CIDR, AT(agent.send_allow),
 	 "0.0.0.0/1, 128.0.0.0/2, 192.0.0.0/3, ::/0", 0, 0,
-	 "networks that the agent may send to, checked after DNS at every "
-	 "send; loopback and what no contact may be in only where listed "
-	 "here by a network inside them"},
+	 "networks that may be sent to, checked after DNS at every send; "
+	 "loopback and link-local only where listed here by a network inside "
+	 "them, this host only by its addresses"},
 	{"agent", "source_connections", TYPE_INT, AT(agent.source_connections),
 	 "5000", 1, 60000, "connections at once of one address"},
 	{"agent", "source_requests", TYPE_INT, AT(agent.source_requests),

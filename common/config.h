@@ -29,6 +29,7 @@ struct config {
 		int min_expires_s;
 		char *name;
 		int requests;
+		char *rest_send_allow;
 		char *send_allow;
 		int source_connections;
 		int source_requests;

@@ -4,6 +4,7 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+struct address_book;
 struct budget;
 struct credcache;
 struct flow_table;
@@ -14,6 +15,7 @@ struct notifier;
 struct outbox;
 struct pgbatch;
 struct pgloop;
+struct prober;
 struct repeats;
 struct settings;
 struct sip;
@@ -30,6 +32,8 @@ struct agent {
 	struct pgbatch *registrations;
 	struct nonce_pool *nonces;
 	struct flow_table *flows;
+	struct address_book *addresses;
+	struct prober *prober;
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct janitor *janitor;

@@ -95,6 +95,8 @@ static int read_expires(uint32_t *expires_s, struct reading *r,
 	if (n && n < r->cs->min_s)
 		r->cs->min_s = (uint32_t)n;
 	*expires_s = granted(r->cs, na, (uint32_t)n);
+	if (*expires_s > r->cs->max_s)
+		r->cs->max_s = *expires_s;
 
 	return 0;
 }

@@ -21,7 +21,8 @@ enum {
 struct contact_set {
 	unsigned count;
 	bool star;
-	uint32_t min_s;	    /**< the shortest interval asked for, not 0 */
+	uint32_t min_s; /**< the shortest interval asked for, not 0 */
+	uint32_t max_s; /**< the longest that is granted; 0: none is bound */
 	uint32_t expires_s; /**< of the Expires header or the default */
 	bool flow;	    /**< over a connection */
 	bool keeps_alive;   /**< the phone supports outbound */

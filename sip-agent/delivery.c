@@ -23,7 +23,8 @@ struct delivery {
 	void *arg;
 	int64_t id, send;
 	int attempt;
-	bool tls; /* it was sent to a sips: URI */
+	bool tls;  /* it was sent to a sips: URI */
+	bool rest; /* to a contact that REST made, or nobody knows who */
 	char *contact, *path, *flow, *sender, *recipient, *content_type;
 	char *sent_at, *request_id;
 	uint8_t *body;
@@ -115,6 +116,13 @@ static int take_body(struct delivery *d, const struct pg_answer *ans, int row)
 	return err;
 }
 
+static bool is_of_rest(const struct pg_answer *ans, int row)
+{
+	const char *source = pgres_text(ans->res, row, "source");
+
+	return !source || !strcmp(source, "rest");
+}
+
 /**
  * Allocate a delivery from a row of api.delivery_claim
  *
@@ -142,6 +150,8 @@ int delivery_alloc(struct delivery **dp, struct agent *ag,
 	d->attempt = (int)pgres_int(ans->res, row, "attempt");
 
 	d->tls = pgres_bool(ans->res, row, "secure");
+
+	d->rest = is_of_rest(ans, row);
 
 	err = take_strings(d, ans, row);
 	if (!err)
@@ -243,6 +253,7 @@ static int start(struct delivery *d)
 		.route = d->path,
 		.flow = d->flow,
 		.tls = d->tls,
+		.rest = d->rest,
 		.mb = d->mb,
 		.body_len = d->body_len,
 		.sort_key = (uint64_t)d->id,

@@ -25,6 +25,25 @@ bool hop_needs_tls(const char *uri, const char *flow)
 }
 
 /**
+ * The hop to an address
+ *
+ * @return 0 or EINVAL
+ */
+int hop_to_address(struct hop *hop, const struct sa *peer, enum sip_transp tp)
+{
+	struct pl pl;
+
+	(void)re_snprintf(hop->text, sizeof(hop->text), "sip:%J;transport=%s",
+			  peer,
+			  tp == SIP_TRANSP_UDP	 ? "udp"
+			  : tp == SIP_TRANSP_TLS ? "tls"
+						 : "tcp");
+	pl_set_str(&pl, hop->text);
+
+	return uri_decode(&hop->route, &pl) ? EINVAL : 0;
+}
+
+/**
  * The hop over a flow
  *
  * @return 0, ENOTCONN where the flow has gone or is another process's, EINVAL
@@ -34,19 +53,11 @@ int hop_over_flow(struct hop *hop, const struct flow_table *ft,
 {
 	enum sip_transp tp;
 	struct sa peer;
-	struct pl pl;
 
 	if (flow_find(&peer, &tp, ft, flow))
 		return ENOTCONN;
 
-	(void)re_snprintf(hop->text, sizeof(hop->text), "sip:%J;transport=%s",
-			  &peer,
-			  tp == SIP_TRANSP_UDP	 ? "udp"
-			  : tp == SIP_TRANSP_TLS ? "tls"
-						 : "tcp");
-	pl_set_str(&pl, hop->text);
-
-	return uri_decode(&hop->route, &pl) ? EINVAL : 0;
+	return hop_to_address(hop, &peer, tp);
 }
 
 /**

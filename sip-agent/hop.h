@@ -20,6 +20,7 @@ struct hop {
 };
 
 bool hop_needs_tls(const char *uri, const char *flow);
+int hop_to_address(struct hop *hop, const struct sa *peer, enum sip_transp tp);
 int hop_over_flow(struct hop *hop, const struct flow_table *ft,
 		  const char *flow);
 int hop_to_uri(struct hop *hop, const char *uri, const char *route);

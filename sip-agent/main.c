@@ -13,6 +13,7 @@
 #define DEBUG_LEVEL 4
 #include <re_dbg.h>
 
+#include "address.h"
 #include "agent.h"
 #include "auth.h"
 #include "credcache.h"
@@ -28,6 +29,7 @@
 #include "outbox.h"
 #include "pgbatch.h"
 #include "pgloop.h"
+#include "probe.h"
 #include "registrar.h"
 #include "repeats.h"
 #include "settings.h"
@@ -74,7 +76,7 @@ static void on_bell(const char *payload, void *arg)
 	struct program *p = arg;
 
 	if (!strcmp(payload, NOTIFIER_BELL))
-		notifier_kick(p->ag.notifier);
+		notifier_ring(p->ag.notifier);
 	else
 		outbox_kick(p->ag.outbox);
 }
@@ -106,6 +108,13 @@ static void on_request(const struct sip_msg *msg, void *arg)
 	else if (pl_strcmp(&msg->met, "ACK"))
 		uas_reply_stateless(&p->ag, msg, 503, NULL,
 				    "Retry-After: 1\r\n");
+}
+
+static bool on_response(const struct sip_msg *msg, void *arg)
+{
+	struct program *p = arg;
+
+	return probe_response(p->ag.prober, msg);
 }
 
 /* --- the end ------------------------------------------------------------ */
@@ -163,6 +172,8 @@ static void close_all(struct program *p)
 	p->ag.janitor = mem_deref(p->ag.janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
 	p->ag.notifier = mem_deref(p->ag.notifier);
+	p->ag.prober = mem_deref(p->ag.prober);
+	p->ag.addresses = mem_deref(p->ag.addresses);
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
 	p->ag.repeats = mem_deref(p->ag.repeats);
@@ -218,12 +229,17 @@ static int open_all(struct program *p)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);
 	if (!err)
-		err = transport_alloc(&p->tp, p->set, p->gate, p->ag.budget,
-				      on_request, p);
+		err = address_book_alloc(&p->ag.addresses, ADDRESS_PROVEN_MAX,
+					 ADDRESS_SILENT_MAX);
 	if (!err)
-		p->ag.sip = transport_sip(p->tp);
+		err = transport_alloc(&p->tp, p->set, p->gate, p->ag.budget,
+				      on_request, on_response, p);
+	if (err)
+		return err;
+	p->ag.sip = transport_sip(p->tp);
 
-	return err;
+	return prober_alloc(&p->ag.prober, p->ag.addresses, p->ag.sip,
+			    transport_tls(p->tp));
 }
 
 /* libre's own remarks, in our log and escaped */

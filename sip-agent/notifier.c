@@ -24,7 +24,8 @@ struct notifier {
 	struct list active;	  /* struct notify: transaction under way */
 	struct settler *settler;  /* of those that have ended */
 	size_t in_flight;	  /* active, or not settled */
-	struct tmr tmr_poll;
+	struct tmr tmr_poll, tmr_again;
+	uint64_t again_until_ms;
 	int64_t asked; /* rows, of the last claim */
 	bool claiming, again, draining;
 };
@@ -163,6 +164,26 @@ void notifier_kick(struct notifier *nf)
 	}
 }
 
+static void look_again(void *arg)
+{
+	struct notifier *nf = arg;
+
+	if (tmr_jiffies() < nf->again_until_ms)
+		tmr_start(&nf->tmr_again, NOTIFIER_AGAIN_MS, look_again, nf);
+	notifier_kick(nf);
+}
+
+/** Something has changed: there is work now, or as soon as the pause between
+   two NOTIFYs is over */
+void notifier_ring(struct notifier *nf)
+{
+	nf->again_until_ms = tmr_jiffies() + NOTIFIER_PAUSE_MS +
+			     NOTIFIER_AGAIN_MS;
+	if (!tmr_isrunning(&nf->tmr_again))
+		tmr_start(&nf->tmr_again, NOTIFIER_AGAIN_MS, look_again, nf);
+	notifier_kick(nf);
+}
+
 static void poll(void *arg)
 {
 	struct notifier *nf = arg;
@@ -204,6 +225,7 @@ static void destructor(void *arg)
 	struct notifier *nf = arg;
 
 	tmr_cancel(&nf->tmr_poll);
+	tmr_cancel(&nf->tmr_again);
 	list_flush(&nf->active);
 	mem_deref(nf->settler);
 }

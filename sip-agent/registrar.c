@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "address.h"
 #include "agent.h"
 #include "auth.h"
 #include "codes.h"
@@ -39,8 +40,9 @@ struct reg {
 	struct auth_id id;
 	char *path; /* values joined, NULL where there is none */
 	char flow[FLOW_TEXT_SIZE];
-	struct buf contacts; /* JSON array */
-	bool star, outbound;
+	struct buf contacts;	   /* JSON array */
+	bool star, outbound, asks; /* asks: and binds or removes nothing */
+	uint32_t bound_s;	   /* for how long it binds at most */
 	char aor[AOR_BUF];
 };
 
@@ -165,14 +167,29 @@ static void check_flow(const struct reg *reg)
 		janitor_flow_lost(ag->janitor, reg->flow);
 }
 
+/* Its source was sent a nonce and has answered with it: it listens there */
+static void learn_address(const struct reg *reg)
+{
+	const struct sip_msg *msg = uas_msg(reg->u);
+	const struct address from = {.sa = msg->src, .tp = msg->tp};
+	struct address_book *book = uas_agent(reg->u)->addresses;
+
+	if (reg->bound_s)
+		address_prove(book, &from, reg->bound_s, tmr_jiffies());
+	else if (!reg->asks)
+		address_forget(book, &from);
+}
+
 static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 			  int rows)
 {
 	check_flow(reg);
-	if (ans->end == PG_OK)
+	if (ans->end == PG_OK) {
+		learn_address(reg);
 		reply_bindings(reg, ans, row, rows);
-	else
+	} else {
 		auth_db_failed(reg->u, reg->aor, ans);
+	}
 	mem_deref(reg);
 }
 
@@ -338,6 +355,8 @@ static void bind_contacts(struct reg *reg)
 		reg->contacts = cs.json;
 		reg->star = cs.star;
 		reg->outbound = cs.outbound;
+		reg->asks = !cs.count && !cs.star;
+		reg->bound_s = cs.max_s;
 		buf_init(&cs.json, 0);
 		err = cs.plain ? ask_batch(reg) : ask_alone(reg);
 	}

@@ -18,7 +18,16 @@
 
 enum {
 	NAME_SIZE = 128,
-	SPECIAL_BITS_MIN = 8,
+	SPECIAL_BITS_MIN = 7,
+	HOST_MAX = 64, /* addresses of this host */
+};
+
+/** Where may be sent to */
+struct sending {
+	struct cidr_list *allow;
+	struct cidr_list *special; /* only where listed as such */
+	struct cidr_list *named;   /* the items of allow in those */
+	struct cidr_list *single;  /* the items of allow that are one address */
 };
 
 struct settings {
@@ -28,14 +37,29 @@ struct settings {
 	char name[NAME_SIZE];
 	struct cidr_list *bind_deny;
 	char *addresses; /* of all listenv and tls_listenv */
-	struct cidr_list *send_allow;
-	struct cidr_list *special;	/* only sent to where listed as such */
-	struct cidr_list *send_special; /* the items of send_allow in those */
+	struct sending phones, rest;
+	struct sa hostv[HOST_MAX]; /* this host's addresses but loopback */
+	size_t hostc;
 };
 
 /* This network, loopback, link-local (RFC 6890) */
-static const char special_text[] = "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 "
-				   "::/128 ::1/128 fe80::/10";
+#define SPECIAL "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 ::/128 ::1/128 fe80::/10 "
+
+/* What is not reached from everywhere (RFC 6890), or is an IPv4 address in
+   another form (RFC 6052, RFC 3056, RFC 4380) */
+#define PRIVATE \
+	"10.0.0.0/8 100.64.0.0/10 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " \
+	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 " \
+	"203.0.113.0/24 240.0.0.0/4 64:ff9b::/96 64:ff9b:1::/48 100::/64 " \
+	"2001::/23 2001:db8::/32 2002::/16 fc00::/7 fec0::/10"
+
+static void sending_close(struct sending *se)
+{
+	cidr_list_free(se->allow);
+	cidr_list_free(se->special);
+	cidr_list_free(se->named);
+	cidr_list_free(se->single);
+}
 
 static void destructor(void *arg)
 {
@@ -43,9 +67,8 @@ static void destructor(void *arg)
 
 	mem_deref(s->addresses);
 	cidr_list_free(s->bind_deny);
-	cidr_list_free(s->send_allow);
-	cidr_list_free(s->special);
-	cidr_list_free(s->send_special);
+	sending_close(&s->phones);
+	sending_close(&s->rest);
 	config_free(&s->cfg);
 }
 
@@ -122,13 +145,13 @@ static int write_addresses(struct settings *s)
 
 /* Loopback and the like are meant only by an item that lies within them, not
    by one as wide as 0.0.0.0/1 */
-static bool is_special(const struct settings *s, const char *item, size_t len)
+static bool is_named(const struct sending *se, const char *item, size_t len)
 {
 	const char *slash = memchr(item, '/', len);
 	struct pl addr = {item, slash ? (size_t)(slash - item) : len};
 	struct sa sa;
 
-	if (sa_set(&sa, &addr, 0) || !cidr_list_match(s->special, &sa.u.sa))
+	if (sa_set(&sa, &addr, 0) || !cidr_list_match(se->special, &sa.u.sa))
 		return false;
 	if (slash) {
 		const struct pl bits = {slash + 1, len - addr.l - 1};
@@ -139,9 +162,22 @@ static bool is_special(const struct settings *s, const char *item, size_t len)
 	return true;
 }
 
-static int read_send_special(struct settings *s)
+static bool is_single(const struct sending *se, const char *item, size_t len)
 {
-	const char *p = s->cfg.agent.send_allow;
+	const char *slash = memchr(item, '/', len);
+	const struct pl bits = {slash + 1,
+				slash ? (size_t)(item + len - slash - 1) : 0};
+
+	(void)se;
+
+	return !slash || pl_u32(&bits) == (memchr(item, ':', len) ? 128u : 32u);
+}
+
+/* The items of a list that are of a kind */
+static int pick(struct cidr_list **lp, const struct sending *se, const char *p,
+		bool(is)(const struct sending *se, const char *item,
+			 size_t len))
+{
 	struct mbuf *mb = mbuf_alloc(256);
 	size_t len;
 	int err = 0;
@@ -154,28 +190,61 @@ static int read_send_special(struct settings *s)
 		len = strcspn(p, SEPARATORS);
 		if (!len)
 			break;
-		if (is_special(s, p, len))
+		if (is(se, p, len))
 			err |= mbuf_printf(mb, "%b ", p, len);
 	}
 	err |= mbuf_write_u8(mb, 0);
 	if (!err)
-		err = cidr_list_parse(&s->send_special, (char *)mb->buf);
+		err = cidr_list_parse(lp, (char *)mb->buf);
 	mem_deref(mb);
 
 	return err;
+}
+
+static int sending_open(struct sending *se, const char *allow,
+			const char *special)
+{
+	int err;
+
+	err = cidr_list_parse(&se->allow, allow);
+	if (!err)
+		err = cidr_list_parse(&se->special, special);
+	if (!err)
+		err = pick(&se->named, se, allow, is_named);
+	if (!err)
+		err = pick(&se->single, se, allow, is_single);
+
+	return err;
+}
+
+static bool interface_handler(const char *name, const struct sa *sa, void *arg)
+{
+	struct settings *s = arg;
+
+	(void)name;
+	if (!sa_is_loopback(sa) && s->hostc < HOST_MAX)
+		s->hostv[s->hostc++] = *sa;
+
+	return false;
 }
 
 static int read_networks(struct settings *s)
 {
 	int err;
 
+	for (size_t i = 0; i < s->listenc; i++)
+		(void)interface_handler("", &s->listenv[i], s);
+	for (size_t i = 0; i < s->tls_listenc; i++)
+		(void)interface_handler("", &s->tls_listenv[i], s);
+	(void)net_if_apply(interface_handler, s);
+
 	err = cidr_list_parse(&s->bind_deny, s->cfg.agent.bind_deny);
 	if (!err)
-		err = cidr_list_parse(&s->send_allow, s->cfg.agent.send_allow);
+		err = sending_open(&s->phones, s->cfg.agent.send_allow,
+				   SPECIAL);
 	if (!err)
-		err = cidr_list_parse(&s->special, special_text);
-	if (!err)
-		err = read_send_special(s);
+		err = sending_open(&s->rest, s->cfg.agent.rest_send_allow,
+				   SPECIAL PRIVATE);
 
 	return err;
 }
@@ -364,13 +433,37 @@ bool settings_may_bind(const struct settings *s, const struct sipuri *contact)
 	return may_bind_host(s, &contact->host, contact->port, contact->secure);
 }
 
-/** Whether SIP may be sent to an address; never to many at once */
-bool settings_may_send(const struct settings *s, const struct sa *dst)
+static bool is_of_host(const struct settings *s, const struct sa *sa)
 {
-	if (settings_is_own(s, dst) || !guard_source(dst) ||
-	    !cidr_list_match(s->send_allow, &dst->u.sa))
+	for (size_t i = 0; i < s->hostc; i++) {
+		if (sa_cmp(&s->hostv[i], sa, SA_ADDR))
+			return true;
+	}
+
+	return false;
+}
+
+static bool may_send(const struct settings *s, const struct sending *se,
+		     const struct sa *dst)
+{
+	if (!cidr_list_match(se->allow, &dst->u.sa))
+		return false;
+	if (is_of_host(s, dst) && !cidr_list_match(se->single, &dst->u.sa))
 		return false;
 
-	return !cidr_list_match(s->special, &dst->u.sa) ||
-	       cidr_list_match(s->send_special, &dst->u.sa);
+	return !cidr_list_match(se->special, &dst->u.sa) ||
+	       cidr_list_match(se->named, &dst->u.sa);
+}
+
+/**
+ * Whether SIP may be sent to an address; never to many at once, nor to us
+ *
+ * @param rest To a contact that REST made: that needs both lists
+ */
+bool settings_may_send(const struct settings *s, const struct sa *dst,
+		       bool rest)
+{
+	return !settings_is_own(s, dst) && guard_source(dst) &&
+	       may_send(s, &s->phones, dst) &&
+	       (!rest || may_send(s, &s->rest, dst));
 }

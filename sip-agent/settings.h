@@ -33,6 +33,7 @@ bool settings_hosts(const struct settings *s, const struct pl *domain);
 bool settings_is_own(const struct settings *s, const struct sa *sa);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
 bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
-bool settings_may_send(const struct settings *s, const struct sa *dst);
+bool settings_may_send(const struct settings *s, const struct sa *dst,
+		       bool rest);
 
 #endif

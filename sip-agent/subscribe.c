@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "address.h"
 #include "agent.h"
 #include "auth.h"
 #include "contact.h"
@@ -53,6 +54,17 @@ static void destructor(void *arg)
 
 /* --- the answer --------------------------------------------------------- */
 
+/* As of a REGISTER: registrar.c */
+static void learn_address(const struct subscribe *s)
+{
+	const struct sip_msg *msg = uas_msg(s->u);
+	const struct address from = {.sa = msg->src, .tp = msg->tp};
+
+	if (s->expires_s)
+		address_prove(uas_agent(s->u)->addresses, &from, s->expires_s,
+			      tmr_jiffies());
+}
+
 static void on_subscribed(const struct pg_answer *ans, void *arg)
 {
 	struct subscribe *s = arg;
@@ -62,10 +74,11 @@ static void on_subscribed(const struct pg_answer *ans, void *arg)
 	if (ans->end == PG_OK)
 		tag = pgres_text(ans->res, 0, "local_tag");
 	if (tag) {
+		learn_address(s);
 		uas_reply_dialog(s->u, tag,
 				 "Expires: %u\r\nContact: <%s>\r\n" EVENT_ALLOW,
 				 s->expires_s, s->local_target);
-		notifier_kick(ag->notifier);
+		notifier_ring(ag->notifier);
 	} else {
 		auth_db_failed(s->u, s->aor, ans);
 	}

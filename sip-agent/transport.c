@@ -31,6 +31,7 @@ struct transport {
 	struct gate *gate; /* borrowed */
 	struct datagrams *datagrams;
 	transport_request_h *h;
+	transport_response_h *rh;
 	void *arg;
 };
 
@@ -65,12 +66,14 @@ static void datagram_handler(const struct sip_msg *msg, void *arg)
 	(void)request_handler(msg, arg);
 }
 
-/* Late answers: nobody waits for them, and nobody need read of them */
+/* What libre has no transaction for: an answer to a probe, or a late one, that
+   nobody waits for, and nobody need read of */
 static bool response_handler(const struct sip_msg *msg, void *arg)
 {
 	struct transport *t = arg;
 
-	gate_stray(t->gate, &msg->src);
+	if (!t->rh(msg, t->arg))
+		gate_stray(t->gate, &msg->src);
 
 	return true;
 }
@@ -166,10 +169,11 @@ static int open_all(struct transport *t, const struct settings *set,
  * @param gate What comes in passes here first; borrowed
  * @param budget Counts connections; borrowed
  * @param h   Called for each request that is not a retransmission
+ * @param rh  Called for each response that belongs to no request of libre's
  */
 int transport_alloc(struct transport **tp, const struct settings *set,
 		    struct gate *gate, struct budget *budget,
-		    transport_request_h *h, void *arg)
+		    transport_request_h *h, transport_response_h *rh, void *arg)
 {
 	struct transport *t = mem_zalloc(sizeof(*t), destructor);
 	int err;
@@ -179,6 +183,7 @@ int transport_alloc(struct transport **tp, const struct settings *set,
 
 	t->gate = gate;
 	t->h = h;
+	t->rh = rh;
 	t->arg = arg;
 	err = open_all(t, set, budget);
 	if (err)
@@ -193,4 +198,10 @@ int transport_alloc(struct transport **tp, const struct settings *set,
 struct sip *transport_sip(const struct transport *t)
 {
 	return t->sip;
+}
+
+/** What connections over TLS need; borrowed, NULL where there is none */
+struct tls *transport_tls(const struct transport *t)
+{
+	return certificate_tls(t->certificate);
 }

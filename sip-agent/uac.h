@@ -12,6 +12,8 @@ struct uac;
 
 enum {
 	UAC_REASON_SIZE = 201,
+	/* until an address must have been found and have answered */
+	UAC_UNPROVEN_MS = 4000,
 };
 
 /** What is sent, and where to; all of it is borrowed until the end */
@@ -22,6 +24,7 @@ struct uac_request {
 	const char
 		*flow; /**< goes over this; NULL: to the first route or uri */
 	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
+	bool rest;     /**< to a contact that REST made */
 	struct mbuf *mb; /**< headers but Via, and the body */
 	size_t body_len;
 	uint64_t sort_key;	/**< of Via's branch, see sip_request */

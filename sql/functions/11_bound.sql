@@ -27,6 +27,7 @@ from (values
 	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),
 	('mailbox', 67108864, 'bytes', 'of a mailbox: contents, URLs and members'),
 	('mailbox_messages', 10000, 'messages', 'in a mailbox'),
+	('notify_pause', 1000, 'milliseconds', 'between two NOTIFYs of a subscription'),
 	('page', 1048576, 'bytes', 'of a page of a list'),
 	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),
 	('profile', 65536, 'bytes', 'of a profile, written out'),

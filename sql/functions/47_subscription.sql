@@ -46,6 +46,20 @@ begin
 	return pg_try_advisory_xact_lock_shared(29288, hashint8(p_account));
 end $$;
 
+-- Between two NOTIFYs of a subscription. What happens meanwhile goes into the next one.
+create function app.notify_pause() returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+	return make_interval(secs => app.bound('notify_pause') / 1000.0);
+end $$;
+
+-- When the next NOTIFY of a subscription may go at the earliest: a claim has put due_at behind the pause.
+create function app.notify_from(p_due_at timestamptz) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+	return least(greatest(p_due_at, now()), now() + app.notify_pause());
+end $$;
+
 -- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it.
 create function app.notify_due(p_kind app.resource_kind, p_id bigint, p_ended text default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -58,7 +72,7 @@ begin
 	-- A claim under way may have read the state of before: without waiting for it here, its row would still look due.
 	perform app.notify_lock(p_id);
 	with marked as (
-		update app.subscription s set due = true, due_at = now(), ended = p_ended
+		update app.subscription s set due = true, due_at = app.notify_from(s.due_at), ended = p_ended
 		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
 		returning s.agent_id),
 	-- A claim may have passed over what is due already, because of this change.
@@ -95,7 +109,8 @@ begin
 			local_target = p_ask.local_target, flow = p_ask.flow, agent_id = p_agent,
 			until = case when s.agent_id = p_agent then s.until end,
 			expires_at = now() + make_interval(secs => p_expires_s),
-			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = now(), sum = null
+			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = app.notify_from(s.due_at),
+			sum = null
 		where s.id = v_now.id;
 	end if;
 	local_tag := v_now.local_tag;
@@ -104,7 +119,9 @@ end $$;
 
 -- A SUBSCRIBE that an agent has authenticated. p_dialog: the members of app.subscription that the agent knows;
 -- p_within: it is within a dialog that stands already. An equal one again (same Call-ID, tag and CSeq) gets the same
--- answer. The first NOTIFY is due at once.
+-- answer. The first NOTIFY is due at once. A phone has one subscription of a resource and event: where it subscribes
+-- again, it has forgotten the earlier one, which goes without a word. (Two that do so in the same instant may both stay,
+-- for as long as they live.)
 create function api.sip_subscribe(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_dialog jsonb,
 	p_within bool, p_expires_s int)
 returns table (local_tag text, expires int)
@@ -114,7 +131,7 @@ declare
 	v_watcher bigint := app.digest_account(p_credential, p_ha1);
 	v_ask app.subscription := jsonb_populate_record(null::app.subscription, p_dialog);
 	v_target record;
-	c_max_subscriptions constant int := 500;
+	v_due_at timestamptz;
 begin
 	if p_within then
 		return query select r.local_tag, r.expires from app.resubscribe(p_agent, v_watcher, v_ask, p_expires_s) r;
@@ -129,23 +146,33 @@ begin
 	if found then
 		return;
 	end if;
-	if (select count(*) from app.subscription s where s.watcher_id = v_watcher) >= c_max_subscriptions then
-		perform app.refuse(429, 'too-many-subscriptions', 'A user has at most 500 subscriptions at a time.');
-	end if;
 	-- Writers under way do not see the new row: they are waited for. All others will.
 	perform from app.resource r where r.kind = v_ask.kind and r.id = v_target.id for share;
+	with old as (
+		select s.id, s.due_at, s.ended from app.subscription s
+		where s.watcher_id = v_watcher and s.account_id = v_target.id and s.event = v_ask.event
+			and coalesce(s.flow, s.remote_target) = coalesce(v_ask.flow, v_ask.remote_target)),
+	-- One that only fetches ends none that lives.
+	gone as (
+		delete from app.subscription s using old o where s.id = o.id and (o.ended is null) = (p_expires_s > 0))
+	select app.notify_from(max(o.due_at)) into v_due_at from old o;
+	if (select count(*) from app.subscription s where s.watcher_id = v_watcher) >= app.bound('subscriptions') then
+		perform app.refuse(403, 'too-many-subscriptions',
+			format('A user has at most %s subscriptions at a time.', app.bound('subscriptions')));
+	end if;
 	insert into app.subscription (account_id, watcher_id, kind, event, event_id, call_id, local_tag, remote_tag,
 		local_uri, remote_uri, local_target, remote_target, route, flow, agent_id, first_cseq, remote_cseq, expires_at,
-		ended)
+		ended, due_at)
 	values (v_target.id, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
 		v_ask.remote_tag, v_ask.local_uri, v_ask.remote_uri, v_ask.local_target, v_ask.remote_target, v_ask.route,
 		v_ask.flow, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
-		case when p_expires_s = 0 then 'timeout' end);
+		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()));
 	return query select v_ask.local_tag, p_expires_s;
 end $$;
 
 -- The NOTIFYs that an agent is to send, one for each row: the CSeq is committed before it is used. A document that the
--- subscriber has already is not sent again. p_target: the agent's own URI, for what it takes over from a dead one.
+-- subscriber has already is not sent again, and none sooner than notify_pause after the one before. p_target: the agent's
+-- own URI, for what it takes over from a dead one.
 create function api.notify_claim(p_agent int, p_target text, p_limit int, p_lease_s int)
 returns table (subscription bigint, cseq bigint, event text, event_id text, call_id text, local_tag text,
 	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
@@ -156,6 +183,7 @@ declare
 	v_sub app.subscription;
 	v_sum bytea;
 	v_made int := 0;
+	v_pause interval := app.notify_pause();
 begin
 	for v_sub in
 		select s.* from app.subscription s
@@ -186,7 +214,8 @@ begin
 			continue;
 		end if;
 		update app.subscription s set due = false, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
-			ended = v_sub.ended, local_cseq = s.local_cseq + 1, documents = s.documents + 1, agent_id = p_agent,
+			due_at = now() + v_pause, ended = v_sub.ended, local_cseq = s.local_cseq + 1,
+			documents = s.documents + 1, agent_id = p_agent,
 			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
 			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)
 		where s.id = v_sub.id returning s.* into v_sub;
@@ -283,7 +312,7 @@ declare
 begin
 	delete from app.subscription s where s.ended is not null and s.expires_at < now() - interval '2 minutes';
 	with expired as (
-		update app.subscription s set ended = 'timeout', due = true, due_at = now()
+		update app.subscription s set ended = 'timeout', due = true, due_at = app.notify_from(s.due_at)
 		where s.id in (
 			select o.id from app.subscription o where o.expires_at <= now() and o.ended is null
 			order by o.expires_at limit 1000 for update skip locked)

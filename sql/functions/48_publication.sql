@@ -100,7 +100,6 @@ declare
 	v_old app.publication;
 	v_pub app.publication;
 	v_etag text := substr(md5(gen_random_uuid()::text), 1, 16);
-	c_max_publications constant int := 32;
 begin
 	if app.email(v_account) is distinct from p_aor then
 		perform app.refuse(403, 'not-owner', 'Only the owner may publish here.');
@@ -120,8 +119,11 @@ begin
 		end if;
 	elsif p_presence is null then
 		perform app.refuse(400, 'invalid-body', 'A first PUBLISH needs a document.');
-	elsif (select count(*) from app.publication p where p.account_id = v_account) >= c_max_publications then
-		perform app.refuse(429, 'too-many-publications', 'A user has at most 32 publications at a time.');
+	elsif (select count(*) from app.publication p where p.account_id = v_account and p.expires_at > now())
+		>= app.bound('publications')
+	then
+		perform app.refuse(403, 'too-many-publications',
+			format('A user has at most %s publications at a time.', app.bound('publications')));
 	end if;
 	if p_expires_s = 0 then
 		v_changed := app.publication_hide(v_old);

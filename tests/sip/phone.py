@@ -103,15 +103,16 @@ def digest(challenge, method, uri, username, password, nc=1, change=None):
 
 
 class Phone:
-    """`answer`: what is said to requests: a code, (code, reason, headers), or a function of the request; None: nothing."""
+    """`answer`: what is said to requests: a code, (code, reason, headers), or a function of the request; None: nothing.
+    An OPTIONS, which asks whether anybody is there, is answered with `options` and is none of `requests`."""
 
     def __init__(self, server, user, password, domain="example.net", transport="udp", answer=200, bind=None,
-                 local=HOST, ca=None):
+                 local=HOST, ca=None, options=200):
         self.server = server
         self.user, self.password, self.domain = user, password, domain
         self.username = user
         self.transport = transport
-        self.answer = answer
+        self.answer, self.options = answer, options
         self.requests = queue.Queue()  # that came in
         self.responses = queue.Queue()
         self.seen = []
@@ -196,6 +197,10 @@ class Phone:
             with self.lock:
                 waiting = self.waiting.get(message.branch)
             (waiting or self.responses).put(message)
+            return
+        if message.method == "OPTIONS":
+            if self.options is not None:
+                self.reply(message, self.options)
             return
         answer = self.answer(message) if callable(self.answer) else self.answer
         if answer is not None:

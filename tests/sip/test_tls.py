@@ -145,7 +145,8 @@ def test_a_sips_contact_is_reached_over_tls(account, sips_server, until):
     assert alice.request("POST", alice.login, json={"contact": contact, "expires": 600}).status_code == 201
     status = send(bob, alice, b"secret")
     until(lambda: delivered(status))
-    (request,) = server.requests
+    question, request = server.requests
+    assert question.startswith(f"OPTIONS sip:127.0.0.1:{server.port};transport=tls SIP/2.0\r\n".encode())
     assert request.startswith(f"MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/TLS ".encode())
 
 
@@ -172,7 +173,7 @@ def test_a_sips_contact_registered_in_clear_is_no_way_in_clear(account, phone, s
     assert p.register(contacts=[f"<{hidden(alice.email)}:{server.port}>"]).code == 200
     status = send(bob, alice, b"secret")
     until(lambda: delivered(status))
-    assert len(server.requests) == 1
+    assert [r.split()[0] for r in server.requests] == [b"OPTIONS", b"MESSAGE"]
     assert p.requests.empty()
 
 

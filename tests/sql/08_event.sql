@@ -1,12 +1,13 @@
 -- Subscriptions and publications: who may, what is due when, and what becomes of it.
 begin;
-select plan(56);
+select plan(67);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
 select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
 select * from api.credential_create(null, pg_temp.proof('bob'), 'me', 'desk', null, 'pw');
 create temp table ids as select :agent as agent;
+select inspect.set_bound('notify_pause', 0); -- time stands still in a transaction
 \o
 create function pg_temp.subscribe(p_who text, p_aor text, p_event text, p_call_id text, p_cseq bigint default 1,
 	p_expires_s int default 600, p_tag text default null, p_id text default null)
@@ -150,6 +151,46 @@ update app.publication set expires_at = now() - interval '1 s';
 select app.expire_publications() \g /dev/null
 select is_empty('select pg_temp.shown()', 'or lapses');
 
+-- Bounds
+select pg_temp.settle(200) \g /dev/null
+select * from pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c20') as (t text, e int) \g /dev/null
+select is((select array_agg(call_id) from inspect.subscription where watcher = 'bob@example.net'), array['c20'],
+	'a phone that subscribes again has forgotten its earlier subscription');
+select inspect.set_bound('subscriptions', 2) \g /dev/null
+select lives_ok($$ select pg_temp.subscribe('bob', 'alice@example.net', 'reg', 'c21') $$, 'as many as one may have');
+select throws_ok($$ select pg_temp.subscribe('bob', 'bob@example.net', 'reg', 'c22') $$, 'RS403', 'too-many-subscriptions',
+	'and no more');
+select lives_ok($$ select pg_temp.subscribe('bob', 'alice@example.net', 'reg', 'c23') $$,
+	'but one again in the place of its earlier one');
+select lives_ok($$ select pg_temp.subscribe('alice', 'alice@example.net', 'reg', 'c24') $$, 'and others theirs');
+select inspect.set_bound('subscriptions') \g /dev/null
+select pg_temp.subscribe('bob', 'alice@example.net', 'reg', 'c25', 1, 0),
+	pg_temp.subscribe('bob', 'alice@example.net', 'reg', 'c26', 1, 0) \g /dev/null
+select is((select array_agg(call_id order by call_id) from inspect.subscription
+	where watcher = 'bob@example.net' and event = 'reg'), array['c23', 'c26'], 'one that fetches ends none that lives');
+
+select inspect.set_bound('notify_pause', 1000) \g /dev/null
+delete from app.subscription where call_id <> 'c20';
+select pg_temp.claim(), pg_temp.settle(200) \g /dev/null
+select pg_temp.contact(5) \g /dev/null
+select is_empty('select pg_temp.claim()', 'a change at once after a NOTIFY waits');
+select is((select array[due_at, now() + interval '1 s'] from app.subscription where call_id = 'c20' and due), (select
+	array[now() + interval '1 s', due_at] from app.subscription where call_id = 'c20'), 'for a second');
+select * from pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c20') as (t text, e int) \g /dev/null
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c27') \g /dev/null
+select is_empty('select pg_temp.claim()', 'and subscribing again is no way around it');
+select inspect.set_bound('notify_pause', 0) \g /dev/null
+
+select inspect.set_bound('publications', 2) \g /dev/null
+select pg_temp.publish(20, null, '{"note": "one"}', 'k3'), pg_temp.publish(21, null, '{"note": "two"}', 'k3') \g /dev/null
+select throws_ok($$ select pg_temp.publish(22, null, '{"note": "three"}', 'k3') $$, 'RS403', 'too-many-publications',
+	'publications too have a bound');
+select is((select count(*) from app.publication), 2::bigint, 'of what is there');
+select inspect.set_bound('publications') \g /dev/null
+delete from app.publication;
+update app.subscription set due_at = now();
+select pg_temp.claim(), pg_temp.settle(200) \g /dev/null
+
 -- A document that cannot be written
 savepoint unwritable;
 create or replace function app.login_pidf(p_account bigint) returns text language sql
@@ -166,7 +207,7 @@ rollback to unwritable;
 -- The account goes
 select pg_temp.settle(200) \g /dev/null
 select * from api.user_delete(null, pg_temp.proof('alice'), 'me', null) \g /dev/null
-select results_eq('select pg_temp.claim()', array['presence 4 noresource'], 'its subscribers are told');
+select results_eq('select pg_temp.claim()', array['presence 2 noresource'], 'its subscribers are told');
 
 select * from finish();
 rollback;

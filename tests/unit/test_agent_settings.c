@@ -37,7 +37,16 @@ static bool may_send(const struct settings *s, const char *addr)
 
 	assert_int_equal(sa_decode(&sa, addr, strlen(addr)), 0);
 
-	return settings_may_send(s, &sa);
+	return settings_may_send(s, &sa, false);
+}
+
+static bool rest_may_send(const struct settings *s, const char *addr)
+{
+	struct sa sa;
+
+	assert_int_equal(sa_decode(&sa, addr, strlen(addr)), 0);
+
+	return settings_may_send(s, &sa, true);
 }
 
 static bool may_bind(const struct settings *s, const char *text)
@@ -75,8 +84,73 @@ static void by_default_loopback_is_not_sent_to(void **state)
 	assert_false(may_send(s, "0.0.0.0:5060"));
 	assert_false(may_send(s, "[ff02::1]:5060"));
 	assert_false(may_send(s, "192.0.2.1:5060"));
+	assert_false(may_send(s, "192.0.2.1:5062")); /* this host's too */
+	mem_deref(s);
+}
+
+static void this_host_is_sent_to_where_it_is_named(void **state)
+{
+	struct settings *s = load("192.0.2.1:5060", "192.0.2.0/24");
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(may_send(s, "192.0.2.7:5062"));
+	assert_false(may_send(s, "192.0.2.1:5062"));
+	mem_deref(s);
+
+	s = load("192.0.2.1:5060", "192.0.2.0/24, 192.0.2.1");
+	assert_non_null(s);
+	assert_true(may_send(s, "192.0.2.1:5062"));
+	assert_false(may_send(s, "192.0.2.1:5060"));
+	mem_deref(s);
+
+	s = load("192.0.2.1:5060", "192.0.2.1/32");
+	assert_non_null(s);
 	assert_true(may_send(s, "192.0.2.1:5062"));
 	mem_deref(s);
+}
+
+static void rest_points_to_public_addresses_alone(void **state)
+{
+	static const char *const private[] = {
+		"10.1.2.3:5060",	 "100.64.0.1:5060",
+		"172.16.0.1:5060",	 "192.168.1.2:5060",
+		"198.51.100.7:5060",	 "127.0.0.1:5062",
+		"[fd00::7]:5060",	 "[2001:db8::1]:5060",
+		"[64:ff9b::a00:1]:5060", "[2002:a00:1::1]:5060"};
+	struct settings *s = load("192.0.2.1:5060", NULL);
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(rest_may_send(s, "8.8.8.8:5060"));
+	assert_true(rest_may_send(s, "[2a00::1]:5060"));
+	for (size_t i = 0; i < sizeof(private) / sizeof(*private); i++)
+		assert_false(rest_may_send(s, private[i]));
+	assert_true(may_send(s, "10.1.2.3:5060")); /* phones may be there */
+	mem_deref(s);
+}
+
+static void private_networks_are_named_for_rest(void **state)
+{
+	struct settings *s;
+
+	(void)state;
+	(void)setenv("RESTSIP_AGENT_REST_SEND_ALLOW",
+		     "0.0.0.0/1, 128.0.0.0/1, ::/0, 10.0.0.0/8, fc00::/7", 1);
+	s = load("192.0.2.1:5060", NULL);
+	assert_non_null(s);
+	assert_true(rest_may_send(s, "10.1.2.3:5060"));
+	assert_true(rest_may_send(s, "[fd00::7]:5060"));
+	assert_true(rest_may_send(s, "8.8.8.8:5060"));
+	assert_false(rest_may_send(s, "192.168.1.2:5060"));
+	mem_deref(s);
+
+	/* where phones may not be, REST may not point */
+	s = load("192.0.2.1:5060", "192.168.0.0/16");
+	assert_non_null(s);
+	assert_false(rest_may_send(s, "10.1.2.3:5060"));
+	mem_deref(s);
+	(void)unsetenv("RESTSIP_AGENT_REST_SEND_ALLOW");
 }
 
 static void only_what_is_allowed_is_sent_to(void **state)
@@ -209,6 +283,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_default_loopback_is_not_sent_to),
+		cmocka_unit_test(this_host_is_sent_to_where_it_is_named),
+		cmocka_unit_test(rest_points_to_public_addresses_alone),
+		cmocka_unit_test(private_networks_are_named_for_rest),
 		cmocka_unit_test(only_what_is_allowed_is_sent_to),
 		cmocka_unit_test(multicast_is_never_sent_to),
 		cmocka_unit_test(what_may_be_bound),

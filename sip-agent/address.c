@@ -1,0 +1,199 @@
+/*
+ * Two tables in memory, each with a bound: addresses that have spoken, and
+ * those that have been asked and said nothing.  What is not in either is
+ * unknown, which is also what an address becomes that had to make room.
+ */
+#include "address.h"
+
+#include <errno.h>
+
+enum {
+	BUCKETS = 16384,
+	MS = 1000,
+};
+
+struct table {
+	struct hash *by_address;
+	struct list order; /* struct known, the one renewed longest ago first */
+	size_t count, max;
+};
+
+struct address_book {
+	struct table proven, silent;
+};
+
+struct known {
+	struct le he;
+	struct le le;
+	struct table *t;
+	struct address address;
+	uint64_t until_ms;
+	unsigned tries; /* of a silent one */
+};
+
+static void known_destructor(void *arg)
+{
+	struct known *k = arg;
+
+	if (k->le.list)
+		k->t->count--;
+	hash_unlink(&k->he);
+	list_unlink(&k->le);
+}
+
+static void destructor(void *arg)
+{
+	struct address_book *b = arg;
+
+	list_flush(&b->proven.order);
+	list_flush(&b->silent.order);
+	mem_deref(b->proven.by_address);
+	mem_deref(b->silent.by_address);
+}
+
+static int table_open(struct table *t, size_t max)
+{
+	t->max = max;
+
+	return hash_alloc(&t->by_address, BUCKETS);
+}
+
+/**
+ * Allocate
+ *
+ * @param bp         Set to the book, owned by the caller
+ * @param proven_max How many that have spoken are remembered
+ * @param silent_max How many that have not
+ */
+int address_book_alloc(struct address_book **bp, size_t proven_max,
+		       size_t silent_max)
+{
+	struct address_book *b = mem_zalloc(sizeof(*b), destructor);
+	int err;
+
+	if (!b)
+		return ENOMEM;
+
+	err = table_open(&b->proven, proven_max);
+	if (!err)
+		err = table_open(&b->silent, silent_max);
+	if (err)
+		mem_deref(b);
+	else
+		*bp = b;
+
+	return err;
+}
+
+/* --- finding -------------------------------------------------------------- */
+
+uint32_t address_hash(const struct address *a)
+{
+	return sa_hash(&a->sa, SA_ALL) ^ (uint32_t)a->tp;
+}
+
+bool address_is_same(const struct address *a, const struct address *b)
+{
+	return a->tp == b->tp && a->refused == b->refused &&
+	       sa_cmp(&a->sa, &b->sa, SA_ALL);
+}
+
+static bool same_handler(struct le *le, void *arg)
+{
+	const struct known *k = le->data;
+
+	return address_is_same(&k->address, arg);
+}
+
+static struct known *find(const struct table *t, const struct address *a,
+			  uint64_t now_ms)
+{
+	struct known *k = list_ledata(hash_lookup(
+		t->by_address, address_hash(a), same_handler, (void *)a));
+
+	if (k && k->until_ms <= now_ms)
+		k = mem_deref(k);
+
+	return k;
+}
+
+/* NULL where memory is short: then it is not remembered */
+static struct known *take(struct table *t, const struct address *a,
+			  uint64_t now_ms)
+{
+	struct known *k = find(t, a, now_ms);
+
+	if (k) {
+		list_unlink(&k->le);
+		list_append(&t->order, &k->le, k);
+		return k;
+	}
+
+	if (t->count >= t->max)
+		mem_deref(list_ledata(list_head(&t->order)));
+	k = mem_zalloc(sizeof(*k), known_destructor);
+	if (!k)
+		return NULL;
+
+	k->t = t;
+	k->address = *a;
+	hash_append(t->by_address, address_hash(a), &k->he, k);
+	list_append(&t->order, &k->le, k);
+	t->count++;
+
+	return k;
+}
+
+/* --- what is known -------------------------------------------------------- */
+
+/** Whether more than a question may be sent to an address */
+bool address_is_proven(struct address_book *b, const struct address *a,
+		       uint64_t now_ms)
+{
+	return find(&b->proven, a, now_ms) != NULL;
+}
+
+/** Whether an address has said nothing so often that it is not even asked */
+bool address_is_suspended(struct address_book *b, const struct address *a,
+			  uint64_t now_ms)
+{
+	const struct known *k = find(&b->silent, a, now_ms);
+
+	return k && k->tries >= ADDRESS_TRIES;
+}
+
+/**
+ * An address has spoken: it has answered a request of ours, or a binding or
+ * subscription that it asked for stands
+ *
+ * @param for_s How long that proves it; an earlier proof is not shortened
+ */
+void address_prove(struct address_book *b, const struct address *a,
+		   uint32_t for_s, uint64_t now_ms)
+{
+	const uint64_t until_ms = now_ms + (uint64_t)for_s * MS;
+	struct known *k;
+
+	mem_deref(find(&b->silent, a, now_ms));
+	k = take(&b->proven, a, now_ms);
+	if (k && k->until_ms < until_ms)
+		k->until_ms = until_ms;
+}
+
+/** What an address had asked for has ended */
+void address_forget(struct address_book *b, const struct address *a)
+{
+	mem_deref(find(&b->proven, a, 0));
+}
+
+/** An address was asked, and has not answered */
+void address_silent(struct address_book *b, const struct address *a,
+		    uint64_t now_ms)
+{
+	struct known *k = take(&b->silent, a, now_ms);
+
+	if (!k)
+		return;
+	k->tries++;
+	k->until_ms = now_ms + (uint64_t)ADDRESS_SUSPENDED_S * MS;
+}
