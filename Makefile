@@ -199,7 +199,7 @@ install: all
 	cp -R sql $(DESTDIR)$(SHARE)/
 	if [ -d web ]; then cp -R web $(DESTDIR)$(SHARE)/; fi
 	install -m 644 $(addprefix deploy/nginx/,http.conf limits.conf origins.conf \
-		pass.conf server.conf) $(NGINX)/restsip
+		page.conf pass.conf server.conf) $(NGINX)/restsip
 	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
 		>$(NGINX)/sites-available/restsip
 	install -m 644 deploy/sysusers.conf $(USERS)/restsip.conf

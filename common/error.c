@@ -12,6 +12,8 @@ static const struct app_err_info infos[APP_ERR_COUNT] = {
 				"A member of the body is wrong."},
 	[APP_UNAUTHORIZED] = {401, "unauthorized", "This needs credentials."},
 	[APP_FORBIDDEN] = {403, "forbidden", "This is not yours to do."},
+	[APP_CROSS_SITE] = {403, "cross-site",
+			    "A page of another site cannot do this."},
 	[APP_NOT_FOUND] = {404, "not-found", "There is no such thing."},
 	[APP_METHOD_NOT_ALLOWED] = {405, "method-not-allowed",
 				    "That cannot be done here."},

@@ -12,22 +12,34 @@ static const char accepted[] =
 	"If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, Range, "
 	"X-HTTP-Method-Override";
 
-bool cors_allows(const char *origins, const char *origin)
+/* Whether a word is one of the list. */
+static bool has_word(const char *list, const char *word)
 {
-	size_t len = strlen(origin);
-	const char *p = origins;
+	size_t len = strlen(word);
+	const char *p = list;
 
 	while (*p) {
 		size_t n;
 
 		p += strspn(p, ", \t");
 		n = strcspn(p, ", \t");
-		if ((n == 1 && *p == '*') ||
-		    (n && n == len && !memcmp(p, origin, n)))
+		if (n && n == len && !memcmp(p, word, n))
 			return true;
 		p += n;
 	}
 	return false;
+}
+
+bool cors_allows(const char *origins, const char *origin)
+{
+	return has_word(origins, "*") || has_word(origins, origin);
+}
+
+/* `null` is what any page in a sandbox calls itself. */
+bool cors_names(const char *origins, const char *origin)
+{
+	return strcmp(origin, "*") != 0 && strcmp(origin, "null") != 0 &&
+	       has_word(origins, origin);
 }
 
 void cors_headers(struct response *res, const struct request *req,

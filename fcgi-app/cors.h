@@ -19,7 +19,10 @@
 void cors_headers(struct response *res, const struct request *req,
 		  const char *origins, const char *allow);
 
-/** Whether origin is in the list. */
+/** Whether origin is in the list, or the list has `*`. */
 bool cors_allows(const char *origins, const char *origin);
+
+/** Whether the list has that very origin, by its name. */
+bool cors_names(const char *origins, const char *origin);
 
 #endif

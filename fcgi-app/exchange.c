@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "browser.h"
 #include "clock.h"
 #include "config.h"
 #include "cors.h"
@@ -398,6 +399,9 @@ void exchange_start(struct fcgi_request *r, void *arg)
 		exchange_problem(x, 400, NULL, detail);
 	else if (err)
 		exchange_error(x, APP_BUSY);
+	else if (browser_is_cross_site(&x->req, app->config->http.cors_origins,
+				       false))
+		exchange_error(x, APP_CROSS_SITE);
 	else if (find_route(x)) {
 		check_caller(x);
 		return;

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "browser.h"
 #include "exchange.h"
 #include "log.h"
 
@@ -22,6 +23,7 @@ void exchange_problem_full(struct exchange *x, const struct problem *p)
 		return;
 	}
 	with_id.request_id = x->req.id;
+	with_id.ask = browser_may_ask(&x->req);
 	problem_answer(&x->res, &with_id);
 	x->answered = true;
 }

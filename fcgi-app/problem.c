@@ -26,6 +26,7 @@ static const struct {
 	{"contact-not-found", "There is no such contact."},
 	{"content-too-large", "The body is too large."},
 	{"credential-not-found", "There is no such credential."},
+	{"cross-site", "Not for pages of other sites."},
 	{"domain-not-hosted", "The domain is not served here."},
 	{"forbidden", "Not allowed."},
 	{"idempotency-in-progress",
@@ -143,10 +144,10 @@ void problem_answer(struct response *res, const struct problem *p)
 	res->no_store = true;
 	res->type = arena_str(a, "application/problem+json");
 	problem_json(&res->body, p);
-	if (p->status == 401) {
+	if (p->status == 401 && p->ask)
 		response_header_add(res, "WWW-Authenticate", challenge_basic);
+	if (p->status == 401)
 		response_header_add(res, "WWW-Authenticate", challenge_bearer);
-	}
 	if (p->retry_s || p->status == 503 || p->status == 429)
 		response_header_fmt(res, "Retry-After", "%d",
 				    p->retry_s	       ? p->retry_s

@@ -220,6 +220,14 @@ void uri_encode(struct buf *b, const char *s)
 			buf_fmt(b, "%%%02X", (unsigned)(unsigned char)*s);
 }
 
+static bool has_header(const struct response *res, const char *name)
+{
+	for (size_t i = 0; i < res->headers; i++)
+		if (!strcasecmp(res->header[i].name, name))
+			return true;
+	return false;
+}
+
 void response_head(const struct response *res, struct buf *head)
 {
 	bool no_body = res->status == 204 || res->status == 304;
@@ -235,6 +243,9 @@ void response_head(const struct response *res, struct buf *head)
 			res->header[i].value);
 	buf_fmt(head, "Cache-Control: %s\r\n",
 		res->no_store ? "no-store" : "private, no-cache");
+	if (!has_header(res, "Content-Security-Policy"))
+		buf_str(head, "Content-Security-Policy: " RESPONSE_POLICY
+			      "\r\n");
 	buf_str(head, "X-Content-Type-Options: nosniff\r\n\r\n");
 }
 

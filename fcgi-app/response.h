@@ -20,6 +20,10 @@ enum {
 	MATCH_TAGS_MAX = 16,
 };
 
+/* What is said of every answer, unless it says its own: nothing in it runs, and
+   no page shows it in a frame. */
+#define RESPONSE_POLICY "default-src 'none'; frame-ancestors 'none'"
+
 struct response_header {
 	const char *name, *value;
 };
@@ -92,7 +96,7 @@ void uri_encode(struct buf *b, const char *s);
 
 /**
  * The finished head, with the empty line: Status, headers, Content-Type,
- * Content-Length.
+ * Content-Length, and what keeps a browser from making more of it than it is.
  */
 void response_head(const struct response *res, struct buf *head);
 

@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "body_form.h"
 #include "handlers.h"
@@ -45,6 +46,27 @@ static void ask(struct exchange *x, exchange_result_h *on_result)
 	exchange_query(x, &get_stmt, &args, on_result);
 }
 
+/* Whether a browser only shows or plays it. Any type that ends in +xml may be a
+   page, with scripts. */
+static bool is_harmless(const char *type)
+{
+	size_t n = strcspn(type, "; \t");
+
+	return (n == 10 && !strncasecmp(type, "text/plain", n)) ||
+	       ((!strncasecmp(type, "audio/", 6) ||
+		 !strncasecmp(type, "video/", 6)) &&
+		!memchr(type, '+', n));
+}
+
+/* Anybody may leave mail, and it is read where the owner is signed in. */
+static void keep_harmless(struct exchange *x, const char *type)
+{
+	response_header(&x->res, "Content-Security-Policy",
+			RESPONSE_POLICY "; media-src 'self'; sandbox");
+	if (!is_harmless(type))
+		response_header(&x->res, "Content-Disposition", "attachment");
+}
+
 static void answer_content(struct exchange *x, const struct pg_result *res)
 {
 	const struct fetch *f = x->state;
@@ -62,6 +84,7 @@ static void answer_content(struct exchange *x, const struct pg_result *res)
 		       pgres_text(res, 0, "content_type"), bytes,
 		       (size_t)part->length);
 	PQfreemem(bytes);
+	keep_harmless(x, pgres_text(res, 0, "content_type"));
 	response_header(&x->res, "Accept-Ranges", "bytes");
 	response_etag(&x->res, pgres_text(res, 0, "version"));
 	if (part->partial)

@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "ask.h"
 #include "auth.h"
+#include "browser.h"
 #include "config.h"
 #include "cors.h"
 #include "error.h"
@@ -91,6 +92,7 @@ static void call_send(struct call *c)
 static void call_prepare(struct call *c, struct problem p)
 {
 	p.request_id = c->req.id;
+	p.ask = browser_may_ask(&c->req);
 	problem_answer(&c->res, &p);
 }
 
@@ -479,6 +481,9 @@ void serve_request(struct fcgi_request *r, void *arg)
 		call_problem(c, 400, NULL, detail, NULL);
 	else if (err)
 		call_error(c, APP_BUSY);
+	else if (browser_is_cross_site(&c->req,
+				       s->app->config->http.cors_origins, true))
+		call_error(c, APP_CROSS_SITE);
 	else if (ask_parse(&c->ask, &c->req, c->arena, &why)) {
 		if (why.allow)
 			response_header(&c->res, "Allow", why.allow);

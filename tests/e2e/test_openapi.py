@@ -89,9 +89,15 @@ def test_the_page_needs_nothing_from_elsewhere(system):
     answer = requests.get(system.url + "/docs", timeout=20)
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
     assert answer.content == (TOP / "web/docs.html").read_bytes()
+    text = answer.content.decode()
+    for path in ("/docs.js", "/docs.css"):
+        answer = requests.get(system.url + path, timeout=20)
+        assert answer.status_code == 200
+        text += answer.content.decode()
     assert set(re.findall(r"""(?:src|href)=["']([^"']*)|fetch\(["']([^"']*)|(?:from|import)\s*\(?["']([^"']*)|url\(([^)]*)""",
-                          answer.content.decode())) == {("/openapi.json", "", "", ""), ("", "/openapi.json", "", "")}
-    assert "//" not in re.sub(r"(?m)^\s*//.*", "", answer.content.decode())
+                          text)) == {("/openapi.json", "", "", ""), ("", "/openapi.json", "", ""), ("/docs.js", "", "", ""),
+                                     ("/docs.css", "", "", "")}
+    assert "//" not in re.sub(r"(?m)^\s*//.*", "", text)
     assert requests.get(system.url + "/openapi.json", timeout=20).json() == DOCUMENT
 
 

@@ -365,6 +365,14 @@ def test_a_refusal(world, row, status, cell):
         assert world.state() == before
 
 
+@pytest.mark.parametrize("row", [row for row in TABLE if row.method != "GET"], ids=lambda row: f"{row.method} {row.path}")
+def test_a_page_of_another_site_changes_nothing(world, row):
+    before = world.state()
+    for who in ("alice", "basic"):
+        is_problem(world.ask(row, who, headers={"Sec-Fetch-Site": "cross-site"}), 403, "cross-site")
+    assert world.state() == before
+
+
 @pytest.mark.parametrize("row", [row for row in TABLE if row.path.startswith("/call/{call}")],
                          ids=lambda row: f"{row.method} {row.path}")
 @pytest.mark.parametrize("headers", [{}, {"If-Match": '"1"'}], ids=["plain", "if-match"])

@@ -18,8 +18,11 @@ def is_problem(answer, status, slug=None, pointer=None):
     if pointer is not None:
         assert [e["pointer"] for e in body["errors"]] == [pointer], body
     if status == 401:
-        assert "Basic realm=" in answer.headers["WWW-Authenticate"]
         assert "Bearer" in answer.headers["WWW-Authenticate"]
+        asked = getattr(answer, "request", None)  # who has a token is not asked for a password
+        if asked is not None:
+            token = asked.headers.get("Authorization", "").lower().startswith("bearer") or "ticket=" in asked.url
+            assert ("Basic realm=" in answer.headers["WWW-Authenticate"]) != token
     if status == 503:
         assert answer.headers["Retry-After"]
     return body

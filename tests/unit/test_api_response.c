@@ -185,7 +185,7 @@ static void a_problem_says_all_of_it(void **state)
 
 static void problems_come_with_their_headers(void **state)
 {
-	struct problem p = {.status = 401};
+	struct problem p = {.status = 401, .ask = true};
 	struct response res;
 	const char *head;
 
@@ -198,6 +198,16 @@ static void problems_come_with_their_headers(void **state)
 	assert_non_null(strstr(head, "WWW-Authenticate: Basic realm="));
 	assert_non_null(strstr(head, "WWW-Authenticate: Bearer"));
 	assert_non_null(strstr(head, "Cache-Control: no-store"));
+	p.ask = false;
+	problem_answer(&res, &p);
+	head = head_of(*state, &res);
+	assert_null(strstr(head, "Basic"));
+	assert_non_null(strstr(head, "WWW-Authenticate: Bearer"));
+	p.status = 429;
+	p.retry_s = 17;
+	problem_answer(&res, &p);
+	assert_non_null(strstr(head_of(*state, &res), "Retry-After: 17\r\n"));
+	p.retry_s = 0;
 	p.status = 503;
 	problem_answer(&res, &p);
 	head = head_of(*state, &res);

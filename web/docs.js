@@ -1,0 +1,49 @@
+// openapi.json as a page.
+const api = await (await fetch('/openapi.json')).json();
+const at = (ref) => ref.slice(2).split('/').reduce((o, k) => o[k], api);
+const open = (o) => (o && o.$ref ? at(o.$ref) : o);
+const el = (tag, text, ...children) => {
+	const e = document.createElement(tag);
+	if (text) e.textContent = text;
+	e.append(...children);
+	return e;
+};
+const shape = (schema, depth = 0) => {
+	const s = open(schema) || {};
+	if (depth > 3) return '…';
+	if (s.anyOf) return s.anyOf.map((a) => shape(a, depth)).join(' | ');
+	if (s.enum) return s.enum.map((v) => JSON.stringify(v)).join(' | ');
+	if (s.type === 'array') return `[${shape(s.items, depth)}, …]`;
+	if (s.properties) {
+		const pad = '  '.repeat(depth + 1);
+		const members = Object.entries(s.properties).map(([name, p]) =>
+			`${pad}"${name}"${(s.required || []).includes(name) ? '' : '?'}: ${shape(p, depth + 1)}`);
+		if (s.additionalProperties) members.push(`${pad}…`);
+		return `{\n${members.join(',\n')}\n${'  '.repeat(depth)}}`;
+	}
+	return [].concat(s.type || 'anything').join(' | ');
+};
+const content = (c) => Object.entries(c || {}).map(([type, { schema }]) =>
+	el('pre', `${type}${type.endsWith('json') && schema ? '\n' + shape(schema) : ''}`));
+const operation = (path, method, op) => {
+	const head = el('summary', '', el('span', method.toUpperCase()), ` ${path} `, el('span', op.summary));
+	head.firstChild.className = 'method';
+	head.lastChild.className = 'quiet';
+	const body = [];
+	if (op.description) body.push(el('p', op.description));
+	const who = op.security.length > 1 && !Object.keys(op.security[0]).length ? 'anyone; more with credentials'
+		: Object.keys(op.security[0]).length ? op.security.map((s) => Object.keys(s)[0]).join(' or ') : 'anyone';
+	body.push(el('p', `Credentials: ${who}.`));
+	for (const p of (op.parameters || []).map(open).filter((p) => p.in !== 'path'))
+		body.push(el('p', `${p.in} ${p.name}${p.description ? ': ' + p.description : ''}`));
+	if (op.requestBody) body.push(el('b', 'Body'), ...content(op.requestBody.content));
+	const rows = Object.entries(op.responses).map(([code, r]) => el('tr', '', el('th', code),
+		el('td', '', open(r).description, ...(code < 300 ? content(open(r).content) : []))));
+	body.push(el('b', 'Answers'), el('table', '', ...rows));
+	return el('details', '', head, ...body);
+};
+for (const tag of api.tags) {
+	const ops = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods)
+		.filter(([, op]) => op.tags.includes(tag.name)).map(([method, op]) => operation(path, method, op)));
+	document.querySelector('main').append(el('h2', tag.description), ...ops);
+}
