@@ -29,8 +29,8 @@ struct letter {
 static const struct db_stmt post_stmt = {
 	.name = "mail_post",
 	.sql = "select n, email, doc, bell from api.mail_post("
-	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	.nparams = 10,
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	.nparams = 11,
 	.write = true,
 };
 static const struct db_stmt list_stmt = {
@@ -199,8 +199,10 @@ void mail_post(struct exchange *x)
 	else
 		db_arg_null(&args);
 	db_arg_text(&args, l.extra);
-	if (exchange_idempotency(x, &args))
-		exchange_query(x, &post_stmt, &args, posted);
+	if (!exchange_idempotency(x, &args))
+		return;
+	db_arg_text(&args, x->req.remote);
+	exchange_query(x, &post_stmt, &args, posted);
 }
 
 static void listed(struct exchange *x, const struct pg_result *res)

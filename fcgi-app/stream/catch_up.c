@@ -98,10 +98,10 @@ static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
 	}
 	if (v->state == VIEWER_OPEN && v->diff && from)
 		(void)resource_base(v->sub.resource, c.version, from);
-	if (rows < WATCH_PAGE)
-		viewer_caught_up(v);
-	else
+	if (rows && pgres_bool(a->res, rows - 1, "more"))
 		viewer_step(v);
+	else
+		viewer_caught_up(v);
 }
 
 static void refuse_gone(struct viewer *v)
@@ -153,7 +153,7 @@ static bool may_have_had_another_view(const struct viewer *v,
 		    (array_has(recheck, 0) || array_has(recheck, v->caller)))
 			return true;
 	}
-	return rows == WATCH_PAGE;
+	return rows && pgres_bool(a->res, rows - 1, "more");
 }
 
 static void viewer_loaded(struct viewer *v, const struct db_answer *a)

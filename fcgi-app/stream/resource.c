@@ -357,10 +357,7 @@ struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
 	else
 		db_arg_null(&args);
 	db_arg_bool(&args, diff);
-	if (limit)
-		db_arg_int(&args, limit);
-	else
-		db_arg_null(&args);
+	db_arg_int(&args, limit);
 	return db_ask(r->hub->db, st, &args, answered, arg);
 }
 
@@ -368,6 +365,7 @@ static void resource_read(const struct db_answer *a, void *arg)
 {
 	struct resource *r = arg;
 	int rows = a->outcome == DB_OK ? PQntuples(a->res) : 0;
+	bool more = rows && pgres_bool(a->res, rows - 1, "more");
 
 	r->query = NULL;
 	if (a->outcome == DB_OK)
@@ -379,7 +377,7 @@ static void resource_read(const struct db_answer *a, void *arg)
 		inbox_bell(r->inbox);
 	}
 	/* Where it failed the poll comes by. */
-	if ((r->again || rows == WATCH_PAGE) && a->outcome == DB_OK)
+	if ((r->again || more) && a->outcome == DB_OK)
 		resource_bell(r);
 	r->busy--;
 	resource_release(r);

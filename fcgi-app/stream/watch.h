@@ -297,7 +297,7 @@ void resource_locked(struct resource *r, enum lock lock);
  *
  * @param since  0: for the whole
  * @param diff   for differences
- * @param limit  rows; 0: all
+ * @param limit  rows; 0: the last alone and, diff, what it starts from
  * @return null: not now
  */
 struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,

@@ -228,12 +228,14 @@ end $$;
 create function app.list_id(p_kind text) returns bigint
 language sql immutable as $$ select case p_kind when 'login' then 1 when 'call' then 2 end $$;
 
--- After the write: where the resource or its list is watched, writes its new look into the change log; where phones
+-- After the write: where the resource or its list is watched, writes what has changed into the change log; where phones
 -- subscribe to it, a NOTIFY falls due. Says what to ring. Must not run in the statement that took the lock: it has to
 -- see the watchers of then, not of before.
--- p_recheck: accounts whose access it may change, 0: anybody's; p_before: of a call, app.call_seers_before().
+-- p_recheck: accounts whose access it may change, 0: anybody's; p_before: of a call, app.call_seers_before(); p_parts: of
+-- a mailbox, app.mailbox_change().
 create function app.publish(p_kind app.resource_kind, p_id bigint, p_version bigint, p_prior bigint,
-	p_recheck bigint[] default null, p_before bigint[] default '{}') returns text[]
+	p_recheck bigint[] default null, p_before bigint[] default '{}', p_parts app.part_change[] default null)
+returns text[]
 language plpgsql volatile as $$
 declare
 	v_bell text[];
@@ -242,10 +244,8 @@ begin
 	select exists (select from app.watch w where w.kind = p_kind and w.id = p_id) as watched,
 		exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) as listed,
 		exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) as subscribed into v_is;
-	if v_is.watched then
-		insert into app.change (kind, id, version, prior, doc, public_doc, recheck)
-		values (p_kind, p_id, p_version, p_prior, app.render(p_kind, p_id, true),
-			case when p_kind in ('call', 'profile') then app.render(p_kind, p_id, false) end, p_recheck);
+	if v_is.watched and app.is_watched(p_kind, p_id) then
+		perform app.log_change(p_kind, p_id, p_version, p_prior, false, p_recheck, p_parts);
 		v_bell := array[app.change_bell(p_kind, p_id)];
 	end if;
 	if v_is.listed then
@@ -264,9 +264,8 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_bell text[];
 begin
-	if exists (select from app.watch w where w.kind = p_kind and w.id = p_id) then
-		insert into app.change (kind, id, version, prior, doc)
-		values (p_kind, p_id, nextval('app.version_seq'), p_prior, null);
+	if app.is_watched(p_kind, p_id) then
+		perform app.log_change(p_kind, p_id, nextval('app.version_seq'), p_prior, true, null, null);
 		v_bell := array[app.change_bell(p_kind, p_id)];
 	end if;
 	if exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) then

@@ -133,57 +133,41 @@ begin
 end $$;
 
 -- The resource as it is (one row, prior null), or each change after p_since, where the log reaches back to it, the
--- first p_limit of them. p_inside: as watch_open said; p_n: one contact or participant of it.
+-- first p_limit of them; `more`: there are others, which did not fit. p_limit 0: the last alone, with the rechecks of
+-- all. p_inside: as watch_open said; p_n: one contact or participant of it.
 -- p_base: for who is told differences. What such a client has must follow from its version alone, so the row of p_since
 -- itself comes before the changes, without it there is only the state, and that is as the log has it, where it has:
 -- between a lapse and the janitor it still shows what has lapsed.
 create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock bool, p_inside bool default true,
 	p_n bigint default null, p_base bool default false, p_limit int default null)
-returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[])
+returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[], more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_kind app.resource_kind := p_kind;
 	v_version bigint;
-	v_first bigint;
-	v_base bool := p_base and exists (
-		select from app.change c where c.kind = p_kind::app.resource_kind and c.id = p_id and c.version = p_since);
+	v_public bool := not p_inside and v_kind in ('call', 'profile');
 begin
 	if p_lock and v_kind = 'send' then
 		perform from app.send s where s.id = p_id for share;
 	elsif p_lock then
 		perform from app.resource r where r.kind = v_kind and r.id = p_id for share;
 	end if;
-	if v_kind = 'send' then
-		select s.version into v_version from app.send s where s.id = p_id;
-	else
-		select r.version into v_version from app.resource r where r.kind = v_kind and r.id = p_id;
-	end if;
+	v_version := app.version_of(v_kind, p_id);
 	if p_since = v_version and not p_base then
 		return;
 	end if;
-	if p_since is not null and v_base >= p_base then
-		select c.prior into v_first from app.change c
-		where c.kind = v_kind and c.id = p_id and c.version > p_since order by c.version limit 1;
-		if (v_first = p_since or (v_base and p_since = v_version)) and not exists (
-			select from app.change c
-			where c.kind = v_kind and c.id = p_id and c.version > p_since and c.prior <> p_since and not exists (
-				select from app.change b where b.kind = v_kind and b.id = p_id and b.version = c.prior))
-		then
-			return query
-				select o.version, o.prior, true, o.doc, o.doc is null, o.recheck
-				from app.change c cross join lateral (select c.version, c.prior, c.recheck, app.doc_item(v_kind,
-					case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end, p_n) as doc) o
-				where c.kind = v_kind and c.id = p_id and c.version >= p_since and (v_base or c.version > p_since)
-				order by c.version limit p_limit;
+	if p_since is not null then
+		return query select c.version, c.prior, true, c.doc, c.doc is null, c.recheck, c.more
+			from app.changes_since(v_kind, p_id, p_since, v_public, p_n, p_base, p_limit) c;
+		if found then
 			return;
 		end if;
 	end if;
-	return query select v_version, null::bigint, true, o.doc, o.doc is null, null::bigint[]
-		from (select app.doc_item(v_kind, coalesce(case when p_base then (
-				select case when p_inside then c.doc else coalesce(c.public_doc, c.doc) end
-				from app.change c where c.kind = v_kind and c.id = p_id and c.version = v_version) end,
-			app.render(v_kind, p_id, p_inside)), p_n) as doc) o;
+	return query select v_version, null::bigint, true, o.doc, o.doc is null, null::bigint[], false
+		from (select coalesce(
+			case when p_base then app.logged_doc(v_kind, p_id, v_version, v_public, p_n) end,
+			app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n)) as doc) o;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's

@@ -131,7 +131,17 @@ create function app.sweep_history(p_before timestamptz) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	delete from app.change c where (c.kind, c.id, c.version) in (
-		select o.kind, o.id, o.version from app.change o where o.at < p_before order by o.at limit 5000);
+		select o.kind, o.id, o.version from app.change o where o.at < p_before
+		order by o.at limit 5000 for update skip locked);
+	-- Logs that nothing was added to for so long. Their rows are locked, so that nothing is now.
+	with gone as (
+		delete from app.change_log l where (l.kind, l.id) in (
+			select o.kind, o.id from app.change_log o where o.at < p_before
+			order by o.at limit 500 for update skip locked)
+		returning l.kind, l.id),
+	rows as (
+		delete from app.change c using gone where c.kind = gone.kind and c.id = gone.id)
+	delete from app.shown s using gone where s.kind = gone.kind and s.id = gone.id;
 	with gone as (
 		delete from app.list_change c where c.n in (
 			select o.n from app.list_change o where o.at < p_before order by o.at limit 5000)
@@ -146,7 +156,6 @@ create function app.sweep() returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	delete from app.watch w where w.closed_at < now() - interval '1 minute';
-	perform app.sweep_history(now() - app.history());
 	-- One that is just being used for a stream is left for the next time.
 	delete from app.session s where s.token in (
 		select o.token from app.session o where o.expires_at < now()
@@ -157,8 +166,11 @@ begin
 	delete from app.known_source k where (k.account_id, k.source) in (
 		select o.account_id, o.source from app.known_source o where o.at < now() - interval '1 day' order by o.at limit 1000);
 	delete from app.ticket t where t.expires_at < now();
+	delete from app.mail_turn t where t.key in (
+		select o.key from app.mail_turn o where o.until < now() order by o.until limit 1000 for update skip locked);
 	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
 		select o.id from app.send o order by o.id limit 1000);
+	perform app.sweep_history(now() - app.history()); -- last, for writers wait for it
 end $$;
 
 -- Every agent calls this once a second; one at a time does the work.

@@ -80,6 +80,8 @@ def test_clients_that_never_read_cost_the_others_nothing(own_system, own_account
         return len(os.listdir(f"/proc/{pid}/fd"))
 
     pid = own_system.pid("restsip-stream")
+    for bound in ("change_log", "contact", "login_members"):
+        own_system.query_owner(f"select inspect.set_bound('{bound}', {2 * CHANGES * PAD})")
     change(0)
     before = streams()
     lazy = [Raw(bob, alice.login, rcvbuf=4096) for _ in range(LAZY)]

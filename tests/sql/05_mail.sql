@@ -1,6 +1,6 @@
 -- The mailbox, and Idempotency-Key.
 begin;
-select plan(25);
+select plan(48);
 \o /dev/null
 \ir setup.inc
 \o
@@ -57,9 +57,78 @@ select throws_ok($$ select pg_temp.leave('bob', 'rtsp://y', null, 'key1', 'q') $
 	'another request under the key is refused');
 select lives_ok($$ select pg_temp.leave('alice', 'rtsp://y', null, 'key1', 'q') $$, 'keys are each account''s own');
 
-insert into app.message (account_id, n, type, content_type, content, size)
-select id, 100, 'voice', 'audio/wav', 'x', 67108860 from app.account where email = 'alice@example.net';
-select throws_ok($$ select pg_temp.leave('bob', null, 'RIFF..') $$, 'RS507', 'mailbox-full', 'a mailbox has 64 MiB');
+
+-- What a mailbox holds: contents, URLs and members. Counted, not summed up at each message.
+create function pg_temp.box() returns app.mailbox language sql as $$
+	select b from app.mailbox b join app.account a on a.id = b.account_id where a.email = 'alice@example.net' $$;
+create function pg_temp.is_true_count() returns bool language sql as $$
+	select (pg_temp.box()) = (
+		select row(m.account_id, count(*)::int, sum(m.size + octet_length(app.message_doc(a.email, m.*::app.message))
+				+ m.seen::int)::bigint, count(*) filter (where m.sender is null)::int,
+			coalesce(sum(m.size + octet_length(app.message_doc(a.email, m.*::app.message)) + m.seen::int)
+				filter (where m.sender is null), 0)::bigint)::app.mailbox
+		from app.message m join app.account a on a.id = m.account_id where a.email = 'alice@example.net'
+		group by m.account_id) $$;
+select ok(pg_temp.is_true_count(), 'a mailbox is counted as it is filled and emptied');
+\o /dev/null
+select * from api.mail_patch(null, pg_temp.proof('alice'), 'me', 2, true, '{"note": "xyz", "n": 1e100}', null);
+\o
+select ok(pg_temp.is_true_count(), 'and patched');
+select throws_ok($$ select * from api.mail_patch(null, pg_temp.proof('alice'), 'me', 2, null, '{"n": 1e70000}', null) $$,
+	'RS413', 'document-too-large', 'members are measured as they are written out');
+select inspect.set_bound('mailbox', (pg_temp.box()).bytes + 300) \g /dev/null
+select throws_ok($$ select pg_temp.leave('bob', null, repeat('x', 300)) $$, 'RS507', 'mailbox-full', 'bytes have a bound');
+select lives_ok($$ select pg_temp.leave('bob', null, 'x') $$, 'below it there is room');
+select inspect.set_bound('mailbox', (pg_temp.box()).bytes) \g /dev/null
+select throws_ok($$ select * from api.mail_patch(null, pg_temp.proof('alice'), 'me', 2, null, '{"note": "longer"}', null) $$,
+	'RS507', 'mailbox-full', 'a patch does not go past it');
+select lives_ok($$ select * from api.mail_patch(null, pg_temp.proof('alice'), 'me', 2, false, '{}', null) $$,
+	'nor does seen or not matter');
+select inspect.set_bound('mailbox'), inspect.set_bound('mailbox_messages', (pg_temp.box()).messages + 1) \g /dev/null
+select lives_ok($$ select pg_temp.leave('bob', 'rtsp://x') $$, 'the last message that it holds');
+select throws_ok($$ select pg_temp.leave('bob', 'rtsp://x') $$, 'RS507', 'mailbox-full', 'messages have a bound');
+select * from api.mail_delete(null, pg_temp.proof('alice'), 'me', (select max(n) from app.message), null) \g /dev/null
+select lives_ok($$ select pg_temp.leave('bob', 'rtsp://x') $$, 'until one is deleted');
+
+-- Who has not signed in
+create function pg_temp.anonymous(p_source text, p_to text default 'alice@example.net') returns bigint language sql as $$
+	select n from api.mail_post(null, null, p_to, 'voice', 'rtsp://x', null, null, '{}', null, null, p_source) $$;
+select inspect.set_bound('mailbox_messages', 4 * (1 + (pg_temp.box()).messages)),
+	inspect.set_bound('anonymous_mail_percent', 25) \g /dev/null
+select pg_temp.anonymous('192.0.2.' || k) from generate_series(1, (pg_temp.box()).messages + 1
+	- (pg_temp.box()).anonymous_messages) k \g /dev/null
+select throws_ok($$ select pg_temp.anonymous('192.0.2.99') $$, 'RS507', 'mailbox-full',
+	'a quarter of a mailbox is for those who have not signed in');
+select lives_ok($$ select pg_temp.leave('bob', 'rtsp://x') $$, 'the rest for those who have');
+select inspect.set_bound('mailbox_messages'), inspect.set_bound('anonymous_mail_source', 3) \g /dev/null
+select pg_temp.anonymous('198.51.100.1') from generate_series(1, 3) \g /dev/null
+select throws_ok($$ select pg_temp.anonymous('198.51.100.1', 'bob@example.net') $$, 'RS429', 'too-much-mail',
+	'so many an hour from one source');
+select lives_ok($$ select pg_temp.anonymous('::ffff:198.51.100.2') $$, 'others are let in');
+select pg_temp.anonymous('2001:db8:1:2:' || k || '::1') from generate_series(1, 3) k \g /dev/null
+select throws_ok($$ select pg_temp.anonymous('2001:db8:1:2:ffff::1') $$, 'RS429', 'too-much-mail', 'a /64 is one source');
+select lives_ok($$ select pg_temp.anonymous('2001:db8:1:3::1') $$, 'the next /64 is another');
+select lives_ok($$ select pg_temp.leave('bob', 'rtsp://x') $$, 'who is signed in is not counted');
+update app.mail_turn set until = now() where key = 's:198.51.100.1';
+select lives_ok($$ select pg_temp.anonymous('198.51.100.1') $$, 'nor is who has waited');
+select is((select used from app.mail_turn where key = 's:198.51.100.1'), 1, 'the hour begins anew');
+select inspect.set_bound('anonymous_mail_mailbox', (select used from app.mail_turn t join app.account a
+	on t.key = 'm:' || a.id where a.email = 'alice@example.net')) \g /dev/null
+select throws_ok($$ select pg_temp.anonymous('203.0.113.1') $$, 'RS429', 'too-much-mail', 'so many a day for one mailbox');
+select lives_ok($$ select pg_temp.anonymous('203.0.113.1', 'bob@example.net') $$, 'another mailbox takes more');
+update app.mail_turn set until = now() - interval '1 s';
+select app.sweep() \g /dev/null
+select is_empty('select from app.mail_turn', 'what is over is swept');
+
+-- As a stream shows it
+select inspect.set_bound('anonymous_mail_mailbox'), inspect.set_bound('anonymous_mail_source', 1000) \g /dev/null
+create function pg_temp.shown() returns text language sql as $$
+	select app.mailbox_doc(a.id) from app.account a where a.email = 'alice@example.net' $$;
+select inspect.set_bound('document', octet_length(pg_temp.shown())) \g /dev/null
+select is(json_array_length(pg_temp.shown()::json), (pg_temp.box()).messages, 'a document that is just as large as it may be');
+select inspect.set_bound('document', octet_length(pg_temp.shown()) - 1) \g /dev/null
+select is(json_array_length(pg_temp.shown()::json), (pg_temp.box()).messages - 1, 'the oldest message is left out where it is more');
+select inspect.set_bound('document') \g /dev/null
 select throws_ok($$ insert into app.message (account_id, n, type, url, content_type, content, size)
 	select id, 101, 'voice', 'x', 'audio/wav', 'x', 1 from app.account limit 1 $$, '23514', null,
 	'a message is by URL or has content');
