@@ -19,11 +19,13 @@ struct prober;
 struct repeats;
 struct settings;
 struct sip;
+struct trust;
 struct uas_list;
 
 struct agent {
 	const struct settings *set;
 	struct budget *budget;
+	struct trust *trust;
 	struct sip *sip;
 	struct pgloop *pl;
 	struct credcache *credcache; /* auth.c's */

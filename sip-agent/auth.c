@@ -192,6 +192,13 @@ static void log_failed(const struct auth *a, const char *why)
 			 LOG_INT("suppressed", suppressed));
 }
 
+/* It had a nonce of ours, so that it is where it says */
+static void charge_wrong(const struct auth *a)
+{
+	budget_bad(uas_agent(a->u)->budget, BUDGET_SHOWN, &uas_msg(a->u)->src,
+		   tmr_jiffies());
+}
+
 /* Takes over the reference */
 static void guessed_wrong(struct auth *a)
 {
@@ -200,7 +207,7 @@ static void guessed_wrong(struct auth *a)
 	const struct agent *ag = uas_agent(a->u);
 	int err;
 
-	budget_bad(ag->budget, &uas_msg(a->u)->src, tmr_jiffies());
+	charge_wrong(a);
 	log_failed(a, "response");
 	err = pgloop_query(ag->pl, &stmt_failed, valv, on_failed, a);
 	if (err)
@@ -280,7 +287,7 @@ static void serve(struct auth *a)
 	}
 
 	if (strcmp(a->email, a->id.aor)) {
-		budget_bad(ag->budget, &uas_msg(a->u)->src, tmr_jiffies());
+		charge_wrong(a);
 		uas_reply(a->u, 403, "From Is Not The User", NULL);
 	} else {
 		uas_set_proven(a->u);
@@ -349,6 +356,8 @@ static void take_credential(struct auth *a, const struct pg_answer *ans,
 	bool known;
 
 	if (ans->end != PG_OK) {
+		if (ans->end == PG_REFUSED)
+			charge_wrong(a); /* or asking would cost nothing */
 		uas_db_failed(a->u, ans);
 		mem_deref(a);
 		return;
@@ -464,11 +473,13 @@ static void charge_nonce(const struct auth *a)
 {
 	const struct agent *ag = uas_agent(a->u);
 	const struct sa *src = &uas_msg(a->u)->src;
+	const enum budget_proof proof = uas_proof(uas_msg(a->u));
 
 	if (!hdr_get(uas_msg(a->u), HDR_AUTHORIZATION))
 		return;
-	if (!a->stale || !budget_unproven(ag->budget, src, tmr_jiffies()))
-		budget_bad(ag->budget, src, tmr_jiffies());
+	if (!a->stale ||
+	    !budget_unproven(ag->budget, proof, src, tmr_jiffies()))
+		budget_bad(ag->budget, proof, src, tmr_jiffies());
 }
 
 static int from_aor(struct auth *a)

@@ -27,8 +27,9 @@ enum {
 struct place {
 	uint64_t key; /* 0: nobody's */
 	uint64_t at_ms;
-	int64_t bad, unproven; /* units left at at_ms */
-	uint64_t proven_ms;    /* when it last said who it is; 0: never */
+	/* units left at at_ms */
+	int64_t bad[BUDGET_PROOFS], unproven[BUDGET_PROOFS];
+	uint64_t proven_ms; /* when it last said who it is; 0: never */
 	uint64_t logged_ms;
 	uint32_t dropped; /* since logged_ms */
 	uint32_t counts[BUDGET_COUNTERS];
@@ -99,9 +100,12 @@ static void refill(const struct budget *b, struct place *pl, uint64_t now_ms)
 	const struct budget_conf *c = &b->conf;
 	const uint64_t elapsed = now_ms > pl->at_ms ? now_ms - pl->at_ms : 0;
 
-	pl->bad = filled(pl->bad, c->bad_per_s, c->bad_burst, elapsed);
-	pl->unproven = filled(pl->unproven, c->unproven_per_s,
-			      c->unproven_burst, elapsed);
+	for (size_t i = 0; i < BUDGET_PROOFS; i++) {
+		pl->bad[i] = filled(pl->bad[i], c->bad_per_s, c->bad_burst,
+				    elapsed);
+		pl->unproven[i] = filled(pl->unproven[i], c->unproven_per_s,
+					 c->unproven_burst, elapsed);
+	}
 	pl->at_ms = now_ms;
 }
 
@@ -138,6 +142,11 @@ static bool is_counted(const struct place *pl)
 	return false;
 }
 
+static int64_t sum(const int64_t *left)
+{
+	return left[BUDGET_CLAIMED] + left[BUDGET_SHOWN];
+}
+
 /* The place that is missed least, NULL where all are in use */
 static struct place *victim(const struct budget *b, struct place *set,
 			    uint64_t now_ms)
@@ -150,9 +159,9 @@ static struct place *victim(const struct budget *b, struct place *set,
 		if (is_counted(&set[i]))
 			continue;
 		refill(b, &set[i], now_ms);
-		if (!best || set[i].bad > best->bad ||
-		    (set[i].bad == best->bad &&
-		     set[i].unproven > best->unproven))
+		if (!best || sum(set[i].bad) > sum(best->bad) ||
+		    (sum(set[i].bad) == sum(best->bad) &&
+		     sum(set[i].unproven) > sum(best->unproven)))
 			best = &set[i];
 	}
 
@@ -179,9 +188,11 @@ static struct place *obtain(struct budget *b, const struct sa *src,
 	*pl = (struct place){
 		.key = key_of(src),
 		.at_ms = now_ms,
-		.bad = (int64_t)b->conf.bad_burst * UNIT,
-		.unproven = (int64_t)b->conf.unproven_burst * UNIT,
 	};
+	for (size_t i = 0; i < BUDGET_PROOFS; i++) {
+		pl->bad[i] = (int64_t)b->conf.bad_burst * UNIT;
+		pl->unproven[i] = (int64_t)b->conf.unproven_burst * UNIT;
+	}
 
 	return pl;
 }
@@ -233,11 +244,12 @@ static void log_dropped(struct budget *b, struct place *pl,
 }
 
 /** Whether a source is listened to at all: asked before anything is parsed */
-bool budget_may_speak(struct budget *b, const struct sa *src, uint64_t now_ms)
+bool budget_may_speak(struct budget *b, enum budget_proof proof,
+		      const struct sa *src, uint64_t now_ms)
 {
 	struct place *pl = find(b, src, now_ms);
 
-	if (!pl || pl->bad >= UNIT)
+	if (!pl || pl->bad[proof] >= UNIT)
 		return true;
 	log_dropped(b, pl, src, now_ms);
 
@@ -245,11 +257,12 @@ bool budget_may_speak(struct budget *b, const struct sa *src, uint64_t now_ms)
 }
 
 /** It sent what is malformed, or failed to prove who it is */
-void budget_bad(struct budget *b, const struct sa *src, uint64_t now_ms)
+void budget_bad(struct budget *b, enum budget_proof proof, const struct sa *src,
+		uint64_t now_ms)
 {
 	struct place *pl = obtain(b, src, now_ms);
 
-	pl->bad -= pl->bad >= UNIT ? UNIT : 0;
+	pl->bad[proof] -= pl->bad[proof] >= UNIT ? UNIT : 0;
 }
 
 /**
@@ -257,21 +270,32 @@ void budget_bad(struct budget *b, const struct sa *src, uint64_t now_ms)
  *
  * @return Whether that is to be served
  */
-bool budget_unproven(struct budget *b, const struct sa *src, uint64_t now_ms)
+bool budget_unproven(struct budget *b, enum budget_proof proof,
+		     const struct sa *src, uint64_t now_ms)
 {
 	struct place *pl = obtain(b, src, now_ms);
 
-	if (pl->unproven < UNIT) {
+	if (pl->unproven[proof] < UNIT) {
 		log_dropped(b, pl, src, now_ms);
 		return false;
 	}
-	pl->unproven -= UNIT;
+	pl->unproven[proof] -= UNIT;
 
 	return true;
 }
 
+/** Whether there would be something left for one */
+bool budget_has_unproven(struct budget *b, enum budget_proof proof,
+			 const struct sa *src, uint64_t now_ms)
+{
+	const struct place *pl = find(b, src, now_ms);
+
+	return !pl || pl->unproven[proof] >= UNIT;
+}
+
 /** It proved who it is */
-void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms)
+void budget_proven(struct budget *b, enum budget_proof proof,
+		   const struct sa *src, uint64_t now_ms)
 {
 	const int64_t most = (int64_t)b->conf.unproven_burst * UNIT;
 	struct place *pl = find(b, src, now_ms);
@@ -279,8 +303,9 @@ void budget_proven(struct budget *b, const struct sa *src, uint64_t now_ms)
 	if (!pl)
 		return;
 	pl->proven_ms = now_ms;
-	pl->unproven = MIN(pl->unproven + REFUND * UNIT, most);
-	pl->bad = MIN(pl->bad + UNIT, (int64_t)b->conf.bad_burst * UNIT);
+	pl->unproven[proof] = MIN(pl->unproven[proof] + REFUND * UNIT, most);
+	pl->bad[proof] = MIN(pl->bad[proof] + UNIT,
+			     (int64_t)b->conf.bad_burst * UNIT);
 }
 
 /** Whether it has proved who it is not long ago */

@@ -262,7 +262,7 @@ static int admit(struct conn *c)
 	err = tcp_conn_peer_get(c->tc, &c->peer);
 	if (err)
 		return err;
-	if (!gate_may_speak(ct->gate, &c->peer) ||
+	if (!gate_may_connect(ct->gate, &c->peer) ||
 	    !budget_open(ct->budget, BUDGET_CONNECTIONS, &c->peer,
 			 tmr_jiffies()))
 		return EACCES;

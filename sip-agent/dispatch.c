@@ -148,7 +148,7 @@ static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 {
 	log_debug("guard", LOG_SA("source", &msg->src),
 		  LOG_PL("method", &msg->met), LOG_STR("why", why));
-	budget_bad(ag->budget, &msg->src, tmr_jiffies());
+	budget_bad(ag->budget, uas_proof(msg), &msg->src, tmr_jiffies());
 	if (scode != GUARD_DROP)
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }

@@ -9,14 +9,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent.h"
 #include "budget.h"
+#include "digest.h"
 #include "guard.h"
 #include "logre.h"
+#include "nonce.h"
 #include "rawanswer.h"
 #include "rawdecode.h"
 #include "rawmsg.h"
 #include "settings.h"
 #include "sockfilter.h"
+#include "source.h"
+#include "trust.h"
+#include "uas.h"
 
 enum {
 	STUN_HEADER_LEN = 20,
@@ -29,6 +35,8 @@ enum {
 struct gate {
 	const struct settings *set;
 	struct budget *budget;
+	struct trust *trust;
+	const struct nonce_pool *nonces;
 	struct sockfilter *filter;
 };
 
@@ -42,12 +50,10 @@ static void destructor(void *arg)
 /**
  * Allocate
  *
- * @param gp     Set to the gate, owned by the caller
- * @param set    Borrowed
- * @param budget Borrowed
+ * @param gp Set to the gate, owned by the caller
+ * @param ag With settings, budget, trust and nonces; they are borrowed
  */
-int gate_alloc(struct gate **gp, const struct settings *set,
-	       struct budget *budget)
+int gate_alloc(struct gate **gp, const struct agent *ag)
 {
 	struct gate *g = mem_zalloc(sizeof(*g), destructor);
 	int err;
@@ -55,8 +61,10 @@ int gate_alloc(struct gate **gp, const struct settings *set,
 	if (!g)
 		return ENOMEM;
 
-	g->set = set;
-	g->budget = budget;
+	g->set = ag->set;
+	g->budget = ag->budget;
+	g->trust = ag->trust;
+	g->nonces = ag->nonces;
 	err = sockfilter_alloc(&g->filter);
 	if (err)
 		mem_deref(g);
@@ -82,13 +90,13 @@ void gate_add_socket(struct gate *g, const struct udp_sock *us)
 
 /* --- what is refused ----------------------------------------------------- */
 
-static void refused(struct gate *g, const struct sa *src,
-		    const struct rawmsg *m)
+static void refused(struct gate *g, enum budget_proof proof,
+		    const struct sa *src, const struct rawmsg *m)
 {
 	const uint64_t now = tmr_jiffies();
 	uint32_t suppressed;
 
-	budget_bad(g->budget, src, now);
+	budget_bad(g->budget, proof, src, now);
 	if (!budget_may_log(g->budget, now, &suppressed))
 		return;
 	log_info("refused", LOG_SA("source", src), LOG_PL("method", &m->method),
@@ -96,12 +104,13 @@ static void refused(struct gate *g, const struct sa *src,
 		 LOG_STR("why", m->why), LOG_INT("suppressed", suppressed));
 }
 
-static void junk(struct gate *g, const struct sa *src, size_t len)
+static void junk(struct gate *g, enum budget_proof proof, const struct sa *src,
+		 size_t len)
 {
 	const uint64_t now = tmr_jiffies();
 	uint32_t suppressed;
 
-	budget_bad(g->budget, src, now);
+	budget_bad(g->budget, proof, src, now);
 	if (budget_may_log(g->budget, now, &suppressed))
 		log_info("junk", LOG_SA("source", src),
 			 LOG_INT("bytes", (int64_t)len),
@@ -115,7 +124,7 @@ static void answer_datagram(struct gate *g, struct udp_sock *us,
 	struct mbuf *mb;
 	struct sa dst;
 
-	refused(g, src, m);
+	refused(g, BUDGET_CLAIMED, src, m);
 	if (m->kind != RAWMSG_REQUEST || rawmsg_is_ack(m))
 		return;
 
@@ -215,19 +224,55 @@ static bool is_in_the_way(struct gate *g, const struct sa *src, uint64_t now)
 	       (n >= STRANGERS_FIRST && !budget_is_known(g->budget, src, now));
 }
 
-/* Whether a sound message is for libre: a request that says nothing of who
-   sends it may come so often only */
-static bool is_welcome(struct gate *g, const struct rawmsg *m,
-		       const struct sa *src, bool may_repeat)
+/* Whether a message brings a nonce that we have sent to its source: only who is
+   there can have it */
+static bool has_our_nonce(const struct gate *g, const struct rawmsg *m,
+			  const struct sa *src)
+{
+	const uint64_t source = source_key(&src->u.sa);
+	struct digest_auth digest;
+	enum digest_alg alg;
+
+	for (unsigned i = 0; m->has_credentials && i < m->linec; i++) {
+		const struct rawline *line = &m->linev[i];
+
+		if (!pl_strcasecmp(&line->name, "Authorization") &&
+		    !digest_parse(&digest, &line->val) &&
+		    nonce_check(g->nonces, &digest.nonce, source, &alg,
+				tmr_jiffies()) == NONCE_GOOD)
+			return true;
+	}
+
+	return false;
+}
+
+/* A stranger's request, in its turn */
+static bool is_served(struct gate *g, const struct rawmsg *m,
+		      const struct sa *src, bool is_stream)
 {
 	const uint64_t now = tmr_jiffies();
 
-	if (m->kind != RAWMSG_REQUEST || m->has_credentials)
-		return true;
-	if (may_repeat && !waits_for_nobody(m) && is_in_the_way(g, src, now))
+	if (!is_stream && !waits_for_nobody(m) && is_in_the_way(g, src, now))
 		return false;
+	if (m->has_credentials) /* charged once they are known to be wrong */
+		return budget_has_unproven(g->budget, BUDGET_CLAIMED, src, now);
 
-	return budget_unproven(g->budget, src, now);
+	return budget_unproven(
+		g->budget, is_stream ? BUDGET_SHOWN : BUDGET_CLAIMED, src, now);
+}
+
+/* Whether a sound message is for libre: a request that says nothing of who
+   sends it may come so often only, and over UDP credentials say nothing unless
+   they are an answer to what we have sent there.  Phones that have proved who
+   they are have a share that nobody else spends. */
+static bool is_welcome(struct gate *g, const struct rawmsg *m,
+		       const struct sa *src, bool is_stream)
+{
+	if (m->kind != RAWMSG_REQUEST || (m->has_credentials && is_stream))
+		return true;
+
+	return is_served(g, m, src, is_stream) || has_our_nonce(g, m, src) ||
+	       trust_spend(g->trust, src, is_stream, tmr_jiffies());
 }
 
 /* Makes of a sound message what libre understands; NULL where it cannot */
@@ -256,6 +301,32 @@ static bool is_for_libre(const struct rawmsg *m)
 	       !pl_strcmp(&m->method, "CANCEL");
 }
 
+/* Whether a source is listened to, as far as datagrams tell */
+static bool is_heard(struct gate *g, const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	return budget_may_speak(g->budget, BUDGET_CLAIMED, src, now) &&
+	       budget_may_speak(g->budget, BUDGET_SHOWN, src, now);
+}
+
+/* What comes through though its source is not listened to, because somebody
+   there floods, or somebody elsewhere who forges it: what answers a challenge
+   of ours, and what comes from the very port of a phone.  For others than
+   phones the kernel drops it. */
+static bool is_heard_anyway(struct gate *g, const struct rawmsg *m,
+			    const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (m->kind == RAWMSG_JUNK)
+		return false;
+
+	return (budget_may_speak(g->budget, BUDGET_SHOWN, src, now) &&
+		has_our_nonce(g, m, src)) ||
+	       trust_spend(g->trust, src, false, now);
+}
+
 /**
  * Take a datagram
  *
@@ -270,26 +341,30 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 	const size_t pos = mb->pos, len = mbuf_get_left(mb);
 	const char *p = (const char *)mbuf_buf(mb);
 	struct rawmsg m;
+	bool heard;
 
 	if (!guard_source(src) || settings_is_own(g->set, src) || !len)
 		return GATE_DONE;
-	if (!budget_may_speak(g->budget, src, tmr_jiffies())) {
+	heard = is_heard(g, src);
+	if (!heard && !trust_has_source(g->trust, src, tmr_jiffies())) {
 		sockfilter_dropped(g->filter, src, tmr_jiffies());
 		return GATE_DONE;
 	}
 
 	if (is_stun((const uint8_t *)p, len))
-		return budget_unproven(g->budget, src, tmr_jiffies())
+		return heard && budget_unproven(g->budget, BUDGET_CLAIMED, src,
+						tmr_jiffies())
 			       ? GATE_LIBRE
 			       : GATE_DONE;
 
-	if (rawmsg_parse(&m, p, len) == RAWMSG_KEEPALIVE)
+	if (rawmsg_parse(&m, p, len) == RAWMSG_KEEPALIVE ||
+	    (!heard && !is_heard_anyway(g, &m, src)))
 		return GATE_DONE;
 
 	if (m.kind != RAWMSG_JUNK && !m.scode) {
 		struct sip_msg *msg;
 
-		if (!is_welcome(g, &m, src, true))
+		if (heard && !is_welcome(g, &m, src, false))
 			return GATE_DONE;
 		msg = prepare(&m, mb, src, is_for_libre(&m));
 		if (msg && !is_for_libre(&m)) {
@@ -304,18 +379,30 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 	}
 
 	if (m.kind == RAWMSG_JUNK)
-		junk(g, src, len);
+		junk(g, BUDGET_CLAIMED, src, len);
 	else
 		answer_datagram(g, us, src, &m, (const char *)mbuf_buf(mb));
 
 	return GATE_DONE;
 }
 
-/** Whether a source is listened to at all */
+/** Whether a connection may come from there */
+bool gate_may_connect(struct gate *g, const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	return guard_source(src) &&
+	       (budget_may_speak(g->budget, BUDGET_SHOWN, src, now) ||
+		trust_has_source(g->trust, src, now));
+}
+
+/** Whether what comes by a connection is listened to */
 bool gate_may_speak(struct gate *g, const struct sa *src)
 {
-	return guard_source(src) &&
-	       budget_may_speak(g->budget, src, tmr_jiffies());
+	const uint64_t now = tmr_jiffies();
+
+	return budget_may_speak(g->budget, BUDGET_SHOWN, src, now) ||
+	       trust_spend(g->trust, src, true, now);
 }
 
 static void send_answer(struct tcp_conn *tc, const struct sa *src,
@@ -334,7 +421,7 @@ static void answer_stream(struct gate *g, struct tcp_conn *tc,
 			  const struct sa *src, const struct rawmsg *m,
 			  const char *head)
 {
-	refused(g, src, m);
+	refused(g, BUDGET_SHOWN, src, m);
 	send_answer(tc, src, m, head);
 }
 
@@ -357,9 +444,9 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		if (!m.scode) {
 			struct sip_msg *msg;
 
-			if (!is_welcome(g, &m, src, false)) {
+			if (!is_welcome(g, &m, src, true)) {
 				/* nobody repeats over a stream */
-				m.scode = 503;
+				m.scode = 480;
 				m.why = "Too Many Requests";
 				send_answer(tc, src, &m,
 					    (const char *)mbuf_buf(mb));
@@ -374,7 +461,7 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		}
 	}
 	if (m.kind != RAWMSG_REQUEST && m.kind != RAWMSG_RESPONSE) {
-		junk(g, src, mbuf_get_left(mb));
+		junk(g, BUDGET_SHOWN, src, mbuf_get_left(mb));
 		return ECONNABORTED;
 	}
 	answer_stream(g, tc, src, &m, (const char *)mbuf_buf(mb));
@@ -396,7 +483,7 @@ void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 
 	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
 	if (m.kind != RAWMSG_REQUEST) {
-		junk(g, src, mb->end);
+		junk(g, BUDGET_SHOWN, src, mb->end);
 		return;
 	}
 
@@ -444,7 +531,7 @@ void gate_sent(struct mbuf *mb)
 }
 
 /** A response that nobody waits for */
-void gate_stray(struct gate *g, const struct sa *src)
+void gate_stray(struct gate *g, const struct sip_msg *msg)
 {
-	budget_bad(g->budget, src, tmr_jiffies());
+	budget_bad(g->budget, uas_proof(msg), &msg->src, tmr_jiffies());
 }

@@ -8,9 +8,8 @@
 
 #include <re.h>
 
-struct budget;
+struct agent;
 struct gate;
-struct settings;
 
 enum gate_verdict {
 	GATE_DONE,    /* that was all: answered or dropped */
@@ -18,18 +17,18 @@ enum gate_verdict {
 	GATE_LIBRE,
 };
 
-int gate_alloc(struct gate **gp, const struct settings *set,
-	       struct budget *budget);
+int gate_alloc(struct gate **gp, const struct agent *ag);
 void gate_add_socket(struct gate *g, const struct udp_sock *us);
 enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 				const struct sa *src, struct mbuf *mb,
 				struct sip_msg **msgp);
+bool gate_may_connect(struct gate *g, const struct sa *src);
 bool gate_may_speak(struct gate *g, const struct sa *src);
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		 struct mbuf *mb);
 void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		   const struct mbuf *mb, int err);
 void gate_sent(struct mbuf *mb);
-void gate_stray(struct gate *g, const struct sa *src);
+void gate_stray(struct gate *g, const struct sip_msg *msg);
 
 #endif

@@ -34,6 +34,7 @@
 #include "repeats.h"
 #include "settings.h"
 #include "transport.h"
+#include "trust.h"
 #include "uas.h"
 
 #define PROGRAM "restsip-agent"
@@ -180,6 +181,7 @@ static void close_all(struct program *p)
 	p->tp = mem_deref(p->tp);
 	p->gate = mem_deref(p->gate);
 	p->ag.budget = mem_deref(p->ag.budget);
+	p->ag.trust = mem_deref(p->ag.trust);
 	p->ag.nonces = mem_deref(p->ag.nonces);
 	p->set = mem_deref(p->set);
 }
@@ -204,13 +206,15 @@ static int open_all(struct program *p)
 	settings_budget(p->set, &budget);
 	err = budget_alloc(&p->ag.budget, &budget);
 	if (!err)
-		err = gate_alloc(&p->gate, p->set, p->ag.budget);
+		err = trust_alloc(&p->ag.trust);
+	if (!err)
+		err = nonce_pool_alloc(&p->ag.nonces, NONCE_COUNTED_MAX);
+	if (!err)
+		err = gate_alloc(&p->gate, &p->ag);
 	if (!err)
 		err = repeats_alloc(&p->ag.repeats);
 	if (!err)
 		err = uas_list_alloc(&p->ag.uas);
-	if (!err)
-		err = nonce_pool_alloc(&p->ag.nonces, NONCE_COUNTED_MAX);
 	if (!err)
 		err = inbound_alloc(&p->ag.inbound, &p->ag);
 	if (!err)

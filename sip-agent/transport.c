@@ -73,7 +73,7 @@ static bool response_handler(const struct sip_msg *msg, void *arg)
 	struct transport *t = arg;
 
 	if (!t->rh(msg, t->arg))
-		gate_stray(t->gate, &msg->src);
+		gate_stray(t->gate, msg);
 
 	return true;
 }

@@ -12,12 +12,12 @@
 
 #include "agent.h"
 #include "answer.h"
-#include "budget.h"
 #include "codes.h"
 #include "compat.h"
 #include "logre.h"
 #include "pgconn.h"
 #include "repeats.h"
+#include "trust.h"
 
 struct uas_list {
 	struct list list;
@@ -145,6 +145,12 @@ const char *uas_id(const struct uas *u)
 	return u->id;
 }
 
+/** What the way that a request came tells of its source */
+enum budget_proof uas_proof(const struct sip_msg *msg)
+{
+	return msg->tp == SIP_TRANSP_UDP ? BUDGET_CLAIMED : BUDGET_SHOWN;
+}
+
 bool uas_is_answered(const struct uas *u)
 {
 	return u->answered;
@@ -159,7 +165,10 @@ void uas_set_proven(struct uas *u)
 		return;
 	u->proven = true;
 	budget_close(u->ag->budget, BUDGET_STRANGERS, &u->msg->src);
-	budget_proven(u->ag->budget, &u->msg->src, tmr_jiffies());
+	budget_proven(u->ag->budget, uas_proof(u->msg), &u->msg->src,
+		      tmr_jiffies());
+	trust_add(u->ag->trust, &u->msg->src, u->msg->tp != SIP_TRANSP_UDP,
+		  tmr_jiffies());
 }
 
 static void log_answer(const struct uas *u, uint16_t scode)

@@ -7,6 +7,8 @@
 
 #include <re.h>
 
+#include "budget.h"
+
 struct agent;
 struct pg_answer;
 struct uas;
@@ -27,6 +29,7 @@ const struct sip_msg *uas_msg(const struct uas *u);
 struct agent *uas_agent(const struct uas *u);
 void uas_tag(const struct uas *u, char *tag, size_t size);
 const char *uas_id(const struct uas *u);
+enum budget_proof uas_proof(const struct sip_msg *msg);
 bool uas_is_answered(const struct uas *u);
 void uas_set_proven(struct uas *u);
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,

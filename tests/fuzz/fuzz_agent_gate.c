@@ -3,10 +3,13 @@
  */
 #include "fuzz.h"
 
+#include "agent.h"
 #include "budget.h"
 #include "gate.h"
 #include "log.h"
+#include "nonce.h"
 #include "settings.h"
+#include "trust.h"
 
 static struct gate *gate;
 
@@ -18,14 +21,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		.unproven_burst = UINT32_MAX / 2,
 		.unproven_per_s = UINT32_MAX / 2,
 	};
+	static struct agent ag;
 	struct settings *set;
-	struct budget *budget;
 
 	(void)argc;
 	(void)argv;
 	log_init("fuzz", LOG_LEVEL_ERROR);
-	HOLDS(!settings_alloc(&set, NULL) && !budget_alloc(&budget, &conf) &&
-	      !gate_alloc(&gate, set, budget));
+	HOLDS(!settings_alloc(&set, NULL) && !budget_alloc(&ag.budget, &conf) &&
+	      !trust_alloc(&ag.trust) &&
+	      !nonce_pool_alloc(&ag.nonces, NONCE_COUNTED_MAX));
+	ag.set = set;
+	HOLDS(!gate_alloc(&gate, &ag));
 
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "budget.h"
 #include "log.h"
 
+static const enum budget_proof HERE = BUDGET_CLAIMED;
 enum { START_MS = 1000000, PLACES = 4096 * 4 };
 
 static const struct budget_conf conf = {
@@ -48,16 +49,33 @@ static void who_sends_rubbish_is_not_heard_for_a_while(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < conf.bad_burst; i++) {
-		assert_true(budget_may_speak(b, &bad, START_MS));
-		budget_bad(b, &bad, START_MS);
+		assert_true(budget_may_speak(b, HERE, &bad, START_MS));
+		budget_bad(b, HERE, &bad, START_MS);
 	}
-	assert_false(budget_may_speak(b, &bad, START_MS));
-	assert_true(budget_may_speak(b, &good, START_MS));
+	assert_false(budget_may_speak(b, HERE, &bad, START_MS));
+	assert_true(budget_may_speak(b, HERE, &good, START_MS));
 
-	assert_false(budget_may_speak(b, &bad, START_MS + 199));
-	assert_true(budget_may_speak(b, &bad, START_MS + 200));
-	budget_bad(b, &bad, START_MS + 200);
-	assert_false(budget_may_speak(b, &bad, START_MS + 200));
+	assert_false(budget_may_speak(b, HERE, &bad, START_MS + 199));
+	assert_true(budget_may_speak(b, HERE, &bad, START_MS + 200));
+	budget_bad(b, HERE, &bad, START_MS + 200);
+	assert_false(budget_may_speak(b, HERE, &bad, START_MS + 200));
+	mem_deref(b);
+}
+
+/* Who forges a source spends nothing of what it has shown to be its own */
+static void what_is_claimed_costs_nothing_of_what_is_shown(void **state)
+{
+	struct budget *b = make();
+	const struct sa src = address("192.0.2.1");
+
+	(void)state;
+	for (unsigned i = 0; i < conf.bad_burst; i++)
+		budget_bad(b, BUDGET_CLAIMED, &src, START_MS);
+	while (budget_unproven(b, BUDGET_CLAIMED, &src, START_MS))
+		;
+	assert_false(budget_may_speak(b, BUDGET_CLAIMED, &src, START_MS));
+	assert_true(budget_may_speak(b, BUDGET_SHOWN, &src, START_MS));
+	assert_true(budget_unproven(b, BUDGET_SHOWN, &src, START_MS));
 	mem_deref(b);
 }
 
@@ -68,12 +86,12 @@ static void it_never_has_more_than_the_burst(void **state)
 	const uint64_t later = START_MS + UINT64_C(1) * 365 * 86400 * 1000;
 
 	(void)state;
-	budget_bad(b, &src, START_MS);
+	budget_bad(b, HERE, &src, START_MS);
 	for (unsigned i = 0; i < conf.bad_burst; i++) {
-		assert_true(budget_may_speak(b, &src, later));
-		budget_bad(b, &src, later);
+		assert_true(budget_may_speak(b, HERE, &src, later));
+		budget_bad(b, HERE, &src, later);
 	}
-	assert_false(budget_may_speak(b, &src, later));
+	assert_false(budget_may_speak(b, HERE, &src, later));
 	mem_deref(b);
 }
 
@@ -84,12 +102,12 @@ static void strangers_come_so_often(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < conf.unproven_burst; i++)
-		assert_true(budget_unproven(b, &src, START_MS));
-	assert_false(budget_unproven(b, &src, START_MS));
-	assert_true(budget_may_speak(b, &src, START_MS));
+		assert_true(budget_unproven(b, HERE, &src, START_MS));
+	assert_false(budget_unproven(b, HERE, &src, START_MS));
+	assert_true(budget_may_speak(b, HERE, &src, START_MS));
 
-	assert_true(budget_unproven(b, &src, START_MS + 100));
-	assert_false(budget_unproven(b, &src, START_MS + 100));
+	assert_true(budget_unproven(b, HERE, &src, START_MS + 100));
+	assert_false(budget_unproven(b, HERE, &src, START_MS + 100));
 	mem_deref(b);
 }
 
@@ -100,12 +118,12 @@ static void a_good_proxy_is_never_a_stranger_for_long(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100 * conf.unproven_burst; i++) {
-		assert_true(budget_unproven(b, &src, START_MS));
-		budget_proven(b, &src, START_MS);
+		assert_true(budget_unproven(b, HERE, &src, START_MS));
+		budget_proven(b, HERE, &src, START_MS);
 	}
 	for (unsigned i = 0; i < conf.unproven_burst; i++)
-		assert_true(budget_unproven(b, &src, START_MS));
-	assert_false(budget_unproven(b, &src, START_MS));
+		assert_true(budget_unproven(b, HERE, &src, START_MS));
+	assert_false(budget_unproven(b, HERE, &src, START_MS));
 	mem_deref(b);
 }
 
@@ -120,14 +138,14 @@ static void a_network_of_ipv6_is_one_source(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < conf.bad_burst; i++)
-		budget_bad(b, i % 2 ? &one : &two, START_MS);
-	assert_false(budget_may_speak(b, &one, START_MS));
-	assert_false(budget_may_speak(b, &two, START_MS));
-	assert_true(budget_may_speak(b, &other, START_MS));
+		budget_bad(b, HERE, i % 2 ? &one : &two, START_MS);
+	assert_false(budget_may_speak(b, HERE, &one, START_MS));
+	assert_false(budget_may_speak(b, HERE, &two, START_MS));
+	assert_true(budget_may_speak(b, HERE, &other, START_MS));
 
 	for (unsigned i = 0; i < conf.bad_burst; i++)
-		budget_bad(b, &mapped, START_MS);
-	assert_false(budget_may_speak(b, &v4, START_MS));
+		budget_bad(b, HERE, &mapped, START_MS);
+	assert_false(budget_may_speak(b, HERE, &v4, START_MS));
 	mem_deref(b);
 }
 
@@ -160,16 +178,16 @@ static void the_table_does_not_grow_and_the_worst_stay(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < conf.bad_burst; i++)
-		budget_bad(b, &bad, START_MS);
+		budget_bad(b, HERE, &bad, START_MS);
 	assert_true(budget_open(b, BUDGET_CONNECTIONS, &bad, START_MS));
 
 	sa_init(&src, AF_INET);
 	for (uint32_t i = 1; i <= 4 * PLACES; i++) {
 		sa_set_in(&src, 0x0a000000u + i, 5060);
-		budget_bad(b, &src, START_MS);
-		assert_true(budget_may_speak(b, &src, START_MS));
+		budget_bad(b, HERE, &src, START_MS);
+		assert_true(budget_may_speak(b, HERE, &src, START_MS));
 	}
-	assert_false(budget_may_speak(b, &bad, START_MS));
+	assert_false(budget_may_speak(b, HERE, &bad, START_MS));
 	budget_close(b, BUDGET_CONNECTIONS, &bad);
 	mem_deref(b);
 }
@@ -218,9 +236,9 @@ static void who_has_proved_who_it_is_is_known_for_a_while(void **state)
 
 	(void)state;
 	assert_false(budget_is_known(b, &src, START_MS));
-	assert_true(budget_unproven(b, &src, START_MS));
+	assert_true(budget_unproven(b, HERE, &src, START_MS));
 	assert_false(budget_is_known(b, &src, START_MS));
-	budget_proven(b, &src, START_MS);
+	budget_proven(b, HERE, &src, START_MS);
 	assert_true(budget_is_known(b, &src, START_MS + 59999));
 	assert_false(budget_is_known(b, &src, START_MS + 60000));
 	assert_false(budget_is_known(b, &other, START_MS));
@@ -232,6 +250,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_sends_rubbish_is_not_heard_for_a_while),
 		cmocka_unit_test(who_has_proved_who_it_is_is_known_for_a_while),
+		cmocka_unit_test(
+			what_is_claimed_costs_nothing_of_what_is_shown),
 		cmocka_unit_test(it_never_has_more_than_the_burst),
 		cmocka_unit_test(strangers_come_so_often),
 		cmocka_unit_test(a_good_proxy_is_never_a_stranger_for_long),
