@@ -149,17 +149,14 @@ class People:
         return task
 
     async def begin(self):
-        """Everybody comes, one after the other, and has signed in once."""
+        """Everybody comes."""
         self.users = [User(self, n) for n in range(self.part, USERS, self.parts)]
         self.phones = [await Phone.open(f"phone{n}", self.place.sip, PHONE_AT.format(n + 1), on_request=self.arrived)
                        for n in range(self.part, PHONES, self.parts)]
-        for phone in self.phones:
-            assert await phone.register(TIMEOUT_S) == 200, phone.user
+        codes = await asyncio.gather(*(phone.register(TIMEOUT_S) for phone in self.phones))
+        assert set(codes) == {200}, codes
         self.held = [self.start(u.stream(path)) for u in self.users for path in ("/call", "/login/me")]
-        for user in self.users:
-            answer = await user.ask("GET", "/user/me", auth=(email(user.name), PASSWORD), token="")
-            assert answer.code == 200, answer.code
-            await user.contact()
+        await asyncio.gather(*(user.contact() for user in self.users))
         await self.phase(1.0)
 
     async def register(self, phone):

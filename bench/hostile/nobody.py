@@ -1,11 +1,13 @@
 """The socket of nobody's: it takes what strangers send in the place of the system and answers with as little as they need to
 go on. What the honest suffer while strangers write to it, they suffer of the machine."""
 import asyncio
+import contextlib
 import re
+import resource
 import signal
 import socket
 
-BACKLOG = 4096
+BACKLOG, DESCRIPTORS = 4096, 100000
 BODY = b'{"id":1,"url":"/call/1"}'
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 KEPT = ("via", "from", "to", "call-id", "cseq")
@@ -49,6 +51,8 @@ class Sip(asyncio.DatagramProtocol):
 def serve(pipe):
     """A process, until it is ended. It says where it is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(ValueError, OSError):  # only root may have more; then some strangers are not let in
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
 
     async def run():
         loop = asyncio.get_running_loop()
