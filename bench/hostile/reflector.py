@@ -88,5 +88,8 @@ async def attack(s):
     if s.n < 6:
         await s.repeat(2, lambda _: s.ask("SEND", "SEND", f"/login/{email(s.name)}", b"x" * BODY, media="text/plain"),
                        per_s=SENDS_PER_S)
+    if s.n == 7:
+        s.count["NOTIFYs to the subscriber itself"] += phone.got
+        s.count["KB of these"] += phone.got_bytes // 1024
     s.count["victim: addresses"] += 1
     s.count["victim: bytes of the strangers"] += s.web.sent_bytes - before + phone.sent_bytes

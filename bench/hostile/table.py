@@ -52,6 +52,10 @@ def _most(counter, text):
     return ", ".join(text(key, number) for key, number in counter.most_common(SHOWN))
 
 
+def _times_of(after, before):
+    return f"{after / before:.1f}" if before else "?"
+
+
 def _victim(result):
     """(datagrams, bytes, addresses, what the strangers sent), where somebody counted."""
     return [result.did[f"victim: {what}"] for what in ("datagrams", "bytes", "addresses", "bytes of the strangers")]
@@ -60,14 +64,14 @@ def _victim(result):
 def verdict(result):
     """[(holds, goal as measured)]"""
     said = []
-    loud, quiet = result.notes["with"], result.notes["without"]
+    loud = result.notes["with"]
     refused, unanswered = sum(loud.refused.values()), sum(loud.unanswered.values())
     said.append((not refused and not unanswered, f"honest requests refused: {refused}, unanswered: {unanswered}"))
     for kind, name in TIMED:
-        before, after = (quantile_ms(notes.took[kind], 0.99) for notes in (quiet, loud))
+        before, aside, after = (quantile_ms(result.notes[phase].took[kind], 0.99) for phase in PHASES)
         goal = max(RATIO_MAX * before, P99_MS)
-        ratio = f"{after / before:.1f} times that without" if before else "nothing without"
-        said.append((after <= goal, f"{name} p99 {after:.0f} ms, {ratio}; at most {goal:.0f} ms"))
+        said.append((after <= goal, f"{name} p99 {after:.0f} ms, {_times_of(after, before)} times that without, "
+                                    f"{_times_of(after, aside)} times that elsewhere; at most {goal:.0f} ms"))
     for name, grown in result.grown.items():
         said.append((grown is not None and grown <= RSS_MB,
                      f"{name} " + ("has died" if grown is None else f"grew by {grown:.1f} MB; at most {RSS_MB} MB")))
@@ -83,7 +87,7 @@ def verdict(result):
 
 
 def show(result):
-    """The rows of a kind and its verdict; how many goals were missed."""
+    """The rows of a kind and its verdict."""
     for phase in PHASES:
         print(row(result.name if phase == "without" else "", phase, result.notes[phase]))
     did = collections.Counter({key: n for key, n in result.did.items() if not key.startswith("victim: ")})
@@ -92,9 +96,21 @@ def show(result):
         if result.notes[phase].why:
             print(f"    the honest, {phase}: " + _most(result.notes[phase].why, lambda key, n:
                                                        f"{key[0]} {key[1] or 'unanswered'}: {n}"))
-    missed = 0
     for holds, goal in verdict(result):
-        missed += not holds
         print(f"    {'ok' if holds else 'NO':3} {goal}")
     print(flush=True)
-    return missed
+
+
+def summary(results):
+    """A line a kind, of all that was shown."""
+    print(f"{'kind':11} {'asked':>6} {'refused':>7} {'unansw.':>7}" + "".join(f" {name + ' p99':>15}" for _, name in TIMED)
+          + f" {'memory MB':>9} {'disk MB':>8} {'victims got':>11} {'missed':>6}")
+    for result in results:
+        loud = result.notes["with"]
+        times = "".join(" {:>15}".format(" > ".join(f"{quantile_ms(result.notes[phase].took[kind], 0.99):.0f}"
+                                                    for phase in ("without", "with"))) for kind, _ in TIMED)
+        memory = "died" if None in result.grown.values() else f"{max(result.grown.values()):.0f}"
+        datagrams, _, addresses, _ = _victim(result)
+        missed = sum(not holds for holds, _ in verdict(result))
+        print(f"{result.name:11} {sum(loud.asked.values()):6} {sum(loud.refused.values()):7} {sum(loud.unanswered.values()):7}"
+              f"{times} {memory:>9} {result.disk / MIB:8.0f} {datagrams if addresses else '':>11} {missed:6}")
