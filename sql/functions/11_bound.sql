@@ -24,6 +24,7 @@ from (values
 	('document', 1048576, 'bytes', 'of any one document'),
 	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),
 	('known_sources', 64, 'sources', 'of an account that are known: it signed in from there within a day'),
+	('list_log', 67108864, 'bytes', 'of changes of a list that are kept'),
 	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),
 	('mailbox', 67108864, 'bytes', 'of a mailbox: contents, URLs and members'),
 	('mailbox_messages', 10000, 'messages', 'in a mailbox'),
@@ -84,6 +85,9 @@ begin
 		perform app.refuse(400, 'invalid-parameter', 'A bound is a number from 0 to 1000000000000.');
 	end if;
 	update app.setting s set amount = coalesce(p_amount, s.standard) where s.name = p_name;
+	if p_name = 'document' then -- so mailboxes show other messages than those that are logged
+		delete from app.change_log l where l.kind = 'mailbox';
+	end if;
 	return v_was;
 end $$;
 comment on function inspect.set_bound(text, bigint) is

@@ -110,15 +110,12 @@ begin
 		substring(v_was from v_skip + 1 for v_was_len - v_skip - v_keep));
 end $$;
 
--- The part before that change; RS500 if it was not made of p_now.
+-- The part before that change.
 create function app.part_before(p_change app.part_change, p_now text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
 	v_now bytea := convert_to(p_now, 'UTF8');
 begin
-	if octet_length(v_now) is distinct from p_change.size then
-		perform app.refuse(500, 'change-log', 'The change log does not fit.');
-	end if;
 	if p_change.was is null or v_now is null then
 		return convert_from(p_change.was, 'UTF8');
 	end if;
@@ -312,6 +309,10 @@ begin
 				v_keys := v_keys || v_part.key;
 				v_parts := v_parts || null::text;
 				v_at := cardinality(v_keys);
+			end if;
+			if octet_length(v_parts[v_at]) is distinct from v_part.size then
+				raise warning 'restsip: the change log of % % does not fit', p_kind, p_id;
+				return; -- then the state will do
 			end if;
 			v_parts[v_at] := app.part_before(v_part, v_parts[v_at]);
 		end loop;

@@ -127,8 +127,40 @@ begin
 	return (select convert_from(s.value, 'UTF8') from app.setting s where s.name = 'history')::interval;
 end $$;
 
+-- Adds up what has been logged of a list since it was done last: what is below the oldest transaction is all there.
+create function app.count_list(p_list text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_xmin bigint := app.xmin();
+begin
+	insert into app.list_log (list, counted, bytes) values (p_list, 0, 0) on conflict (list) do nothing;
+	update app.list_log l set counted = v_xmin, bytes = l.bytes + coalesce((
+		select sum(c.size) from app.list_change c where c.list = p_list and c.xid >= l.counted and c.xid < v_xmin), 0)
+	where l.list = p_list and l.counted < v_xmin;
+end $$;
+
+-- Removes rows of a list's log. It is complete from behind them on, and whoever comes from before gets the state.
+create function app.cut_list(p_list text, p_rows bigint[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_last bigint;
+	v_bytes bigint;
+begin
+	with gone as (
+		delete from app.list_change c where c.n = any (p_rows) returning c.xid, c.size)
+	select max(gone.xid), sum(gone.size) filter (where gone.xid < l.counted) into v_last, v_bytes
+	from app.list_log l left join gone on true where l.list = p_list;
+	update app.list_log l set bytes = l.bytes - coalesce(v_bytes, 0) where l.list = p_list and v_bytes > 0;
+	update app.watch w set since = greatest(w.since, v_last + 1)
+	where w.kind = 'list' and w.id = app.list_id(p_list) and w.since <= v_last;
+end $$;
+
 create function app.sweep_history(p_before timestamptz) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_list text;
+	v_bytes bigint;
+	v_bound bigint := app.bound('list_log');
 begin
 	delete from app.change c where (c.kind, c.id, c.version) in (
 		select o.kind, o.id, o.version from app.change o where o.at < p_before
@@ -142,13 +174,23 @@ begin
 	rows as (
 		delete from app.change c using gone where c.kind = gone.kind and c.id = gone.id)
 	delete from app.shown s using gone where s.kind = gone.kind and s.id = gone.id;
-	with gone as (
-		delete from app.list_change c where c.n in (
-			select o.n from app.list_change o where o.at < p_before order by o.at limit 5000)
-		returning c.list, c.xid)
-	update app.watch w set since = greatest(w.since, g.xid + 1)
-	from (select app.list_id(gone.list) as id, max(gone.xid) as xid from gone group by 1) g
-	where w.kind = 'list' and w.id = g.id and w.since is not null;
+	foreach v_list in array array['call', 'login'] loop
+		perform app.count_list(v_list);
+		perform app.cut_list(v_list, array(
+			select o.n from (select c.n, c.list from app.list_change c where c.at < p_before order by c.at limit 5000) o
+			where o.list = v_list));
+		-- The oldest, where there are more than there is room for: so many that there is some to spare.
+		for i in 1..10 loop
+			select l.bytes into v_bytes from app.list_log l where l.list = v_list;
+			exit when v_bytes <= v_bound;
+			perform app.cut_list(v_list, array(
+				select o.n from (
+					select c.n, sum(c.size) over (order by c.xid, c.n) - c.size as before from app.list_change c
+					where c.list = v_list and c.xid < (select l.counted from app.list_log l where l.list = v_list)
+					order by c.xid, c.n limit 5000) o
+				where o.before < v_bytes - (v_bound - v_bound / 8)));
+		end loop;
+	end loop;
 end $$;
 
 -- History and secrets whose time is over, a batch at a time.

@@ -93,3 +93,15 @@ create index mail_turn_until on app.mail_turn (until);
 comment on table app.mail_turn is
 	'Messages left without credentials: `s:` by source within an hour, `m:` by mailbox within a day. Lost in a crash, which '
 	'only forgives.';
+
+alter table app.list_change add column size int not null generated always as (256 + coalesce(octet_length(doc), 0)
+	+ 8 * coalesce(cardinality(seen_by), 0) + 8 * coalesce(cardinality(was_seen_by), 0)) stored;
+comment on column app.list_change.size is 'What the row counts for in the bound list_log.';
+
+create unlogged table app.list_log (
+	list text constraint list_log_pkey primary key,
+	counted bigint not null,
+	bytes bigint not null
+);
+comment on table app.list_log is 'How much is in the log of a list; the janitor counts it. Like the log, it is lost in a crash.';
+comment on column app.list_log.counted is 'Of transactions below this one.';

@@ -240,6 +240,30 @@ def test_where_history_was_cut_it_does_not_reach(api, stream):
     assert reader.read() is None
 
 
+def test_a_log_has_room_for_so_much(api, stream):
+    """The oldest goes, and whoever comes from before takes the page; those who keep up do not notice."""
+    owner, bob = Account("a"), Account("b")
+    call = owner.call(api, "call_create(null, %s, 's', null, true, null, '{}', null, null)")[0]
+    reader = Reader(stream, bob, "call").await_page()
+    before = reader.place
+    with connect("postgres") as db:
+        try:
+            db.execute("select inspect.set_bound('list_log', 20000)")
+            for round_ in range(3):
+                for i in range(30):
+                    owner.call(api, f"call_patch(null, %s, {call}, '{{subject}}', '{round_}-{i}', null, null, null, '{{}}', null)")
+                assert reader.read() is not None
+                db.execute("select app.sweep_history('-infinity')")
+                size = db.execute("select coalesce(sum(size), 0) from app.list_change").fetchone()[0]
+                counted = db.execute("select bytes from app.list_log where list = 'call'").fetchone()[0]
+                assert 10000 < size == counted <= 20000
+                assert reader.read() == [] and reader.items[str(call)]["subject"] == f"{round_}-29"
+            reader.place = before
+            assert reader.read() is None
+        finally:
+            db.execute("select inspect.set_bound('list_log')")
+
+
 def test_unwatched_for_a_while_it_does_not_reach(api, stream):
     alice, bob = Account("a"), Account("b")
     reader = Reader(stream, bob).await_page()
