@@ -12,7 +12,7 @@ from web import UNANSWERED, Browser
 from world import FRESH, PASSWORD, PHONE_AT, PHONES, USER_AT, USERS, email
 
 TIMEOUT_S = 15.0  # then it counts as unanswered
-USER_EVERY_S, PHONE_EVERY_S, SIGN_IN_EVERY_S, SIGN_UP_EVERY_S, READY_EVERY_S = 0.5, 1.0, 20.0, 60.0, 1.0
+USER_EVERY_S, PHONE_EVERY_S, SIGN_IN_EVERY_S, SIGN_UP_EVERY_S, READY_EVERY_S = 0.5, 1.0, 30.0, 120.0, 1.0
 GUESSED_AT = 0.9  # of a phase: somebody signs in whose password others have guessed at by then
 FRESH_REGISTER = 8  # every so many is without what the phone has learnt: a phone that was just switched on
 MESSAGE = 4  # every so many a phone sends a message instead
@@ -140,7 +140,8 @@ class People:
     def arrived(self, method, body):
         sent = self.expected.pop(body.decode("utf-8", "replace"), None) if method == "MESSAGE" else None
         if sent is not None:
-            self.notes.add("delivery", "delivery", 200, time.monotonic() - sent)
+            took_s = time.monotonic() - sent
+            self.notes.add("delivery", "delivery", 200 if took_s < TIMEOUT_S else UNANSWERED, took_s)
 
     def start(self, work):
         task = asyncio.get_running_loop().create_task(work)

@@ -1,5 +1,6 @@
 """The agent as somebody's weapon: it is told to send to an address that never asked for it. What arrives there is counted."""
 import asyncio
+import json
 import socket
 
 from phone import DOMAIN, Phone
@@ -28,13 +29,20 @@ class Victim(asyncio.DatagramProtocol):
         self.s.count["victim: bytes"] += len(data)
 
 
+async def tell(s, what, method, path, body, media="application/json"):
+    """A request whose bytes are counted against what the victim gets."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    s.count["victim: bytes of the strangers"] += len(s.web.raw(method, path, body, media))
+    await s.ask(what, method, path, body, media=media)
+
+
 def uris_of(victim):
     return [f"sip:v{n}@{victim[0]}:{victim[1]}" for n in range(CONTACTS)]
 
 
 async def at_rest(s, victim):
     """32 contacts that REST makes, at one address."""
-    await s.ask("contacts", "POST", "/login/me", [{"contact": uri} for uri in uris_of(victim)])
+    await tell(s, "contacts", "POST", "/login/me", [{"contact": uri} for uri in uris_of(victim)])
 
 
 async def registered(s, phone, victim):
@@ -62,7 +70,7 @@ async def subscribed(s, phone, victim):
         s.count[f"SUBSCRIBE {await phone.subscribe(phone.aor, 'reg', uri, TIMEOUT_S)}"] += 1
 
     def change(i):
-        return s.ask("change", "POST", "/login/me", {"contact": f"sip:c{i % 16}@192.0.2.9", "expires": 600 + i})
+        return tell(s, "change", "POST", "/login/me", {"contact": f"sip:c{i % 16}@192.0.2.9", "expires": 600 + i})
 
     await s.repeat(4, subscribe, SUBSCRIPTIONS)
     await s.repeat(1, change, per_s=CHANGES_PER_S)
@@ -76,7 +84,6 @@ async def attack(s):
     _, victim = await loop.create_datagram_endpoint(lambda: Victim(s), sock=sock)
     phone = await Phone.open(s.name, s.place.sip, s.source)
     s.closers.append(phone.close)
-    before = s.web.sent_bytes
     if s.n in (0, 1):
         await at_rest(s, victim.address)
     elif s.n in (2, 3):
@@ -86,10 +93,10 @@ async def attack(s):
     else:
         await subscribed(s, phone, victim.address)
     if s.n < 6:
-        await s.repeat(2, lambda _: s.ask("SEND", "SEND", f"/login/{email(s.name)}", b"x" * BODY, media="text/plain"),
+        await s.repeat(2, lambda _: tell(s, "SEND", "SEND", f"/login/{email(s.name)}", b"x" * BODY, media="text/plain"),
                        per_s=SENDS_PER_S)
     if s.n == 7:
         s.count["NOTIFYs to the subscriber itself"] += phone.got
         s.count["KB of these"] += phone.got_bytes // 1024
     s.count["victim: addresses"] += 1
-    s.count["victim: bytes of the strangers"] += s.web.sent_bytes - before + phone.sent_bytes
+    s.count["victim: bytes of the strangers"] += phone.sent_bytes

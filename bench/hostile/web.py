@@ -109,7 +109,6 @@ class Browser:
     def __init__(self, server, source, token=None, most=8, timeout_s=15.0):
         self.server, self.source, self.token, self.timeout_s = server, source, token, timeout_s
         self.idle, self.places = [], asyncio.Semaphore(most)
-        self.sent_bytes = 0
 
     def raw(self, method, path, body=b"", media="application/json", auth=None, token=None, more=""):
         """A request's bytes. auth: (email, password); token: another than this browser's, "" for nobody's."""
@@ -156,7 +155,6 @@ class Browser:
         try:
             async with asyncio.timeout(self.timeout_s):
                 async with self.places:
-                    self.sent_bytes += len(raw)
                     code, content = await self._ask(raw)
         except (OSError, TimeoutError, ValueError):
             pass
