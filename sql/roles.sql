@@ -28,6 +28,33 @@ begin
 	end loop;
 end $$;
 
+-- A transaction that is left open holds up others; no program leaves one open. The owner ends the sessions of who has set
+-- that back: a member of a role may.
+do $$
+declare
+	v_role text;
+begin
+	foreach v_role in array array['restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator']
+	loop
+		execute format('alter role %I set idle_in_transaction_session_timeout = %L', v_role, '60s');
+		execute format('grant %I to restsip_owner', v_role);
+	end loop;
+end $$;
+
+-- Locks by number mean that a process is there, or that somebody is at an account: nobody takes one but our functions.
+do $$
+declare
+	v_function regprocedure;
+begin
+	for v_function in
+		select p.oid from pg_proc p
+		where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ '^pg_(try_)?advisory_'
+	loop
+		execute format('revoke execute on function %s from public', v_function);
+		execute format('grant execute on function %s to restsip_owner', v_function);
+	end loop;
+end $$;
+
 -- Nobody needs temporary objects, and a type or table of that kind could stand in the way of a function's own.
 do $$
 begin

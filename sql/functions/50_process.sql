@@ -1,5 +1,5 @@
 -- Who is alive. A process is alive while its session holds its advisory lock; advisory classes: 29284 migrate,
--- 29285 agents, 29286 stream processes, 29287 the janitor, 29288 subscriptions (by account).
+-- 29285 agents, 29286 stream processes, 29288 subscriptions (by account). Only the owner's functions may take one.
 
 create function app.lock_is_held(p_class int, p_id int) returns bool
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$

@@ -215,18 +215,65 @@ begin
 	perform app.sweep_history(now() - app.history()); -- last, for writers wait for it
 end $$;
 
--- Every agent calls this once a second; one at a time does the work.
-create function api.janitor(p_agent int) returns table (bell text[])
+-- Nobody's session may hold up what others do by a transaction that it leaves open: a list is read below the oldest one
+-- that has written. A role can change its own settings, so that those alone would not do.
+create function app.end_idle_sessions(p_age interval default '60 s') returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
+begin
+	perform pg_terminate_backend(a.pid)
+	from pg_stat_activity a
+	where a.datname = current_database() and a.pid <> pg_backend_pid()
+		and a.usename in ('restsip_inspect', 'restsip_operator', 'restsip_api', 'restsip_stream', 'restsip_agent')
+		and (a.state like 'idle in transaction%' and a.state_change < now() - p_age
+			or a.usename = 'restsip_inspect' and a.backend_xid is not null and a.xact_start < now() - p_age);
+end $$;
+
+-- One duty. Its failure is its own: it is noted, and the others are done.
+create function app.do_duty(p_name text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
+	v_state text;
+	v_message text;
 begin
-	if pg_try_advisory_xact_lock(29287, 0) then
-		v_bell := app.expire_logins() || app.expire_publications() || app.start_due_sends() || app.start_due_calls()
-			|| app.store_unstreamed() || app.bury_processes() || app.expire_subscriptions();
-		perform app.sweep();
+	if p_name in ('sweep', 'end_idle_sessions') then
+		execute format('select app.%I()', p_name);
+	else
+		execute format('select app.%I()', p_name) into v_bell;
 	end if;
+	return v_bell;
+exception when others then
+	get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
+	insert into app.duty as d (name, failures, failed_at, failure)
+	values (p_name, 1, now(), left(v_state || ' ' || v_message, 500))
+	on conflict (name) do update set failures = d.failures + 1, failed_at = excluded.failed_at, failure = excluded.failure;
+	raise warning 'janitor: % failed: % %', p_name, v_state, v_message;
+	return null;
+end $$;
+
+-- Every agent calls this once a second; one at a time does the work. A turn is short: no duty waits long for a lock, and
+-- after a second the rest is for the next turn, whose order is another.
+create function api.janitor(p_agent int) returns table (bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+#variable_conflict use_column
+declare
+	v_began timestamptz := clock_timestamp();
+	v_duty text;
+	v_bell text[];
+begin
+	perform from app.duty d where d.name = 'turn' for update skip locked;
+	if not found then
+		return query select v_bell;
+		return;
+	end if;
+	foreach v_duty in array (
+		select array_agg(d.name order by random()) from unnest(array['expire_logins', 'expire_publications', 'start_due_sends',
+			'start_due_calls', 'store_unstreamed', 'bury_processes', 'expire_subscriptions', 'sweep',
+			'end_idle_sessions']) d (name))
+	loop
+		exit when clock_timestamp() > v_began + interval '1 s';
+		v_bell := v_bell || app.do_duty(v_duty);
+	end loop;
 	return query select v_bell;
 end $$;
 

@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(15);
+select plan(22);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -100,5 +100,27 @@ select throws_ok('select inspect.send(''alice@example.net'', ''hi'')', '42501', 
 	'who only inspects cannot send');
 
 reset role;
+
+-- What one role holds stops nobody else.
+select is_empty($$
+	select r.rolname, p.oid::regprocedure from pg_roles r cross join pg_proc p
+	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')
+		and p.proname ~ '^pg_(try_)?advisory_' and has_function_privilege(r.oid, p.oid, 'execute')
+	$$, 'no role but the owner takes an advisory lock by itself');
+set local role restsip_inspect;
+select throws_ok('select pg_advisory_lock(29287, 0)', '42501', null, 'who only inspects least of all');
+reset role;
+select is_empty($$
+	select r.rolname from pg_roles r
+	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')
+		and not 'idle_in_transaction_session_timeout=60s' = any (r.rolconfig)
+	$$, 'whoever leaves a transaction open is ended');
+
+-- A duty of the janitor that fails stops no other.
+create or replace function app.expire_publications() returns text[] language plpgsql as 'begin return array[1 / 0]; end';
+select lives_ok('select api.janitor(0)', 'a duty of the janitor fails');
+select is((select d.failures::int from app.duty d where d.name = 'expire_publications'), 1, 'which is noted');
+select ok((select d.failure like '22012 %' from app.duty d where d.name = 'expire_publications'), 'with its reason');
+select is((select count(*)::int from app.duty d where d.failures > 0), 1, 'and no other fails for it');
 select * from finish();
 rollback;
