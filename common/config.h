@@ -53,6 +53,10 @@ struct config {
 		bool signup_open;
 	} http;
 	struct {
+		int read_ms;
+		int write_ms;
+	} limits;
+	struct {
 		enum log_level level;
 	} log;
 	struct {

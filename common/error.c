@@ -31,6 +31,9 @@ static const struct app_err_info infos[APP_ERR_COUNT] = {
 	[APP_INTERNAL] = {500, "internal-error",
 			  "Something is wrong with the server."},
 	[APP_BUSY] = {503, "busy", "Too much is under way. Try again soon."},
+	[APP_TOO_SLOW] = {503, "too-slow",
+			  "It took the database longer than it may. Nothing "
+			  "was done."},
 	[APP_UNAVAILABLE] = {503, "unavailable",
 			     "The database is away. Try again soon."},
 	[APP_OUTCOME_UNKNOWN] = {503, "outcome-unknown",

@@ -15,6 +15,7 @@
 #include "pgres.h"
 #include "secret.h"
 #include "source.h"
+#include "turn.h"
 
 enum {
 	BASIC_MAX = AOR_MAX + 1 + HASHER_PASSWORD_MAX,
@@ -27,6 +28,7 @@ struct check {
 	struct check *follower; /* with the same */
 	struct arena *arena;
 	struct principal *principal;
+	const bool *gone;
 	auth_h *done;
 	void *arg;
 	char *password;
@@ -38,6 +40,7 @@ struct auth {
 	struct hasher *hasher;
 	struct auth_cache *cache;
 	struct check *checks;
+	uint64_t known[AUTH_KNOWN_MAX];
 };
 
 static const struct db_stmt password_look = {
@@ -103,6 +106,22 @@ static const char *after_scheme(const char *header, const char *scheme)
 	return header + n + strspn(header + n, " ");
 }
 
+static uint64_t caller_of(const struct principal *p)
+{
+	return p->who ? turn_key_of('e', p->who, strlen(p->who))
+		      : turn_key_of('t', p->proof, p->proof_len);
+}
+
+/* In whose turn it is: his own once he was who he said, till then in that of
+ * his address. An unlimited number of wrong tokens has one turn. */
+static void name_caller(const struct auth *auth, struct principal *p)
+{
+	const uint64_t caller = caller_of(p);
+
+	if (auth->known[caller % AUTH_KNOWN_MAX] == caller)
+		p->caller = caller;
+}
+
 static enum auth_result take_bearer(struct principal *p, struct arena *a,
 				    const char *token)
 {
@@ -148,13 +167,6 @@ static void check_end(struct check *c, enum auth_result result,
 	}
 }
 
-static void hash_done(const char *hash, void *arg)
-{
-	struct check *c = arg;
-
-	check_end(c, hash ? AUTH_DONE : AUTH_DENIED, hash);
-}
-
 static void settled_answered(const struct db_answer *answer, void *arg)
 {
 	(void)answer; /* a try that stays counted is forgotten soon */
@@ -164,6 +176,7 @@ static void settled_answered(const struct db_answer *answer, void *arg)
 /* It was right, or not looked at: it is no wrong one. */
 static void tell_settled(struct auth *auth, struct principal *p, bool right)
 {
+	struct db_whose whose = {0, 0};
 	struct db_args args = {.n = 0};
 	struct settled *s = calloc(1, sizeof(*s));
 
@@ -176,20 +189,54 @@ static void tell_settled(struct auth *auth, struct principal *p, bool right)
 	db_arg_bool(&args, p->counted);
 	db_arg_bool(&args, right);
 	p->counted = p->unknown = false;
-	if (!db_ask(auth->db, &password_settled, &args, settled_answered, s))
+	whose.caller = turn_key_of_source(s->source);
+	if (!db_ask_as(auth->db, &whose, &password_settled, &args,
+		       settled_answered, s))
 		free(s);
+}
+
+/* It was not looked at. */
+static void check_busy(struct check *c)
+{
+	if (c->principal->counted)
+		tell_settled(c->auth, c->principal, false);
+	check_end(c, AUTH_BUSY, NULL);
+}
+
+static void hash_done(int err, const char *hash, void *arg)
+{
+	struct check *c = arg;
+
+	if (err == EBUSY || err == ECANCELED)
+		check_busy(c);
+	else
+		check_end(c, err ? AUTH_DENIED : AUTH_DONE, hash);
+}
+
+static bool is_wanted(const void *arg)
+{
+	const struct check *c = arg;
+
+	while (c && c->gone && *c->gone)
+		c = c->follower;
+	return c != NULL;
 }
 
 static void hash_start(struct check *c)
 {
-	const int err = hasher_ask(c->auth->hasher, c->password, c->setting,
-				   hash_done, c);
+	const int err = hasher_ask(c->auth->hasher,
+				   &(struct hasher_job){
+					   .password = c->password,
+					   .setting = c->setting,
+					   .source = c->principal->source,
+					   .wanted = is_wanted,
+					   .done = hash_done,
+					   .arg = c,
+				   });
 
-	if (err == EBUSY) {
-		if (c->principal->counted)
-			tell_settled(c->auth, c->principal, false);
-		check_end(c, AUTH_BUSY, NULL);
-	} else if (err)
+	if (err == EBUSY)
+		check_busy(c);
+	else if (err)
 		check_end(c, AUTH_DENIED, NULL);
 }
 
@@ -198,6 +245,11 @@ static void check_throttled(struct check *c, int retry_s)
 	for (struct check *each = c; each; each = each->follower)
 		each->principal->retry_s = retry_s;
 	check_end(c, AUTH_THROTTLED, NULL);
+}
+
+static enum auth_result not_asked(const struct db_answer *answer)
+{
+	return answer->outcome == DB_BUSY ? AUTH_BUSY : AUTH_UNAVAILABLE;
 }
 
 static void try_answered(const struct db_answer *answer, void *arg)
@@ -210,18 +262,23 @@ static void try_answered(const struct db_answer *answer, void *arg)
 	} else if (answer->status == 429)
 		check_throttled(c, answer->retry_s);
 	else
-		check_end(c, AUTH_UNAVAILABLE, NULL);
+		check_end(c, not_asked(answer), NULL);
 }
 
 /* Email and source, which are those of the first who gave the password. */
 static bool ask_of_password(struct check *c, const struct db_stmt *st,
 			    db_answer_h *answered)
 {
+	const char *who = c->principal->who;
+	const struct db_whose whose = {
+		.caller = turn_key_of_source(c->principal->source),
+		.target = turn_key_of('u', who, strlen(who)),
+	};
 	struct db_args args = {.n = 0};
 
-	db_arg_text(&args, c->principal->who);
+	db_arg_text(&args, who);
 	db_arg_text(&args, c->principal->source);
-	return db_ask(c->auth->db, st, &args, answered, c) != NULL;
+	return db_ask_as(c->auth->db, &whose, st, &args, answered, c) != NULL;
 }
 
 static void look_answered(const struct db_answer *answer, void *arg)
@@ -231,7 +288,7 @@ static void look_answered(const struct db_answer *answer, void *arg)
 	int wait_s;
 
 	if (answer->outcome != DB_OK) {
-		check_end(c, AUTH_UNAVAILABLE, NULL);
+		check_end(c, not_asked(answer), NULL);
 		return;
 	}
 	setting = pgres_text(answer->res, 0, "setting");
@@ -271,7 +328,7 @@ static enum auth_result check_start(struct check *c)
 	if (check_follow(c))
 		return AUTH_DONE;
 	if (!ask_of_password(c, &password_look, look_answered))
-		return AUTH_UNAVAILABLE;
+		return AUTH_BUSY;
 	c->next = auth->checks;
 	auth->checks = c;
 	return AUTH_DONE;
@@ -328,6 +385,7 @@ static bool take_basic(struct check *c, const char *text,
 	}
 	secret_wipe(c->password, strlen(c->password));
 	if (take_hash(p, c->arena, hash)) {
+		name_caller(auth, p);
 		p->remembered = true;
 		*result = AUTH_DONE;
 	}
@@ -335,7 +393,8 @@ static bool take_basic(struct check *c, const char *text,
 }
 
 static struct check *check_new(struct auth *auth, struct arena *a,
-			       struct principal *p, auth_h *done, void *arg)
+			       struct principal *p, const bool *gone,
+			       auth_h *done, void *arg)
 {
 	struct check *c = arena_alloc(a, sizeof(*c));
 
@@ -343,6 +402,7 @@ static struct check *check_new(struct auth *auth, struct arena *a,
 		*c = (struct check){.auth = auth,
 				    .arena = a,
 				    .principal = p,
+				    .gone = gone,
 				    .done = done,
 				    .arg = arg};
 	return c;
@@ -350,7 +410,7 @@ static struct check *check_new(struct auth *auth, struct arena *a,
 
 void auth_check(struct auth *auth, const struct request *req,
 		enum auth_kind kind, struct arena *a, struct principal *p,
-		auth_h *done, void *arg)
+		const bool *gone, auth_h *done, void *arg)
 {
 	const char *header = kind == AUTH_NONE
 				     ? NULL
@@ -361,17 +421,21 @@ void auth_check(struct auth *auth, const struct request *req,
 
 	memset(p, 0, sizeof(*p));
 	source_of_text(p->source, req->remote);
+	p->caller = turn_key_of_source(p->source);
 	if (!header || !*header)
 		result = needed ? AUTH_DENIED : AUTH_DONE;
 	else if ((text = after_scheme(header, "Basic"))) {
-		struct check *c = check_new(auth, a, p, done, arg);
+		struct check *c = check_new(auth, a, p, gone, done, arg);
 
 		result = AUTH_UNAVAILABLE;
 		if (c && take_basic(c, text, &result))
 			return;
 	} else if (kind != AUTH_BASIC &&
-		   (text = after_scheme(header, "Bearer")))
+		   (text = after_scheme(header, "Bearer"))) {
 		result = take_bearer(p, a, text);
+		if (result == AUTH_DONE)
+			name_caller(auth, p);
+	}
 	done(result, arg);
 }
 
@@ -379,6 +443,8 @@ void auth_accepted(struct auth *auth, struct principal *p)
 {
 	char hash[HASHER_HASH_MAX];
 
+	if (p->proof)
+		auth->known[caller_of(p) % AUTH_KNOWN_MAX] = caller_of(p);
 	if (!p->who || !p->proof || p->proof_len >= sizeof(hash))
 		return;
 	memcpy(hash, p->proof, p->proof_len);

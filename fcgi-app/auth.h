@@ -20,6 +20,7 @@ enum {
 	AUTH_CACHE_MAX = 1024, /* remembered passwords */
 	AUTH_CACHE_S = 60,
 	AUTH_TOKEN_MAX = 512,
+	AUTH_KNOWN_MAX = 4096, /* callers who were who they said */
 };
 
 struct auth;
@@ -38,6 +39,7 @@ struct principal {
 	size_t proof_len;
 	uint8_t key[32];	  /* of the cache, Basic only */
 	char source[SOURCE_SIZE]; /* whose wrong guesses count */
+	uint64_t caller;	  /* whose turn it is: see turn.h */
 	bool remembered; /* proof is of a cached password, not hashed now */
 	bool counted;	 /* as a wrong one, until it turns out to be right */
 	bool unknown;	 /* the database is to know of a success from here */
@@ -65,12 +67,17 @@ void auth_free(struct auth *auth);
  *
  * @param p     filled in before done is called; with what it points at in a;
  *              both must live until then
+ * @param gone  set once nobody waits for the answer: then nothing is hashed
+ *              for it
  */
 void auth_check(struct auth *auth, const struct request *req,
 		enum auth_kind kind, struct arena *a, struct principal *p,
-		auth_h *done, void *arg);
+		const bool *gone, auth_h *done, void *arg);
 
-/** SQL accepted this principal: a password is remembered. */
+/**
+ * SQL accepted this principal: a password is remembered, and its requests come
+ * in a turn of their own, no longer in that of its address.
+ */
 void auth_accepted(struct auth *auth, struct principal *p);
 
 /**

@@ -1,5 +1,5 @@
 /*
- * db.c: who asks what on which connection: lanes, queues, deadlines.
+ * db.c: who asks what, and what becomes of it. db_lane.c says when.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,15 +20,6 @@ void db_queue_add(struct db_queue *queue, struct db_query *q)
 	queue->n++;
 }
 
-void db_queue_add_first(struct db_queue *queue, struct db_query *q)
-{
-	q->next = queue->first;
-	queue->first = q;
-	if (!queue->last)
-		queue->last = q;
-	queue->n++;
-}
-
 struct db_query *db_queue_take(struct db_queue *queue)
 {
 	struct db_query *q = queue->first;
@@ -42,119 +33,27 @@ struct db_query *db_queue_take(struct db_queue *queue)
 	return q;
 }
 
-bool db_queue_remove(struct db_queue *queue, struct db_query *q)
-{
-	struct db_query **at = &queue->first, *last = NULL;
-
-	while (*at && *at != q) {
-		last = *at;
-		at = &(*at)->next;
-	}
-	if (!*at)
-		return false;
-	*at = q->next;
-	if (queue->last == q)
-		queue->last = last;
-	queue->n--;
-	return true;
-}
-
 static enum db_lane lane_of(const struct db_stmt *st)
 {
 	if (st->session)
 		return LANE_SESSION;
+	if (st->health)
+		return LANE_HEALTH;
 	return st->write ? LANE_WRITE : LANE_READ;
 }
 
-/* The least loaded connection that is up and has room: for reads, which come
- * in batches, one that is idle. */
-static struct db_conn *conn_choose(struct db *db, enum db_lane lane)
+static struct turns *turns_of(const struct db_query *q)
 {
-	const size_t room = lane == LANE_READ ? 1 : DB_INFLIGHT_MAX;
-	struct db_conn *best = NULL;
-
-	for (size_t i = 0; i < db->conns; i++) {
-		struct db_conn *c = &db->conn[i];
-
-		if (c->lane != lane || c->state != CONN_UP || c->broken ||
-		    c->inflight.n >= room)
-			continue;
-		if (!best || c->inflight.n < best->inflight.n)
-			best = c;
-	}
-	return best;
-}
-
-static void deadline_set(struct db *db);
-
-/* Answer what has waited too long for a connection. */
-static void deadline_passed(void *arg)
-{
-	struct db *db = arg;
-	uint64_t now = clock_ms();
-
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		struct db_queue *queue = &db->waiting[lane];
-
-		while (queue->first &&
-		       now - queue->first->asked_ms >= DB_WAIT_MS)
-			db_query_answer(db_queue_take(queue), DB_UNAVAILABLE);
-	}
-	deadline_set(db);
-}
-
-static void deadline_set(struct db *db)
-{
-	uint64_t now = clock_ms(), first = UINT64_MAX;
-
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		const struct db_query *q = db->waiting[lane].first;
-
-		if (q && q->asked_ms + DB_WAIT_MS < first)
-			first = q->asked_ms + DB_WAIT_MS;
-	}
-	if (first == UINT64_MAX)
-		loop_cancel(db->loop, &db->deadline);
-	else if (loop_after(db->loop, &db->deadline,
-			    first > now ? first - now : 0, deadline_passed, db))
-		log_error("no_memory", LOG_STR("where", "db deadline"));
-}
-
-/* Send what waits for that lane, as far as there is room. */
-static void lane_flush(struct db *db, enum db_lane lane)
-{
-	struct db_queue *queue = &db->waiting[lane];
-
-	while (queue->first) {
-		struct db_conn *c = conn_choose(db, lane);
-		size_t n = lane == LANE_READ ? DB_BATCH_MAX : 1;
-
-		if (!c)
-			break;
-		if (n > queue->n)
-			n = queue->n;
-		while (n--) {
-			struct db_query *q = db_queue_take(queue);
-
-			if (!db_conn_put(c, q, n == 0))
-				continue;
-			db_queue_add_first(queue, q);
-			break;
-		}
-		c->unsent = true;
-	}
+	return q->db->waiting[lane_of(q->st)];
 }
 
 /* The turn is over: all that was asked in it leaves together. */
 static void turn_over(void *arg)
 {
 	struct db *db = arg;
-	bool waits = false;
 
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		lane_flush(db, lane);
-		waits |= db->waiting[lane].first != NULL;
-	}
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		db_lane_flush(db, (enum db_lane)lane);
 	for (size_t i = 0; i < db->conns; i++) {
 		struct db_conn *c = &db->conn[i];
 
@@ -162,11 +61,10 @@ static void turn_over(void *arg)
 			db_conn_flush(c);
 		c->unsent = false;
 	}
-	if (waits && !loop_pending(&db->deadline))
-		deadline_set(db);
+	db_tick_later(db);
 }
 
-static void flush_later(struct db *db)
+void db_flush_later(struct db *db)
 {
 	if (db->closing || loop_pending(&db->flush))
 		return;
@@ -184,21 +82,34 @@ static void copy_args(struct db_args *to, const struct db_args *from)
 			to->value[i] = to->digits[i];
 }
 
+static bool are_right(const struct db_stmt *st, const struct db_args *args)
+{
+	const int given = args ? args->n : 0;
+
+	if (given == st->nparams && (!args || !args->failed))
+		return true;
+	log_error("sql_arguments", LOG_STR("statement", st->name),
+		  LOG_INT("given", given));
+	return false;
+}
+
 struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 			const struct db_args *args, db_answer_h *answered,
 			void *arg)
 {
-	enum db_lane lane = lane_of(st);
-	struct db_queue *queue = &db->waiting[lane];
-	int given = args ? args->n : 0;
-	struct db_query *q;
+	const struct db_whose nobodys = {0, 0};
 
-	if ((args && args->failed) || given != st->nparams) {
-		log_error("sql_arguments", LOG_STR("statement", st->name),
-			  LOG_INT("given", given));
-		return NULL;
-	}
-	if (queue->n >= DB_QUEUE_MAX || db->closing)
+	return db_ask_as(db, &nobodys, st, args, answered, arg);
+}
+
+struct db_query *db_ask_as(struct db *db, const struct db_whose *whose,
+			   const struct db_stmt *st, const struct db_args *args,
+			   db_answer_h *answered, void *arg)
+{
+	struct db_query *q;
+	int err;
+
+	if (!are_right(st, args) || db->closing)
 		return NULL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
@@ -208,47 +119,65 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	copy_args(&q->args, args);
 	q->answered = answered;
 	q->arg = arg;
-	q->asked_ms = clock_ms();
-	db_queue_add(queue, q);
-	flush_later(db);
+	err = turns_add(turns_of(q), &q->turn, whose->caller,
+			st->write ? whose->target : 0, clock_ms());
+	if (err) {
+		db->stats.busy++;
+		db_query_free(q);
+		return NULL;
+	}
+	db_flush_later(db);
 	return q;
 }
 
-void db_forget(struct db_query *q)
+bool db_forget(struct db_query *q)
 {
 	q->answered = NULL;
-	if (!q->sent && db_queue_remove(&q->db->waiting[lane_of(q->st)], q))
-		db_query_free(q);
+	if (q->sent)
+		return false;
+	q->db->stats.forgotten++;
+	turns_remove(turns_of(q), &q->turn);
+	db_query_free(q);
+	return true;
 }
 
-/* Ask once more, before all others that wait. */
-static void ask_again(struct db *db, struct db_query *q)
+void db_ask_again(struct db *db, struct db_query *q)
 {
+	(void)db;
 	q->sent = false;
 	PQclear(q->res);
 	q->res = NULL;
-	db_queue_add_first(&db->waiting[lane_of(q->st)], q);
+	turns_give_back(turns_of(q), &q->turn);
+}
+
+/* It is off its connection for good. */
+static void run_ends(struct db_query *q, uint64_t cost_us)
+{
+	turns_done(turns_of(q), &q->turn, cost_us, clock_ms());
 }
 
 void db_query_done(struct db_conn *c, struct db_query *q)
 {
 	struct db *db = c->db;
+	const uint64_t now_us = clock_us();
+	const uint64_t cost_us = now_us - c->head_us;
+	const bool failed = q->res && db_is_error(q->res);
 
-	if (q->res && db_is_aborted(q->res)) {
-		if (q->answered)
-			ask_again(db, q);
-		else
-			db_query_free(q);
-	} else if (q->res && db_is_error(q->res) && db_is_retryable(q->res) &&
-		   !q->retried && q->answered) {
-		q->retried = true;
-		ask_again(db, q);
-	} else {
-		if (q->st->write && q->res && !db_is_error(q->res))
-			db_bell_collect(db, q->res);
-		db_query_answer(q, DB_OK);
+	c->head_us = now_us;
+	db_flush_later(db);
+	if (failed && q->answered && db_is_aborted(q->res)) {
+		db_ask_again(db, q);
+		return;
 	}
-	flush_later(db);
+	if (failed && db_is_retryable(q->res) && !q->retried && q->answered) {
+		q->retried = true;
+		db_ask_again(db, q);
+		return;
+	}
+	run_ends(q, cost_us);
+	if (q->st->write && q->res && !failed)
+		db_bell_collect(db, q->res);
+	db_query_answer(q, DB_OK);
 }
 
 void db_conn_is_up(struct db_conn *c)
@@ -259,48 +188,55 @@ void db_conn_is_up(struct db_conn *c)
 		 LOG_INT("pid", PQbackendPID(c->pg)));
 	if (c->lane == LANE_SESSION && db->session.connected)
 		db->session.connected(db->session.arg);
-	flush_later(db);
+	db_flush_later(db);
 }
 
 /* Its reads are asked again, elsewhere or later; of its writes nobody knows. */
 void db_conn_is_lost(struct db_conn *c, struct db_queue *lost)
 {
 	struct db *db = c->db;
-	struct db_queue again = {NULL, NULL, 0};
 	struct db_query *q;
 
 	while ((q = db_queue_take(lost))) {
-		if (!q->st->write && !q->st->session && !q->retried &&
-		    q->answered && !db->closing)
-			db_queue_add_first(&again, q);
-		else
-			db_query_answer(q, q->st->write ? DB_UNKNOWN
-							: DB_UNAVAILABLE);
-	}
-	while ((q = db_queue_take(&again))) {
-		q->retried = true;
-		ask_again(db, q);
+		if (c->lane == LANE_READ && !q->retried && q->answered &&
+		    !db->closing) {
+			q->retried = true;
+			db_ask_again(db, q);
+			continue;
+		}
+		run_ends(q, 0);
+		db_query_answer(q, q->st->write ? DB_UNKNOWN : DB_UNAVAILABLE);
 	}
 	if (db->closing)
 		return;
 	if (c->lane == LANE_SESSION && db->session.lost)
 		db->session.lost(db->session.arg);
-	flush_later(db);
+	db_flush_later(db);
+}
+
+bool db_lane_is_up(const struct db *db, enum db_lane lane)
+{
+	for (size_t i = 0; i < db->conns; i++)
+		if (db->conn[i].lane == lane && db->conn[i].state == CONN_UP)
+			return true;
+	return !db->lane_conns[lane];
 }
 
 bool db_is_up(const struct db *db)
 {
-	bool up[LANE_COUNT] = {false}, there[LANE_COUNT] = {false};
-
-	for (size_t i = 0; i < db->conns; i++) {
-		there[db->conn[i].lane] = true;
-		if (db->conn[i].state == CONN_UP)
-			up[db->conn[i].lane] = true;
-	}
 	for (int lane = 0; lane < LANE_COUNT; lane++)
-		if (there[lane] && !up[lane])
+		if (!db_lane_is_up(db, (enum db_lane)lane))
 			return false;
 	return true;
+}
+
+struct db_stats db_stats(const struct db *db)
+{
+	struct db_stats stats = db->stats;
+
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		stats.waiting += turns_waiting(db->waiting[lane]);
+	return stats;
 }
 
 static void conns_add(struct db *db, int n, enum db_lane lane)
@@ -308,8 +244,40 @@ static void conns_add(struct db *db, int n, enum db_lane lane)
 	for (int i = 0; i < n && db->conns < DB_CONNS_MAX; i++) {
 		db->conn[db->conns].db = db;
 		db->conn[db->conns].lane = lane;
+		db->lane_conns[lane]++;
 		db->conns++;
 	}
+}
+
+/* How many writes of one, or on one thing, are under way: the others have a
+ * connection left. */
+static size_t writes_max(int writers)
+{
+	if (writers <= 2)
+		return 1;
+	return DB_WRITES_MAX;
+}
+
+static int turns_make(struct db *db, const struct db_config *config)
+{
+	struct turns_limits limits[LANE_COUNT] = {
+		[LANE_READ] = {.caller_waiting = DB_CALLER_MAX},
+		[LANE_WRITE] = {.caller_waiting = DB_CALLER_MAX,
+				.target_waiting = DB_TARGET_MAX,
+				.caller_running = writes_max(config->writers),
+				.target_running = writes_max(config->writers)},
+	};
+	int err = 0;
+
+	for (int lane = 0; lane < LANE_COUNT && !err; lane++) {
+		limits[lane].waiting = DB_QUEUE_MAX;
+		err = turns_new(&db->waiting[lane], &limits[lane]);
+	}
+	db->limit_ms[LANE_READ] = config->read_ms;
+	db->limit_ms[LANE_WRITE] = config->write_ms;
+	db->limit_ms[LANE_SESSION] = config->write_ms;
+	db->limit_ms[LANE_HEALTH] = DB_HEALTH_MS;
+	return err;
 }
 
 static int copy_config(struct db *db, const struct db_config *config)
@@ -344,7 +312,9 @@ int db_new(struct db **out, struct loop *l, const struct db_config *config)
 		return ENOMEM;
 	db->loop = l;
 	buf_init(&db->bells, DB_BELLS_MAX);
-	err = copy_config(db, config);
+	err = turns_make(db, config);
+	if (!err)
+		err = copy_config(db, config);
 	if (err) {
 		db_free(db);
 		return err;
@@ -352,26 +322,35 @@ int db_new(struct db **out, struct loop *l, const struct db_config *config)
 	conns_add(db, config->session ? 1 : 0, LANE_SESSION);
 	conns_add(db, config->readers, LANE_READ);
 	conns_add(db, config->writers, LANE_WRITE);
+	conns_add(db, config->health ? 1 : 0, LANE_HEALTH);
 	for (size_t i = 0; i < db->conns; i++)
 		db_conn_start(&db->conn[i]);
 	*out = db;
 	return 0;
 }
 
+static void waiting_free(struct turns *t)
+{
+	struct turn *e;
+
+	while (t && (e = turns_first(t))) {
+		turns_remove(t, e);
+		db_query_answer((struct db_query *)(void *)e, DB_UNAVAILABLE);
+	}
+	turns_free(t);
+}
+
 void db_free(struct db *db)
 {
-	struct db_query *q;
-
 	if (!db)
 		return;
 	db->closing = true;
 	for (size_t i = 0; i < db->conns; i++)
 		db_conn_close(&db->conn[i]);
 	for (int lane = 0; lane < LANE_COUNT; lane++)
-		while ((q = db_queue_take(&db->waiting[lane])))
-			db_query_answer(q, DB_UNAVAILABLE);
+		waiting_free(db->waiting[lane]);
 	loop_cancel(db->loop, &db->flush);
-	loop_cancel(db->loop, &db->deadline);
+	loop_cancel(db->loop, &db->tick);
 	loop_cancel(db->loop, &db->bell_timer);
 	buf_free(&db->bells);
 	for (size_t i = 0; i < db->channels; i++)

@@ -76,7 +76,7 @@ static void log_bug(const struct db_query *q, const char *sqlstate)
 		  LOG_STR("message", field(q->res, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
-static void read_error(struct db_answer *a, const struct db_query *q)
+static void read_error(struct db_answer *a, struct db_query *q)
 {
 	const char *sqlstate = field(q->res, PG_DIAG_SQLSTATE);
 
@@ -88,6 +88,11 @@ static void read_error(struct db_answer *a, const struct db_query *q)
 		a->detail = field(q->res, PG_DIAG_MESSAGE_DETAIL);
 		a->pointer = field(q->res, PG_DIAG_MESSAGE_HINT);
 		a->retry_s = atoi(field(q->res, PG_DIAG_COLUMN_NAME));
+	} else if (!strcmp(sqlstate, "57014")) { /* query_canceled */
+		a->outcome = DB_UNAVAILABLE;
+		use_info(a, APP_TOO_SLOW);
+		q->db->stats.too_slow++;
+		log_warn("too_slow", LOG_STR("statement", q->st->name));
 	} else if (a->status == 503) {
 		a->outcome = DB_UNAVAILABLE;
 		use_info(a, APP_UNAVAILABLE);
@@ -112,7 +117,10 @@ void db_query_answer(struct db_query *q, enum db_outcome outcome)
 
 	if (outcome == DB_UNKNOWN)
 		use_info(&a, APP_OUTCOME_UNKNOWN);
-	else if (outcome == DB_UNAVAILABLE)
+	else if (outcome == DB_BUSY) {
+		use_info(&a, APP_BUSY);
+		q->db->stats.busy++;
+	} else if (outcome == DB_UNAVAILABLE)
 		use_info(&a, APP_UNAVAILABLE);
 	else if (!q->res || db_is_error(q->res))
 		read_error(&a, q);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "log.h"
 #include "schema.h"
 
@@ -42,7 +43,8 @@ static void conn_drop(struct db_conn *c, struct db_queue *lost)
 	c->setup_failed = false;
 	*lost = c->inflight;
 	memset(&c->inflight, 0, sizeof(c->inflight));
-	c->receiving = NULL;
+	c->syncs = 0;
+	c->heavy = false;
 }
 
 static void conn_lost(struct db_conn *c, const char *why)
@@ -80,6 +82,13 @@ static void conn_lost_pg(struct db_conn *c)
 		why[n] = '\0';
 	}
 	conn_lost(c, why);
+}
+
+void db_conn_hangs(struct db_conn *c)
+{
+	for (struct db_query *q = c->inflight.first; q; q = q->next)
+		q->retried = true; /* its time is over */
+	conn_lost(c, "the server does not answer");
 }
 
 static void connect_timed_out(void *arg)
@@ -179,14 +188,14 @@ static void conn_attempt(void *arg)
 {
 	struct db_conn *c = arg;
 	const struct db *db = c->db;
-	const bool is_session = c->lane == LANE_SESSION;
+	char options[64];
 	/* What conninfo says goes before what stands above it. A host that
 	 * has vanished is noticed within 20 s. */
 	const char *const words[][2] = {
 		{"user", db->user},
 		{"fallback_application_name", db->application},
 		{"client_encoding", "UTF8"},
-		{"options", is_session ? "" : "-c statement_timeout=15s"},
+		{"options", options},
 		{"keepalives_idle", "5"},
 		{"keepalives_interval", "5"},
 		{"keepalives_count", "3"},
@@ -196,6 +205,8 @@ static void conn_attempt(void *arg)
 	enum { WORDS = sizeof(words) / sizeof(*words) };
 	const char *keys[WORDS + 1] = {NULL}, *values[WORDS + 1] = {NULL};
 
+	(void)snprintf(options, sizeof(options), "-c statement_timeout=%d",
+		       db->limit_ms[c->lane]);
 	for (size_t i = 0; i < WORDS; i++) {
 		keys[i] = words[i][0];
 		values[i] = words[i][1];
@@ -282,15 +293,18 @@ static void conn_break(struct db_conn *c)
 
 int db_conn_put(struct db_conn *c, struct db_query *q, bool synced)
 {
-	if (!send_query(c, q) || (synced && !PQpipelineSync(c->pg))) {
+	/* Careful: its rows leave the server before the next one runs. */
+	if (!send_query(c, q) || (synced && !PQpipelineSync(c->pg)) ||
+	    (!synced && c->careful && !PQsendFlushRequest(c->pg))) {
 		conn_break(c);
 		return EIO;
 	}
 	q->sent = true;
 	q->synced = synced;
+	if (!c->inflight.first)
+		c->head_us = clock_us();
+	c->syncs += synced;
 	db_queue_add(&c->inflight, q);
-	if (!c->receiving)
-		c->receiving = q;
 	return 0;
 }
 
@@ -363,20 +377,22 @@ static void query_result(struct db_conn *c, struct db_query *q, PGresult *res)
 	q->res = res;
 }
 
-/* A Sync: what was sent before it is done. */
-static void batch_done(struct db_conn *c)
+/* A read is done with its rows; a write when it is committed, at its Sync. */
+static void step_done(struct db_conn *c)
 {
-	struct db_queue batch = {NULL, NULL, 0};
-	struct db_query *q;
-	bool last = false;
+	struct db_query *q = c->inflight.first;
 
-	while (!last && (q = db_queue_take(&c->inflight))) {
-		last = q->synced;
-		db_queue_add(&batch, q);
-	}
-	c->receiving = c->inflight.first;
-	while ((q = db_queue_take(&batch)))
-		db_query_done(c, q);
+	if (q && q->steps && --q->steps == 0 && c->lane == LANE_READ)
+		db_query_done(c, db_queue_take(&c->inflight));
+}
+
+static void sync_done(struct db_conn *c)
+{
+	c->syncs -= c->syncs > 0;
+	if (c->lane != LANE_READ && c->inflight.first)
+		db_query_done(c, db_queue_take(&c->inflight));
+	else
+		db_flush_later(c->db); /* it is idle now */
 }
 
 /* res null: no more results of a step. @return whether the connection is
@@ -384,7 +400,7 @@ static void batch_done(struct db_conn *c)
 static bool conn_result(struct db_conn *c, PGresult *res)
 {
 	bool synced = res && PQresultStatus(res) == PGRES_PIPELINE_SYNC;
-	struct db_query *q = c->receiving;
+	struct db_query *q = c->inflight.first;
 
 	if (c->setup) {
 		if (res && !synced)
@@ -394,16 +410,14 @@ static bool conn_result(struct db_conn *c, PGresult *res)
 	}
 	if (synced) {
 		PQclear(res);
-		batch_done(c);
-		return c->pg != NULL;
-	}
-	if (!q)
-		PQclear(res);
-	else if (res)
+		sync_done(c);
+	} else if (!res)
+		step_done(c);
+	else if (q && q->steps)
 		query_result(c, q, res);
-	else if (q->steps && --q->steps == 0 && q->next)
-		c->receiving = q->next;
-	return true;
+	else
+		PQclear(res);
+	return c->pg != NULL;
 }
 
 static bool conn_notifies(struct db_conn *c)
@@ -425,7 +439,8 @@ static void conn_read(struct db_conn *c)
 		conn_lost_pg(c);
 		return;
 	}
-	while ((c->setup || c->inflight.first) && !PQisBusy(c->pg)) {
+	while ((c->setup || c->inflight.first || c->syncs) &&
+	       !PQisBusy(c->pg)) {
 		PGresult *res = PQgetResult(c->pg);
 
 		if (PQstatus(c->pg) == CONNECTION_BAD) {

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "db.h"
+#include "turn.h"
 
 enum {
 	DB_PREPARED_MAX = 128,	 /* statements of a connection */
@@ -20,7 +21,7 @@ enum {
 	DB_BATCH_MAX = 16,	 /* reads that share a round trip */
 };
 
-enum db_lane { LANE_READ, LANE_WRITE, LANE_SESSION, LANE_COUNT };
+enum db_lane { LANE_READ, LANE_WRITE, LANE_SESSION, LANE_HEALTH, LANE_COUNT };
 
 enum conn_state {
 	CONN_DOWN,	 /* the timer runs until the next attempt */
@@ -31,13 +32,13 @@ enum conn_state {
 
 /* In a lane's queue, or under way on a connection. */
 struct db_query {
+	struct turn turn; /* first: turns_take() gives it */
 	struct db *db;
-	struct db_query *next;
+	struct db_query *next; /* on the connection */
 	const struct db_stmt *st;
 	struct db_args args;
 	db_answer_h *answered; /* null: forgotten */
 	void *arg;
-	uint64_t asked_ms;
 	PGresult *res;	 /* what has come so far */
 	unsigned serial; /* of the preparation that it uses */
 	unsigned steps;	 /* answers to come: of its preparation, of itself */
@@ -45,6 +46,7 @@ struct db_query {
 	bool synced;	 /* a Sync follows it: the last of its batch */
 	bool retried;
 	bool sent;
+	bool ghost; /* it was moved; what comes for it is thrown away */
 };
 
 struct db_queue {
@@ -70,7 +72,10 @@ struct db_conn {
 	bool broken; /* nothing more is sent; it ends in the next turn */
 	uint64_t backoff_ms;
 	struct db_queue inflight;
-	struct db_query *receiving; /* of those; null: the first */
+	size_t syncs;	  /* to come */
+	uint64_t head_us; /* since when the first of those runs */
+	bool careful;	  /* each read is answered before the next runs */
+	bool heavy;	  /* what it runs is of heavy callers, or slow */
 	struct db_prepared prepared[DB_PREPARED_MAX];
 	size_t nprepared;
 	unsigned serial;
@@ -86,9 +91,14 @@ struct db {
 	size_t channels;
 	struct db_conn conn[DB_CONNS_MAX];
 	size_t conns;
-	struct db_queue waiting[LANE_COUNT];
+	size_t lane_conns[LANE_COUNT];
+	struct turns *waiting[LANE_COUNT];
+	int limit_ms[LANE_COUNT]; /* how long a statement may take */
+	struct db_stats stats;
 	struct loop_timer flush; /* at the end of the turn */
-	struct loop_timer deadline;
+	struct loop_timer tick;	 /* while anything waits or is under way */
+	uint64_t careful_ms;	 /* until then: a read was slow */
+	uint64_t looked_ms;	 /* for what has waited too long */
 	struct buf bells;
 	struct loop_timer bell_timer;
 	uint64_t rung_ms;
@@ -96,10 +106,10 @@ struct db {
 	bool closing;
 };
 
-void db_queue_add(struct db_queue *queue, struct db_query *q);
-void db_queue_add_first(struct db_queue *queue, struct db_query *q);
-struct db_query *db_queue_take(struct db_queue *queue);
-bool db_queue_remove(struct db_queue *queue, struct db_query *q);
+/* db_lane.c */
+void db_lane_flush(struct db *db, enum db_lane lane);
+/** Look after what is slow or has waited long, if there may be something. */
+void db_tick_later(struct db *db);
 
 /* db_conn.c */
 void db_conn_start(struct db_conn *c);
@@ -111,12 +121,22 @@ void db_conn_start(struct db_conn *c);
  */
 int db_conn_put(struct db_conn *c, struct db_query *q, bool synced);
 void db_conn_flush(struct db_conn *c);
+/** The server does not answer: lost, and nothing of it is asked again. */
+void db_conn_hangs(struct db_conn *c);
 void db_conn_close(struct db_conn *c);
+
+/* db.c */
+void db_queue_add(struct db_queue *queue, struct db_query *q);
+struct db_query *db_queue_take(struct db_queue *queue);
+bool db_lane_is_up(const struct db *db, enum db_lane lane);
 
 /* db.c, told by a connection */
 void db_conn_is_up(struct db_conn *c);
 void db_conn_is_lost(struct db_conn *c, struct db_queue *lost);
 void db_query_done(struct db_conn *c, struct db_query *q);
+/** Ask once more, in its old place. */
+void db_ask_again(struct db *db, struct db_query *q);
+void db_flush_later(struct db *db);
 
 /* db_answer.c */
 void db_query_free(struct db_query *q);

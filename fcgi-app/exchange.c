@@ -14,6 +14,7 @@
 #include "cors.h"
 #include "log.h"
 #include "routes.h"
+#include "turn.h"
 
 static void exchange_free(struct exchange *x)
 {
@@ -128,6 +129,7 @@ static void query_answered(const struct db_answer *a, void *arg)
 {
 	struct exchange *x = arg;
 
+	x->query = NULL;
 	x->waiting = false;
 	if (a->outcome == DB_REFUSED && a->status == 401 && x->who.remembered) {
 		check_caller_again(x);
@@ -147,33 +149,62 @@ void exchange_args(struct exchange *x, struct db_args *args)
 	auth_args(args, &x->who);
 }
 
+/* What a request is about, as a key: of those on one thing few write at once.
+ * `me` is nobody else's way to say it. */
+static uint64_t target_of(const struct exchange *x)
+{
+	const char *email = x->path.email;
+
+	if (x->path.call)
+		return turn_key_of('c', &x->path.call, sizeof(x->path.call));
+	if (!email)
+		return 0;
+	if (!strcmp(email, "me"))
+		email = x->who.who;
+	return email ? turn_key_of('u', email, strlen(email)) : 0;
+}
+
 void exchange_query(struct exchange *x, const struct db_stmt *st,
 		    const struct db_args *args, exchange_result_h *on_result)
 {
+	const struct db_whose whose = {x->who.caller, target_of(x)};
+
 	if (x->answered || x->waiting) {
 		log_error("second_answer", LOG_STR("request_id", x->req.id),
 			  LOG_STR("statement", st->name));
 		return;
 	}
 	x->on_result = on_result;
+	x->query = args->failed ? NULL
+				: db_ask_as(x->app->db, &whose, st, args,
+					    query_answered, x);
+	x->waiting = x->query != NULL;
 	if (args->failed)
 		exchange_error(x, APP_INTERNAL);
-	else if (db_ask(x->app->db, st, args, query_answered, x))
-		x->waiting = true;
-	else
-		exchange_error(x, APP_UNAVAILABLE);
+	else if (!x->waiting)
+		exchange_error(x, db_is_up(x->app->db) ? APP_BUSY
+						       : APP_UNAVAILABLE);
 }
 
-static void hash_done(const char *hash, void *arg)
+static void hash_done(int err, const char *hash, void *arg)
 {
 	struct exchange *x = arg;
 
 	x->waiting = false;
-	if (hash)
+	if (!err)
 		x->on_hash(x, hash);
+	else if (err == EBUSY || err == ECANCELED)
+		exchange_error(x, APP_BUSY);
 	else
 		exchange_error(x, APP_INTERNAL);
 	exchange_settle(x);
+}
+
+static bool is_wanted(const void *arg)
+{
+	const struct exchange *x = arg;
+
+	return !x->gone;
 }
 
 void exchange_hash(struct exchange *x, const char *password,
@@ -187,7 +218,13 @@ void exchange_hash(struct exchange *x, const char *password,
 		return;
 	}
 	x->on_hash = on_hash;
-	err = hasher_ask(x->app->hasher, password, NULL, hash_done, x);
+	err = hasher_ask(x->app->hasher, &(struct hasher_job){
+						 .password = password,
+						 .source = x->who.source,
+						 .wanted = is_wanted,
+						 .done = hash_done,
+						 .arg = x,
+					 });
 	if (!err)
 		x->waiting = true;
 	else if (err == EINVAL)
@@ -311,7 +348,7 @@ static void check_caller(struct exchange *x)
 {
 	x->waiting = true;
 	auth_check(x->app->auth, &x->req, x->route->auth, x->arena, &x->who,
-		   auth_done, x);
+		   &x->gone, auth_done, x);
 }
 
 static void answer_allow(struct exchange *x, const char *allow, int status)
@@ -358,7 +395,14 @@ static void client_gone(void *arg)
 {
 	struct exchange *x = arg;
 
-	x->gone = true; /* what is under way in the database goes on */
+	x->gone = true;
+	/* What is under way in the database goes on; what waits does not. */
+	if (!x->query || !db_forget(x->query))
+		return;
+	x->query = NULL;
+	x->waiting = false;
+	exchange_error(x, APP_BUSY); /* for the count */
+	exchange_settle(x);
 }
 
 static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
@@ -381,6 +425,14 @@ static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
 	return x;
 }
 
+/* Whoever asks whether it is well is answered however much else there is. */
+static bool is_health(const struct fcgi_request *r)
+{
+	const char *uri = fcgi_param(r, "REQUEST_URI");
+
+	return uri && !strncmp(uri, "/health/", strlen("/health/"));
+}
+
 void exchange_start(struct fcgi_request *r, void *arg)
 {
 	struct app *app = arg;
@@ -388,7 +440,7 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	const char *detail = "The request is malformed.";
 	int err;
 
-	if (fcgi_server_busy(app->server) <= EXCHANGE_BUSY_MAX)
+	if (fcgi_server_busy(app->server) <= EXCHANGE_BUSY_MAX || is_health(r))
 		x = exchange_new(r, app);
 	if (!x) {
 		fcgi_busy(r);

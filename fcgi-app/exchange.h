@@ -29,7 +29,7 @@
 #include "router.h"
 
 enum {
-	EXCHANGE_BUSY_MAX = 1024, /* at once; more get 503 */
+	EXCHANGE_BUSY_MAX = 4096, /* at once; more get 503 */
 	EXCHANGE_LARGE_MAX = 2,	  /* that hold more than 64 KiB of mail */
 	IDEMPOTENCY_KEY_MAX = 255,
 };
@@ -56,6 +56,7 @@ struct exchange {
 
 	/* exchange.c's own */
 	struct fcgi_request *fcgi;
+	struct db_query *query; /* null: none is under way */
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
 	uint64_t began_ms;

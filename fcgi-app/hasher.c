@@ -1,25 +1,41 @@
 /*
- * hasher.c: one thread that does nothing but crypt(3).
+ * hasher.c: one thread that does nothing but crypt(3), and has one job at a
+ * time. The loop chooses it, so that only the loop knows of queues.
  */
 #include "hasher.h"
 
 #include <crypt.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "log.h"
 #include "secret.h"
+#include "turn.h"
+
+enum {
+	LOOK_MS = 100, /* for who has waited too long */
+};
+
+enum queue {
+	QUEUE_LOGIN,
+	QUEUE_NEW, /* passwords: sign-ups and changes */
+	QUEUES,
+};
 
 struct job {
-	struct job *next;
+	struct turn turn; /* first: turns_take() gives it */
+	enum queue queue;
 	char password[HASHER_PASSWORD_MAX];
 	char setting[HASHER_HASH_MAX];
 	char hash[HASHER_HASH_MAX];
+	uint64_t took_us;
 	bool ok;
+	hasher_wanted_h *wanted;
 	hasher_h *done;
 	void *arg;
 };
@@ -27,16 +43,20 @@ struct job {
 struct hasher {
 	struct loop *loop;
 	struct loop_fd watch;
+	struct loop_timer look;
 	int event_fd; /* written to when something is done */
-	size_t jobs;  /* not answered yet; the loop's own */
+	struct turns *waiting[QUEUES];
+	struct job *running;
+	struct hasher_stats stats;
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock; /* over all below */
 	pthread_cond_t wake;
-	struct job *todo, **todo_end;
-	struct job *done, **done_end;
+	struct job *todo; /* the same as running, until it is done */
 	bool stop;
 };
+
+static void jobs_start(struct hasher *h);
 
 static void job_free(struct job *j)
 {
@@ -44,8 +64,11 @@ static void job_free(struct job *j)
 	free(j);
 }
 
+/* ---- the thread ---- */
+
 static void job_run(struct job *j, struct crypt_data *data)
 {
+	const uint64_t began_us = clock_us();
 	const char *hash;
 
 	if (!j->setting[0] && !crypt_gensalt_rn("$y$", 0, NULL, 0, j->setting,
@@ -53,53 +76,39 @@ static void job_run(struct job *j, struct crypt_data *data)
 		return;
 	data->initialized = 0;
 	hash = crypt_r(j->password, j->setting, data);
+	j->took_us = clock_us() - began_us;
 	if (!hash || hash[0] == '*' || strlen(hash) >= sizeof(j->hash))
 		return;
 	memcpy(j->hash, hash, strlen(hash) + 1);
 	j->ok = true;
 }
 
-static struct job *job_take(struct hasher *h)
+static struct job *job_await(struct hasher *h)
 {
-	struct job *j = NULL;
+	struct job *j;
 
 	(void)pthread_mutex_lock(&h->lock);
 	while (!h->todo && !h->stop)
 		(void)pthread_cond_wait(&h->wake, &h->lock);
-	if (!h->stop) {
-		j = h->todo;
-		h->todo = j->next;
-		if (!h->todo)
-			h->todo_end = &h->todo;
-	}
+	j = h->stop ? NULL : h->todo;
+	h->todo = NULL;
 	(void)pthread_mutex_unlock(&h->lock);
 	return j;
-}
-
-static void job_hand_back(struct hasher *h, struct job *j)
-{
-	const uint64_t one = 1;
-
-	(void)pthread_mutex_lock(&h->lock);
-	j->next = NULL;
-	*h->done_end = j;
-	h->done_end = &j->next;
-	(void)pthread_mutex_unlock(&h->lock);
-	/* Fails only where it is readable anyhow. */
-	if (write(h->event_fd, &one, sizeof(one)) < 0)
-		return;
 }
 
 static void *hasher_thread(void *arg)
 {
 	struct hasher *h = arg;
 	struct crypt_data *data = calloc(1, sizeof(*data));
+	const uint64_t one = 1;
 	struct job *j;
 
-	while ((j = job_take(h))) {
+	while ((j = job_await(h))) {
 		if (data)
 			job_run(j, data);
-		job_hand_back(h, j);
+		/* Fails only where it is readable anyhow. */
+		if (write(h->event_fd, &one, sizeof(one)) < 0)
+			continue;
 	}
 	if (data)
 		secret_wipe(data, sizeof(*data));
@@ -107,44 +116,111 @@ static void *hasher_thread(void *arg)
 	return NULL;
 }
 
-static void jobs_done(uint32_t events, void *arg)
+/* ---- the loop's side ---- */
+
+/* Tell whoever waits, and forget it. */
+static void job_end(struct hasher *h, struct job *j, int err)
+{
+	h->stats.hashed += !err;
+	h->stats.busy += err == EBUSY;
+	h->stats.unwanted += err == ECANCELED;
+	j->done(err, err ? NULL : j->hash, j->arg);
+	job_free(j);
+}
+
+static void overdue_end(struct hasher *h)
+{
+	const uint64_t now_ms = clock_ms();
+
+	for (int i = 0; i < QUEUES; i++) {
+		struct turn *e;
+
+		while (now_ms > HASHER_WAIT_MS &&
+		       (e = turns_overdue(h->waiting[i],
+					  now_ms - HASHER_WAIT_MS))) {
+			turns_remove(h->waiting[i], e);
+			job_end(h, (struct job *)(void *)e, EBUSY);
+		}
+	}
+}
+
+static void look(void *arg)
 {
 	struct hasher *h = arg;
-	struct job *j, *next;
+
+	overdue_end(h);
+	jobs_start(h);
+}
+
+/* The next that somebody waits for; logins first. */
+static struct job *job_next(struct hasher *h)
+{
+	for (int i = 0; i < QUEUES; i++) {
+		struct turn *e;
+
+		while ((e = turns_take(h->waiting[i], TURN_ANY, clock_ms()))) {
+			struct job *j = (struct job *)(void *)e;
+
+			if (!j->wanted || j->wanted(j->arg))
+				return j;
+			turns_done(h->waiting[i], e, 0, clock_ms());
+			job_end(h, j, ECANCELED);
+		}
+	}
+	return NULL;
+}
+
+/* Give the thread something to do, if it has nothing. */
+static void jobs_start(struct hasher *h)
+{
+	if (!h->running && (h->running = job_next(h))) {
+		(void)pthread_mutex_lock(&h->lock);
+		h->todo = h->running;
+		(void)pthread_cond_signal(&h->wake);
+		(void)pthread_mutex_unlock(&h->lock);
+	}
+	if (hasher_stats(h).waiting && !loop_pending(&h->look) &&
+	    loop_after(h->loop, &h->look, LOOK_MS, look, h))
+		log_error("no_memory", LOG_STR("where", "hasher"));
+}
+
+static void job_done(uint32_t events, void *arg)
+{
+	struct hasher *h = arg;
+	struct job *j = h->running;
 	uint64_t count;
 
 	(void)events;
-	if (read(h->event_fd, &count, sizeof(count)) < 0)
+	if (read(h->event_fd, &count, sizeof(count)) < 0 || !j)
 		return;
-	(void)pthread_mutex_lock(&h->lock);
-	j = h->done;
-	h->done = NULL;
-	h->done_end = &h->done;
-	(void)pthread_mutex_unlock(&h->lock);
-	for (; j; j = next) {
-		next = j->next;
-		h->jobs--;
-		j->done(j->ok ? j->hash : NULL, j->arg);
-		job_free(j);
-	}
+	h->running = NULL;
+	turns_done(h->waiting[j->queue], &j->turn, j->took_us, clock_ms());
+	job_end(h, j, j->ok ? 0 : EINVAL);
+	overdue_end(h);
+	jobs_start(h);
 }
 
 int hasher_new(struct hasher **out, struct loop *l)
 {
+	static const struct turns_limits limits = {
+		.waiting = HASHER_QUEUE_MAX,
+		.caller_waiting = HASHER_SOURCE_MAX,
+	};
 	struct hasher *h = calloc(1, sizeof(*h));
-	int err;
+	int err = 0;
 
 	if (!h)
 		return ENOMEM;
 	h->loop = l;
-	h->todo_end = &h->todo;
-	h->done_end = &h->done;
 	(void)pthread_mutex_init(&h->lock, NULL); /* cannot fail on Linux */
 	(void)pthread_cond_init(&h->wake, NULL);
 	h->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	err = h->event_fd < 0 ? errno : 0;
+	if (h->event_fd < 0)
+		err = errno;
+	for (int i = 0; i < QUEUES && !err; i++)
+		err = turns_new(&h->waiting[i], &limits);
 	if (!err)
-		err = loop_watch(l, &h->watch, h->event_fd, EPOLLIN, jobs_done,
+		err = loop_watch(l, &h->watch, h->event_fd, EPOLLIN, job_done,
 				 h);
 	if (!err)
 		err = pthread_create(&h->thread, NULL, hasher_thread, h);
@@ -156,14 +232,15 @@ int hasher_new(struct hasher **out, struct loop *l)
 	return err;
 }
 
-static void jobs_free(struct job *j)
+static void queue_free(struct turns *t)
 {
-	while (j) {
-		struct job *next = j->next;
+	struct turn *e;
 
-		job_free(j);
-		j = next;
+	while (t && (e = turns_first(t))) {
+		turns_remove(t, e);
+		job_free((struct job *)(void *)e);
 	}
+	turns_free(t);
 }
 
 void hasher_free(struct hasher *h)
@@ -176,8 +253,11 @@ void hasher_free(struct hasher *h)
 	(void)pthread_mutex_unlock(&h->lock);
 	if (h->started)
 		(void)pthread_join(h->thread, NULL);
-	jobs_free(h->todo);
-	jobs_free(h->done);
+	if (h->running)
+		job_free(h->running);
+	for (int i = 0; i < QUEUES; i++)
+		queue_free(h->waiting[i]);
+	loop_cancel(h->loop, &h->look);
 	loop_unwatch(h->loop, &h->watch);
 	if (h->event_fd >= 0)
 		(void)close(h->event_fd);
@@ -186,31 +266,46 @@ void hasher_free(struct hasher *h)
 	free(h);
 }
 
-int hasher_ask(struct hasher *h, const char *password, const char *setting,
-	       hasher_h *done, void *arg)
+int hasher_ask(struct hasher *h, const struct hasher_job *job)
 {
-	size_t n = strlen(password),
-	       setting_len = setting ? strlen(setting) : 0;
+	const char *setting = job->setting ? job->setting : "";
+	const size_t n = strlen(job->password), setting_len = strlen(setting);
 	struct job *j;
+	int err;
 
 	if (n >= HASHER_PASSWORD_MAX || setting_len >= HASHER_HASH_MAX ||
-	    (setting && !setting_len))
+	    (job->setting && !setting_len))
 		return EINVAL;
-	if (h->jobs > HASHER_QUEUE_MAX) /* and one under way */
-		return EBUSY;
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return ENOMEM;
-	memcpy(j->password, password, n + 1);
-	if (setting)
-		memcpy(j->setting, setting, setting_len + 1);
-	j->done = done;
-	j->arg = arg;
-	h->jobs++;
-	(void)pthread_mutex_lock(&h->lock);
-	*h->todo_end = j;
-	h->todo_end = &j->next;
-	(void)pthread_cond_signal(&h->wake);
-	(void)pthread_mutex_unlock(&h->lock);
+	j->queue = job->setting ? QUEUE_LOGIN : QUEUE_NEW;
+	memcpy(j->password, job->password, n + 1);
+	memcpy(j->setting, setting, setting_len + 1);
+	j->wanted = job->wanted;
+	j->done = job->done;
+	j->arg = job->arg;
+	err = turns_add(h->waiting[j->queue], &j->turn,
+			turn_key_of_source(job->source), 0, clock_ms());
+	if (err) {
+		h->stats.busy += err == EBUSY;
+		job_free(j);
+		return err;
+	}
+	/* In the next turn of the loop: no answer before this returns. */
+	if (!h->running && loop_after(h->loop, &h->look, 0, look, h)) {
+		turns_remove(h->waiting[j->queue], &j->turn);
+		job_free(j);
+		return ENOMEM;
+	}
 	return 0;
+}
+
+struct hasher_stats hasher_stats(const struct hasher *h)
+{
+	struct hasher_stats stats = h->stats;
+
+	for (int i = 0; i < QUEUES; i++)
+		stats.waiting += turns_waiting(h->waiting[i]);
+	return stats;
 }

@@ -65,6 +65,9 @@ static int worker_open(struct worker *w)
 		.application = "restsip-api",
 		.readers = w->config.api.readers,
 		.writers = w->config.api.writers,
+		.read_ms = w->config.limits.read_ms,
+		.write_ms = w->config.limits.write_ms,
+		.health = true,
 	};
 	int err;
 

@@ -60,6 +60,7 @@ static const struct {
 	{"too-many-guesses", "Too many wrong passwords."},
 	{"too-many-requests", "Too many requests."},
 	{"too-much-mail", "Too much mail without credentials."},
+	{"too-slow", "It takes too long."},
 	{"unauthorized", "This needs credentials that are right."},
 	{"unavailable", "Not available for the moment."},
 	{"unsupported-media-type", "Not taken in that form."},

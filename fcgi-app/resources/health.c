@@ -15,6 +15,7 @@ static const struct db_stmt ready_stmt = {
 	.name = "ready",
 	.sql = "select schema_version, agents from api.ready()",
 	.nparams = 0,
+	.health = true,
 };
 
 static bool is_loopback(const char *addr)
@@ -78,6 +79,41 @@ static void add_metric(struct buf *b, const char *name, const char *type,
 	buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+static void add_count(struct buf *b, long pid, const char *name,
+		      const char *type, const char *help, uint64_t n)
+{
+	add_metric(b, name, type, help);
+	buf_fmt(b, "%s{pid=\"%ld\"} %" PRIu64 "\n", name, pid, n);
+}
+
+/* Who waits for the database or for a password's hash, and who was refused. */
+static void add_waits(struct exchange *x, struct buf *b, long pid)
+{
+	const struct db_stats db = db_stats(x->app->db);
+	const struct hasher_stats hasher = hasher_stats(x->app->hasher);
+
+	add_count(b, pid, "restsip_api_too_slow_total", "counter",
+		  "Statements that took longer than they may.", db.too_slow);
+	add_count(b, pid, "restsip_api_statements_refused_total", "counter",
+		  "Statements that too much stood before.", db.busy);
+	add_count(b, pid, "restsip_api_statements_forgotten_total", "counter",
+		  "Statements not sent, for their client had gone.",
+		  db.forgotten);
+	add_count(b, pid, "restsip_api_reads_moved_total", "counter",
+		  "Reads asked again, from behind a slow one.", db.moved);
+	add_count(b, pid, "restsip_api_statements_waiting", "gauge",
+		  "Statements that wait for their turn.", db.waiting);
+	add_count(b, pid, "restsip_api_hashes_total", "counter",
+		  "Passwords that were hashed.", hasher.hashed);
+	add_count(b, pid, "restsip_api_hashes_refused_total", "counter",
+		  "Passwords that too many stood before.", hasher.busy);
+	add_count(b, pid, "restsip_api_hashes_forgotten_total", "counter",
+		  "Passwords not hashed, for their client had gone.",
+		  hasher.unwanted);
+	add_count(b, pid, "restsip_api_hashes_waiting", "gauge",
+		  "Passwords that wait for their turn.", hasher.waiting);
+}
+
 /* Prometheus' text format. One worker answers for itself: hence the pid. */
 void metrics_get(struct exchange *x)
 {
@@ -107,6 +143,7 @@ void metrics_get(struct exchange *x)
 		   "Whether there are connections to the database.");
 	buf_fmt(b, "restsip_api_database_up{pid=\"%ld\"} %d\n", pid,
 		db_is_up(x->app->db));
+	add_waits(x, b, pid);
 	x->res.type = "text/plain; version=0.0.4; charset=utf-8";
 	exchange_answer(x);
 }

@@ -55,8 +55,7 @@ static void hub_started(const struct db_answer *a, void *arg)
 		/* After a kill the database needs a moment to see it. */
 		if (a->outcome == DB_REFUSED)
 			log_debug("stream_waits", LOG_STR("why", a->slug));
-		if (a->outcome == DB_REFUSED || a->outcome == DB_BUG)
-			start_again(hub);
+		start_again(hub); /* which a connection that is lost ends */
 		return;
 	}
 	hub->process = (int)pgres_int(a->res, 0, "process");

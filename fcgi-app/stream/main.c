@@ -22,8 +22,8 @@
 
 enum {
 	DRAIN_MS = 5000, /* what is not out by then is cut off */
-	READERS = 2,
-	WRITERS = 2,
+	READERS = 3,
+	WRITERS = 3,
 	NAME_SIZE = 512,
 };
 
@@ -101,6 +101,8 @@ static int program_open(struct program *p)
 		.application = "restsip-stream",
 		.readers = READERS,
 		.writers = WRITERS,
+		.read_ms = p->config.limits.read_ms,
+		.write_ms = p->config.limits.write_ms,
 	};
 	char name[NAME_SIZE];
 	int err;

@@ -494,6 +494,6 @@ void serve_request(struct fcgi_request *r, void *arg)
 		c->asking = true;
 		auth_check(s->app->auth, &c->req,
 			   c->ask.ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena,
-			   &c->who, on_auth, c);
+			   &c->who, &c->gone, on_auth, c);
 	}
 }

@@ -88,14 +88,24 @@ struct hashing {
 	bool failed;
 };
 
-static void hashed(const char *hash, void *arg)
+static void hashed(int err, const char *hash, void *arg)
 {
 	struct hashing *h = arg;
 
-	h->failed = !hash;
+	h->failed = err != 0;
 	(void)snprintf(h->hash, sizeof(h->hash), "%s", hash ? hash : "");
 	if (--h->left == 0)
 		loop_stop(h->loop);
+}
+
+static int ask(struct hasher *hasher, const char *password, const char *setting,
+	       struct hashing *h)
+{
+	return hasher_ask(hasher, &(struct hasher_job){.password = password,
+						       .setting = setting,
+						       .source = "192.0.2.1",
+						       .done = hashed,
+						       .arg = h});
 }
 
 static void hash_again_is_the_same(void **state)
@@ -107,40 +117,129 @@ static void hash_again_is_the_same(void **state)
 	(void)state;
 	assert_int_equal(loop_new(&h.loop), 0);
 	assert_int_equal(hasher_new(&hasher, h.loop), 0);
-	assert_int_equal(hasher_ask(hasher, "secret", NULL, hashed, &h), 0);
+	assert_int_equal(ask(hasher, "secret", NULL, &h), 0);
 	assert_int_equal(loop_run(h.loop), 0);
 	assert_false(h.failed);
 	assert_memory_equal(h.hash, "$y$", 3);
 	memcpy(first, h.hash, sizeof(first));
 	h.left = 1;
-	assert_int_equal(hasher_ask(hasher, "secret", first, hashed, &h), 0);
+	assert_int_equal(ask(hasher, "secret", first, &h), 0);
 	assert_int_equal(loop_run(h.loop), 0);
 	assert_string_equal(h.hash, first);
 	h.left = 1;
-	assert_int_equal(hasher_ask(hasher, "secret", "!none", hashed, &h), 0);
+	assert_int_equal(ask(hasher, "secret", "!none", &h), 0);
 	assert_int_equal(loop_run(h.loop), 0);
 	assert_true(h.failed);
 	hasher_free(hasher);
 	loop_free(h.loop);
 }
 
-static void full_queue_is_busy(void **state)
+/* What became of many, in the order in which they ended. */
+struct order {
+	struct loop *loop;
+	char ended[HASHER_SOURCE_MAX * 2 + 8];
+	size_t n, until, busy;
+};
+
+struct asked {
+	struct order *order;
+	char name;
+	bool gone;
+};
+
+static void asked_done(int err, const char *hash, void *arg)
 {
-	struct hashing h = {.left = 0};
+	struct asked *a = arg;
+	struct order *o = a->order;
+
+	(void)hash;
+	o->busy += err == EBUSY;
+	o->ended[o->n++] = err == ECANCELED ? '-' : a->name;
+	if (o->n == o->until)
+		loop_stop(o->loop);
+}
+
+static bool asked_wanted(const void *arg)
+{
+	const struct asked *a = arg;
+
+	return !a->gone;
+}
+
+static int ask_as(struct hasher *hasher, const char *source,
+		  const char *setting, struct asked *a)
+{
+	return hasher_ask(hasher, &(struct hasher_job){.password = "secret",
+						       .setting = setting,
+						       .source = source,
+						       .wanted = asked_wanted,
+						       .done = asked_done,
+						       .arg = a});
+}
+
+static const char setting[] = "$5$rounds=1000$salt$"; /* a quick one */
+
+static void logins_are_first_and_sources_in_turn(void **state)
+{
+	struct order o = {.until = 6};
+	struct asked new = {&o, 'n', false}, gone = {&o, 'g', true};
+	struct asked a = {&o, 'a', false}, b = {&o, 'b', false};
 	struct hasher *hasher;
-	int err;
 
 	(void)state;
-	assert_int_equal(loop_new(&h.loop), 0);
-	assert_int_equal(hasher_new(&hasher, h.loop), 0);
-	while (!(err = hasher_ask(hasher, "secret", NULL, hashed, &h)))
-		h.left++;
-	assert_int_equal(err, EBUSY);
-	assert_int_equal(h.left, HASHER_QUEUE_MAX + 1);
-	assert_int_equal(loop_run(h.loop), 0);
-	assert_int_equal(hasher_ask(hasher, "", NULL, hashed, &h), 0);
-	hasher_free(hasher); /* with one under way */
-	loop_free(h.loop);
+	assert_int_equal(loop_new(&o.loop), 0);
+	assert_int_equal(hasher_new(&hasher, o.loop), 0);
+	assert_int_equal(ask_as(hasher, "192.0.2.1", NULL, &new), 0);
+	assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &gone), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &a), 0);
+	assert_int_equal(ask_as(hasher, "192.0.2.2", setting, &b), 0);
+	assert_int_equal(loop_run(o.loop), 0);
+	/* Whom nobody waits for takes no time, but a place; b is next. */
+	assert_memory_equal(o.ended, "-baaan", 6);
+	assert_int_equal(hasher_stats(hasher).unwanted, 1);
+	assert_int_equal(hasher_stats(hasher).hashed, 5);
+	hasher_free(hasher);
+	loop_free(o.loop);
+}
+
+static void a_source_has_a_bounded_queue(void **state)
+{
+	struct order o = {.until = HASHER_SOURCE_MAX + 1};
+	struct asked a = {&o, 'a', false};
+	struct hasher *hasher;
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	assert_int_equal(hasher_new(&hasher, o.loop), 0);
+	for (int i = 0; i < HASHER_SOURCE_MAX; i++)
+		assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &a), 0);
+	assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &a), EBUSY);
+	assert_int_equal(ask_as(hasher, "192.0.2.2", setting, &a), 0);
+	assert_int_equal(hasher_stats(hasher).waiting, HASHER_SOURCE_MAX + 1);
+	assert_int_equal(loop_run(o.loop), 0);
+	hasher_free(hasher);
+	loop_free(o.loop);
+}
+
+/* Thirty seconds of work for one: the others end within their time. */
+static void nobody_waits_longer_than_may_be(void **state)
+{
+	static const char slow[] = "$5$rounds=9999999$salt$";
+	struct order o = {.until = 4};
+	struct asked a = {&o, 'a', false};
+	struct hasher *hasher;
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	assert_int_equal(hasher_new(&hasher, o.loop), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(ask_as(hasher, "192.0.2.1", slow, &a), 0);
+	o.until = 3;
+	assert_int_equal(loop_run(o.loop), 0);
+	assert_true(o.busy >= 2);
+	hasher_free(hasher);
+	loop_free(o.loop);
 }
 
 static void too_long_a_password_is_none(void **state)
@@ -154,8 +253,7 @@ static void too_long_a_password_is_none(void **state)
 	password[HASHER_PASSWORD_MAX] = '\0';
 	assert_int_equal(loop_new(&h.loop), 0);
 	assert_int_equal(hasher_new(&hasher, h.loop), 0);
-	assert_int_equal(hasher_ask(hasher, password, NULL, hashed, &h),
-			 EINVAL);
+	assert_int_equal(ask(hasher, password, NULL, &h), EINVAL);
 	hasher_free(hasher);
 	loop_free(h.loop);
 }
@@ -181,7 +279,9 @@ int main(void)
 		cmocka_unit_test(cache_is_of_bounded_size),
 		cmocka_unit_test(cache_keys_differ_between_processes),
 		cmocka_unit_test(hash_again_is_the_same),
-		cmocka_unit_test(full_queue_is_busy),
+		cmocka_unit_test(logins_are_first_and_sources_in_turn),
+		cmocka_unit_test(a_source_has_a_bounded_queue),
+		cmocka_unit_test(nobody_waits_longer_than_may_be),
 		cmocka_unit_test(too_long_a_password_is_none),
 		cmocka_unit_test(origins_are_compared_whole),
 	};

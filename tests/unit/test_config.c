@@ -58,7 +58,7 @@ static void without_a_file_there_are_defaults(void **state)
 	(void)state;
 	load(&l, NULL);
 	assert_int_equal(l.err, 0);
-	assert_int_equal(l.c.api.readers, 1);
+	assert_int_equal(l.c.api.readers, 3);
 	assert_int_equal(l.c.api.writers, 4);
 	assert_int_equal(l.c.agent.default_expires_s, 3600);
 	assert_string_equal(l.c.agent.listen, "127.0.0.1:5060");

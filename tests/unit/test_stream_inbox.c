@@ -45,9 +45,11 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	return (struct db_query *)&asked[nasked++];
 }
 
-void db_forget(struct db_query *q)
+bool db_forget(struct db_query *q)
 {
 	(void)q;
+
+	return false;
 }
 
 bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
