@@ -206,5 +206,6 @@ install: all
 	for unit in deploy/systemd/*; do \
 		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit \
 			>$(UNITS)/$${unit##*/}; done
+	install -m 644 deploy/nftables.conf $(DESTDIR)$(SYSCONFDIR)/restsip/
 	if [ -e deploy/restsip.ini.example ]; then install -m 644 \
 		deploy/restsip.ini.example $(DESTDIR)$(SYSCONFDIR)/restsip/; fi

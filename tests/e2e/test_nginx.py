@@ -1,5 +1,9 @@
 """What nginx answers by itself: always problem+json with the request's id."""
+import os
+import pathlib
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -70,3 +74,85 @@ def test_the_log_has_the_request_id_and_no_query(system, until):
     request_id = problem(system.request("GET", "/_problem?ticket=secret"), 404, "not-found")["request_id"]
     line = until(lambda: [x for x in system.log("access").splitlines() if request_id in x])[0]
     assert 'path="/_problem"' in line and "secret" not in line
+
+
+def connect(system, source):
+    host, port = system.url[7:].split(":")
+    return socket.create_connection((host, int(port)), timeout=20, source_address=(source, 0))
+
+
+def served(system, source):
+    """The status of a request from that address."""
+    with connect(system, source) as s:
+        s.sendall(b"GET /problems/busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return int(s.makefile("rb").readline().split()[1])
+
+
+def test_half_headers_of_one_source_hold_up_nobody_and_end_after_5_s(system, until):
+    halves = []
+    for _ in range(1000):
+        halves.append(connect(system, "127.0.0.2"))
+        halves[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: ")
+    assert served(system, "127.0.0.3") == 200
+
+    def ended():
+        """Whether the first and the last are closed, with or without an answer."""
+        for s in (halves[0], halves[-1]):
+            s.setblocking(False)
+            try:
+                while s.recv(4096):
+                    pass
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass
+        return True
+    until(ended, 14)  # 15 s is what it was
+    for s in halves:
+        s.close()
+
+
+def test_a_source_has_a_bounded_number_of_connections(systems):
+    few = systems("connections", {"RESTSIP_CONNECTIONS": "5", "RESTSIP_DEMO": "no"})
+    alice = few.account("alice@example.net")
+    request = f"GET /login/me?stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token()}\r\n\r\n".encode()
+    streams = [connect(few, "127.0.0.2") for _ in range(5)]
+    for s in streams:
+        s.sendall(request)
+        assert b" 200 " in s.recv(4096)
+    assert served(few, "127.0.0.2") == 429
+    assert served(few, "127.0.0.3") == 200
+    streams.pop().close()
+    for s in streams:
+        s.close()
+    few.down()
+
+
+# In a network namespace: at most a few connections of one source to port 80, as nftables.conf says with another number.
+KERNEL = """
+import socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["nft", "-c", "-f", sys.argv[1]], check=True)
+text = open(sys.argv[1]).read()
+assert text.count("count over 5000") == 2
+subprocess.run(["nft", "-f", "-"], input=text.replace("count over 5000", "count over 20"), text=True, check=True)
+door = socket.create_server(("127.0.0.1", 80), backlog=200)
+def opened(source):
+    try:
+        return socket.create_connection(("127.0.0.1", 80), 5, (source, 0))
+    except ConnectionRefusedError:
+        return None
+many = [opened("127.0.0.2") for _ in range(40)]
+assert sum(s is not None for s in many) == 20, many
+assert opened("127.0.0.3")
+many[0].close(), door.accept()[0].close()
+print("bounded")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
+def test_the_kernel_counts_connections_without_a_header():
+    rules = pathlib.Path(__file__).resolve().parents[2] / "deploy/nftables.conf"
+    ran = subprocess.run(["unshare", "-n", "/usr/bin/python3", "-c", KERNEL, rules], text=True, check=False,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert ran.returncode == 0 and "bounded" in ran.stdout, ran.stdout
