@@ -59,6 +59,8 @@ static const struct {
 	{"too-many-credentials", "There are too many credentials."},
 	{"too-many-guesses", "Too many wrong passwords."},
 	{"too-many-requests", "Too many requests."},
+	{"too-many-sign-ups", "Too many accounts were made from there."},
+	{"too-many-tickets", "There are too many tickets."},
 	{"too-much-mail", "Too much mail without credentials."},
 	{"too-slow", "It takes too long."},
 	{"unauthorized", "This needs credentials that are right."},

@@ -30,7 +30,7 @@ static const struct db_stmt list_stmt = {
 };
 static const struct db_stmt delete_stmt = {
 	.name = "credential_delete",
-	.sql = "select gone from api.credential_delete($1, $2, $3, $4)",
+	.sql = "select gone, bell from api.credential_delete($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
 };
@@ -117,7 +117,7 @@ static void listed(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
-/* An account has at most 100: the one that was asked for is among them. */
+/* An account has few: the one that was asked for is among them. */
 static void got(struct exchange *x, const struct pg_result *res)
 {
 	for (int i = 0; i < PQntuples(res); i++) {

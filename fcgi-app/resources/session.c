@@ -9,7 +9,8 @@
 #include "secret.h"
 
 enum {
-	LIFETIME_MAX_S = 30 * 24 * 3600,
+	EXPIRES_MIN_S = 60,
+	EXPIRES_MAX_S = 30 * 24 * 3600,
 };
 
 /* What is made: shown in the answer, hashed in the call. */
@@ -20,7 +21,7 @@ struct made {
 
 static const struct db_stmt create_stmt = {
 	.name = "session_create",
-	.sql = "select email, expires, expires_at "
+	.sql = "select email, expires, expires_at, bell "
 	       "from api.session_create($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
@@ -81,22 +82,23 @@ static void session_created(struct exchange *x, const struct pg_result *res)
 void session_create(struct exchange *x)
 {
 	static const struct body_member table[] = {
-		{"lifetime", JSON_INTEGER, false, 1, LIFETIME_MAX_S, true},
+		{"expires", JSON_INTEGER, false, EXPIRES_MIN_S, EXPIRES_MAX_S,
+		 true},
 	};
-	const struct json *lifetime;
-	long long lifetime_s;
+	const struct json *expires;
+	long long expires_s;
 	struct db_args args;
 	const struct made *m;
 
-	if (!body_form_or_empty(x, table, 1, &lifetime, NULL))
+	if (!body_form_or_empty(x, table, 1, &expires, NULL))
 		return;
 	m = make(x);
 	if (!m)
 		return;
 	exchange_args(x, &args);
 	db_arg_bytea(&args, m->hash, sizeof(m->hash));
-	if (lifetime && body_integer(lifetime, &lifetime_s))
-		db_arg_int(&args, lifetime_s);
+	if (expires && body_integer(expires, &expires_s))
+		db_arg_int(&args, expires_s);
 	else
 		db_arg_null(&args);
 	exchange_query(x, &create_stmt, &args, session_created);

@@ -14,6 +14,7 @@
 
 enum {
 	NAME_MAX_BYTES = 4 * AOR_MAX, /* before IDNA */
+	PASSWORD_MIN = 8,	      /* characters */
 	PASSWORD_MAX = HASHER_PASSWORD_MAX - 1,
 };
 
@@ -21,15 +22,21 @@ enum {
 struct change {
 	const char *email;
 	const char *extra;
-	const char *password; /* one that we made, to be shown; or null */
-	bool merge;
+	const char *password; /* in clear, until it is hashed */
+	bool made;	      /* by us: to be shown */
+	bool merge, revoke;
 };
 
+static const struct db_stmt look_stmt = {
+	.name = "signup_look",
+	.sql = "select api.signup_look($1, $2)",
+	.nparams = 2,
+};
 static const struct db_stmt create_stmt = {
 	.name = "user_create",
 	.sql = "select email, doc, version, bell "
-	       "from api.user_create($1, $2, $3)",
-	.nparams = 3,
+	       "from api.user_create($1, $2, $3, $4)",
+	.nparams = 4,
 	.write = true,
 };
 static const struct db_stmt list_stmt = {
@@ -45,8 +52,8 @@ static const struct db_stmt get_stmt = {
 static const struct db_stmt put_stmt = {
 	.name = "user_put",
 	.sql = "select doc, version, bell "
-	       "from api.user_put($1, $2, $3, $4, $5, $6, $7)",
-	.nparams = 7,
+	       "from api.user_put($1, $2, $3, $4, $5, $6, $7, $8)",
+	.nparams = 8,
 	.write = true,
 };
 static const struct db_stmt delete_stmt = {
@@ -68,7 +75,7 @@ static void created(struct exchange *x, const struct pg_result *res)
 	response_location(&x->res, path.p);
 	buf_free(&path);
 	response_etag(&x->res, pgres_text(res, 0, "version"));
-	if (!change->password) {
+	if (!change->made) {
 		response_json(&x->res, 201, doc);
 		exchange_answer(x);
 		return;
@@ -90,7 +97,31 @@ static void create_hashed(struct exchange *x, const char *hash)
 	db_arg_text(&args, change->email);
 	db_arg_text(&args, arena_str(x->arena, hash));
 	db_arg_text(&args, change->extra);
+	db_arg_text(&args, x->who.source);
 	exchange_query(x, &create_stmt, &args, created);
+}
+
+/* Hashing is dear: it is done for those who may have an account. */
+static void create_looked(struct exchange *x, const struct pg_result *res)
+{
+	const struct change *change = x->state;
+
+	(void)res; /* nothing: who may not was refused */
+	exchange_hash(x, change->password, create_hashed);
+}
+
+/* @return false: a problem has been answered */
+static bool check_password(struct exchange *x, const struct json *v)
+{
+	size_t characters = 0;
+
+	for (size_t i = 0; i < v->len; i++)
+		characters += ((unsigned char)v->text[i] & 0xc0) != 0x80;
+	if (characters >= PASSWORD_MIN)
+		return true;
+	body_form_refuse(x, "/password",
+			 "A password has at least 8 characters.");
+	return false;
 }
 
 /* The email of a sign-up in its normal form, or null: answered. */
@@ -125,6 +156,7 @@ void user_create(struct exchange *x)
 	const struct json *found[2];
 	struct change *change = arena_alloc(x->arena, sizeof(*change));
 	char made[PASSWORD_SIZE];
+	struct db_args args = {.n = 0};
 
 	if (!x->app->config->http.signup_open) {
 		exchange_problem(x, 403, "signup-closed",
@@ -139,18 +171,19 @@ void user_create(struct exchange *x)
 	if (!body_form(x, table, 2, found, &change->extra))
 		return;
 	change->email = check_email(x, found[0]);
-	if (!change->email)
+	if (!change->email || (found[1] && !check_password(x, found[1])))
 		return;
-	if (found[1]) {
-		exchange_hash(x, found[1]->text, create_hashed);
-		return;
-	}
-	if (password_make(made) ||
-	    !(change->password = arena_str(x->arena, made))) {
+	change->made = !found[1];
+	if (found[1])
+		change->password = found[1]->text;
+	else if (password_make(made) ||
+		 !(change->password = arena_str(x->arena, made))) {
 		body_form_no_memory(x);
 		return;
 	}
-	exchange_hash(x, change->password, create_hashed);
+	db_arg_text(&args, change->email);
+	db_arg_text(&args, x->who.source);
+	exchange_query(x, &look_stmt, &args, create_looked);
 }
 
 void user_list(struct exchange *x)
@@ -200,16 +233,32 @@ static void change_hashed(struct exchange *x, const char *hash)
 	db_arg_text(&args, change->extra);
 	db_arg_bool(&args, change->merge);
 	db_arg_text(&args, hash ? arena_str(x->arena, hash) : NULL);
-	if (exchange_if_match(x, &args))
-		exchange_query(x, &put_stmt, &args, changed);
+	if (!exchange_if_match(x, &args))
+		return;
+	db_arg_bool(&args, change->revoke);
+	exchange_query(x, &put_stmt, &args, changed);
+}
+
+/* Both go together: to revoke without a new password would be no more than to
+   delete the credentials. */
+static bool check_change(struct exchange *x, const struct json *password,
+			 const struct json *revoke)
+{
+	if (password)
+		return check_password(x, password);
+	if (!revoke)
+		return true;
+	body_form_refuse(x, "/revoke", "This goes with a new password.");
+	return false;
 }
 
 static void change_user(struct exchange *x, bool merge)
 {
 	static const struct body_member table[] = {
 		{"password", JSON_STRING, false, 1, PASSWORD_MAX, false},
+		{"revoke", JSON_BOOL, false, 0, 0, false},
 	};
-	const struct json *password;
+	const struct json *found[2];
 	struct change *change = arena_alloc(x->arena, sizeof(*change));
 
 	if (!change) {
@@ -218,12 +267,16 @@ static void change_user(struct exchange *x, bool merge)
 	}
 	x->state = change;
 	change->merge = merge;
-	if (!body_form(x, table, 1, &password, &change->extra))
+	if (!body_form(x, table, 2, found, &change->extra) ||
+	    !check_change(x, found[0], found[1]))
 		return;
-	if (password)
-		exchange_hash(x, password->text, change_hashed);
-	else
+	change->revoke = found[1] && found[1]->truth;
+	if (!found[0])
 		change_hashed(x, NULL);
+	else if (x->who.who)
+		exchange_hash(x, found[0]->text, change_hashed);
+	else
+		change_hashed(x, ""); /* will be refused: with a token alone */
 }
 
 void user_put(struct exchange *x)

@@ -47,20 +47,74 @@ begin
 		then jsonb_build_object('name', p_profile -> 'name') end);
 end $$;
 
--- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra.
-create function api.user_create(p_email text, p_hash text, p_extra jsonb)
+-- RS409 where an email is somebody's, or was until lately: what is meant for who had it is not to reach another.
+create function app.signup_free(p_email text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if exists (select from app.account a where a.email = p_email)
+		or exists (select from app.email_rest r where r.email = p_email
+			and r.deleted_at > now() - make_interval(days => app.bound('email_rest')::int))
+	then
+		perform app.refuse(409, 'account-exists', 'An account with this email exists, or did until lately.', '/email');
+	end if;
+end $$;
+
+-- RS429 where a source has made as many accounts as it may. p_at: when it made some, the latest first.
+create function app.signup_check(p_at timestamptz[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_wait numeric;
+begin
+	select max(extract(epoch from case when l.most = 0 then l.length else p_at[l.most::int] + l.length - now() end)) into v_wait
+	from (values (app.bound('signups_minute'), interval '1 minute'), (app.bound('signups_day'), interval '1 day'))
+		l(most, length);
+	if v_wait > 0 then
+		perform app.refuse_for(429, 'too-many-sign-ups', 'Too many accounts were made from there. Try again later.', v_wait);
+	end if;
+end $$;
+
+-- One more account of a source: who makes another at the same time waits for this one.
+create function app.signup_count(p_source text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_at timestamptz[];
+begin
+	insert into app.signup as s (source, at) values (p_source, '{}')
+	on conflict (source) do update set source = excluded.source returning s.at into v_at;
+	perform app.signup_check(v_at);
+	update app.signup s set at = array[now()] || array(
+		select t from unnest(v_at) with ordinality u(t, i) where t > now() - interval '1 day' order by i)
+	where s.source = p_source;
+end $$;
+
+-- A look before the password is hashed, which is the dear part. p_source: the address of who asks.
+create function api.signup_look(p_email text, p_source text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.signup_check((select s.at from app.signup s where s.source = app.source(p_source)));
+	perform app.signup_free(p_email);
+end $$;
+
+-- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra. p_source: the
+-- address whose sign-ups are counted; null: nobody's.
+create function api.user_create(p_email text, p_hash text, p_extra jsonb, p_source text default null)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint;
-	v_profile jsonb := coalesce(p_extra, '{}') - array['id', 'url', 'login', 'messages', 'email', 'password'];
+	v_profile jsonb := coalesce(p_extra, '{}')
+		- array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
 	v_version bigint;
 begin
+	if p_source is not null then
+		perform app.signup_count(app.source(p_source));
+	end if;
+	perform app.signup_free(p_email);
 	insert into app.account (email, password_hash, profile) values (p_email, p_hash, v_profile)
 	on conflict (email) do nothing returning app.account.id into v_account;
 	if v_account is null then
-		perform app.refuse(409, 'account-exists', 'An account with this email exists already.', '/email');
+		perform app.signup_free(p_email);
 	end if;
 	insert into app.resource (kind, id)
 	values ('login', v_account), ('mailbox', v_account), ('profile', v_account);
@@ -88,4 +142,4 @@ begin
 end $$;
 
 grant execute on function api.password_setting to restsip_api, restsip_stream;
-grant execute on function api.user_create, api.user_get to restsip_api;
+grant execute on function api.signup_look, api.user_create, api.user_get to restsip_api;

@@ -1,20 +1,32 @@
 -- Sessions (bearer tokens) and tickets. Only hashes of either are ever seen here.
 
--- p_token: SHA-256 of the new token. Lifetime in seconds, at most 30 days.
+-- p_token: SHA-256 of the new token. Lifetime in seconds, at most 30 days; null: a day. Where an account has too many
+-- sessions, the oldest makes way.
 create function api.session_create(p_who text, p_proof bytea, p_token bytea, p_lifetime_s int)
-returns table (email text, expires int, expires_at text)
+returns table (email text, expires int, expires_at text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_account bigint := app.caller(p_who, p_proof);
+	v_account bigint;
 	v_lifetime_s int := least(greatest(coalesce(p_lifetime_s, 86400), 1), 2592000);
 	v_expires_at timestamptz := now() + make_interval(secs => v_lifetime_s);
+	v_bell text[];
 begin
+	-- Who sets a new password meanwhile is waited for: no session of the one before comes in behind it.
+	perform from app.account a where a.email = p_who for no key update;
+	v_account := app.caller(p_who, p_proof);
 	if p_who is null then
 		perform app.refuse(403, 'password-needed', 'A new session needs the account''s password.');
 	end if;
 	insert into app.session (token, account_id, expires_at) values (p_token, v_account, v_expires_at);
-	return query select app.email(v_account), v_lifetime_s, app.time_text(v_expires_at);
+	delete from app.session s where s.token in (
+		select o.token from app.session o where o.account_id = v_account
+		order by o.expires_at > now() desc, o.token = p_token desc, o.created_at desc, o.token
+		offset app.bound('sessions'));
+	if found then
+		v_bell := app.session_ended(v_account);
+	end if;
+	return query select app.email(v_account), v_lifetime_s, app.time_text(v_expires_at), v_bell;
 end $$;
 
 -- Bearer: ends that session. Basic: ends all sessions of the account.
@@ -25,6 +37,7 @@ declare
 	v_account bigint := app.caller(p_who, p_proof);
 	v_ended int;
 begin
+	perform from app.account a where a.id = v_account for no key update;
 	if p_who is not null then
 		delete from app.ticket t where t.account_id = v_account;
 	end if;
@@ -43,6 +56,13 @@ declare
 	v_account bigint := app.caller(p_who, p_proof);
 	v_expires_at timestamptz := now() + interval '60 s';
 begin
+	perform from app.account a where a.id = v_account for no key update;
+	if (select count(*) from app.ticket t where t.account_id = v_account and t.expires_at > now()) >= app.bound('tickets') then
+		perform app.refuse_for(409, 'too-many-tickets',
+			format('An account has at most %s tickets that nobody has used.', app.bound('tickets')),
+			(select extract(epoch from min(t.expires_at) - now()) from app.ticket t
+			where t.account_id = v_account and t.expires_at > now()));
+	end if;
 	insert into app.ticket (ticket, account_id, session_token, expires_at)
 	values (p_ticket, v_account, case when p_who is null then p_proof end, v_expires_at);
 	return query select 60, app.time_text(v_expires_at);

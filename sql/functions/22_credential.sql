@@ -10,7 +10,54 @@ begin
 		|| ',"used_at":' || coalesce(to_json(app.time_text(p_used_at))::text, 'null') || '}';
 end $$;
 
--- The username is the email's local part for the first device, with a number behind it for a further one.
+-- RS401 where a credential has ended until its account's login resource was locked.
+create function app.credential_holds(p_credential bigint) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+	if not exists (select from app.credential c where c.id = p_credential) then
+		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
+	end if;
+end $$;
+
+-- Contacts of an account end, in one change of its login resource: those that were made over HTTP (p_http), and those of
+-- credentials.
+create function app.login_end(p_account bigint, p_http bool, p_credentials bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_prior bigint := app.lock('login', p_account);
+	v_version bigint;
+	v_ids bigint[];
+	v_bell text[];
+begin
+	v_ids := array(select l.id from app.login l where l.account_id = p_account
+		and (p_http and l.source in ('rest', 'stream') or l.credential_id = any (p_credentials)));
+	if v_ids = '{}' then
+		return null;
+	end if;
+	v_version := app.advance('login', p_account);
+	v_bell := app.login_remove(p_account, v_ids);
+	return v_bell || app.publish('login', p_account, v_version, v_prior);
+end $$;
+
+-- Credentials go (p_n null: all of an account), and what phones have with them. They are locked before the resources: so
+-- does every request of a phone, whose first use in an hour is written down.
+create function app.credential_end(p_account bigint, p_n bigint, p_http bool, out gone int, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+	v_credentials bigint[];
+begin
+	v_credentials := array(select c.id from app.credential c
+		where c.account_id = p_account and (p_n is null or c.n = p_n) order by c.id for update);
+	delete from app.credential c where c.id = any (v_credentials);
+	gone := cardinality(v_credentials);
+	if gone > 0 or p_http then
+		bell := app.login_end(p_account, p_http, v_credentials);
+		bell := bell || app.reject_subscriptions(p_account, v_credentials);
+	end if;
+end $$;
+
+-- By Basic alone: a token that was stolen makes no phone. The username is the email's local part for the first device, with a number behind it for a further one.
 create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
 	p_password text)
 returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
@@ -28,12 +75,17 @@ declare
 	v_username text;
 	v_a1 text;
 begin
+	if p_who is null then
+		perform app.refuse(403, 'password-needed', 'A new credential needs the account''s password.');
+	end if;
 	if v_algorithm not in ('MD5', 'SHA-256') then
 		perform app.refuse(400, 'invalid-member', 'The algorithm is MD5 or SHA-256.', '/algorithm');
 	end if;
 	v_n := app.take_n('profile', v_account);
-	if (select count(*) from app.credential c where c.account_id = v_account) >= 100 then
-		perform app.refuse(409, 'too-many-credentials', 'An account has at most 100 credentials.');
+	perform app.owner(p_who, p_proof, p_email); -- a new password may have come before
+	if (select count(*) from app.credential c where c.account_id = v_account) >= app.bound('credentials') then
+		perform app.refuse(409, 'too-many-credentials',
+			format('An account has at most %s credentials.', app.bound('credentials')));
 	end if;
 	v_username := v_local;
 	while exists (select from app.credential c where c.realm = v_realm and c.username = v_username)
@@ -64,18 +116,20 @@ begin
 		where c.account_id = v_account order by c.n;
 end $$;
 
+-- With all that phones have with it: their bindings, their subscriptions.
 create function api.credential_delete(p_who text, p_proof bytea, p_email text, p_n bigint)
-returns table (gone bool)
+returns table (gone bool, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
+	v_end record;
 begin
-	delete from app.credential c where c.account_id = v_account and c.n = p_n;
-	if not found then
+	v_end := app.credential_end(v_account, p_n, false);
+	if v_end.gone = 0 then
 		perform app.refuse(404, 'credential-not-found', 'There is no such credential.');
 	end if;
-	return query select true;
+	return query select true, v_end.bell;
 end $$;
 
 -- For whoever sets up a demo as the owner of the database: a credential whose password is known already.

@@ -35,27 +35,51 @@ begin
 		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end $$;
 
--- p_merge: p_extra is a merge patch (RFC 7396), else the whole profile. A new password (p_hash: the crypt(3) output;
--- null: as it was) ends every session.
+-- Before a new password is set: what was made with the one before ends. Tickets, tokens, contacts that came over HTTP;
+-- p_revoke: credentials too. Who has a token alone may not.
+create function app.password_ends(p_who text, p_proof bytea, p_email text, p_revoke bool) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
+	v_bell text[];
+begin
+	if p_who is null then
+		perform app.refuse(403, 'password-needed', 'A new password needs the one before.');
+	end if;
+	-- Locks in their order, for what is ended here has some of its own.
+	perform from app.credential c where p_revoke and c.account_id = v_account order by c.id for update;
+	perform app.lock('login', v_account), app.lock('profile', v_account);
+	perform from app.account a where a.id = v_account for no key update;
+	if p_revoke then
+		v_bell := (app.credential_end(v_account, null, true)).bell;
+	else
+		v_bell := app.login_end(v_account, true, '{}');
+	end if;
+	delete from app.ticket t where t.account_id = v_account;
+	delete from app.session s where s.account_id = v_account;
+	return v_bell || app.session_ended(v_account);
+end $$;
+
+-- p_merge: p_extra is a merge patch (RFC 7396), else the whole profile. p_hash: the crypt(3) output of a new password;
+-- null: as it was. p_revoke: see app.password_ends().
 create function api.user_put(p_who text, p_proof bytea, p_email text, p_extra jsonb, p_merge bool, p_hash text,
-	p_if_match bigint)
+	p_if_match bigint, p_revoke bool default false)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_owner record := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
+	v_owner record;
 	v_profile jsonb;
-	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password'];
+	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
 	v_bell text[];
 begin
+	if p_hash is not null then
+		v_bell := app.password_ends(p_who, p_proof, p_email, p_revoke);
+	end if;
+	v_owner := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
 		password_hash = coalesce(p_hash, a.password_hash)
 	where a.id = v_owner.id returning a.profile into v_profile;
-	if p_hash is not null then
-		delete from app.ticket t where t.account_id = v_owner.id;
-		delete from app.session s where s.account_id = v_owner.id;
-		v_bell := app.session_ended(v_owner.id);
-	end if;
 	return query select v_owner.email, app.profile_doc(v_owner.email, v_profile, true), v_owner.version,
 		v_bell || app.publish('profile', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
@@ -90,6 +114,7 @@ begin
 	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = v_account;
 	v_bell := v_bell || app.session_ended(v_account);
 	delete from app.account a where a.id = v_account;
+	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();
 	return query select v_email, v_bell;
 end $$;
 

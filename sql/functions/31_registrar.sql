@@ -37,6 +37,7 @@ begin
 	end if;
 	if p_star or p_contacts <> '[]' then
 		v_prior := app.lock('login', v_account);
+		perform app.credential_holds(p_credential);
 		select max(l.cseq) into v_latest
 		from app.login l where l.account_id = v_account and l.call_id = p_call_id and l.expires_at > now();
 		if v_latest > p_cseq
@@ -69,6 +70,7 @@ begin
 			v_set.path := p_path;
 			v_set.flow := p_flow;
 			v_set.agent_id := p_agent;
+			v_set.credential_id := p_credential;
 			v_set.user_agent := left(p_user_agent, 200);
 			-- What was set of the contact by REST or PUBLISH outlives its refreshes.
 			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',

@@ -92,8 +92,8 @@ begin
 			select t.*, least(t.expires, app.max_lifetime_s()) as expires_s,
 				now() + make_interval(secs => least(t.expires, app.max_lifetime_s())) as expires_at,
 				m.account_id, h.login_id, h.n, h.contacts, h.is_followed
-			from jsonb_to_recordset(p_items) as t(i int, aor text, call_id text, cseq bigint, contact text, key text,
-				expires int, q numeric, path text, flow text, user_agent text)
+			from jsonb_to_recordset(p_items) as t(i int, credential bigint, aor text, call_id text, cseq bigint,
+				contact text, key text, expires int, q numeric, path text, flow text, user_agent text)
 			join unnest(v_items, v_accounts) as m(i, account_id) on m.i = t.i
 			cross join lateral (
 				select count(*) as contacts,
@@ -107,7 +107,8 @@ begin
 						or exists (select from app.subscription s where s.account_id = m.account_id and s.kind = 'login')
 						as is_followed
 				from app.login o where o.account_id = m.account_id) h
-			where h.contacts < app.max_contacts() and h.odd is not true and not h.waits
+			-- it may have ended until the lock was there
+			where exists (select from app.credential c where c.id = t.credential) and h.contacts < app.max_contacts() and h.odd is not true and not h.waits
 				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
 		took as (
 			update app.resource r
@@ -116,16 +117,16 @@ begin
 			returning r.id, r.next_n - 1 as n),
 		made as (
 			insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
-				path, flow, agent_id, user_agent, doc)
+				path, flow, agent_id, user_agent, credential_id, doc)
 			select u.account_id, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
-				u.cseq, u.path, u.flow, p_agent, u.user_agent, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
+				u.cseq, u.path, u.flow, p_agent, u.user_agent, u.credential, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
 					u.expires_at, round(u.q, 3), u.user_agent, null)
 			from usual u join took t on t.id = u.account_id where u.login_id is null),
 		put as (
 			update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
 				expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
 				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
-				user_agent = u.user_agent, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
+				user_agent = u.user_agent, credential_id = u.credential, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
 					round(u.q, 3), u.user_agent, l.extra)
 			from usual u where l.id = any (array(select o.login_id from usual o)) and l.id = u.login_id)
 		select u.i, b.n, b.contact, greatest(ceil(extract(epoch from b.expires_at - now()))::int, 1),

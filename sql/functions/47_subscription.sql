@@ -107,7 +107,7 @@ begin
 	if v_now.remote_cseq < p_ask.remote_cseq then
 		update app.subscription s set remote_cseq = p_ask.remote_cseq, remote_target = p_ask.remote_target,
 			local_target = p_ask.local_target, flow = p_ask.flow, agent_id = p_agent,
-			until = case when s.agent_id = p_agent then s.until end,
+			until = case when s.agent_id = p_agent then s.until end, credential_id = p_ask.credential_id,
 			expires_at = now() + make_interval(secs => p_expires_s),
 			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = app.notify_from(s.due_at),
 			sum = null
@@ -133,9 +133,15 @@ declare
 	v_target record;
 	v_due_at timestamptz;
 begin
+	v_ask.credential_id := p_credential;
 	if p_within then
 		return query select r.local_tag, r.expires from app.resubscribe(p_agent, v_watcher, v_ask, p_expires_s) r;
 		return;
+	end if;
+	-- Who ends the credential waits for this, or this sees it gone.
+	perform from app.credential c where c.id = p_credential for key share;
+	if not found then
+		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
 	end if;
 	v_ask.kind := app.event_kind(v_ask.event);
 	v_target := app.watch_target(v_watcher, v_ask.kind, p_aor);
@@ -162,11 +168,11 @@ begin
 	end if;
 	insert into app.subscription (account_id, watcher_id, kind, event, event_id, call_id, local_tag, remote_tag,
 		local_uri, remote_uri, local_target, remote_target, route, flow, agent_id, first_cseq, remote_cseq, expires_at,
-		ended, due_at)
+		ended, due_at, credential_id)
 	values (v_target.id, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
 		v_ask.remote_tag, v_ask.local_uri, v_ask.remote_uri, v_ask.local_target, v_ask.remote_target, v_ask.route,
 		v_ask.flow, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
-		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()));
+		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()), p_credential);
 	return query select v_ask.local_tag, p_expires_s;
 end $$;
 
@@ -200,7 +206,7 @@ begin
 		continue when v_sub.id is null;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
 		begin
-			body := case when v_sub.ended is distinct from 'noresource'
+			body := case when v_sub.ended is null or v_sub.ended not in ('noresource', 'rejected')
 				then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents) end;
 		exception when data_exception then
 			-- What cannot be written holds up nobody else.
@@ -276,7 +282,8 @@ begin
 				when p_code = 430 then 0 else least(greatest(coalesce(p_retry_s, 0), 1), 3600) end)
 		where s.id = v_sub.id;
 		return query select 'again';
-	elsif p_code between 200 and 299 and v_sub.ended is null then
+	-- What ended meanwhile has its last NOTIFY still to come.
+	elsif p_code between 200 and 299 and (v_sub.ended is null or v_sub.due) then
 		update app.subscription s set until = null, code = p_code, notified_at = now() where s.id = v_sub.id;
 		return query select 'active';
 	else
@@ -302,6 +309,23 @@ begin
 	update app.subscription s set agent_id = null, until = null, due = true, due_at = now(), sum = null
 	where s.agent_id = p_agent;
 	return array[app.notify_bell(null)];
+end $$;
+
+-- What an account has subscribed to with credentials that are gone: the phone is told, and that it need not come again.
+create function app.reject_subscriptions(p_watcher bigint, p_credentials bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_bell text[];
+begin
+	with mine as materialized (
+		select s.id from app.subscription s
+		where s.watcher_id = p_watcher and s.credential_id = any (p_credentials) order by s.id for update),
+	marked as (
+		update app.subscription s set ended = 'rejected', due = true, due_at = app.notify_from(s.due_at),
+			expires_at = least(s.expires_at, now())
+		from mine m where s.id = m.id and s.ended is null returning s.agent_id)
+	select array_agg(distinct app.notify_bell(m.agent_id)) into v_bell from marked m;
+	return v_bell;
 end $$;
 
 -- Whose time is over hears so; who cannot be told within two minutes is forgotten.

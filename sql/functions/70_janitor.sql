@@ -210,6 +210,11 @@ begin
 	delete from app.ticket t where t.expires_at < now();
 	delete from app.mail_turn t where t.key in (
 		select o.key from app.mail_turn o where o.until < now() order by o.until limit 1000 for update skip locked);
+	delete from app.signup s where s.source in (
+		select o.source from app.signup o where o.at[1] < now() - interval '1 day' limit 1000 for update skip locked);
+	delete from app.email_rest r where r.email in (
+		select o.email from app.email_rest o where o.deleted_at < now() - make_interval(days => app.bound('email_rest')::int)
+		limit 1000 for update skip locked);
 	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
 		select o.id from app.send o order by o.id limit 1000);
 	perform app.sweep_history(now() - app.history()); -- last, for writers wait for it

@@ -10,9 +10,29 @@ def path(who, n=None):
     return f"/user/{who.email}/credential" + (f"/{n}" if n else "")
 
 
+def create(who, body=None):
+    """With the password: a token is not enough."""
+    return who.system.request("POST", path(who), auth=who.auth, json=body)
+
+
+def test_a_token_makes_no_credential(account):
+    alice = account("alice")
+    is_problem(alice.request("POST", path(alice), json={}), 403, "password-needed")
+    assert is_json(alice.request("GET", path(alice))) == []
+
+
+def test_an_account_has_32(account):
+    alice = account("alice")
+    made = [alice.credential() for _ in range(31)]
+    assert is_json(create(alice), 201)
+    is_problem(create(alice), 409, "too-many-credentials")
+    is_empty(alice.request("DELETE", path(alice, made[0]["id"])))
+    assert is_json(create(alice), 201)
+
+
 def test_a_credential_is_shown_once_with_lines_to_paste(account):
     alice = account("alice")
-    answer = alice.request("POST", path(alice), json={"label": "desk phone"})
+    answer = create(alice, {"label": "desk phone"})
     made = is_json(answer, 201)
     assert answer.headers["Location"] == made["url"] == path(alice, made["id"])
     assert answer.headers["Cache-Control"] == "no-store"
@@ -30,7 +50,7 @@ def test_a_credential_is_shown_once_with_lines_to_paste(account):
 
 def test_the_body_may_be_empty(account):
     alice = account("alice")
-    made = is_json(alice.request("POST", path(alice)), 201)
+    made = is_json(create(alice), 201)
     assert made["label"] == ""
 
 
@@ -59,8 +79,7 @@ def test_every_device_has_a_username_of_its_own(account):
     ({"algorithm": ""}, "/algorithm"),
 ])
 def test_what_is_wrong_is_pointed_at(quick, body, pointer):
-    alice = quick
-    is_problem(alice.request("POST", path(alice), json=body), 400, "invalid-member", pointer)
+    is_problem(create(quick, body), 400, "invalid-member", pointer)
 
 
 def test_a_credential_can_be_deleted(account):

@@ -68,19 +68,21 @@ TABLE = [
         400: own(MEMBER, "/password", {"password": 1}), 401: ALL, 403: bob(), 405: ALL,
         412: ALL, 413: ALL, 415: ALL, 429: ALL}),
     Row("PATCH", "/user/{email}", {"name": "new"}, {
-        400: own(MEMBER, "/password", {"password": None}), 401: ALL, 403: bob(), 405: ALL,
+        400: own(MEMBER, "/password", {"password": None}), 401: ALL, 403: own("password-needed", body={"password": "12345678"}),
+        405: ALL,
         412: ALL, 413: ALL, 415: ALL, 429: ALL}),
     Row("DELETE", "/user/{email}", None, {
         401: ALL, 403: bob(), 405: ALL, 412: ALL, 429: ALL}),
 
-    Row("POST", "/session", {"lifetime": 60}, {
-        400: own(MEMBER, "/lifetime", {"lifetime": 0}, who="basic"), 401: ALL, 405: ALL, 413: own("content-too-large", body=BIG, who="basic"),
+    Row("POST", "/session", {"expires": 60}, {
+        400: own(MEMBER, "/expires", {"expires": 0}, who="basic"), 401: ALL, 405: ALL, 413: own("content-too-large", body=BIG, who="basic"),
         415: own("unsupported-media-type", body=TEXT, who="basic", headers=PNG), 429: ALL}),
     Row("DELETE", "/session", None, {401: ALL, 405: ALL, 429: ALL}),
     Row("POST", "/session/ticket", None, {401: ALL, 405: ALL, 429: ALL}),
 
     Row("POST", "/user/{email}/credential", {"label": "new"}, {
-        400: own(MEMBER, "/algorithm", {"label": "new", "algorithm": "SHA-1"}), 401: ALL, 403: bob(), 405: ALL, 413: ALL, 415: ALL, 429: ALL}),
+        400: own(MEMBER, "/algorithm", {"label": "new", "algorithm": "SHA-1"}, who="basic"), 401: ALL,
+        403: own("password-needed"), 405: ALL, 413: ALL, 415: ALL, 429: ALL}),
     Row("GET", "/user/{email}/credential", None, {
         401: ALL, 403: bob(), 405: ALL, 429: ALL}),
     Row("GET", "/user/{email}/credential/{credential}", None, {

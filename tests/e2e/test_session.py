@@ -1,6 +1,7 @@
 """/session: who calls. Passwords, bearer tokens, tickets."""
 import base64
 import concurrent.futures
+import hashlib
 import http.client
 import json
 import statistics
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from answers import TIME, is_empty, is_json, is_problem
+from stream_client import Stream
 
 pytestmark = pytest.mark.usefixtures("forgiven")
 
@@ -33,16 +35,19 @@ def test_only_the_hash_of_a_token_is_kept(system, account):
 
 def test_a_session_lives_as_long_as_asked(system, account, until):
     alice = account("alice")
-    body = is_json(system.request("POST", "/session", auth=alice.auth, json={"lifetime": 1}), 201)
-    assert body["expires"] == 1
-    headers = {"Authorization": f"Bearer {body['token']}"}
+    for asked in (60, 30 * 24 * 3600):
+        body = is_json(system.request("POST", "/session", auth=alice.auth, json={"expires": asked}), 201)
+        assert body["expires"] == asked
+        assert system.query_owner("select extract(epoch from expires_at - created_at)::int as s from app.session where token = %s",
+                                  (hashlib.sha256(body["token"].encode()).digest(),)) == [{"s": asked}]
+    headers = {"Authorization": f"Bearer {alice.session(1)}"}
     until(lambda: system.request("GET", "/login/me", headers=headers).status_code == 401)
 
 
-@pytest.mark.parametrize("lifetime", [0, -1, 1.5, "60", True, 31 * 24 * 3600, 10**30])
-def test_a_lifetime_that_is_none_is_refused(system, quick, lifetime):
-    answer = system.request("POST", "/session", auth=quick.auth, json={"lifetime": lifetime})
-    is_problem(answer, 400, "invalid-member", "/lifetime")
+@pytest.mark.parametrize("expires", [0, -1, 59, 60.5, "60", True, 30 * 24 * 3600 + 1, 10**30])
+def test_a_lifetime_that_is_none_is_refused(system, quick, expires):
+    answer = system.request("POST", "/session", auth=quick.auth, json={"expires": expires})
+    is_problem(answer, 400, "invalid-member", "/expires")
 
 
 def test_a_token_does_not_make_another(account):
@@ -68,6 +73,33 @@ def test_a_ticket_is_for_a_minute(account):
     body = is_json(answer, 201)
     assert body["ticket"] and body["expires"] == 60 and TIME.match(body["expires_at"])
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_the_oldest_of_too_many_sessions_goes_with_its_streams(system, account):
+    alice = account("alice")
+    stream = Stream(system, alice.login, token=alice.token())
+    stream.wait("state")
+    system.query_owner("""insert into app.session (token, account_id, expires_at) select sha256(convert_to(a.email || n, 'UTF8')),
+        a.id, now() + interval '1 day' from app.account a, generate_series(1, 99) n where a.email = %s returning 1""", (alice.email,))
+    assert alice.request("GET", "/login/me").status_code == 200
+    latest = is_json(system.request("POST", "/session", auth=alice.auth), 201)["token"]
+    is_problem(alice.request("GET", "/login/me"), 401)
+    assert stream.wait("end", 10).data == {"reason": "session-ended"}
+    stream.wait_end()
+    assert system.request("GET", "/login/me", headers={"Authorization": f"Bearer {latest}"}).status_code == 200
+
+
+def test_an_account_has_twenty_tickets(system, account):
+    alice, bob = account("alice"), account("bob")
+    made = [is_json(alice.request("POST", "/session/ticket"), 201) for _ in range(20)]
+    refused = alice.request("POST", "/session/ticket")
+    is_problem(refused, 409, "too-many-tickets")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert bob.request("POST", "/session/ticket").status_code == 201
+    stream = Stream(system, f"/login/me?stream&ticket={made[0]['ticket']}")
+    assert stream.status == 200
+    stream.close()
+    assert alice.request("POST", "/session/ticket").status_code == 201, "one is used"
 
 
 def test_a_ticket_needs_credentials(system):

@@ -19,8 +19,7 @@ def test_a_ticket_opens_one_stream(account, system):
 
 def test_a_session_that_ends_ends_its_stream(system, account):
     alice = account("alice")
-    made = system.request("POST", "/session", auth=alice.auth, json={"lifetime": 2})
-    stream = Stream(system, alice.login, token=made.json()["token"])
+    stream = Stream(system, alice.login, token=alice.session(2))
     assert stream.wait("end", 10).data == {"reason": "session-ended"}
     stream.wait_end()
 
@@ -44,8 +43,7 @@ def test_a_ticket_opens_a_sent_message_too(account, system, how):
 @pytest.mark.parametrize("how", ["expiry", "logout"])
 def test_a_session_that_ends_ends_its_long_poll(system, account, until, how):
     alice, bob = account("alice"), account("bob")
-    made = system.request("POST", "/session", auth=alice.auth, json={"lifetime": 3 if how == "expiry" else 600})
-    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    headers = {"Authorization": f"Bearer {alice.session(3 if how == 'expiry' else 600)}"}
     paths = [bob.login, "/call"]
     answers = {}
     versions = [system.request("GET", path + "?wait=0", headers=headers).headers["ETag"].strip('"') for path in paths]
@@ -81,7 +79,7 @@ def test_what_ends_a_session_ends_its_streams_at_once(system, account, opened, h
         stream.wait("state")
     answer = {"logout": lambda: alice.request("DELETE", "/session"),
               "logout-all": lambda: system.request("DELETE", "/session", auth=alice.auth),
-              "password": lambda: alice.request("PATCH", "/user/me", json={"password": "another secret"}),
+              "password": lambda: system.request("PATCH", "/user/me", auth=alice.auth, json={"password": "another secret"}),
               "account": lambda: alice.request("DELETE", "/user/me")}[how]()
     assert answer.status_code in (200, 204)
     if how == "account":
@@ -126,7 +124,7 @@ def test_a_stream_by_ticket_outlives_the_database(own_system, own_account):
     for stream in streams:
         stream.wait(lambda e: e.name in ("change", "state") and len(e.data) == 1, 10)
         assert not stream.ended
-    assert own_system.request("PATCH", "/user/me", headers=alice.headers,
+    assert own_system.request("PATCH", "/user/me", auth=alice.auth,
                               json={"password": "another secret"}).status_code == 200
     for stream in streams:
         ended_with(stream, "session-ended")

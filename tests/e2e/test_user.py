@@ -59,6 +59,8 @@ def test_the_domain_is_stored_in_lower_case(system, account):
     ({"email": "a%40b@example.net"}, "/email"),
     ({"email": "x" * 300 + "@example.net"}, "/email"),
     ({"email": "ok@example.net", "password": ""}, "/password"),
+    ({"email": "ok@example.net", "password": "1234567"}, "/password"),
+    ({"email": "ok@example.net", "password": "ääääääé"}, "/password"),
     ({"email": "ok@example.net", "password": 1}, "/password"),
     ({"email": "ok@example.net", "password": "x" * 5000}, "/password"),
 ])
@@ -160,10 +162,38 @@ def test_only_the_owner_changes_and_deletes(system, account):
 def test_a_new_password_ends_the_old_one_and_every_session(system, account):
     alice = account("alice")
     assert system.request("GET", "/login/me", auth=alice.auth).status_code == 200
-    assert alice.request("PATCH", "/user/me", json={"password": "another one"}).status_code == 200
+    assert alice.request("POST", "/login/me", json={"contact": "sip:a@192.0.2.1"}).status_code == 201
+    assert system.request("PATCH", "/user/me", auth=alice.auth, json={"password": "another one"}).status_code == 200
     is_problem(alice.request("GET", "/login/me"), 401)
     is_problem(system.request("GET", "/login/me", auth=alice.auth), 401)
-    assert system.request("GET", "/login/me", auth=(alice.email, "another one")).status_code == 200
+    assert is_json(system.request("GET", "/login/me", auth=(alice.email, "another one"))) == [], "nor is any contact there"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_token_sets_no_password(system, account, method):
+    alice = account("alice")
+    for body in ({"password": "another one"}, {"password": "another one", "revoke": True}):
+        is_problem(alice.request(method, "/user/me", json=body), 403, "password-needed")
+    assert alice.request("GET", "/login/me").status_code == 200
+    assert system.request("GET", "/login/me", auth=alice.auth).status_code == 200
+
+
+@pytest.mark.parametrize("body, pointer", [({"password": "1234567"}, "/password"), ({"revoke": True}, "/revoke"),
+                                           ({"password": "12345678", "revoke": "yes"}, "/revoke")])
+def test_a_new_password_that_is_wrong_is_pointed_at(system, account, body, pointer):
+    alice = account("alice")
+    is_problem(system.request("PATCH", "/user/me", auth=alice.auth, json=body), 400, "invalid-member", pointer)
+    assert alice.request("GET", "/login/me").status_code == 200
+
+
+@pytest.mark.parametrize("revoke", [False, True])
+def test_a_new_password_revokes_credentials_where_it_says_so(system, account, revoke):
+    alice = account("alice")
+    alice.credential()
+    auth = (alice.email, "12345678")
+    answer = system.request("PATCH", "/user/me", auth=alice.auth, json={"password": auth[1], "revoke": revoke})
+    assert "revoke" not in is_json(answer)
+    assert len(is_json(system.request("GET", "/user/me/credential", auth=auth))) == (not revoke)
 
 
 def test_the_same_password_anew_goes_on_to_work(system, account):
@@ -175,7 +205,7 @@ def test_the_same_password_anew_goes_on_to_work(system, account):
         assert system.request("GET", "/login/me", auth=alice.auth).status_code == 200
 
 
-def test_a_deleted_account_is_gone_and_its_email_free(system, account):
+def test_a_deleted_account_is_gone_and_its_email_rests(system, account):
     alice, bob = account("alice"), account("bob")
     alice.request("POST", "/login/me", json={"contact": "sip:a@192.0.2.1"})
     is_empty(alice.request("DELETE", "/user/me"))
@@ -183,7 +213,12 @@ def test_a_deleted_account_is_gone_and_its_email_free(system, account):
     is_problem(bob.request("GET", alice.login), 404, "user-not-found")
     is_problem(alice.request("GET", "/user/me"), 401)
     is_problem(system.request("GET", "/user/me", auth=alice.auth), 401)
-    assert system.request("POST", "/user", json={"email": alice.email, "password": "x" * 9}).status_code == 201
+    again = {"email": alice.email, "password": "x" * 9}
+    is_problem(system.request("POST", "/user", json=again), 409, "account-exists", "/email")
+    taken = system.request("POST", "/user", json={**again, "email": bob.email}).json()
+    assert {**system.request("POST", "/user", json=again).json(), "request_id": 0} == {**taken, "request_id": 0}, "no word more"
+    system.query_owner("update app.email_rest set deleted_at = now() - interval '30 days' where email = %s returning 1", (alice.email,))
+    assert system.request("POST", "/user", json=again).status_code == 201
     assert is_json(bob.request("GET", alice.login)) == []
 
 

@@ -410,8 +410,7 @@ def test_what_goes_is_told_to_a_long_poll_of_many(account):
 
 def test_a_long_poll_of_many_ends_with_its_session(system, account):
     alice, bob = account("alice"), account("bob")
-    made = system.request("POST", "/session", auth=alice.auth, json={"lifetime": 3}).json()
-    headers = {"Authorization": f"Bearer {made['token']}"}
+    headers = {"Authorization": f"Bearer {alice.session(3)}"}
     first = system.request("GET", watch(bob.login, "/call", wait=0), headers=headers)
     place = first.headers["ETag"].strip('"')
     answer = system.request("GET", watch(bob.login, wait=15, since=place.split(",", maxsplit=1)[0]), headers=headers)

@@ -186,6 +186,7 @@ def test_a_new_password_ends_the_old_one_at_every_worker(mixed, user):
                 yield fastcgi.answer(s)[0]
 
     assert list(statuses("first-password")) == [200, 200]
-    assert user.request("PATCH", "/user/me", json={"password": "second-password"}).status_code == 200
+    assert user.system.request("PATCH", "/user/me", auth=(user.email, "first-password"),
+                               json={"password": "second-password"}).status_code == 200
     assert list(statuses("first-password")) == [401, 401]
     assert list(statuses("second-password")) == [200, 200]

@@ -1,4 +1,5 @@
 """A whole system for tests, brought up by deploy/local in a state folder and on ports of its own."""
+import json
 import os
 import pathlib
 import secrets
@@ -201,12 +202,7 @@ class Account:
     def token(self):
         """A bearer token, made once; not by POST /session, which has a password hashed, a thousand times in a run."""
         if self._token is None:
-            token = secrets.token_urlsafe(32)
-            made = self.system.query_owner(
-                """insert into app.session (token, account_id, expires_at) select sha256(%s), id, now() + interval '1 day'
-                from app.account where email = %s returning account_id""", (token.encode(), self.email))
-            assert len(made) == 1, self.email
-            self._token = token
+            self._token = self.session(86400)
         return self._token
 
     @property
@@ -217,8 +213,21 @@ class Account:
         """A request as this user, by bearer token."""
         return self.system.request(method, path, headers={**self.headers, **(headers or {})}, **kwargs)
 
-    def credential(self, label="test", **more):
-        """A digest credential for a SIP device: the answer of POST, with the password."""
-        answer = self.request("POST", f"/user/{self.email}/credential", json={"label": label, **more})
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+    def session(self, lives_s):
+        """A bearer token for so many seconds, which may be fewer than POST /session gives."""
+        token = secrets.token_urlsafe(32)
+        made = self.system.query_owner(
+            """insert into app.session (token, account_id, expires_at)
+            select sha256(%s), id, now() + make_interval(secs => %s) from app.account where email = %s returning account_id""",
+            (token.encode(), lives_s, self.email))
+        assert len(made) == 1, self.email
+        return token
+
+    def credential(self, label="test", algorithm=None):
+        """A digest credential for a SIP device: what POST answers, with the password; not by POST, which needs Basic, and
+        so a hash of the account's password."""
+        password = secrets.token_urlsafe(12)
+        made, = self.system.query_owner(
+            """select c.doc from app.account a, lateral api.credential_create(a.email, convert_to(a.password_hash, 'UTF8'),
+            'me', %s, %s, %s) c where a.email = %s""", (label, algorithm, password, self.email))
+        return {**json.loads(made["doc"]), "password": password}

@@ -257,6 +257,19 @@ def test_a_deleted_account(account, phone, until):
     until(lambda: not subscriptions(bob))
 
 
+def test_a_deleted_credential(account, phone, until):
+    """Who has its phone sees nothing more of anybody."""
+    alice, bob = account("alice"), account("bob")
+    sub = phone(bob).subscribe(f"sip:{alice.email}", "presence")
+    sub.next()
+    made, = bob.request("GET", f"/user/{bob.email}/credential").json()
+    assert bob.request("DELETE", made["url"]).status_code == 204
+    last = sub.next()
+    assert state(last) == ("terminated", {"reason": "rejected"})
+    assert last.body == b"" and last.get("content-type") is None
+    until(lambda: not subscriptions(bob))
+
+
 @pytest.mark.parametrize("code", [481, 404, 500, 302, 401])
 def test_a_phone_that_refuses_hears_no_more(account, phone, until, code):
     alice, bob = account("alice"), account("bob")

@@ -67,7 +67,7 @@ select is((select removed from api.login_delete(null, pg_temp.proof('alice'), 'm
 
 -- The registrar
 \o /dev/null
-select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
+select * from api.credential_create('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', 'me', 'desk', null, 'pw');
 \o
 create function pg_temp.reg(p_cseq bigint, p_contacts jsonb, p_star bool default false, p_aor text default
 	'alice@example.net', p_call_id text default 'c1')

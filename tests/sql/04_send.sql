@@ -3,7 +3,7 @@ begin;
 select plan(52);
 \o /dev/null
 \ir setup.inc
-select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
+select * from api.credential_create('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', 'me', 'desk', null, 'pw');
 select * from api.agent_start('test:1', 'boot1') \gset
 select * from api.stream_start('test') \gset
 \o

@@ -4,8 +4,8 @@ select plan(67);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
-select * from api.credential_create(null, pg_temp.proof('alice'), 'me', 'desk', null, 'pw');
-select * from api.credential_create(null, pg_temp.proof('bob'), 'me', 'desk', null, 'pw');
+select * from api.credential_create('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', 'me', 'desk', null, 'pw');
+select * from api.credential_create('bob@example.net', '$y$j9T$bbbbbbbbbbbbbbbbbbbbb.$bobhash', 'me', 'desk', null, 'pw');
 create temp table ids as select :agent as agent;
 select inspect.set_bound('notify_pause', 0); -- time stands still in a transaction
 \o

@@ -30,7 +30,7 @@ def fixture_alice(owner):
     email, token = f"{name}@example.net", os.urandom(32)
     owner.execute("select * from api.user_create(%s, '$y$j9T$rrrrrrrrrrrrrrrrrrrrr.$hash', '{}')", (email,))
     owner.execute("select * from api.session_create(%s, '$y$j9T$rrrrrrrrrrrrrrrrrrrrr.$hash', %s, 600)", (email, token))
-    owner.execute("select * from api.credential_create(null, %s, 'me', '', null, 'pw')", (token,))
+    owner.execute("select * from api.credential_create(%s, '$y$j9T$rrrrrrrrrrrrrrrrrrrrr.$hash', 'me', '', null, 'pw')", (email,))
     owner.execute("select * from api.login_register(null, %s, 'me', 'sip:a@192.0.2.1', 'k', null, '{}', null)", (token,))
     return email, token
 
