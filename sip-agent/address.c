@@ -28,7 +28,9 @@ struct known {
 	struct table *t;
 	struct address address;
 	uint64_t until_ms;
-	unsigned tries; /* of a silent one */
+	/* of a silent one */
+	unsigned tries;
+	uint64_t alone_until_ms;
 };
 
 static void known_destructor(void *arg)
@@ -153,13 +155,14 @@ bool address_is_proven(struct address_book *b, const struct address *a,
 	return find(&b->proven, a, now_ms) != NULL;
 }
 
-/** Whether an address has said nothing so often that it is not even asked */
+/** Whether an address has said nothing lately, or so often that it is not even
+    asked */
 bool address_is_suspended(struct address_book *b, const struct address *a,
 			  uint64_t now_ms)
 {
 	const struct known *k = find(&b->silent, a, now_ms);
 
-	return k && k->tries >= ADDRESS_TRIES;
+	return k && k->alone_until_ms > now_ms;
 }
 
 /**
@@ -196,4 +199,7 @@ void address_silent(struct address_book *b, const struct address *a,
 		return;
 	k->tries++;
 	k->until_ms = now_ms + (uint64_t)ADDRESS_SUSPENDED_S * MS;
+	k->alone_until_ms = k->tries < ADDRESS_TRIES
+				    ? now_ms + (uint64_t)ADDRESS_PAUSE_S * MS
+				    : k->until_ms;
 }

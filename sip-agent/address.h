@@ -15,8 +15,9 @@ enum {
 	ADDRESS_PROVEN_MAX = 65536,
 	ADDRESS_SILENT_MAX = 16384,
 	ADDRESS_ANSWERED_S = 3600, /* that an answer proves an address */
-	ADDRESS_SUSPENDED_S = 300, /* that a silent one is left alone */
-	ADDRESS_TRIES = 2,	   /* until it is */
+	ADDRESS_PAUSE_S = 10,	   /* that a silent one is left alone */
+	ADDRESS_TRIES = 2,	   /* until it is for longer */
+	ADDRESS_SUSPENDED_S = 300,
 };
 
 /** Host and port after DNS, and transport */

@@ -32,7 +32,7 @@ struct prober {
 	struct tls *tls; /* NULL: we have none */
 	struct hash *by_address, *by_id;
 	struct list list;
-	size_t count;
+	size_t count, count_tls;
 };
 
 struct probe {
@@ -71,8 +71,10 @@ static void probe_destructor(void *arg)
 	tmr_cancel(&pr->tmr_repeat);
 	tmr_cancel(&pr->tmr_end);
 	list_clear(&pr->waiting);
-	if (pr->le.list)
+	if (pr->le.list) {
 		pr->p->count--;
+		pr->p->count_tls -= pr->to.tp == SIP_TRANSP_TLS;
+	}
 	list_unlink(&pr->le);
 	hash_unlink(&pr->by_address);
 	hash_unlink(&pr->by_id);
@@ -377,7 +379,8 @@ static int probe_alloc(struct probe **prp, struct prober *p,
 {
 	struct probe *pr;
 
-	if (p->count >= PROBES_MAX)
+	if (p->count >= PROBES_MAX ||
+	    (to->tp == SIP_TRANSP_TLS && p->count_tls >= PROBES_TLS_MAX))
 		return ENOSPC;
 	pr = mem_zalloc(sizeof(*pr), probe_destructor);
 	if (!pr)
@@ -387,6 +390,7 @@ static int probe_alloc(struct probe **prp, struct prober *p,
 	pr->to = *to;
 	pr->id = rand_u64();
 	p->count++;
+	p->count_tls += to->tp == SIP_TRANSP_TLS;
 	list_append(&p->list, &pr->le, pr);
 	hash_append(p->by_address, address_hash(to), &pr->by_address, pr);
 	hash_append(p->by_id, (uint32_t)pr->id, &pr->by_id, pr);

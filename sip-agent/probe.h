@@ -14,7 +14,8 @@ struct prober;
 struct tls;
 
 enum {
-	PROBES_MAX = 4096,	 /* addresses that are asked at once */
+	PROBES_MAX = 4096,	 /* addresses that are asked at once, */
+	PROBES_TLS_MAX = 512,	 /* those of them over TLS, which costs more */
 	PROBE_MS = 4000,	 /* for connecting and answering */
 	PROBE_REPEAT_MS = 1000,	 /* over UDP it is sent twice */
 	PROBE_ANSWER_MAX = 4096, /* bytes that are read of an answer */

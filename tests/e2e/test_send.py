@@ -24,10 +24,26 @@ def kept(system, to, made):
     return row
 
 
+class Taker(socket.socket):
+    """A UDP socket that says that somebody is there, and of messages nothing."""
+
+    def recvfrom(self, size):
+        while True:
+            data, source = super().recvfrom(size)
+            if not data.startswith(b"OPTIONS "):
+                return data, source
+            copied = [line for line in data.decode().split("\r\n")
+                      if line.split(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")]
+            self.sendto("\r\n".join(["SIP/2.0 200 OK", *copied, "Content-Length: 0", "", ""]).encode(), source)
+
+    def recv(self, size):
+        return self.recvfrom(size)[0]
+
+
 @pytest.fixture
 def silent():
-    """The SIP URI of a UDP port where whoever listens never answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+    """The SIP URI of a UDP port where whoever listens never answers a message."""
+    with Taker(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind(("127.0.0.1", 0))
         phone.settimeout(10)
         yield phone, f"sip:silent@127.0.0.1:{phone.getsockname()[1]}"

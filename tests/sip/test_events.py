@@ -2,6 +2,7 @@
 import os
 import secrets
 import signal
+import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -500,3 +501,53 @@ def test_another_agent_takes_over_a_dead_ones(two, phone, until):
         assert sub.next().source == second
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+# ---- how many, how often ----
+
+@pytest.fixture(name="few")
+def fixture_few(system):
+    """Changes a bound for the time of a test: few("subscriptions", 2)."""
+    changed = []
+
+    def change(name, amount):
+        changed.append(name)
+        system.query_owner("select inspect.set_bound(%s, %s)", [name, amount])
+    yield change
+    for name in changed:
+        system.query_owner("select inspect.set_bound(%s)", [name])
+
+
+def test_a_user_has_so_many_subscriptions(account, phone, few):
+    alice, bob, carol = account("alice"), account("bob"), account("carol")
+    few("subscriptions", 2)
+    b = phone(bob)
+    for _ in range(3):  # each in the place of the one before
+        assert b.subscribe(f"sip:{alice.email}", "presence").answer.code == 200
+    assert b.subscribe(f"sip:{alice.email}", "reg").answer.code == 200
+    assert b.subscribe(f"sip:{bob.email}", "reg").answer.code == 403
+    assert len(subscriptions(bob)) == 2
+    assert b.subscribe(f"sip:{alice.email}", "reg").answer.code == 200
+    assert phone(bob).subscribe(f"sip:{alice.email}", "reg").answer.code == 403, "another phone has its own"
+    assert phone(carol).subscribe(f"sip:{alice.email}", "presence").answer.code == 200, "and others theirs"
+
+
+def test_a_burst_of_changes_is_a_notify_a_second(account, phone, until):
+    alice, bob = account("alice"), account("bob")
+    times = {}
+
+    def take(message):
+        times.setdefault(message.get("cseq"), time.monotonic())
+        return 200
+    sub = phone(bob, answer=take).subscribe(f"sip:{alice.email}", "reg")
+    sub.next()
+    changes, began = 0, time.monotonic()
+    while time.monotonic() - began < 2.5:
+        changes += 1
+        bound(alice, f"sip:alice{changes % 20}@192.0.2.1")
+    bound(alice, "sip:last@192.0.2.1")
+    sub.await_body(b"sip:last@192.0.2.1", 10)
+    until(lambda: not subscriptions(bob)[0]["due"])
+    when = sorted(times.values())
+    assert 3 <= len(when) < changes
+    assert min(b - a for a, b in zip(when, when[1:])) > 0.9, "not even once"

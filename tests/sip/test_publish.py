@@ -186,3 +186,17 @@ def test_an_equal_publish_to_a_restarted_agent(systems, phone, until):
     again = a.publish(pidf("open", "once"), call_id=call_id, cseq=cseq)
     assert (again.code, again.get("sip-etag")) == (200, first.get("sip-etag"))
     assert len(shown(alice)) == 1
+
+
+def test_a_user_has_so_many_publications(account, phone, system):
+    alice, bob = account("alice"), account("bob")
+    a = phone(alice)
+    system.query_owner("select inspect.set_bound('publications', 2)")
+    try:
+        first = a.publish(pidf("open", "one"))
+        assert first.code == a.publish(pidf("open", "two")).code == 200
+        assert a.publish(pidf("open", "three")).code == 403
+        assert a.publish(pidf("closed", "one"), etag=first.get("sip-etag")).code == 200, "what is there may change"
+        assert phone(bob).publish(pidf("open", "one")).code == 200
+    finally:
+        system.query_owner("select inspect.set_bound('publications')")
