@@ -1,7 +1,7 @@
 /*
- * Two tables in memory, each with a bound: addresses that have spoken, and
- * those that have been asked and said nothing.  What is not in either is
- * unknown, which is also what an address becomes that had to make room.
+ * Tables in memory, each with a bound: addresses that have spoken, those that
+ * have been asked and said nothing, and hosts with some of those.  What is not
+ * in any is unknown, which is also what becomes of what had to make room.
  */
 #include "address.h"
 
@@ -10,6 +10,8 @@
 enum {
 	BUCKETS = 16384,
 	MS = 1000,
+	EVERY_MS = ADDRESS_HOST_EVERY_S * MS,
+	IN6_NETWORK = 8, /* bytes of the /64 that one site has */
 };
 
 struct table {
@@ -19,7 +21,7 @@ struct table {
 };
 
 struct address_book {
-	struct table proven, silent;
+	struct table proven, silent, hosts;
 };
 
 struct known {
@@ -49,8 +51,10 @@ static void destructor(void *arg)
 
 	list_flush(&b->proven.order);
 	list_flush(&b->silent.order);
+	list_flush(&b->hosts.order);
 	mem_deref(b->proven.by_address);
 	mem_deref(b->silent.by_address);
+	mem_deref(b->hosts.by_address);
 }
 
 static int table_open(struct table *t, size_t max)
@@ -79,6 +83,8 @@ int address_book_alloc(struct address_book **bp, size_t proven_max,
 	err = table_open(&b->proven, proven_max);
 	if (!err)
 		err = table_open(&b->silent, silent_max);
+	if (!err)
+		err = table_open(&b->hosts, ADDRESS_HOSTS_MAX);
 	if (err)
 		mem_deref(b);
 	else
@@ -146,7 +152,7 @@ static struct known *take(struct table *t, const struct address *a,
 	return k;
 }
 
-/* --- what is known -------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 /** Whether more than a question may be sent to an address */
 bool address_is_proven(struct address_book *b, const struct address *a,
@@ -164,6 +170,62 @@ bool address_is_suspended(struct address_book *b, const struct address *a,
 
 	return k && k->alone_until_ms > now_ms;
 }
+
+/* --- hosts ---------------------------------------------------------------- */
+
+/* An IPv4 address or the /64 of an IPv6 one, whatever the port */
+static struct address host_of(const struct address *a)
+{
+	struct address host = {.tp = SIP_TRANSP_NONE, .refused = a->refused};
+	uint8_t in6[16] = {0}, full[16];
+
+	if (sa_af(&a->sa) == AF_INET6) {
+		sa_in6(&a->sa, full);
+		for (size_t i = 0; i < IN6_NETWORK; i++)
+			in6[i] = full[i];
+		sa_set_in6(&host.sa, in6, 0);
+	} else {
+		sa_set_in(&host.sa, sa_in(&a->sa), 0);
+	}
+
+	return host;
+}
+
+/**
+ * Whether an address may be asked, as the many ports of its host go; if so, it
+ * counts as silent until it answers.
+ *
+ * A host is known until what it was asked has been made up for.
+ */
+bool address_may_ask(struct address_book *b, const struct address *a,
+		     uint64_t now_ms)
+{
+	const struct address host = host_of(a);
+	struct known *k = find(&b->hosts, &host, now_ms);
+	const uint64_t until_ms = (k ? k->until_ms : now_ms) + EVERY_MS;
+
+	if (until_ms > now_ms + (uint64_t)ADDRESS_HOST_BURST * EVERY_MS)
+		return false;
+	k = take(&b->hosts, &host, now_ms);
+	if (k)
+		k->until_ms = until_ms;
+
+	return true;
+}
+
+/** An address that was asked has answered: it costs its host nothing */
+void address_answered(struct address_book *b, const struct address *a,
+		      uint64_t now_ms)
+{
+	const struct address host = host_of(a);
+	struct known *k = find(&b->hosts, &host, now_ms);
+
+	if (k)
+		k->until_ms -= EVERY_MS;
+	address_prove(b, a, ADDRESS_ANSWERED_S, now_ms);
+}
+
+/* --- what is known of an address ------------------------------------------ */
 
 /**
  * An address has spoken: it has answered a request of ours, or a binding or

@@ -18,6 +18,11 @@ enum {
 	ADDRESS_PAUSE_S = 10,	   /* that a silent one is left alone */
 	ADDRESS_TRIES = 2,	   /* until it is for longer */
 	ADDRESS_SUSPENDED_S = 300,
+	/* a host has many ports: how many silent ones are asked at once, and
+	   one more each so many seconds */
+	ADDRESS_HOSTS_MAX = 16384,
+	ADDRESS_HOST_BURST = 32,
+	ADDRESS_HOST_EVERY_S = 4,
 };
 
 /** Host and port after DNS, and transport */
@@ -35,6 +40,10 @@ bool address_is_proven(struct address_book *b, const struct address *a,
 		       uint64_t now_ms);
 bool address_is_suspended(struct address_book *b, const struct address *a,
 			  uint64_t now_ms);
+bool address_may_ask(struct address_book *b, const struct address *a,
+		     uint64_t now_ms);
+void address_answered(struct address_book *b, const struct address *a,
+		      uint64_t now_ms);
 void address_prove(struct address_book *b, const struct address *a,
 		   uint32_t for_s, uint64_t now_ms);
 void address_forget(struct address_book *b, const struct address *a);

@@ -41,6 +41,7 @@ struct probe {
 	struct prober *p;
 	struct address to;
 	uint64_t id;
+	bool unasked; /* too many of its host are silent */
 	struct mbuf *mb;
 	struct tmr tmr_repeat, tmr_end;
 	struct list waiting; /* struct probe_wait */
@@ -172,13 +173,14 @@ static void end(struct probe *pr, bool answered)
 	const uint64_t now = tmr_jiffies();
 
 	if (answered)
-		address_prove(book, &pr->to, ADDRESS_ANSWERED_S, now);
-	else
+		address_answered(book, &pr->to, now);
+	else if (!pr->unasked)
 		address_silent(book, &pr->to, now);
 	log_info("probe", LOG_SA("address", &pr->to.sa),
 		 LOG_STR("transport", sip_transp_name(pr->to.tp)),
 		 LOG_STR("result", pr->to.refused ? "not allowed"
 				   : answered	  ? "answered"
+				   : pr->unasked  ? "too many there"
 						  : "silent"));
 
 	/* who asks from now on finds what was found out */
@@ -430,7 +432,8 @@ int probe_ask(struct probe_wait **wp, struct prober *p,
 		err = probe_alloc(&pr, p, address);
 		if (err)
 			return err;
-		if (!address->refused)
+		pr->unasked = !address_may_ask(p->book, address, tmr_jiffies());
+		if (!pr->unasked && !address->refused)
 			ask(pr);
 	} else if (hurry && pr->to.tp != SIP_TRANSP_UDP && !pr->tc) {
 		return ECONNREFUSED;

@@ -16,12 +16,22 @@ BODY = b"the attacker's own words " * 40
 REASON = {"code": 480, "reason": "No answer from the contact"}
 
 
+class At:
+    """The host where nobody answers, another one in each test: what is asked of a host is limited too."""
+    host = HOST
+
+
+@pytest.fixture(autouse=True)
+def fixture_at():
+    At.host = "127." + ".".join(str(2 + secrets.randbelow(250)) for _ in range(3))
+
+
 class Silent:
     """A UDP socket that keeps what comes and says nothing."""
 
     def __init__(self):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind((HOST, 0))
+        self.sock.bind((At.host, 0))
         self.sock.setblocking(False)
         self.port = self.sock.getsockname()[1]
 
@@ -40,7 +50,7 @@ class Listener:
     """A TCP listener that keeps what comes over its connections; `says`: what it answers to the first bytes."""
 
     def __init__(self, says=b""):
-        self.listener = socket.create_server((HOST, 0))
+        self.listener = socket.create_server((At.host, 0))
         self.port = self.listener.getsockname()[1]
         self.says = says
         self.data, self.conns = [], []
@@ -77,7 +87,7 @@ def fixture_opened():
 
 def closed_port():
     """A port of TCP and UDP that nobody listens on."""
-    with socket.create_server((HOST, 0)) as sock:
+    with socket.create_server((At.host, 0)) as sock:
         return sock.getsockname()[1]
 
 
@@ -117,7 +127,7 @@ def test_who_has_many_contacts_at_one_address_makes_two_datagrams(account, until
     alice, bob = account("alice"), account("bob")
     victim = opened(Silent())
     for n in range(32):
-        contact_of(alice, f"sip:x{n}@{HOST}:{victim.port}")
+        contact_of(alice, f"sip:x{n}@{At.host}:{victim.port}")
     status = send(bob, alice)
     until(lambda: ended(status), 20)
     got = victim.all()
@@ -141,7 +151,7 @@ def test_an_address_that_is_silent_twice_is_left_alone(account, until, opened):
     """After the first time for a moment, after the second for minutes."""
     alice, bob = account("alice"), account("bob")
     victim = opened(Silent())
-    contact_of(alice, f"sip:x@{HOST}:{victim.port}")
+    contact_of(alice, f"sip:x@{At.host}:{victim.port}")
     took_s, *said = took(bob, alice, until)
     assert took_s > WAIT_S - 0.1 and said == ["stored", REASON]
     assert len(victim.all()) == 2
@@ -152,6 +162,20 @@ def test_an_address_that_is_silent_twice_is_left_alone(account, until, opened):
     took_s, *said = took(bob, alice, until)
     assert took_s < WAIT_S - 0.5 and said == ["stored", REASON]
     assert not victim.all()
+
+
+def test_who_has_contacts_at_many_ports_of_a_host_makes_few_datagrams(account, until, opened):
+    """More than are asked at once: 32, and one more every 4 s."""
+    alice, bob = account("alice"), account("bob")
+    victims = [opened(Silent()) for _ in range(40)]
+    for n, owner in enumerate((alice, bob)):
+        for victim in victims[n * 20:n * 20 + 20]:
+            contact_of(owner, f"sip:x@{At.host}:{victim.port}")
+    statuses = [send(bob, alice), send(alice, bob)]
+    until(lambda: all(ended(s) for s in statuses), 30)
+    asked = [v for v in victims if v.all()]
+    assert 32 <= len(asked) < 40
+    assert [s()["status"] for s in statuses] == ["stored"] * 2
 
 
 def test_who_answers_gets_it_whatever_the_answer_was(account, phone, until):
@@ -197,7 +221,7 @@ def test_a_phone_that_names_another_makes_it_no_more_than_a_question(account, ph
     alice, bob = account("alice"), account("bob")
     victim = opened(Silent())
     p = phone(alice)
-    contacts = [f"<sip:x{n}@{HOST}:{victim.port}>" for n in range(32)]
+    contacts = [f"<sip:x{n}@{At.host}:{victim.port}>" for n in range(32)]
     for _ in range(2):
         answer = p.register(contacts=contacts, headers=[
             ("Via", f"SIP/2.0/UDP {HOST}:{p.port};branch=z9hG4bK{secrets.token_hex(8)}")])
@@ -212,8 +236,8 @@ def test_a_subscription_that_names_another_makes_it_no_more_than_a_question(acco
     alice, bob = account("alice"), account("bob")
     victim = opened(Silent())
     b = phone(bob)
-    more = {"contact": [("Contact", f"<sip:x@{HOST}:{victim.port}>")],
-            "record-route": [("Record-Route", f"<sip:{HOST}:{victim.port};lr>")]}[by]
+    more = {"contact": [("Contact", f"<sip:x@{At.host}:{victim.port}>")],
+            "record-route": [("Record-Route", f"<sip:{At.host}:{victim.port};lr>")]}[by]
     for _ in range(2):
         via = ("Via", f"SIP/2.0/UDP {HOST}:{b.port};branch=z9hG4bK{secrets.token_hex(8)}")
         sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[via, *more])
@@ -226,7 +250,7 @@ def test_a_connection_carries_nothing_but_the_question(account, until, opened):
     alice, bob = account("alice"), account("bob")
     victim = opened(Listener())
     for n in range(32):
-        contact_of(alice, f"sip:x{n}@{HOST}:{victim.port};transport=tcp")
+        contact_of(alice, f"sip:x{n}@{At.host}:{victim.port};transport=tcp")
     status = send(bob, alice)
     until(lambda: ended(status), 20)
     assert_little(victim.data)
@@ -241,15 +265,15 @@ def fixture_ports(opened):
     http = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
     sip = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKprobe0123456789abcdef\r\nContent-Length: 0\r\n\r\n"
     return {
-        "tcp closed": f"sip:x@{HOST}:{closed_port()};transport=tcp",
-        "tcp silent": f"sip:x@{HOST}:{opened(Listener()).port};transport=tcp",
-        "tcp http": f"sip:x@{HOST}:{opened(Listener(http)).port};transport=tcp",
-        "tcp guessing": f"sip:x@{HOST}:{opened(Listener(sip)).port};transport=tcp",
-        "tls closed": f"sips:x@{HOST}:{closed_port()}",
-        "tls silent": f"sips:x@{HOST}:{opened(Listener()).port}",
-        "tls refusing": f"sips:x@{HOST}:{opened(Listener(http)).port}",
-        "udp closed": f"sip:x@{HOST}:{closed_port()}",
-        "udp silent": f"sip:x@{HOST}:{opened(Silent()).port}",
+        "tcp closed": f"sip:x@{At.host}:{closed_port()};transport=tcp",
+        "tcp silent": f"sip:x@{At.host}:{opened(Listener()).port};transport=tcp",
+        "tcp http": f"sip:x@{At.host}:{opened(Listener(http)).port};transport=tcp",
+        "tcp guessing": f"sip:x@{At.host}:{opened(Listener(sip)).port};transport=tcp",
+        "tls closed": f"sips:x@{At.host}:{closed_port()}",
+        "tls silent": f"sips:x@{At.host}:{opened(Listener()).port}",
+        "tls refusing": f"sips:x@{At.host}:{opened(Listener(http)).port}",
+        "udp closed": f"sip:x@{At.host}:{closed_port()}",
+        "udp silent": f"sip:x@{At.host}:{opened(Silent()).port}",
         "not allowed": "sip:x@192.0.2.1",
         "not allowed tcp": "sip:x@192.0.2.1:25;transport=tcp",
         "no such name": "sip:x@nowhere.invalid",
@@ -300,7 +324,7 @@ def test_one_who_is_silent_holds_up_nobody(account, phone, until, opened):
     alice, bob, carol = account("alice"), account("bob"), account("carol")
     victim = opened(Silent())
     for n in range(32):
-        contact_of(alice, f"sip:x{n}@{HOST}:{victim.port}")
+        contact_of(alice, f"sip:x{n}@{At.host}:{victim.port}")
     p = phone(carol)
     p.register()
     send(bob, alice)
@@ -315,7 +339,7 @@ def test_a_stray_answer_proves_nothing(system, account, until, opened):
     """Only who has read the question can answer it."""
     alice, bob = account("alice"), account("bob")
     victim = opened(Silent())
-    contact_of(alice, f"sip:x@{HOST}:{victim.port}")
+    contact_of(alice, f"sip:x@{At.host}:{victim.port}")
     status = send(bob, alice)
     got = []
     until(lambda: got.extend(victim.all()) or got)

@@ -125,6 +125,46 @@ static void an_answer_ends_the_silence(void **state)
 	mem_deref(b);
 }
 
+static void a_host_is_asked_at_so_many_ports(void **state)
+{
+	struct address_book *b = open_book(8, 8);
+	const struct address other = udp("192.0.2.2:5060");
+	struct address a = udp("192.0.2.1:1");
+	const uint64_t every = ADDRESS_HOST_EVERY_S * 1000;
+
+	(void)state;
+	for (uint16_t i = 0; i < ADDRESS_HOST_BURST; i++) {
+		sa_set_port(&a.sa, (uint16_t)(i + 1));
+		assert_true(address_may_ask(b, &a, 1));
+	}
+	assert_false(address_may_ask(b, &a, 1));
+	assert_false(address_may_ask(b, &a, every));
+	assert_true(address_may_ask(b, &other, 1));
+	assert_true(address_may_ask(b, &a, every + 1));
+	assert_false(address_may_ask(b, &a, every + 1));
+
+	address_answered(b, &a, every + 1); /* which costs nothing */
+	assert_true(address_may_ask(b, &a, every + 1));
+	assert_false(address_may_ask(b, &a, every + 1));
+	mem_deref(b);
+}
+
+static void a_site_with_ipv6_is_one_host(void **state)
+{
+	struct address_book *b = open_book(8, 8);
+	struct address a = udp("[2001:db8::1]:5060"),
+		       same = udp("[2001:db8::7]:5060"),
+		       other = udp("[2001:db8:0:1::1]:5060");
+
+	(void)state;
+	for (unsigned i = 0; i < ADDRESS_HOST_BURST; i++)
+		assert_true(address_may_ask(b, i % 2 ? &a : &same, 1));
+	assert_false(address_may_ask(b, &a, 1));
+	assert_false(address_may_ask(b, &same, 1));
+	assert_true(address_may_ask(b, &other, 1));
+	mem_deref(b);
+}
+
 static void a_full_table_forgets_the_oldest(void **state)
 {
 	struct address_book *b = open_book(2, 1);
@@ -158,6 +198,8 @@ int main(void)
 		cmocka_unit_test(what_has_ended_proves_nothing),
 		cmocka_unit_test(who_is_silent_twice_is_left_alone),
 		cmocka_unit_test(an_answer_ends_the_silence),
+		cmocka_unit_test(a_host_is_asked_at_so_many_ports),
+		cmocka_unit_test(a_site_with_ipv6_is_one_host),
 		cmocka_unit_test(a_full_table_forgets_the_oldest),
 	};
 
