@@ -64,7 +64,8 @@ static void tell(struct lost_flow *lf)
 
 	mem_ref(lf);
 	lf->asking = true;
-	if (pgloop_query(pl, &stmt_flow_lost, valv, on_flow_lost, lf)) {
+	if (pgloop_query_in(pl, PG_SETTLE, &stmt_flow_lost, valv, on_flow_lost,
+			    lf)) {
 		lf->asking = false;
 		mem_deref(lf);
 	}
@@ -117,7 +118,8 @@ static void run(void *arg)
 		return;
 	mem_ref(j);
 	j->asking = true;
-	if (pgloop_query(pl, &stmt_janitor, valv, on_janitor, j)) {
+	if (pgloop_query_in(pl, PG_SETTLE, &stmt_janitor, valv, on_janitor,
+			    j)) {
 		j->asking = false;
 		mem_deref(j);
 	}

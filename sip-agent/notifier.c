@@ -158,7 +158,7 @@ void notifier_kick(struct notifier *nf)
 	};
 
 	nf->again = false;
-	if (!pgloop_query(pl, &stmt_claim, valv, on_claimed, nf)) {
+	if (!pgloop_query_in(pl, PG_CLAIM, &stmt_claim, valv, on_claimed, nf)) {
 		nf->claiming = true;
 		mem_ref(nf);
 	}

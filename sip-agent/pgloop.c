@@ -1,7 +1,9 @@
 /*
  * The agent's connections to PostgreSQL, and which statement goes over which:
- * workers take statements in order of asking, the least busy first.  Doorbells
- * that answers carry (their column bell) are rung together, at most every 5 ms.
+ * each line has connections of its own, which take statements in order of
+ * asking, the least busy first.  So a settlement that waits for a lock holds
+ * up no phone that waits for its answer.  Doorbells that answers carry (their
+ * column bell) are rung together, at most every 5 ms.
  */
 #include "pgloop.h"
 
@@ -12,19 +14,34 @@
 #include "pglisten.h"
 
 enum {
-	WORKERS = 4,
-	WORKER_LOAD_MAX = 64, /* statements in flight, each */
+	WORKERS_MAX = 4,
 	RING_MS = 5,
 	TICK_MS = 250,
 	BOOT_SIZE = 17,
 };
 
+/** Connections, and what waits for one of them */
+struct line {
+	struct pgconn *workerv[WORKERS_MAX];
+	struct list queue; /* struct pg_job */
+	size_t queued;
+	size_t load_max; /* statements in flight, each */
+};
+
+static const struct {
+	const char *name;
+	unsigned workers;
+	size_t load_max;
+} shapes[PG_LINES] = {
+	[PG_ASKED] = {"asked", 4, 64},
+	[PG_CLAIM] = {"claim", 1, 8},
+	[PG_SETTLE] = {"settle", 2, 8},
+};
+
 struct pgloop {
 	struct pgloop_conf conf;
 	struct pglisten *listener;
-	struct pgconn *workerv[WORKERS];
-	struct list queue; /* struct pg_job */
-	size_t queued;
+	struct line linev[PG_LINES];
 	struct bells *bells;
 	struct tmr tmr_ring;
 	struct tmr tmr_tick;
@@ -100,14 +117,14 @@ static void on_answer(const struct pg_answer *ans, void *arg)
 	mem_deref(asked);
 }
 
-static struct pgconn *free_worker(struct pgloop *pl, bool *any_up)
+static struct pgconn *free_worker(const struct line *line, bool *any_up)
 {
 	struct pgconn *best = NULL;
-	size_t least = WORKER_LOAD_MAX;
+	size_t least = line->load_max;
 
 	*any_up = false;
-	for (int i = 0; i < WORKERS; i++) {
-		struct pgconn *pc = pl->workerv[i];
+	for (int i = 0; i < WORKERS_MAX; i++) {
+		struct pgconn *pc = line->workerv[i];
 
 		if (!pc || !pgconn_is_up(pc))
 			continue;
@@ -121,38 +138,38 @@ static struct pgconn *free_worker(struct pgloop *pl, bool *any_up)
 	return best;
 }
 
-static void unqueue(struct pgloop *pl, struct pg_job *job)
+static void unqueue(struct line *line, struct pg_job *job)
 {
 	pg_job_unlink(job);
-	pl->queued--;
+	line->queued--;
 }
 
-static void fail_queue(struct pgloop *pl, const char *why)
+static void fail_queue(struct line *line, const char *why)
 {
 	struct pg_job *job;
 
-	while ((job = list_ledata(list_head(&pl->queue)))) {
-		unqueue(pl, job);
+	while ((job = list_ledata(list_head(&line->queue)))) {
+		unqueue(line, job);
 		pg_job_fail(job, why);
 		mem_deref(job);
 	}
 }
 
-static void dispatch(struct pgloop *pl)
+static void dispatch(struct line *line)
 {
 	struct pgconn *pc;
 	struct pg_job *job;
 	bool any_up;
 
-	while ((job = list_ledata(list_head(&pl->queue)))) {
-		pc = free_worker(pl, &any_up);
+	while ((job = list_ledata(list_head(&line->queue)))) {
+		pc = free_worker(line, &any_up);
 		if (!pc && any_up)
 			return;
 		if (!pc) {
-			fail_queue(pl, "no connection");
+			fail_queue(line, "no connection");
 			return;
 		}
-		unqueue(pl, job);
+		unqueue(line, job);
 		if (pgconn_send(pc, job))
 			pg_job_fail(job, "connection lost");
 		mem_deref(job);
@@ -160,8 +177,9 @@ static void dispatch(struct pgloop *pl)
 }
 
 /**
- * Run a statement on one of the work connections
+ * Run a statement on one of the connections of a line
  *
+ * @param which The line
  * @param stmt Statement, const and static
  * @param valv Its parameters, copied
  * @param h    Called exactly once if 0 is returned, never within this call
@@ -170,19 +188,21 @@ static void dispatch(struct pgloop *pl)
  * @return 0; ENOTCONN where the database is away; ENOBUFS where too much
  *         waits already; EILSEQ where a text is not UTF-8; ENOMEM
  */
-int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
-		 const struct pg_val *valv, pg_answer_h *h, void *arg)
+int pgloop_query_in(struct pgloop *pl, enum pg_line which,
+		    const struct pg_stmt *stmt, const struct pg_val *valv,
+		    pg_answer_h *h, void *arg)
 {
+	struct line *line = &pl->linev[which];
 	struct pgconn *pc;
 	struct asked *asked;
 	struct pg_job *job;
 	bool any_up;
 	int err;
 
-	pc = free_worker(pl, &any_up);
+	pc = free_worker(line, &any_up);
 	if (!any_up || pl->closing)
 		return ENOTCONN;
-	if (!pc && pl->queued >= PG_QUEUE_MAX)
+	if (!pc && line->queued >= PG_QUEUE_MAX)
 		return ENOBUFS;
 
 	asked = mem_zalloc(sizeof(*asked), NULL);
@@ -199,7 +219,7 @@ int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		return err;
 	}
 
-	if (pc && !pl->queued) {
+	if (pc && !line->queued) {
 		err = pgconn_send(pc, job);
 		if (err) {
 			pg_job_disown(job);
@@ -209,30 +229,46 @@ int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		return err;
 	}
 
-	pg_job_append(&pl->queue, job);
-	pl->queued++;
+	pg_job_append(&line->queue, job);
+	line->queued++;
 
 	return 0;
+}
+
+/** The same for what a phone waits for */
+int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
+		 const struct pg_val *valv, pg_answer_h *h, void *arg)
+{
+	return pgloop_query_in(pl, PG_ASKED, stmt, valv, h, arg);
+}
+
+static void check_line(struct line *line, uint64_t now)
+{
+	struct pg_job *job;
+
+	for (int i = 0; i < WORKERS_MAX; i++) {
+		if (line->workerv[i])
+			pgconn_check(line->workerv[i], now);
+	}
+
+	while ((job = list_ledata(list_head(&line->queue))) &&
+	       pg_job_deadline(job) < now) {
+		unqueue(line, job);
+		pg_job_fail(job, "deadline");
+		mem_deref(job);
+	}
 }
 
 static void tick(void *arg)
 {
 	struct pgloop *pl = arg;
 	const uint64_t now = tmr_jiffies();
-	struct pg_job *job;
 
 	tmr_start(&pl->tmr_tick, TICK_MS, tick, pl);
 
-	for (int i = 0; i < WORKERS; i++)
-		pgconn_check(pl->workerv[i], now);
+	for (int i = 0; i < PG_LINES; i++)
+		check_line(&pl->linev[i], now);
 	pglisten_check(pl->listener, now);
-
-	while ((job = list_ledata(list_head(&pl->queue))) &&
-	       pg_job_deadline(job) < now) {
-		unqueue(pl, job);
-		pg_job_fail(job, "deadline");
-		mem_deref(job);
-	}
 }
 
 static void worker_up(struct pgconn *pc, void *arg)
@@ -249,11 +285,11 @@ static void worker_down(struct pgconn *pc, void *arg)
 
 static void worker_room(struct pgconn *pc, void *arg)
 {
-	struct pgloop *pl = arg;
+	struct line *line = arg;
 
 	(void)pc;
-	if (pl->queued)
-		dispatch(pl);
+	if (line->queued)
+		dispatch(line);
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -280,6 +316,31 @@ static void on_fatal(void *arg)
 	pl->conf.fatal(pl->conf.arg);
 }
 
+static void line_close(struct line *line)
+{
+	for (int i = 0; i < WORKERS_MAX; i++)
+		line->workerv[i] = mem_deref(line->workerv[i]);
+}
+
+static int line_open(struct line *line, const char *conninfo,
+		     enum pg_line which)
+{
+	const struct pgconn_handlers work = {worker_up, worker_down,
+					     worker_room, NULL, line};
+	int err = 0;
+
+	line->load_max = shapes[which].load_max;
+	for (unsigned i = 0; !err && i < shapes[which].workers; i++) {
+		char name[16];
+
+		(void)re_snprintf(name, sizeof(name), "%s%u",
+				  shapes[which].name, i + 1);
+		err = pgconn_alloc(&line->workerv[i], name, conninfo, &work);
+	}
+
+	return err;
+}
+
 static void destructor(void *arg)
 {
 	struct pgloop *pl = arg;
@@ -287,9 +348,10 @@ static void destructor(void *arg)
 	pl->closing = true;
 	tmr_cancel(&pl->tmr_ring);
 	tmr_cancel(&pl->tmr_tick);
-	fail_queue(pl, "closing");
-	for (int i = 0; i < WORKERS; i++)
-		pl->workerv[i] = mem_deref(pl->workerv[i]);
+	for (int i = 0; i < PG_LINES; i++)
+		fail_queue(&pl->linev[i], "closing");
+	for (int i = 0; i < PG_LINES; i++)
+		line_close(&pl->linev[i]);
 	pl->listener = mem_deref(pl->listener);
 	mem_deref(pl->bells);
 }
@@ -306,18 +368,11 @@ static int open_all(struct pgloop *pl)
 		.fatal = on_fatal,
 		.arg = pl,
 	};
-	const struct pgconn_handlers work = {worker_up, worker_down,
-					     worker_room, NULL, pl};
 	int err;
 
 	err = pglisten_alloc(&pl->listener, &listen);
-	for (int i = 0; !err && i < WORKERS; i++) {
-		char name[16];
-
-		(void)re_snprintf(name, sizeof(name), "worker%d", i + 1);
-		err = pgconn_alloc(&pl->workerv[i], name, pl->conf.conninfo,
-				   &work);
-	}
+	for (int i = 0; !err && i < PG_LINES; i++)
+		err = line_open(&pl->linev[i], pl->conf.conninfo, i);
 
 	return err;
 }
@@ -356,13 +411,12 @@ int pgloop_alloc(struct pgloop **plp, const struct pgloop_conf *conf)
 /** Whether requests can be worked on: we know who we are, and are connected */
 bool pgloop_is_ready(const struct pgloop *pl)
 {
-	bool any_up = false;
+	bool any_up;
 
 	if (!pl->agent || pl->closing)
 		return false;
 
-	for (int i = 0; i < WORKERS; i++)
-		any_up = any_up || pgconn_is_up(pl->workerv[i]);
+	(void)free_worker(&pl->linev[PG_ASKED], &any_up);
 
 	return any_up;
 }

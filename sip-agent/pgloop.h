@@ -1,7 +1,7 @@
 /*
  * PostgreSQL as the agent sees it: statements in, answers out, doorbells both
- * ways.  One connection listens and holds the agent's advisory lock; a few
- * more work.
+ * ways.  One connection listens and holds the agent's advisory lock; the
+ * others work, each for one line (enum pg_line).
  */
 #ifndef PGLOOP_H
 #define PGLOOP_H
@@ -12,7 +12,15 @@
 
 enum {
 	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
-	PG_QUEUE_MAX = 8192,   /* statements that wait for a connection */
+	PG_QUEUE_MAX = 8192,   /* statements of a line that wait for one */
+};
+
+/** Where a statement stands in line: each line has connections of its own */
+enum pg_line {
+	PG_ASKED,  /**< a phone waits for the answer */
+	PG_CLAIM,  /**< work is claimed; waits for no lock for long */
+	PG_SETTLE, /**< work is settled or cleared up; may wait for locks */
+	PG_LINES,
 };
 
 struct pgloop;
@@ -33,6 +41,9 @@ int pgloop_agent(const struct pgloop *pl);
 const char *pgloop_boot(const struct pgloop *pl);
 int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		 const struct pg_val *valv, pg_answer_h *h, void *arg);
+int pgloop_query_in(struct pgloop *pl, enum pg_line which,
+		    const struct pg_stmt *stmt, const struct pg_val *valv,
+		    pg_answer_h *h, void *arg);
 int pg_rows(const struct pg_answer *ans);
 
 #endif

@@ -71,7 +71,7 @@ static void settle(struct settling *s)
 	st->vh(valv + 1, s);
 	mem_ref(s);
 	s->asking = true;
-	if (!pgloop_query(st->pl, st->stmt, valv, on_settled, s))
+	if (!pgloop_query_in(st->pl, PG_SETTLE, st->stmt, valv, on_settled, s))
 		return;
 
 	s->asking = false;
