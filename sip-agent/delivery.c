@@ -25,6 +25,8 @@ struct delivery {
 	int attempt;
 	bool tls;  /* it was sent to a sips: URI */
 	bool rest; /* to a contact that REST made, or nobody knows who */
+	bool answered;
+	struct destination *destination; /* borrowed from the outbox */
 	char *contact, *path, *flow, *sender, *recipient, *content_type;
 	char *sent_at, *request_id;
 	uint8_t *body;
@@ -191,6 +193,22 @@ const char *delivery_flow(const struct delivery *d)
 	return d->flow;
 }
 
+/** Whether it has ended by an answer of whoever is there */
+bool delivery_answered(const struct delivery *d)
+{
+	return d->answered;
+}
+
+void delivery_set_destination(struct delivery *d, struct destination *dst)
+{
+	d->destination = dst;
+}
+
+struct destination *delivery_destination(const struct delivery *d)
+{
+	return d->destination;
+}
+
 struct le *delivery_le(struct delivery *d)
 {
 	return &d->le;
@@ -216,8 +234,10 @@ static void end(struct delivery *d, int code, const char *reason)
 static void on_uac_end(int code, const char *reason, const struct sip_msg *msg,
 		       void *arg)
 {
-	(void)msg;
-	end(arg, code, reason);
+	struct delivery *d = arg;
+
+	d->answered = msg;
+	end(d, code, reason);
 }
 
 /* --- the way ------------------------------------------------------------ */

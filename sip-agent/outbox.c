@@ -1,7 +1,7 @@
 /*
- * The outbox: claims deliveries while there is room, keeps their leases, and
- * settles them however long that takes.  Delivery is at least once: a claim
- * that is not settled goes to whoever comes after us.
+ * The outbox: claims deliveries while there is room, account by account,
+ * keeps their leases, and settles them however long that takes.  Delivery is at
+ * least once: a claim that is not settled goes to whoever comes after us.
  */
 #include "outbox.h"
 
@@ -10,6 +10,7 @@
 
 #include "agent.h"
 #include "delivery.h"
+#include "destination.h"
 #include "log.h"
 #include "message.h"
 #include "pgloop.h"
@@ -23,24 +24,32 @@ struct outbox {
 	struct agent *ag;
 	struct list active;	 /* struct delivery: transaction under way */
 	struct settler *settler; /* of those that have ended */
-	size_t in_flight;	 /* active, or not settled */
-	size_t body_len;	 /* bytes of the active ones' bodies */
+	struct destinations *destinations;
+	size_t in_flight; /* active, or not settled */
+	size_t body_len;  /* bytes of the active ones' bodies */
 	struct tmr tmr_poll, tmr_renew;
-	int64_t asked; /* rows, of the last claim */
+	int64_t asked;	 /* rows, of the last claim */
+	int64_t account; /* whose turn was the last */
+	unsigned empty;	 /* claims in a row that brought nothing */
 	bool claiming, again, draining;
-	bool more; /* the last claim got all that it asked for */
+	bool more; /* the last claim got all that it asked for, or was told
+		      that there is more for when something has ended */
+	bool lost; /* look for what was claimed without our knowing */
 };
 
 /** How a delivery has ended */
 struct ended {
 	struct settling s;
+	struct destination *destination;
 	int64_t delivery, send;
 	int attempt, code;
 	char reason[REASON_SIZE];
 };
 
 static const struct pg_stmt stmt_claim = {
-	"delivery_claim", "select * from api.delivery_claim($1, $2, $3)", 3, 0};
+	"delivery_claim",
+	"select * from api.delivery_claim($1, $2, $3, $4, $5::text[], $6)", 6,
+	0};
 static const struct pg_stmt stmt_renew = {
 	"delivery_renew",
 	"select * from api.delivery_renew($1, $2::bigint[], $3)", 3, 0};
@@ -68,6 +77,7 @@ static void on_settled(const struct settling *s, const struct pg_answer *ans,
 
 	if (ans->end == PG_OK && e->code)
 		inbound_settled(ob->ag->inbound, e->send, e->code);
+	destination_end(e->destination);
 	ob->in_flight--;
 	if (ob->more)
 		outbox_kick(ob);
@@ -79,6 +89,7 @@ static void end(struct outbox *ob, const struct ended *from, const char *reason)
 	struct ended *e = settling_alloc(sizeof(*e));
 
 	if (!e) {
+		destination_end(from->destination);
 		ob->in_flight--; /* its lease will run out */
 		return;
 	}
@@ -92,6 +103,7 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 {
 	struct outbox *ob = arg;
 	const struct ended e = {
+		.destination = delivery_destination(d),
 		.delivery = delivery_id(d),
 		.send = delivery_send(d),
 		.attempt = delivery_attempt(d),
@@ -99,6 +111,9 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 	};
 
 	list_unlink(delivery_le(d));
+	if (code)
+		destination_heard(e.destination, delivery_answered(d),
+				  tmr_jiffies());
 	ob->body_len -= delivery_body_len(d);
 	end(ob, &e, reason);
 	mem_deref(d);
@@ -122,6 +137,8 @@ static void refuse_row(struct outbox *ob, const struct pg_answer *ans, int row,
 
 static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
 {
+	const char *name = pgres_text(ans->res, row, "destination");
+	struct destination *dst;
 	struct delivery *d;
 	int err;
 
@@ -132,6 +149,9 @@ static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
 		return;
 	}
 
+	if (name && !destination_begin(&dst, ob->destinations, name))
+		delivery_set_destination(d, dst);
+
 	list_append(&ob->active, delivery_le(d), d);
 	ob->body_len += delivery_body_len(d);
 	delivery_start(d);
@@ -140,45 +160,70 @@ static void take_row(struct outbox *ob, const struct pg_answer *ans, int row)
 static void on_claimed(const struct pg_answer *ans, void *arg)
 {
 	struct outbox *ob = arg;
-	const int rows = ans->end == PG_OK ? pg_rows(ans) : 0;
+	int rows = ans->end == PG_OK ? pg_rows(ans) : 0;
+	bool held = false, again = false;
 
 	ob->claiming = false;
-	ob->more = rows == ob->asked;
+	if (rows) {
+		ob->account = pgres_int(ans->res, rows - 1, "account");
+		held = !pgres_text(ans->res, rows - 1, "delivery");
+		again = held && pgres_bool(ans->res, rows - 1, "again");
+	}
+	if (held)
+		rows--;
+	ob->empty = rows ? 0 : ob->empty + 1;
+	ob->more = held || rows == ob->asked;
 	for (int i = 0; i < rows; i++)
 		take_row(ob, ans, i);
 
-	if (ob->more || ob->again)
+	if (rows == ob->asked || (again && ob->empty < OUTBOX_EMPTY_MAX) ||
+	    ob->again)
 		outbox_kick(ob);
 	mem_deref(ob);
+}
+
+static void claim(struct outbox *ob, struct mbuf *answered)
+{
+	struct pgloop *pl = ob->ag->pl;
+	const struct pl names = {(const char *)answered->buf, answered->end};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(pl)),
+		pg_int(ob->asked),
+		pg_int(OUTBOX_LEASE_S),
+		pg_int(ob->account),
+		pg_pl(&names),
+		pg_bool(ob->lost),
+	};
+
+	ob->again = false;
+	if (!pgloop_query_in(pl, PG_CLAIM, &stmt_claim, valv, on_claimed, ob)) {
+		ob->claiming = true;
+		ob->lost = false;
+		mem_ref(ob);
+	}
 }
 
 /** There may be work: claim what there is room for */
 void outbox_kick(struct outbox *ob)
 {
-	struct pgloop *pl = ob->ag->pl;
+	struct mbuf *answered;
 
 	if (ob->claiming || ob->draining) {
 		ob->again = true;
 		return;
 	}
 	if (ob->in_flight >= OUTBOX_MAX || ob->body_len >= OUTBOX_BODY_MAX ||
-	    !pgloop_is_ready(pl))
+	    !pgloop_is_ready(ob->ag->pl))
 		return;
 
 	ob->asked = (int64_t)(OUTBOX_MAX - ob->in_flight);
 	if (ob->asked > OUTBOX_CLAIM_MAX)
 		ob->asked = OUTBOX_CLAIM_MAX;
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)),
-		pg_int(ob->asked),
-		pg_int(OUTBOX_LEASE_S),
-	};
-
-	ob->again = false;
-	if (!pgloop_query(pl, &stmt_claim, valv, on_claimed, ob)) {
-		ob->claiming = true;
-		mem_ref(ob);
-	}
+	answered = mbuf_alloc(256);
+	if (answered &&
+	    !destinations_print(answered, ob->destinations, tmr_jiffies()))
+		claim(ob, answered);
+	mem_deref(answered);
 }
 
 static void poll(void *arg)
@@ -186,6 +231,7 @@ static void poll(void *arg)
 	struct outbox *ob = arg;
 
 	tmr_start(&ob->tmr_poll, OUTBOX_POLL_MS, poll, ob);
+	ob->lost = true;
 	outbox_kick(ob);
 }
 
@@ -230,7 +276,8 @@ static void renew(void *arg)
 			pg_int(OUTBOX_LEASE_S),
 		};
 
-		(void)pgloop_query(pl, &stmt_renew, valv, on_renewed, NULL);
+		(void)pgloop_query_in(pl, PG_CLAIM, &stmt_renew, valv,
+				      on_renewed, NULL);
 	}
 	mem_deref(mb);
 }
@@ -285,6 +332,7 @@ static void destructor(void *arg)
 	tmr_cancel(&ob->tmr_renew);
 	list_flush(&ob->active);
 	mem_deref(ob->settler);
+	mem_deref(ob->destinations);
 }
 
 /** Allocate the outbox; owned by the caller */
@@ -299,6 +347,8 @@ int outbox_alloc(struct outbox **obp, struct agent *ag)
 	ob->ag = ag;
 	err = settler_alloc(&ob->settler, ag->pl, &stmt_settle, ended_values,
 			    on_settled, ob);
+	if (!err)
+		err = destinations_alloc(&ob->destinations);
 	if (err) {
 		mem_deref(ob);
 		return err;

@@ -15,7 +15,8 @@ enum {
 	OUTBOX_MAX = 4096,
 	OUTBOX_BODY_MAX = 32 << 20, /* bytes of all their bodies */
 	OUTBOX_CLAIM_MAX = 64,
-	OUTBOX_LEASE_S = 30, /* renewed while a transaction lives */
+	OUTBOX_EMPTY_MAX = 8, /* claims that bring nothing, one after another */
+	OUTBOX_LEASE_S = 30,  /* renewed while a transaction lives */
 	OUTBOX_RENEW_MS = 10000,
 	OUTBOX_POLL_MS = 2000, /* behind the doorbell */
 };

@@ -20,6 +20,7 @@ from (values
 	('contacts', 32, 'contacts', 'of an account'),
 	('credentials', 32, 'credentials', 'of an account'),
 	('deliveries_account', 64, 'deliveries', 'of a sender that an agent has under way'),
+	('deliveries_contact', 128, 'deliveries', 'that wait for one contact; what comes then waits for the account'),
 	('deliveries_destination', 8, 'deliveries', 'to a destination that has not answered lately'),
 	('document', 1048576, 'bytes', 'of any one document'),
 	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),

@@ -188,7 +188,7 @@ begin
 	if p_contact is not null and exists (select from app.delivery d
 		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact')
 	then
-		bell := bell || app.release_stored(p_account, v_id, p_contact);
+		bell := bell || app.release_stored(p_account, v_id);
 	end if;
 end $$;
 

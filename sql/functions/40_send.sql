@@ -54,8 +54,9 @@ declare
 begin
 	for v_send in select distinct s from unnest(p_sends) s order by s loop
 		select s.version into v_prior from app.send s where s.id = v_send for update;
-		update app.send s set version = nextval('app.version_seq') where s.id = v_send
-		returning s.version, s.origin_agent_id into v_version, v_agent;
+		update app.send s set version = nextval('app.version_seq'),
+			waits = s.inbox is not null and app.send_status(s.id) in ('queued', 'sending', 'stored')
+		where s.id = v_send returning s.version, s.origin_agent_id into v_version, v_agent;
 		v_bell := v_bell || app.publish('send', v_send, v_version, v_prior);
 		if v_agent is not null then
 			v_bell := v_bell || app.job_bell(v_agent);
@@ -95,39 +96,69 @@ begin
 		order by app.bound_at(l) desc, l.id desc limit 1);
 end $$;
 
--- Makes the deliveries of a send that is due; the recipient's login resource is locked. RS409 where nobody is there
--- and the sender does not want it stored.
-create function app.send_fan_out(p_send app.send, p_offline bool) returns text[]
+-- Makes the deliveries of a send that is due; the recipient's login resource is locked. A contact that too much waits for
+-- does not get it: it waits for the account, unless somebody else has it. p_refuse: RS413 where there are only contacts
+-- that it is too large for; p_offline false: RS409 where nobody is there.
+create function app.send_fan_out(p_send app.send, p_offline bool, p_refuse bool default false) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
+	v_bytes int := octet_length(p_send.body) + octet_length(p_send.content_type) + octet_length(p_send.sender);
 	v_made int := 0;
+	v_too_large int := 0;
+	v_full int := 0;
 	v_login record;
+	v_owner bool;
+	v_stream bool;
 begin
+	v_owner := app.has_stream(p_send.account_id);
+	v_stream := exists (
+		select from app.login l where l.account_id = p_send.account_id and l.source = 'stream' and l.expires_at > now()
+			and (p_send.target_n is null or l.n = p_send.target_n));
 	for v_login in
-		insert into app.delivery (send_id, account_id, kind, login_id, contact, state)
-		select p_send.id, p_send.account_id, 'contact', l.id, l.contact, 'queued'
-		from app.login l
-		where l.account_id = p_send.account_id and l.expires_at > now() and l.contact is not null
-			and (not p_send.secure or app.is_secure(l.*::app.login))
-			and (l.n = p_send.target_n or p_send.target_n is null and app.is_devices_latest(l.*::app.login))
-		order by l.n
-		returning (select l.agent_id from app.login l where l.id = login_id) as agent_id
+		with contact as materialized (
+			select l.id, l.n, l.contact, l.agent_id, app.destination(l.*::app.login) as destination,
+				case when app.is_too_large(v_bytes, l.*::app.login) then 413
+					when app.contact_room(l.id) <= 0 then 480 end as code
+			from app.login l
+			where l.account_id = p_send.account_id and l.expires_at > now() and l.contact is not null
+				and (not p_send.secure or app.is_secure(l.*::app.login))
+				and (l.n = p_send.target_n or p_send.target_n is null and app.is_devices_latest(l.*::app.login))),
+		made as (
+			insert into app.delivery (send_id, account_id, kind, login_id, contact, state, code, reason, settled_at,
+				sender_id, agent_id, destination)
+			select p_send.id, p_send.account_id, 'contact', c.id, c.contact,
+				case when c.code is null then 'queued' else 'failed' end, c.code,
+				case c.code when 413 then 'Too large for UDP' when 480 then 'Too much waits for it' end,
+				case when c.code is not null then now() end, coalesce(p_send.sender_id, 0), coalesce(c.agent_id, 0),
+				c.destination
+			from contact c
+			where c.code is distinct from 480 or v_stream or v_owner
+				or exists (select from contact o where o.code is null)
+			order by c.n)
+		select c.code, c.agent_id from contact c order by c.n
 	loop
-		v_made := v_made + 1;
-		v_bell := v_bell || app.job_bell(v_login.agent_id);
+		if v_login.code is null then
+			v_made := v_made + 1;
+			v_bell := v_bell || app.job_bell(v_login.agent_id);
+		elsif v_login.code = 413 then
+			v_too_large := v_too_large + 1;
+		else
+			v_full := v_full + 1;
+		end if;
 	end loop;
-	if app.has_stream(p_send.account_id)
-		and (p_send.target_n is null or v_made = 0)
-		or exists (select from app.login l where l.account_id = p_send.account_id and l.source = 'stream'
-			and l.expires_at > now() and (p_send.target_n is null or l.n = p_send.target_n))
-	then
+	if v_stream or v_owner and (p_send.target_n is null or v_made = 0) then
 		insert into app.delivery (send_id, account_id, kind, state)
 		values (p_send.id, p_send.account_id, 'stream', 'queued');
 		v_made := v_made + 1;
 	end if;
-	if v_made = 0 then
-		if not p_offline then
+	if v_made + v_full = 0 and v_too_large > 0 then
+		if p_refuse then
+			perform app.refuse(413, 'content-too-large',
+				'No datagram holds it, and there is nothing but UDP to send it over.');
+		end if;
+	elsif v_made = 0 then
+		if not p_offline and v_full = 0 then
 			perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 		end if;
 		insert into app.delivery (send_id, account_id, kind, state)
@@ -150,6 +181,92 @@ begin
 	return v_inbox;
 end $$;
 
+-- A message that may wait for an account, whose login resource is locked: RS507 where too much does already. Messages
+-- that are due and that nobody has yet count, whether they are stored or still tried: those become stored.
+create function app.send_may_wait(p_account bigint, p_sender_id bigint, p_bytes int) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_all record;
+begin
+	select count(*) as sends, coalesce(sum(octet_length(s.body)), 0) as bytes,
+		count(*) filter (where s.sender_id = p_sender_id) as of_sender,
+		coalesce(sum(octet_length(s.body)) filter (where s.sender_id = p_sender_id), 0) as bytes_of_sender
+	into v_all
+	from app.send s where s.account_id = p_account and s.waits;
+	if v_all.sends = 0 then
+		return;
+	end if;
+	if v_all.sends >= app.bound('sends_stored') or v_all.bytes + p_bytes > app.bound('sends_stored_bytes') then
+		perform app.refuse(507, 'too-much-waiting', format('At most %s messages, or %s bytes, wait for an account.',
+			app.bound('sends_stored'), app.bound('sends_stored_bytes')));
+	end if;
+	if v_all.of_sender >= app.bound('sender_stored')
+		or v_all.bytes_of_sender + p_bytes > app.bound('sender_stored_bytes')
+	then
+		perform app.refuse(507, 'too-much-waiting', format(
+			'At most %s messages, or %s bytes, of one sender wait for an account.', app.bound('sender_stored'),
+			app.bound('sender_stored_bytes')));
+	end if;
+end $$;
+
+create function app.send_too_many(p_since timestamptz) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.refuse_for(429, 'too-many-sends', format('An account sends at most %s messages a minute.',
+		app.bound('sends')), extract(epoch from p_since + interval '1 minute' - now()));
+end $$;
+
+-- RS429 where an account has sent its messages of this minute already. Only a look: app.send_count counts.
+create function app.send_check(p_sender_id bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_since timestamptz;
+begin
+	select r.since into v_since from app.send_rate r
+	where r.account_id = p_sender_id and r.since > now() - interval '1 minute' and r.sends >= app.bound('sends');
+	if found then
+		perform app.send_too_many(v_since);
+	end if;
+end $$;
+
+-- Counts a message of an account: a refusal undoes that. This row is locked last, and until the commit, so that no two
+-- at once pass as the last one.
+create function app.send_count(p_sender_id bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_rate record;
+begin
+	insert into app.send_rate as r (account_id, since, sends) values (p_sender_id, now(), 1)
+	on conflict (account_id) do update set
+		since = case when r.since > now() - interval '1 minute' then r.since else now() end,
+		sends = case when r.since > now() - interval '1 minute' then r.sends + 1 else 1 end
+	returning r.since, r.sends into v_rate;
+	if v_rate.sends > app.bound('sends') then
+		perform app.send_too_many(v_rate.since);
+	end if;
+end $$;
+
+-- What is sent later is due while it would still be kept.
+create function app.send_may_be_later(p_due_at timestamptz) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_due_at > now() + make_interval(days => app.bound('send_kept')::int) then
+		perform app.refuse(400, 'invalid-parameter', format('send_at is within %s days.', app.bound('send_kept')));
+	end if;
+end $$;
+
+-- RS409 where a sender, whose row of app.send_rate is locked, has scheduled more than it may.
+create function app.send_count_scheduled(p_sender_id bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if app.bound('sends_scheduled') < (
+		select count(*) from app.send s where s.sender_id = p_sender_id and s.inbox is null)
+	then
+		perform app.refuse(409, 'too-many-scheduled', format('An account has at most %s messages that are due later.',
+			app.bound('sends_scheduled')));
+	end if;
+end $$;
+
 -- The rule behind both doors. p_sender_id is null for an operator; p_target_n null: every contact. p_secure: no phone gets
 -- it but over TLS.
 create function app.send_put(p_account bigint, p_sender_id bigint, p_sender text, p_target_n bigint, p_type text,
@@ -161,23 +278,34 @@ declare
 	v_send app.send;
 	v_due bool := p_due_at is null or p_due_at <= now();
 begin
+	perform app.send_check(p_sender_id);
+	perform app.send_may_be_later(p_due_at);
 	perform app.lock('login', p_account);
 	if p_target_n is not null and not exists (select from app.login l
 		where l.account_id = p_account and l.n = p_target_n and l.expires_at > now())
 	then
 		perform app.refuse(404, 'contact-not-found', 'There is no such contact.');
 	end if;
+	if v_due then
+		perform app.send_may_wait(p_account, p_sender_id, octet_length(p_body));
+	end if;
 	n := app.take_n('login', p_account);
 	insert into app.send (account_id, n, sender_id, sender, target_n, content_type, body, origin, request_id,
-		secure, due_at, inbox)
+		secure, due_at, inbox, waits)
 	values (p_account, n, p_sender_id, p_sender, p_target_n, p_type, p_body, p_origin, p_request_id,
-		p_secure, case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end)
+		p_secure, case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end, v_due)
 	returning * into v_send;
 	send_id := v_send.id;
 	if v_due then
-		bell := app.send_fan_out(v_send, p_offline);
+		bell := app.send_fan_out(v_send, p_offline, true);
 	else
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'offline', 'queued');
+	end if;
+	if p_sender_id is not null then
+		perform app.send_count(p_sender_id);
+	end if;
+	if p_sender_id is not null and not v_due then
+		perform app.send_count_scheduled(p_sender_id);
 	end if;
 end $$;
 

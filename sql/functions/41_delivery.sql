@@ -8,62 +8,127 @@ begin
 	return p_code in (408, 430, 480) or p_code between 500 and 599 and p_code not in (501, 505);
 end $$;
 
--- Deliveries (locked by the caller, as is the login resource) that could not reach their contact now. What is nowhere
--- else under way and arrived nowhere is stored, or goes to the account's open streams, as a new message to them; the
--- others have failed.
-create function app.delivery_unreached(p_deliveries bigint[], p_code int, p_reason text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_delivery bigint;
-	v_account bigint;
-	v_bell text[];
-begin
-	foreach v_delivery in array p_deliveries loop
-		if exists (
-			select from app.delivery d join app.delivery o on o.send_id = d.send_id and o.id <> d.id
-			where d.id = v_delivery and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
-		then
-			update app.delivery d set state = 'failed', code = p_code, reason = p_reason, changed_at = now(),
-				settled_at = now()
-			where d.id = v_delivery;
-			continue;
-		end if;
-		update app.delivery d set kind = 'offline', state = 'stored', login_id = null, code = p_code,
-			reason = p_reason, changed_at = now(), settled_at = null
-		where d.id = v_delivery returning d.account_id into v_account;
-		if app.has_stream(v_account) then
-			update app.delivery d set kind = 'stream', state = 'queued' where d.id = v_delivery;
-			update app.send s set inbox = app.take_inbox(v_account)
-			where s.id = (select d.send_id from app.delivery d where d.id = v_delivery);
-			v_bell := v_bell || app.change_bell('login', v_account);
-		end if;
-	end loop;
-	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
-end $$;
-
--- What waited for the account, or of that only p_only, goes to a contact, if it may. The login resource is locked.
-create function app.release_stored(p_account bigint, p_login bigint, p_contact text, p_only bigint[] default null)
+-- Deliveries of an account (locked by the caller, as is its login resource) that could not reach their contact now. What
+-- is nowhere else under way and arrived nowhere is stored, or goes to the account's open streams, as a new message to
+-- them; the others have failed.
+create function app.delivery_unreached(p_account bigint, p_deliveries bigint[], p_code int, p_reason text)
 returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_deliveries bigint[];
-	v_agent int;
-	v_secure bool;
+	v_send bigint;
+	v_kept bigint[];
+	v_bell text[];
 begin
-	select l.agent_id, app.is_secure(l.*::app.login) into v_agent, v_secure from app.login l where l.id = p_login;
-	v_deliveries := array(select d.id from app.delivery d
+	update app.delivery d set state = 'failed', code = p_code, reason = p_reason, changed_at = now(), settled_at = now()
+	where d.id = any (p_deliveries);
+	v_kept := array(
+		select max(d.id) from app.delivery d
+		where d.id = any (p_deliveries) and not exists (
+			select from app.delivery o where o.send_id = d.send_id
+				and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
+		group by d.send_id);
+	if v_kept <> '{}' then
+		update app.delivery d set kind = 'offline', state = 'stored', login_id = null, settled_at = null
+		where d.id = any (v_kept);
+		if app.has_stream(p_account) then
+			update app.delivery d set kind = 'stream', state = 'queued' where d.id = any (v_kept);
+			for v_send in
+				select d.send_id from app.delivery d where d.id = any (v_kept) order by d.id
+			loop
+				update app.send s set inbox = app.take_inbox(p_account) where s.id = v_send;
+			end loop;
+			v_bell := array[app.change_bell('login', p_account)];
+		end if;
+	end if;
+	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
+end $$;
+
+-- Where what goes to a binding is sent: transport, host and port, or the connection that it registered over. Names are
+-- not looked up.
+create function app.destination(p_login app.login) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	v_uri text := lower(coalesce(substring(p_login.path from '<([^>]*)>'), p_login.key));
+	v_part text[] := regexp_match(v_uri, '^(sips?):(?:[^@]*@)?(\[[^]]*\]|[^:;?> ]*)(?::(\d+))?');
+	v_transport text := case when v_part[1] = 'sips' then 'tls'
+		else coalesce(substring(v_uri from ';transport=([a-z]+)'), 'udp') end;
+begin
+	return left(coalesce(p_login.flow, v_transport || ':' || v_part[2] || ':'
+		|| coalesce(v_part[3], case v_transport when 'tls' then '5061' else '5060' end), '?'), 200);
+end $$;
+
+-- What no datagram holds is not for a binding that is reached by nothing else. p_bytes: of the body, its type and the
+-- sender; the other headers take 300 at least.
+create function app.is_too_large(p_bytes int, p_login app.login) returns bool
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_bytes + octet_length(p_login.contact) + 300 > 65527
+		and (p_login.flow like 'udp:%' or p_login.flow is null
+			and lower(coalesce(p_login.path, p_login.key)) ~ ';transport=udp(\W|$)');
+end $$;
+
+-- How many more deliveries a binding may have waiting.
+create function app.contact_room(p_login bigint) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return app.bound('deliveries_contact') - (
+		select count(*) from app.delivery d where d.login_id = p_login and d.state in ('queued', 'sending'));
+end $$;
+
+-- What waited for the account, or of that only p_only, goes to a contact, if it may and has not refused it: the oldest, as
+-- many as there is room for. The others follow when it has taken those (app.release_more). The login resource is locked.
+create function app.release_stored(p_account bigint, p_login bigint, p_only bigint[] default null)
+returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_login app.login;
+	v_room bigint := app.contact_room(p_login);
+	v_deliveries bigint[];
+begin
+	if v_room <= 0 then
+		return null;
+	end if;
+	select l.* into v_login from app.login l where l.id = p_login;
+	v_deliveries := array(
+		select d.id from app.delivery d join app.send s on s.id = d.send_id
 		where d.account_id = p_account and d.kind = 'offline' and d.state = 'stored'
 			and (p_only is null or d.id = any (p_only))
-			and (v_secure or not exists (select from app.send s where s.id = d.send_id and s.secure))
-		order by d.id for update);
+			and (not s.secure or app.is_secure(v_login)) and not app.is_too_large(octet_length(s.body) + octet_length(s.content_type)
+				+ octet_length(s.sender), v_login)
+			and not exists (
+				select from app.delivery o where o.send_id = d.send_id and o.login_id = p_login
+					and o.state = 'failed' and not app.is_not_now(o.code))
+		order by d.id limit v_room for update of d);
 	if v_deliveries = '{}' then
 		return null;
 	end if;
-	update app.delivery d set kind = 'contact', login_id = p_login, contact = p_contact, state = 'queued',
-		code = null, reason = null, changed_at = now()
-	where d.id = any (v_deliveries);
+	update app.delivery d set kind = 'contact', login_id = p_login, contact = v_login.contact, state = 'queued',
+		code = null, reason = null, changed_at = now(), sender_id = coalesce(s.sender_id, 0),
+		agent_id = coalesce(v_login.agent_id, 0), destination = app.destination(v_login)
+	from app.send s
+	where d.id = any (v_deliveries) and s.id = d.send_id;
 	return app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
-		|| app.job_bell(v_agent);
+		|| app.job_bell(v_login.agent_id);
+end $$;
+
+create function app.has_stored(p_account bigint) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return exists (select from app.delivery d
+		where d.account_id = p_account and d.kind = 'offline' and d.state = 'stored');
+end $$;
+
+-- A contact has answered: it gets more of what waits for the account once half of what it had is gone. The login
+-- resource is locked.
+create function app.release_more(p_account bigint, p_login bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if 2 * app.contact_room(p_login) < app.bound('deliveries_contact') or not exists (
+		select from app.login l where l.id = p_login and l.contact is not null and l.expires_at > now())
+	then
+		return null;
+	end if;
+	return app.release_stored(p_account, p_login);
 end $$;
 
 -- Deliveries (locked, as is the login resource) that could not reach their contact, or whose binding is deleted: what
@@ -72,23 +137,22 @@ create function app.delivery_move(p_account bigint, p_deliveries bigint[], p_cod
 	p_since timestamptz) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_bell text[] := app.delivery_unreached(p_deliveries, p_code, p_reason);
+	v_bell text[] := app.delivery_unreached(p_account, p_deliveries, p_code, p_reason);
 	v_secure bool;
 	v_ids bigint[];
 	v_login bigint;
-	v_contact text;
 begin
 	for v_secure, v_ids in
 		select s.secure, array_agg(d.id) from app.delivery d join app.send s on s.id = d.send_id
 		where d.id = any (p_deliveries) group by s.secure
 	loop
-		select l.id, l.contact into v_login, v_contact from app.login l
+		select l.id into v_login from app.login l
 		where l.account_id = p_account and l.contact is not null and l.expires_at > now()
 			and (not v_secure or app.is_secure(l.*::app.login))
 			and app.bound_at(l) > p_since
 		order by app.bound_at(l) desc, l.id desc limit 1;
 		if v_login is not null then
-			v_bell := v_bell || app.release_stored(p_account, v_login, v_contact, v_ids);
+			v_bell := v_bell || app.release_stored(p_account, v_login, v_ids);
 		end if;
 	end loop;
 	return v_bell;
@@ -103,9 +167,11 @@ declare
 	v_sends bigint[];
 begin
 	with moved as (
-		update app.delivery d set login_id = o.id, contact = o.contact, changed_at = now()
+		update app.delivery d set login_id = o.id, contact = o.contact, agent_id = coalesce(o.agent_id, 0),
+			destination = o.destination, changed_at = now()
 		from app.send s, app.login l cross join lateral (
-			select x.id, x.contact, x.agent_id, app.is_secure(x.*::app.login) as secure from app.login x
+			select x.id, x.contact, x.agent_id, app.is_secure(x.*::app.login) as secure,
+				app.destination(x.*::app.login) as destination from app.login x
 			where x.account_id = l.account_id and x.instance = l.instance and x.id <> all (p_ids)
 				and x.expires_at > now()
 			order by app.bound_at(x) desc, x.id desc limit 1) o
@@ -138,59 +204,189 @@ begin
 	if v_login.id is null then
 		return null;
 	end if;
-	update app.delivery d set state = 'queued', login_id = v_login.id, contact = v_login.contact, changed_at = now()
+	update app.delivery d set state = 'queued', login_id = v_login.id, contact = v_login.contact,
+		agent_id = coalesce(v_login.agent_id, 0), destination = app.destination(v_login), changed_at = now()
 	where d.id = p_delivery returning d.send_id into v_send;
 	return app.touch_sends(array[v_send]) || app.job_bell(v_login.agent_id);
 end $$;
 
--- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's; and what it has claimed
--- itself without getting to know it (it renews the leases of all that it knows of). What another transaction holds is
--- skipped; it comes up again at the next ring or poll.
-create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int)
+-- Of one account's deliveries to one destination: claims the oldest p_most that nobody holds. What has come to be over
+-- another agent's flow is handed to that agent.
+create function app.delivery_take(p_agent int, p_queue int, p_sender bigint, p_destination text, p_most bigint,
+	p_lease_s int, out taken bigint[], out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+	v_others bigint[];
+begin
+	with picked as materialized (
+		select d.id, d.login_id from app.delivery d
+		where d.kind = 'contact' and d.state = 'queued' and d.agent_id = p_queue and d.sender_id = p_sender
+			and d.destination = p_destination
+		order by d.id limit p_most for update skip locked)
+	select array_agg(p.id order by p.id) filter (where g.id is null),
+		array_agg(p.id order by p.id) filter (where g.id is not null)
+	into taken, v_others
+	from picked p
+	left join lateral (
+		select g.id from app.login l join app.agent g on g.id = l.agent_id and g.id <> p_agent and g.dead_at is null
+		where l.id = p.login_id limit 1) g on true;
+	if v_others is not null then
+		with moved as (
+			update app.delivery d set agent_id = l.agent_id, destination = app.destination(l.*::app.login)
+			from app.login l where d.id = any (v_others) and l.id = d.login_id returning l.agent_id)
+		select array_agg(distinct app.job_bell(m.agent_id)) into bell from moved m;
+	end if;
+	if taken is not null then
+		with sent as (
+			update app.delivery d set state = 'sending', changed_at = now() where d.id = any (taken) returning d.id)
+		insert into app.lease as t (delivery_id, agent_id, attempt, until, sender_id, destination)
+		select s.id, p_agent, 1, now() + make_interval(secs => p_lease_s), p_sender, p_destination from sent s
+		on conflict (delivery_id) do update set agent_id = excluded.agent_id, attempt = t.attempt + 1,
+			until = excluded.until, sender_id = excluded.sender_id, destination = excluded.destination;
+	end if;
+end $$;
+
+-- One account's turn: claims p_most at most. It has no more than p_of_account under way, and a destination that has not
+-- answered lately no more than p_of_destination. held: that kept something back; seen: how many destinations were looked
+-- at.
+create function app.delivery_turn(p_agent int, p_queues int[], p_sender bigint, p_most bigint, p_lease_s int,
+	p_answered text[], p_of_account bigint, p_of_destination bigint,
+	out taken bigint[], out held bool, out seen int, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+	v_left bigint := p_of_account - (
+		select count(*) from app.lease t where t.agent_id = p_agent and t.sender_id = p_sender);
+	v_silent bigint;
+	v_room bigint;
+	v_taken int;
+	v_queue int;
+	v_destination text;
+	v_take record;
+begin
+	held := false;
+	seen := 0;
+	taken := '{}';
+	foreach v_queue in array p_queues loop
+		v_destination := '';
+		while v_left > 0 and cardinality(taken) < p_most loop
+			select d.destination into v_destination from app.delivery d
+			where d.kind = 'contact' and d.state = 'queued' and d.agent_id = v_queue and d.sender_id = p_sender
+				and d.destination > v_destination
+			order by d.destination limit 1;
+			exit when not found;
+			seen := seen + 1;
+			v_room := least(v_left, p_most - cardinality(taken));
+			v_silent := null;
+			if v_destination <> all (p_answered) then
+				v_silent := p_of_destination - (
+					select count(*) from app.lease t where t.agent_id = p_agent and t.destination = v_destination);
+				v_room := least(v_room, v_silent);
+			end if;
+			if v_room > 0 then
+				v_take := app.delivery_take(p_agent, v_queue, p_sender, v_destination, v_room, p_lease_s);
+				taken := taken || v_take.taken;
+				v_taken := coalesce(cardinality(v_take.taken), 0);
+				v_left := v_left - v_taken;
+				v_silent := v_silent - v_taken;
+				bell := bell || v_take.bell;
+			end if;
+			held := held or coalesce(v_silent <= 0, false);
+		end loop;
+	end loop;
+	held := held or v_left <= 0;
+end $$;
+
+-- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's. Accounts that send have it in
+-- turn, a few deliveries each, beginning behind account p_after. p_answered: destinations that have answered lately.
+-- p_lost: also what it has claimed itself without getting to know it (it renews the leases of all that it knows of). What
+-- another transaction holds is skipped; it comes up again at the next ring or poll. A last row without a delivery says
+-- that there is more: kept back by a bound until something that is under way ends, or, with again, for the next claim,
+-- since this one has looked at enough.
+create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_after bigint default 0,
+	p_answered text[] default '{}', p_lost bool default true)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
-	source text, bell text[])
+	source text, bell text[], destination text, account bigint, again bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_deliveries bigint[];
+	v_few constant int := 8;
+	v_enough constant int := 512;
+	v_seen int := 0;
+	v_of_account bigint := app.bound('deliveries_account');
+	v_of_destination bigint := app.bound('deliveries_destination');
+	v_queues int[] := array[0, p_agent] || array(select g.id from app.agent g where g.dead_at is not null);
+	v_deliveries bigint[] := '{}';
+	v_account bigint;
+	v_upto bigint;
+	v_last bigint := p_after;
+	v_before int;
+	v_held bool := false;
+	v_turn record;
 	v_bell text[];
 begin
-	v_deliveries := array(
-		select d.id
-		from app.delivery d
-		left join app.login l on l.id = d.login_id
-		left join app.agent g on g.id = l.agent_id
-		where d.kind = 'contact' and d.state = 'queued'
-			and (l.agent_id is null or l.agent_id = p_agent or g.dead_at is not null)
-		order by d.id limit p_limit
-		for update of d skip locked);
-	v_deliveries := v_deliveries || array(
-		select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
-		where t.agent_id = p_agent and t.until < now() and d.state = 'sending'
-		order by d.id limit p_limit - cardinality(v_deliveries)
-		for update of d skip locked);
-	if v_deliveries = '{}' then
-		return;
+	if p_lost then
+		v_deliveries := array(
+			select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
+			where t.agent_id = p_agent and t.until < now() and d.state = 'sending'
+			order by d.id limit p_limit for update of d skip locked);
+		update app.lease t set attempt = t.attempt + 1, until = now() + make_interval(secs => p_lease_s)
+		where t.delivery_id = any (v_deliveries);
 	end if;
-	update app.delivery d set state = 'sending', changed_at = now() where d.id = any (v_deliveries);
-	insert into app.lease as t (delivery_id, agent_id, attempt, until)
-	select d, p_agent, 1, now() + make_interval(secs => p_lease_s) from unnest(v_deliveries) d
-	on conflict (delivery_id) do update set agent_id = excluded.agent_id, attempt = t.attempt + 1,
-		until = excluded.until;
+	-- A round from behind p_after to the last account, then from the first to p_after; again if that brought anything.
+	loop
+		v_before := cardinality(v_deliveries);
+		for v_half in 1 .. 2 loop
+			v_account := case v_half when 1 then p_after else -1 end;
+			v_upto := case v_half when 1 then 9223372036854775807 else p_after end;
+			while cardinality(v_deliveries) < p_limit and v_seen < v_enough loop
+				select min(n.sender_id) into v_account
+				from unnest(v_queues) q
+				cross join lateral (
+					select d.sender_id from app.delivery d
+					where d.kind = 'contact' and d.state = 'queued' and d.agent_id = q and d.sender_id > v_account
+						and d.sender_id <= v_upto
+					order by d.sender_id limit 1) n;
+				exit when v_account is null;
+				v_last := v_account;
+				v_turn := app.delivery_turn(p_agent, v_queues, v_account,
+					least(v_few, p_limit - cardinality(v_deliveries)), p_lease_s, p_answered, v_of_account,
+					v_of_destination);
+				v_seen := v_seen + 1 + v_turn.seen;
+				v_deliveries := v_deliveries || v_turn.taken;
+				v_held := v_held or v_turn.held;
+				v_bell := v_bell || v_turn.bell;
+			end loop;
+		end loop;
+		exit when v_seen >= v_enough or cardinality(v_deliveries) in (v_before, p_limit);
+	end loop;
 	insert into app.attempt (delivery_id, attempt, agent_id, contact)
 	select d.id, t.attempt, p_agent, coalesce(d.contact, '')
-	from app.delivery d join app.lease t on t.delivery_id = d.id where d.id = any (v_deliveries);
-	v_bell := app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
+	from app.delivery d
+	cross join lateral (select t.attempt from app.lease t where t.delivery_id = d.id limit 1) t
+	where d.id = any (v_deliveries);
+	v_bell := v_bell
+		|| app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)));
+	-- Each by its key: a plan that was made for empty tables must not read them whole later.
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
-			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell
+			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell,
+			t.destination, v_last, false
 		from app.delivery d
-		join app.lease t on t.delivery_id = d.id
-		join app.send s on s.id = d.send_id
-		join app.account a on a.id = d.account_id
-		left join app.login l on l.id = d.login_id
-		where d.id = any (v_deliveries) order by d.id;
+		cross join lateral (select t.* from app.lease t where t.delivery_id = d.id limit 1) t
+		cross join lateral (select s.* from app.send s where s.id = d.send_id limit 1) s
+		cross join lateral (select a.email from app.account a where a.id = d.account_id limit 1) a
+		left join lateral (select l.* from app.login l where l.id = d.login_id limit 1) l on true
+		where d.id = any (v_deliveries)
+		order by array_position(v_deliveries, d.id);
+	if v_held or v_seen >= v_enough then
+		bell := v_bell;
+		account := v_last;
+		again := v_seen >= v_enough;
+		return next;
+	end if;
 end $$;
 
 create function api.delivery_renew(p_agent int, p_deliveries bigint[], p_lease_s int) returns table (renewed int)
@@ -238,6 +434,7 @@ declare
 	v_began timestamptz;
 	v_bell text[];
 	v_not_now bool;
+	v_is_locked bool := false;
 begin
 	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
 	from app.delivery d where d.id = p_delivery;
@@ -249,9 +446,9 @@ begin
 		when p_code = 202 then 'accepted'
 		when p_code between 200 and 299 or p_code = 482 and p_attempt > 1 then 'delivered'
 		else 'failed' end;
-	if v_state in ('stored', 'failed') then
+	if v_state in ('stored', 'failed') or v_state <> 'queued' and app.has_stored(v_account) then
 		-- A contact that registers meanwhile must find it stored, or must be seen here.
-		perform app.lock('login', v_account);
+		v_is_locked := app.lock('login', v_account) is not null;
 	end if;
 	perform from app.delivery d
 	where d.id = p_delivery or v_state = 'failed' and d.send_id = v_send order by d.id for update;
@@ -279,6 +476,9 @@ begin
 			v_bell := app.delivery_refused(v_send, v_account);
 		end if;
 		v_bell := v_bell || app.touch_sends(array[v_send]);
+		if v_is_locked and v_state <> 'queued' and app.has_stored(v_account) then
+			v_bell := v_bell || app.release_more(v_account, v_login);
+		end if;
 	end if;
 	return query select d.state, v_bell from app.delivery d where d.id = p_delivery;
 end $$;

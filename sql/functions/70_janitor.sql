@@ -30,27 +30,34 @@ begin
 	return v_bell;
 end $$;
 
--- Sends that were scheduled and are due now.
+-- Sends that were scheduled and are due now, in the order of their time; of those that are due longest, one of each
+-- sender before the second of any.
 create function app.start_due_sends() returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_id bigint;
+	v_account bigint;
 	v_send app.send;
 	v_bell text[];
 	v_waiting int;
 begin
-	for v_send in
-		select s.* from app.send s where s.inbox is null and s.due_at <= now()
-		order by s.account_id, s.due_at, s.id limit 200
+	for v_id, v_account in
+		select o.id, o.account_id from (
+			select d.*, row_number() over (partition by d.sender_id order by d.due_at, d.id) as turn
+			from (
+				select s.id, s.account_id, s.sender_id, s.due_at from app.send s
+				where s.inbox is null and s.due_at <= now() order by s.due_at, s.id limit 5000) d) o
+		order by o.turn, o.due_at, o.id limit 200
 	loop
 		-- The janitor has other accounts locked: it waits for none.
-		perform from app.resource r where r.kind = 'login' and r.id = v_send.account_id for update skip locked;
+		perform from app.resource r where r.kind = 'login' and r.id = v_account for update skip locked;
 		continue when not found;
 		-- Whoever cancels holds this row; after that it is there to be started, or not.
-		delete from app.delivery d where d.send_id = v_send.id and d.state = 'queued' and d.kind = 'offline';
+		delete from app.delivery d where d.send_id = v_id and d.state = 'queued' and d.kind = 'offline';
 		get diagnostics v_waiting = row_count;
-		update app.send s set inbox = app.take_inbox(v_send.account_id) where s.id = v_send.id returning * into v_send;
+		update app.send s set inbox = app.take_inbox(v_account) where s.id = v_id returning * into v_send;
 		if v_waiting > 0 then
-			v_bell := v_bell || app.send_fan_out(v_send, true) || app.touch_sends(array[v_send.id]);
+			v_bell := v_bell || app.send_fan_out(v_send, true) || app.touch_sends(array[v_id]);
 		end if;
 	end loop;
 	return v_bell;
@@ -193,6 +200,29 @@ begin
 	end loop;
 end $$;
 
+-- Messages whose time is over, with all that hangs on them, a batch at a time. Deliveries are locked before sends; one
+-- that is just being tried is left for the next time.
+create function app.sweep_sends(p_before timestamptz) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_sends bigint[];
+	v_held bigint[];
+begin
+	v_sends := array(
+		select s.id from app.send s where coalesce(s.due_at, s.created_at) < p_before
+		order by coalesce(s.due_at, s.created_at) limit 500);
+	if v_sends = '{}' then
+		return;
+	end if;
+	with free as materialized (
+		select d.id from app.delivery d where d.send_id = any (v_sends) order by d.id for update skip locked)
+	select array_agg(d.send_id) into v_held
+	from app.delivery d left join free f on f.id = d.id where d.send_id = any (v_sends) and f.id is null;
+	delete from app.send s where s.id in (
+		select o.id from app.send o
+		where o.id = any (v_sends) and o.id <> all (coalesce(v_held, '{}')) for update skip locked);
+end $$;
+
 -- History and secrets whose time is over, a batch at a time.
 create function app.sweep() returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -215,8 +245,7 @@ begin
 	delete from app.email_rest r where r.email in (
 		select o.email from app.email_rest o where o.deleted_at < now() - make_interval(days => app.bound('email_rest')::int)
 		limit 1000 for update skip locked);
-	delete from app.send s where s.created_at < now() - interval '30 days' and s.id in (
-		select o.id from app.send o order by o.id limit 1000);
+	perform app.sweep_sends(now() - make_interval(days => app.bound('send_kept')::int));
 	perform app.sweep_history(now() - app.history()); -- last, for writers wait for it
 end $$;
 

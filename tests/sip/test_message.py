@@ -87,13 +87,22 @@ def test_a_send_may_be_64_kib(account, phone, until, transport):
     until(lambda: delivered(status))
 
 
-def test_what_no_datagram_holds_fails_for_good(account, phone, until):
-    """It is not tried again with each REGISTER."""
+def test_what_no_datagram_holds_is_refused_at_once(account, phone, until, deliveries):
+    """What is stored already waits for another contact, however often the phone registers."""
     alice, bob = account("alice"), account("bob")
-    phone(alice).register()
-    status = send(bob, alice, secrets.token_bytes(65500), "application/octet-stream")
-    until(lambda: status()["status"] == "failed")
-    assert status()["recipients"][0]["sip"] == {"code": 413, "reason": "Too large for UDP"}
+    send(bob, alice, secrets.token_bytes(65500), "application/octet-stream")
+    p = phone(alice)
+    p.register()
+    answer = bob.request("SEND", alice.login, data=secrets.token_bytes(65500))
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/content-too-large")
+    answer = phone(bob, transport="tcp").message(p.aor, secrets.token_bytes(65500), "application/octet-stream")
+    assert answer.code == 413
+    p.register()
+    assert [(d["state"], d["attempt"]) for d in deliveries(alice)] == [("stored", None)]
+    over_tcp = phone(alice, transport="tcp")
+    over_tcp.register()
+    assert len(over_tcp.next_request(10).body) == 65500
+    until(lambda: deliveries(alice)[0]["state"] == "delivered")
 
 
 def test_it_goes_back_to_where_the_register_came_from(account, phone, until):
