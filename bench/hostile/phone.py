@@ -36,6 +36,7 @@ class Phone(asyncio.DatagramProtocol):
         self.aor = f"sip:{user}@{DOMAIN}"
         self.call_id, self.tag, self.cseq = secrets.token_hex(8), secrets.token_hex(4), 0
         self.nonce, self.nc = None, 0
+        self.count, self.busy = 0, False  # for who uses it
         self.waiting, self.known = {}, set()
         self.transport = self.server = self.here = None
         self.sent_bytes = self.got = self.got_bytes = 0

@@ -117,8 +117,11 @@ class World:
                                        "pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint as wal")
         return row["size"], row["wal"]
 
-    def down(self):
+    def down(self, logs=None):
+        """logs: a folder that they are copied to."""
         self.system.down()
+        if logs:
+            shutil.copytree(self.system.state / "logs", logs, dirs_exist_ok=True)
         shutil.rmtree(self.system.state, ignore_errors=True)
 
 
