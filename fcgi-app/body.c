@@ -27,11 +27,12 @@ struct reader {
 	struct json *root;
 	struct level level[BODY_DEPTH_MAX];
 	size_t depth;
-	size_t digits;	 /* of all numbers so far */
+	size_t written;	 /* bytes of what is there so far, from jsonb */
 	size_t bad_at;	 /* where body_scan() found something */
 	const char *bad; /* what */
 	bool refused;	 /* error is filled in */
 	bool no_memory;
+	bool too_large;
 };
 
 static int refuse(struct reader *r, const char *detail)
@@ -66,6 +67,15 @@ static int out_of_memory(struct reader *r)
 	return 0;
 }
 
+/* Count what jsonb writes of a token. */
+static bool is_room(struct reader *r, size_t n)
+{
+	r->written += n;
+	r->too_large = r->written > BODY_WRITTEN_MAX;
+
+	return !r->too_large;
+}
+
 /* Whether the token that yajl is at, or one before it, is a bad one. */
 static bool is_bad_yet(const struct reader *r)
 {
@@ -81,6 +91,8 @@ static struct json *add_value(struct reader *r, enum json_type type)
 		refuse(r, r->bad);
 		return NULL;
 	}
+	if (l && l->value->count && !is_room(r, strlen(", ")))
+		return NULL;
 	v = arena_alloc(r->arena, sizeof(*v));
 	if (!v) {
 		out_of_memory(r);
@@ -119,7 +131,8 @@ static int on_null(void *arg)
 {
 	struct reader *r = arg;
 
-	return add_value(r, JSON_NULL) ? done(r) : 0;
+	return is_room(r, strlen("null")) && add_value(r, JSON_NULL) ? done(r)
+								     : 0;
 }
 
 static int on_bool(void *arg, int truth)
@@ -127,7 +140,7 @@ static int on_bool(void *arg, int truth)
 	struct reader *r = arg;
 	struct json *v = add_value(r, JSON_BOOL);
 
-	if (!v)
+	if (!v || !is_room(r, strlen(truth ? "true" : "false")))
 		return 0;
 	v->truth = truth != 0;
 
@@ -147,13 +160,12 @@ static int set_text(struct reader *r, struct json *v, const void *p, size_t n)
 static int on_number(void *arg, const char *p, size_t n)
 {
 	struct reader *r = arg;
-	size_t digits;
+	size_t written;
 
-	if (!body_number_fits(p, n, &digits))
+	if (!body_number_fits(p, n, &written))
 		return refuse(r, "This number has too many digits.");
-	r->digits += digits;
-	if (r->digits > BODY_DIGITS_MAX)
-		return refuse(r, "These numbers have too many digits.");
+	if (!is_room(r, written))
+		return 0;
 
 	return set_text(r, add_value(r, JSON_NUMBER), p, n);
 }
@@ -161,6 +173,9 @@ static int on_number(void *arg, const char *p, size_t n)
 static int on_string(void *arg, const unsigned char *p, size_t n)
 {
 	struct reader *r = arg;
+
+	if (!is_room(r, body_string_written((const char *)p, n)))
+		return 0;
 
 	return set_text(r, add_value(r, JSON_STRING), p, n);
 }
@@ -172,6 +187,8 @@ static int on_name(void *arg, const unsigned char *p, size_t n)
 
 	if (is_bad_yet(r))
 		return refuse(r, r->bad);
+	if (!is_room(r, body_string_written((const char *)p, n) + strlen(": ")))
+		return 0;
 	l->name = arena_mem(r->arena, p, n);
 	l->name_len = n;
 
@@ -185,7 +202,7 @@ static int open_level(struct reader *r, enum json_type type)
 	if (r->depth == BODY_DEPTH_MAX)
 		return refuse(r, "This is nested too deeply: at most 32.");
 	v = add_value(r, type);
-	if (!v)
+	if (!v || !is_room(r, strlen("{}")))
 		return 0;
 	r->level[r->depth++] = (struct level){.value = v};
 
@@ -253,6 +270,8 @@ static int read_all(struct reader *r, const char *p, size_t n)
 		status = yajl_complete_parse(r->yajl);
 	if (r->no_memory)
 		return ENOMEM;
+	if (r->too_large)
+		return EMSGSIZE;
 	if (status != yajl_status_ok || r->refused || r->bad || !r->root) {
 		refuse(r, r->bad ? r->bad : "This is not JSON (RFC 8259).");
 		return EBADMSG;

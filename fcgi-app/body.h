@@ -5,7 +5,8 @@
  *
  *   at most 32 deep; strict UTF-8; no NUL, raw or as \u0000; no half of a
  *   surrogate pair; no name twice in an object; numbers as they are written,
- *   unless PostgreSQL's numeric cannot hold them; nothing behind the value
+ *   unless PostgreSQL's numeric cannot hold them; nothing behind the value;
+ *   as large at most when it is written out as when it was sent
  */
 #ifndef RESTSIP_BODY_H
 #define RESTSIP_BODY_H
@@ -19,8 +20,8 @@
 enum {
 	BODY_DEPTH_MAX = 32,
 	BODY_TEXT_MAX = 64 << 10,
-	/* of all numbers of a body together, written without an exponent */
-	BODY_DIGITS_MAX = 256 << 10,
+	/* the same as jsonb gives it back: numbers without an exponent */
+	BODY_WRITTEN_MAX = BODY_TEXT_MAX,
 	BODY_POINTER_MAX = 512,
 	BODY_MEMBERS_MAX = 8, /* in a table */
 };
@@ -71,7 +72,8 @@ struct body_member {
  *
  * @param out  the value, in a
  * @param e    why not, when EBADMSG
- * @return 0, EBADMSG, EMSGSIZE (more than BODY_TEXT_MAX), ENOMEM
+ * @return 0, EBADMSG, EMSGSIZE (more than BODY_TEXT_MAX, or written out more
+ *         than BODY_WRITTEN_MAX), ENOMEM
  */
 int body_parse(const struct json **out, struct arena *a, const char *p,
 	       size_t n, struct body_error *e);

@@ -108,10 +108,11 @@ static long exponent_of(const char *p, size_t n)
 	return minus ? -value : value;
 }
 
-bool body_number_fits(const char *p, size_t n, size_t *digits)
+bool body_number_fits(const char *p, size_t n, size_t *written)
 {
-	long before = 0, after = 0, exponent = 0;
-	bool point = false, leading = true;
+	/* weight: the power of ten of the first digit that is not 0 */
+	long weight = 0, after = 0, exponent = 0, before;
+	bool point = false, zero = true;
 
 	for (size_t i = 0; i < n; i++) {
 		if (p[i] == 'e' || p[i] == 'E') {
@@ -125,18 +126,38 @@ bool body_number_fits(const char *p, size_t n, size_t *digits)
 		if (p[i] < '0' || p[i] > '9')
 			continue;
 		after += point;
-		leading = leading && p[i] == '0' && !point;
-		before += !point && !leading;
+		if (zero && p[i] != '0') {
+			zero = false;
+			weight = point ? -after : 0;
+		} else if (!zero && !point) {
+			weight++;
+		}
 	}
 	if (exponent > EXPONENT_MAX || exponent < -EXPONENT_MAX)
 		return false;
-	before += exponent;
-	after -= exponent;
-	before = before < 1 ? 1 : before;
-	after = after < 0 ? 0 : after;
-	*digits = (size_t)(before + after);
+	before = zero || weight + exponent < 0 ? 1 : weight + exponent + 1;
+	after = after - exponent < 0 ? 0 : after - exponent;
+	*written = (size_t)before + (!zero && p[0] == '-');
+	if (after)
+		*written += 1 + (size_t)after;
 
 	return before <= NUMERIC_BEFORE_MAX && after <= NUMERIC_AFTER_MAX;
+}
+
+size_t body_string_written(const char *p, size_t n)
+{
+	size_t written = 2;
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char c = (unsigned char)p[i];
+
+		if (c == '"' || c == '\\' || (c && strchr("\b\f\n\r\t", c)))
+			written += 2;
+		else
+			written += c < ' ' ? 6 : 1;
+	}
+
+	return written;
 }
 
 static int compare_names(const void *a, const void *b)

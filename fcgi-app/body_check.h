@@ -23,9 +23,12 @@ size_t body_scan(const char *p, size_t n, const char **why);
  * Whether PostgreSQL's numeric can hold a number (JSON's syntax): 131072
  * digits before the point, 16383 after it.
  *
- * @param digits  how long it is when it is written without an exponent
+ * @param written  bytes that jsonb writes of it: without an exponent
  */
-bool body_number_fits(const char *p, size_t n, size_t *digits);
+bool body_number_fits(const char *p, size_t n, size_t *written);
+
+/** Bytes that jsonb writes of a string, unescaped here: quotes and escapes. */
+size_t body_string_written(const char *p, size_t n);
 
 /**
  * Find a name that is twice in an object.

@@ -33,7 +33,9 @@ static bool parse(struct exchange *x, const char *p, size_t n,
 		return false;
 	case EMSGSIZE:
 		info = app_err_info(APP_LENGTH);
-		exchange_problem(x, info->status, info->slug, NULL);
+		exchange_problem(x, info->status, info->slug,
+				 "JSON has at most 64 KiB, as it is sent and "
+				 "as it is written out.");
 		return false;
 	default:
 		body_form_no_memory(x);

@@ -49,11 +49,6 @@ struct page *page_begin(struct exchange *x, const char *path, const char *key,
 	return read_query(x, p, numbers) ? p : NULL;
 }
 
-int page_rows(const struct page *p)
-{
-	return p->limit < PAGE_LIMIT_MAX ? p->limit + 1 : p->limit;
-}
-
 static void add_link(struct exchange *x, const struct page *p, const char *key)
 {
 	struct buf query;
@@ -68,32 +63,24 @@ static void add_link(struct exchange *x, const struct page *p, const char *key)
 	buf_free(&query);
 }
 
-/* How many of n rows go into a page: as long as they are not too long. */
-static int rows_that_fit(const struct pg_result *res, int n)
+/* The rows that are of the page: one more says that there is more. */
+static int rows_that_fit(const struct pg_result *res, const struct page *p)
 {
-	const int column = PQfnumber(res, "doc");
-	size_t bytes = 0;
+	const int rows = PQntuples(res);
 
-	for (int i = 0; i < n; i++) {
-		bytes += (size_t)PQgetlength(res, i, column);
-		if (i > 0 && bytes > PAGE_BYTES_MAX)
-			return i;
-	}
+	if (rows == 0 || pgres_null(res, 0, p->key))
+		return 0;
 
-	return n;
+	return pgres_bool(res, rows - 1, "fits") ? rows : rows - 1;
 }
 
 void page_answer(struct exchange *x, const struct pg_result *res)
 {
 	const struct page *p = x->state;
+	const int n = rows_that_fit(res, p);
 	struct buf *b = &x->res.body;
-	int rows = PQntuples(res);
-	int n;
 
-	if (rows == 1 && pgres_null(res, 0, p->key))
-		rows = 0;
-	n = rows_that_fit(res, rows < p->limit ? rows : p->limit);
-	if (n < rows || rows == PAGE_LIMIT_MAX)
+	if (n && n < PQntuples(res))
 		add_link(x, p, pgres_text(res, n - 1, p->key));
 	x->res.status = 200;
 	x->res.type = "application/json";

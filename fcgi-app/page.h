@@ -10,7 +10,6 @@
 enum {
 	PAGE_LIMIT_DEFAULT = 100,
 	PAGE_LIMIT_MAX = 1000,
-	PAGE_BYTES_MAX = 4 << 20, /* a page ends early where it is longer */
 };
 
 /** What was asked for; in the exchange's state from page_begin() on. */
@@ -32,12 +31,9 @@ struct page {
 struct page *page_begin(struct exchange *x, const char *path, const char *key,
 			bool numbers);
 
-/** How many rows to ask for: one more than are shown, if that is possible. */
-int page_rows(const struct page *p);
-
 /**
- * Answer with the rows' `doc` as an array, and a Link if there are more.
- * A row whose key is null does not count.
+ * Answer with the rows' `doc` as an array. A last row that does not fit says
+ * that there is more, for a Link; one whose key is null, that there is nothing.
  */
 void page_answer(struct exchange *x, const struct pg_result *res);
 

@@ -16,7 +16,6 @@
 enum {
 	SUBJECT_MAX_BYTES = 1000,
 	TIMESTAMP_MAX_BYTES = 40,
-	INVITED_MAX = 1000,
 	ADDRESS_MAX_BYTES = 4 * AOR_MAX,
 };
 
@@ -33,12 +32,12 @@ static const struct body_member table[MEMBERS] = {
 	[STARTS_AT] = {"starts_at", JSON_STRING, false, 1, TIMESTAMP_MAX_BYTES,
 		       true},
 	[OPEN] = {"open", JSON_BOOL, false, 0, 0, true},
-	[INVITED] = {"invited", JSON_ARRAY, false, 0, INVITED_MAX, true},
+	[INVITED] = {"invited", JSON_ARRAY, false, 0, 0, true},
 };
 
 static const struct db_stmt list_stmt = {
 	.name = "call_list",
-	.sql = "select id, doc from api.call_list($1, $2, $3, $4)",
+	.sql = "select id, doc, fits from api.call_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
 static const struct db_stmt create_stmt = {
@@ -73,7 +72,7 @@ static const struct db_stmt delete_stmt = {
 };
 static const struct db_stmt join_stmt = {
 	.name = "call_join",
-	.sql = "select n, version, doc, bell from api.call_join("
+	.sql = "select n, version, doc, bell, created from api.call_join("
 	       "$1, $2, $3, $4, $5, $6, $7, $8)",
 	.nparams = 8,
 	.write = true,
@@ -88,7 +87,7 @@ void call_list(struct exchange *x)
 		return;
 	exchange_args(x, &args);
 	db_arg_int(&args, p->after_n);
-	db_arg_int(&args, page_rows(p));
+	db_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 
@@ -103,7 +102,7 @@ static bool read_invited(struct exchange *x, const struct json *invited,
 	*out = NULL;
 	if (!invited)
 		return true;
-	buf_init(&b, INVITED_MAX * (AOR_BUF + 3));
+	buf_init(&b, invited->count * (AOR_BUF + 3) + 2);
 	buf_char(&b, '[');
 	for (const struct json *v = invited->first; v; v = v->next, i++) {
 		if (v->type != JSON_STRING ||
@@ -270,7 +269,8 @@ static void joined(struct exchange *x, const struct pg_result *res)
 	response_header_fmt(&x->res, "Location", "/call/%lld/%s",
 			    (long long)x->path.call, pgres_text(res, 0, "n"));
 	response_etag(&x->res, pgres_text(res, 0, "version"));
-	response_json(&x->res, 201, pgres_text(res, 0, "doc"));
+	response_json(&x->res, pgres_bool(res, 0, "created") ? 201 : 200,
+		      pgres_text(res, 0, "doc"));
 	exchange_answer(x);
 }
 

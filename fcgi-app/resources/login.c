@@ -17,7 +17,7 @@
 
 static const struct db_stmt list_stmt = {
 	.name = "login_list",
-	.sql = "select email, doc from api.login_list($1, $2, $3, $4)",
+	.sql = "select email, doc, fits from api.login_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
 static const struct db_stmt get_stmt = {
@@ -92,7 +92,7 @@ void login_list(struct exchange *x)
 		return;
 	exchange_args(x, &args);
 	db_arg_text(&args, p->after);
-	db_arg_int(&args, page_rows(p));
+	db_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 

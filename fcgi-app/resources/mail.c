@@ -3,6 +3,7 @@
  * may read. The content of one is mail_content.c's.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "body_form.h"
 #include "handlers.h"
@@ -35,7 +36,7 @@ static const struct db_stmt post_stmt = {
 };
 static const struct db_stmt list_stmt = {
 	.name = "mail_list",
-	.sql = "select version, n, doc "
+	.sql = "select version, n, doc, fits "
 	       "from api.mail_list($1, $2, $3, $4, $5)",
 	.nparams = 5,
 };
@@ -53,21 +54,35 @@ static const struct db_stmt delete_stmt = {
 	.write = true,
 };
 
-/* A scheme and something behind it, without blanks and controls. */
-static bool is_url(const struct json *v)
-{
-	const size_t scheme = strcspn(v->text, ":");
+/* What people may be led to: a browser would run `javascript:`. */
+static const char *const schemes[] = {
+	"http:", "https:", "sip:", "sips:", "rtsp:", "tel:"};
 
-	if (scheme == 0 || scheme + 1 >= v->len)
-		return false;
-	for (size_t i = 0; i < v->len; i++) {
-		if ((unsigned char)v->text[i] <= ' ' || v->text[i] == 0x7f)
-			return false;
+static bool has_scheme(const char *url)
+{
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+		const size_t n = strlen(schemes[i]);
+
+		if (!strncasecmp(url, schemes[i], n) && url[n])
+			return true;
 	}
 
-	return strspn(v->text,
-		      "abcdefghijklmnopqrstuvwxyz"
-		      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-") == scheme;
+	return false;
+}
+
+/* A URL of a scheme that is known, or a path of ours; `//` begins another's
+ * host, and a browser takes a backslash for a slash. */
+static bool is_url(const struct json *v)
+{
+	for (size_t i = 0; i < v->len; i++) {
+		if ((unsigned char)v->text[i] <= ' ' || v->text[i] == 0x7f ||
+		    v->text[i] == '\\')
+			return false;
+	}
+	if (v->text[0] == '/')
+		return v->text[1] != '/';
+
+	return has_scheme(v->text);
 }
 
 static bool is_type(const char *s)
@@ -81,7 +96,9 @@ static bool read_url(struct exchange *x, struct letter *l,
 	l->url = url->text;
 	l->type = type ? type->text : "voice";
 	if (!is_url(url))
-		body_form_refuse(x, "/url", "This is not a URL.");
+		body_form_refuse(x, "/url",
+				 "This can only be a URL of http, https, sip, "
+				 "sips, rtsp or tel, or a path.");
 	else if (!is_type(l->type))
 		body_form_refuse(x, "/type",
 				 "This can only be voice, video or text.");
@@ -233,7 +250,7 @@ void mail_list(struct exchange *x)
 		db_arg_int(&args, p->after_n);
 	else
 		db_arg_null(&args);
-	db_arg_int(&args, page_rows(p));
+	db_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, listed);
 }
 

@@ -41,7 +41,7 @@ static const struct db_stmt create_stmt = {
 };
 static const struct db_stmt list_stmt = {
 	.name = "user_list",
-	.sql = "select email, doc from api.user_list($1, $2, $3, $4)",
+	.sql = "select email, doc, fits from api.user_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
 static const struct db_stmt get_stmt = {
@@ -195,7 +195,7 @@ void user_list(struct exchange *x)
 		return;
 	exchange_args(x, &args);
 	db_arg_text(&args, p->after);
-	db_arg_int(&args, page_rows(p));
+	db_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 

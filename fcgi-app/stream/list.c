@@ -15,7 +15,7 @@
 #include "watch.h"
 
 enum {
-	LIST_PAGE = 200,   /* items a read */
+	LIST_PAGE = 64,	   /* items a read */
 	LIST_SOON_MS = 25, /* until a transaction has ended, perhaps */
 };
 
@@ -81,7 +81,13 @@ void list_view_free(struct list_view *view)
 	if (!view)
 		return;
 	free(view->after);
+	free(view->last);
 	free(view);
+}
+
+bool list_is_partial(const struct viewer *v)
+{
+	return v->list && v->list->missing;
 }
 
 void list_id(char out[static RENDER_ID_SIZE], const struct viewer *v)
@@ -198,6 +204,7 @@ static void list_restart(struct viewer *v)
 	sub_fall_behind(&v->sub);
 	v->sub.version = 0;
 	v->list->upto = v->list->n = 0;
+	v->list->missing = 0;
 	viewer_step(v);
 }
 
@@ -331,6 +338,64 @@ static void list_caught_up(struct viewer *v)
 	viewer_step(v);
 }
 
+static void list_missing(struct list_view *view, int missing, const char *last)
+{
+	char *copy = last ? strdup(last) : NULL;
+
+	free(view->last);
+	view->last = copy;
+	view->missing = copy ? missing : 0; /* else as if the page ended here */
+}
+
+/* Until all of its first page is there, events have no id: who comes back
+   meanwhile begins anew. */
+static void list_put(struct viewer *v, const char *doc, const char *key,
+		     bool is_last)
+{
+	list_missing(v->list, is_last ? 0 : v->list->missing - 1, key);
+	viewer_write(v, "put", list_is_partial(v) ? 0 : v->sub.version, doc,
+		     strlen(doc), ++v->hub->events);
+}
+
+static void on_rest(const struct db_answer *a, void *arg)
+{
+	struct viewer *v = arg;
+	int rows;
+
+	v->query = NULL;
+	if (a->outcome != DB_OK)
+		return; /* the poll comes by */
+	rows = PQntuples(a->res);
+	if (rows == 0) /* they have gone meanwhile */
+		v->list->missing = 0;
+	for (int i = 0; i < rows && v->list->missing; i++) {
+		if (v->state != VIEWER_OPEN || viewer_is_full(v))
+			break; /* it goes on from there */
+		if (!pgres_bool(a->res, i, "fits"))
+			break;
+		list_put(v, pgres_text(a->res, i, "doc"),
+			 pgres_text(a->res, i, "key"), i == rows - 1);
+	}
+	if (v->state != VIEWER_OPEN || !v->sub.resource)
+		return;
+	if (list_is_partial(v))
+		viewer_step(v);
+	else
+		list_caught_up(v);
+}
+
+static void list_ask_rest(struct viewer *v)
+{
+	struct db_args args = {0};
+
+	db_arg_int(&args, v->hub->process);
+	db_arg_text(&args, v->sub.resource->topic + strlen("list/"));
+	db_arg_int(&args, v->caller);
+	db_arg_text(&args, v->list->last);
+	db_arg_int(&args, v->list->missing);
+	v->query = db_ask(v->hub->db, &sql_list_rest, &args, on_rest, v);
+}
+
 static void on_page(const struct db_answer *a, void *arg)
 {
 	struct viewer *v = arg;
@@ -357,8 +422,13 @@ static void on_page(const struct db_answer *a, void *arg)
 		return;
 	v->sub.version = c.version;
 	v->list->upto = v->list->n = 0;
-	viewer_write(v, "state", c.version, doc, strlen(doc), ++v->hub->events);
-	if (v->sub.resource)
+	list_missing(v->list, (int)pgres_int(a->res, 0, "missing"),
+		     pgres_text(a->res, 0, "last"));
+	viewer_write(v, "state", list_is_partial(v) ? 0 : c.version, doc,
+		     strlen(doc), ++v->hub->events);
+	if (v->sub.resource && list_is_partial(v))
+		viewer_step(v);
+	else if (v->sub.resource)
 		list_caught_up(v);
 }
 
@@ -442,6 +512,10 @@ void list_load(struct viewer *v)
 
 	if (!r->watched || !hub->started)
 		return; /* it is opened anew */
+	if (list_is_partial(v)) {
+		list_ask_rest(v);
+		return;
+	}
 	if (v->sub.version) {
 		v->query = list_ask(r, v->sub.version, v->list->upto,
 				    v->list->n, on_read, v);

@@ -31,7 +31,8 @@ void many_add_id(struct buf *b, const struct many *m)
 			buf_char(b, ',');
 		if (o->ended) {
 			buf_char(b, '-');
-		} else if (v && v->state == VIEWER_OPEN && v->sub.version) {
+		} else if (v && v->state == VIEWER_OPEN && v->sub.version &&
+			   !list_is_partial(v)) {
 			viewer_id(id, v);
 			buf_str(b, id);
 		} else if (o->ask.resume && o->ask.version) {

@@ -57,6 +57,12 @@ const struct db_stmt sql_list_page = {
 	.write = true,
 };
 
+const struct db_stmt sql_list_rest = {
+	.name = "list_rest",
+	.sql = "select * from api.list_rest($1, $2, $3, $4, $5)",
+	.nparams = 5,
+};
+
 const struct db_stmt sql_list_read = {
 	.name = "list_read",
 	.sql = "select * from api.list_read($1, $2, $3, $4, $5, $6)",

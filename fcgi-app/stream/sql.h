@@ -26,6 +26,8 @@ extern const struct db_stmt sql_watch_poll;	   /* kinds, ids, versions,
 extern const struct db_stmt
 	sql_list_page; /* process, list, caller, after, limit */
 extern const struct db_stmt
+	sql_list_rest; /* process, list, caller, after, limit */
+extern const struct db_stmt
 	sql_list_read; /* process, list, from, upto, n, limit */
 extern const struct db_stmt sql_inbox_read;    /* account, after, limit,
 						  opened_s */

@@ -179,6 +179,10 @@ struct list_view {
 	int64_t upto, n; /* midway in a window that begins at its version */
 	int limit;	 /* of the first page */
 	char *after;	 /* null: from the beginning */
+	/* What did not fit into the first page: how many there are to come,
+	   0: none, and the key of the last that was shown. */
+	int missing;
+	char *last;
 };
 
 /** One version of a resource, as watch_read() gives it. Borrowed. */
@@ -236,6 +240,9 @@ void list_view_free(struct list_view *view);
 
 /** Where it stands, as the id of an event. */
 void list_id(char out[static RENDER_ID_SIZE], const struct viewer *v);
+
+/** Whether there is more to come of its first page. */
+bool list_is_partial(const struct viewer *v);
 
 /** Whether what it has read reaches what is read for all. */
 bool list_can_catch_up(const struct viewer *v);

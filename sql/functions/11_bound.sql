@@ -16,7 +16,7 @@ from (values
 	('calls', 1000, 'calls', 'of an owner that are live or scheduled'),
 	('calls_open', 100, 'calls', 'of an owner, among those, that are open'),
 	('change_log', 1048576, 'bytes', 'of changes of one resource that are kept'),
-	('contact', 4096, 'bytes', 'of one contact: URI, path, members'),
+	('contact', 4096, 'bytes', 'of one contact: URI, Path, Call-ID, instance'),
 	('contacts', 32, 'contacts', 'of an account'),
 	('credentials', 32, 'credentials', 'of an account'),
 	('deliveries_account', 64, 'deliveries', 'of a sender that an agent has under way'),
@@ -70,6 +70,26 @@ create function app.written(p_value jsonb) returns bigint
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return octet_length(p_value::text);
+end $$;
+
+-- RS413 where members take more room than bound p_name, written out. Points at the largest of them.
+create function app.refuse_large(p_name text, p_members jsonb, p_what text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+	v_most bigint;
+	v_pointer text;
+begin
+	if p_members is null or p_members = '{}' then
+		return;
+	end if;
+	v_most := app.bound(p_name);
+	if app.written(p_members) <= v_most then
+		return;
+	end if;
+	select '/' || replace(replace(e.key, '~', '~0'), '/', '~1') into v_pointer
+	from jsonb_each(p_members) e order by app.written(e.value) desc, e.key limit 1;
+	perform app.refuse(413, 'document-too-large', format('%s have at most %s bytes, written out.', p_what, v_most),
+		case when octet_length(v_pointer) <= 512 then v_pointer else '' end);
 end $$;
 
 -- select inspect.set_bound('contacts', 64): for every program, from now on. Null: the default. Gives what it was.

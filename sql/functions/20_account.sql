@@ -107,6 +107,7 @@ declare
 		- array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
 	v_version bigint;
 begin
+	perform app.refuse_large('profile', v_profile, 'A profile''s members');
 	if p_source is not null then
 		perform app.signup_count(app.source(p_source));
 	end if;

@@ -21,18 +21,37 @@ begin
 	return v_out;
 end $$;
 
--- Accounts, by email.
-create function api.user_list(p_who text, p_proof bytea, p_after text, p_limit int)
-returns table (email text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- Accounts, by email: a page, see app.login_items.
+create function app.user_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
-	v_caller bigint := app.caller(p_who, p_proof);
+	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
+	v_most bigint := app.bound('page');
+	v_bytes bigint := 0;
+	v_rows int := 0;
+	v_profile jsonb;
 begin
-	return query
-		select a.email, app.profile_doc(a.email, a.profile, false)
-		from app.account a where a.email > coalesce(p_after, '')
-		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+	for email, v_profile in
+		select a.email, a.profile from app.account a where a.email > coalesce(p_after, '')
+		order by a.email limit v_limit + 1
+	loop
+		doc := app.profile_doc(email, v_profile, false);
+		v_bytes := v_bytes + octet_length(doc) + 1;
+		v_rows := v_rows + 1;
+		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
+		return next;
+		exit when not fits;
+	end loop;
+end $$;
+
+create function api.user_list(p_who text, p_proof bytea, p_after text, p_limit int)
+returns table (email text, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.caller(p_who, p_proof);
+	return query select i.email, i.doc, i.fits from app.user_items(p_after, p_limit) i;
 end $$;
 
 -- Before a new password is set: what was made with the one before ends. Tickets, tokens, contacts that came over HTTP;
@@ -80,6 +99,7 @@ begin
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
 		password_hash = coalesce(p_hash, a.password_hash)
 	where a.id = v_owner.id returning a.profile into v_profile;
+	perform app.refuse_large('profile', v_profile, 'A profile''s members');
 	return query select v_owner.email, app.profile_doc(v_owner.email, v_profile, true), v_owner.version,
 		v_bell || app.publish('profile', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
@@ -113,6 +133,7 @@ begin
 	end loop;
 	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = v_account;
 	v_bell := v_bell || app.session_ended(v_account);
+	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = v_account);
 	delete from app.account a where a.id = v_account;
 	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();
 	return query select v_email, v_bell;

@@ -61,9 +61,7 @@ end $$;
 create function app.bound_at(p_login app.login) returns timestamptz
 language sql stable as $$ select p_login.expires_at - make_interval(secs => p_login.expires_s) $$;
 
--- How many contacts an account has at a time, and for how long one is granted (a week). Plain SQL, so that a plan has the
--- number itself.
-create function app.max_contacts() returns int language sql immutable as 'select 32';
+-- For how long a contact is granted: a week. Plain SQL, so that a plan has the number itself.
 create function app.max_lifetime_s() returns int language sql immutable as 'select 604800';
 
 -- Before one more binding of an account whose login resource is locked: what has lapsed goes; RS409 if it is full.
@@ -75,14 +73,30 @@ declare
 begin
 	select count(*) filter (where l.expires_at > now()), bool_or(l.expires_at <= now()) into v_contacts, v_lapsed
 	from app.login l where l.account_id = p_account;
-	if v_contacts >= app.max_contacts() then
+	if v_contacts >= app.bound('contacts') then
 		perform app.refuse(409, 'too-many-contacts',
-			format('An account has at most %s contacts at a time.', app.max_contacts()));
+			format('An account has at most %s contacts at a time.', app.bound('contacts')));
 	end if;
 	if v_lapsed then
 		return app.login_remove_lapsed(p_account);
 	end if;
 	return null;
+end $$;
+
+-- What a contact takes of its bound: what only a phone gives counts too. Its own members have a bound of their own.
+create function app.contact_size(p_contact text, p_path text, p_call_id text, p_instance text) returns int
+language sql immutable as $$
+	select coalesce(octet_length(p_contact), 0) + coalesce(octet_length(p_path), 0)
+		+ coalesce(octet_length(p_call_id), 0) + coalesce(octet_length(p_instance), 0)
+$$;
+
+create function app.refuse_large_contact(p_size int) returns void
+language plpgsql volatile as $$
+begin
+	if exists (select from app.setting s where s.name = 'contact' and s.amount < p_size) then
+		perform app.refuse(413, 'document-too-large', format(
+			'A contact with its Path, Call-ID and instance has at most %s bytes.', app.bound('contact')), '/contact');
+	end if;
 end $$;
 
 -- An address as an agent writes its own; IPv6 has many ways to be written.
@@ -160,6 +174,8 @@ begin
 		end if;
 		v_q := round((p_extra ->> 'q')::numeric, 3);
 	end if;
+	perform app.refuse_large('login_members', v_extra, 'A login''s own members');
+	perform app.refuse_large_contact(app.contact_size(p_contact, p_set.path, p_set.call_id, p_set.instance));
 	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
 	-- No column that an index has changes here but sweep_at, and that seldom.
@@ -178,9 +194,9 @@ begin
 		bell := app.login_make_room(p_account);
 		n := app.take_n('login', p_account);
 		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
-		insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
+		insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
 			instance, reg_id, path, flow, agent_id, user_agent, credential_id, extra, doc)
-		values (p_account, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
+		values (p_account, p_email, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
 			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.agent_id, p_set.user_agent,
 			p_set.credential_id, v_extra, doc)
 		returning id into v_id;
@@ -218,15 +234,20 @@ begin
 	if p_email = 'me' then
 		v_email := app.email(v_caller);
 	end if;
+	-- Who is logged in is found among those who are: the index of all accounts is deeper, and seldom in a processor's cache.
 	return query
-		select a.email, r.version, coalesce(l.settled, true), '[' || coalesce(l.docs, '') || ']'
-		from app.account a
-		join app.resource r on r.kind = 'login' and r.id = a.id
-		left join lateral (
-			select bool_and(o.alive) as settled, string_agg(case when o.alive then o.doc end, ',') as docs
-			from (select l.expires_at > now() as alive, l.doc from app.login l
-				where l.account_id = a.id order by l.n) o) l on true
-		where a.email = v_email;
+		select v_email, r.version, l.settled, '[' || coalesce(l.docs, '') || ']'
+		from (
+			select min(o.account_id) as id, bool_and(o.expires_at > now()) as settled,
+				string_agg(case when o.expires_at > now() then o.doc end, ',' order by o.n) as docs
+			from app.login o where o.email = v_email) l
+		join app.resource r on r.kind = 'login' and r.id = l.id;
+	if not found then
+		return query
+			select a.email, r.version, true, '[]'
+			from app.account a join app.resource r on r.kind = 'login' and r.id = a.id
+			where a.email = v_email;
+	end if;
 	if not found then
 		perform app.refuse(404, 'user-not-found', 'There is no such user.');
 	end if;
@@ -240,27 +261,39 @@ begin
 		|| ',"contacts":' || p_contacts || '}';
 end $$;
 
--- Who is logged in, by email.
-create function app.login_items(p_after text, p_limit int) returns table (email text, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- Who is logged in, by email: a page. As the other pages it has p_limit rows, or what fits into the bound `page`, and
+-- one more that does not, where there is more. It walks an index of what is listed, whatever the statistics say.
+create function app.login_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashagg = off as $$
 #variable_conflict use_column
+declare
+	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
+	v_most bigint := app.bound('page');
+	v_bytes bigint := 0;
+	v_rows int := 0;
+	v_contacts bigint;
 begin
-	return query
-		select a.email, app.login_item_doc(a.email, c.contacts)
-		from app.account a
-		cross join lateral (
-			select count(*) as contacts from app.login l
-			where l.account_id = a.id and l.expires_at > now() and l.source <> 'publish') c
-		where a.email > coalesce(p_after, '') and c.contacts > 0
-		order by a.email limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+	for email, v_contacts in
+		select l.email, count(*) from app.login l
+		where l.email > coalesce(p_after, '') and l.source <> 'publish' and l.expires_at > now()
+		group by l.email order by l.email limit v_limit + 1
+	loop
+		doc := app.login_item_doc(email, v_contacts);
+		v_bytes := v_bytes + octet_length(doc) + 1;
+		v_rows := v_rows + 1;
+		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
+		return next;
+		exit when not fits;
+	end loop;
 end $$;
 
 create function api.login_list(p_who text, p_proof bytea, p_after text, p_limit int)
-returns table (email text, doc text)
+returns table (email text, doc text, fits bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	perform app.caller(p_who, p_proof);
-	return query select i.email, i.doc from app.login_items(p_after, p_limit) i;
+	return query select i.email, i.doc, i.fits from app.login_items(p_after, p_limit) i;
 end $$;
 
 -- /login/{email}/{n}: a contact, for anyone signed in; or a sent message, for its sender and its recipient.

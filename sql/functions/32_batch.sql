@@ -108,7 +108,11 @@ begin
 						as is_followed
 				from app.login o where o.account_id = m.account_id) h
 			-- it may have ended until the lock was there
-			where exists (select from app.credential c where c.id = t.credential) and h.contacts < app.max_contacts() and h.odd is not true and not h.waits
+			where exists (select from app.credential c where c.id = t.credential)
+				and h.contacts < (select b.amount from app.setting b where b.name = 'contacts')
+				and app.contact_size(t.contact, t.path, t.call_id, null)
+					<= (select b.amount from app.setting b where b.name = 'contact')
+				and h.odd is not true and not h.waits
 				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
 		took as (
 			update app.resource r
@@ -116,9 +120,9 @@ begin
 			from usual u where r.kind = 'login' and r.id = any (v_accounts) and r.id = u.account_id
 			returning r.id, r.next_n - 1 as n),
 		made as (
-			insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
-				path, flow, agent_id, user_agent, credential_id, doc)
-			select u.account_id, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
+			insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id,
+				cseq, path, flow, agent_id, user_agent, credential_id, doc)
+			select u.account_id, u.aor, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
 				u.cseq, u.path, u.flow, p_agent, u.user_agent, u.credential, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
 					u.expires_at, round(u.q, 3), u.user_agent, null)
 			from usual u join took t on t.id = u.account_id where u.login_id is null),

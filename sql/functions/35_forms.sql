@@ -38,12 +38,15 @@ create function app.login_pidf(p_account bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_tuples xml;
+	-- Of five bytes at most (&amp;) for each of a contact and its note; where that is too much, notes are left out.
+	v_with_notes bool := (select coalesce(sum(octet_length(l.contact) + coalesce(octet_length(l.extra #>> '{presence,note}'), 0)
+		+ 300), 0) * 5 < app.bound('document') from app.login l where l.account_id = p_account);
 begin
 	select xmlagg(xmlelement(name tuple, xmlattributes('c' || l.n as id),
 			xmlelement(name status, xmlelement(name basic, app.login_basic(l.extra))),
 			case when l.contact is not null then xmlelement(name contact,
 				xmlattributes(trim_scale(l.q)::text as priority), app.xml_text(l.contact)) end,
-			case when l.extra #>> '{presence,note}' is not null then
+			case when v_with_notes and l.extra #>> '{presence,note}' is not null then
 				xmlelement(name note, app.xml_text(l.extra #>> '{presence,note}')) end,
 			xmlelement(name "timestamp", app.time_text(l.created_at))) order by l.n)
 	into v_tuples

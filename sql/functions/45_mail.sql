@@ -169,24 +169,46 @@ begin
 	return next;
 end $$;
 
--- Newest first, those below p_before.
+-- Messages of a mailbox, newest first, those below p_before: a page, see app.login_items.
+create function app.mail_items(p_account bigint, p_email text, p_before bigint, p_limit int)
+returns table (n bigint, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+#variable_conflict use_column
+declare
+	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
+	v_most bigint := app.bound('page');
+	v_bytes bigint := 0;
+	v_rows int := 0;
+	v_message app.message;
+begin
+	for v_message in
+		select m.* from app.message m
+		where m.account_id = p_account and m.n < coalesce(p_before, 9223372036854775807)
+		order by m.n desc limit v_limit + 1
+	loop
+		n := v_message.n;
+		doc := app.message_doc(p_email, v_message);
+		v_bytes := v_bytes + octet_length(doc) + 1;
+		v_rows := v_rows + 1;
+		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
+		return next;
+		exit when not fits;
+	end loop;
+end $$;
+
 create function api.mail_list(p_who text, p_proof bytea, p_email text, p_before bigint, p_limit int)
-returns table (version bigint, n bigint, doc text)
+returns table (version bigint, n bigint, doc text, fits bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
 begin
 	return query
-		select r.version, m.n, case when m.n is not null then app.message_doc(v_email, m.*::app.message) end
+		select r.version, m.n, m.doc, m.fits
 		from app.resource r
-		left join lateral (
-			select o.* from app.message o
-			where o.account_id = v_account and (p_before is null or o.n < p_before)
-			order by o.n desc limit least(greatest(coalesce(p_limit, 100), 1), 1000)) m on true
-		where r.kind = 'mailbox' and r.id = v_account
+		left join lateral app.mail_items(v_owner.id, v_owner.email, p_before, p_limit) m on true
+		where r.kind = 'mailbox' and r.id = v_owner.id
 		order by m.n desc;
 end $$;
 

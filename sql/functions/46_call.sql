@@ -1,13 +1,26 @@
 -- Calls: who is in them, who may see them. A call is its participants.
 
+-- A participant up to its session, and from there on.
+create function app.participant_head(p_part app.participant, p_email text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+	return '{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
+		|| ',"email":' || to_json(p_email) || ',"login":' || to_json('/login/' || app.url_segment(p_email))
+		|| ',"state":"' || p_part.state || '"';
+end $$;
+
+create function app.participant_tail(p_part app.participant) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+	return app.doc_close(',"joined_at":"' || app.time_text(p_part.joined_at) || '"', p_part.extra);
+end $$;
+
 create function app.participant_doc(p_part app.participant, p_email text, p_session bool) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-	return app.doc_close('{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
-		|| ',"email":' || to_json(p_email) || ',"login":' || to_json('/login/' || app.url_segment(p_email))
-		|| ',"state":"' || p_part.state || '"'
+	return app.participant_head(p_part, p_email)
 		|| case when p_session and p_part.session is not null then ',"session":' || p_part.session::text else '' end
-		|| ',"joined_at":"' || app.time_text(p_part.joined_at) || '"', p_part.extra);
+		|| app.participant_tail(p_part);
 end $$;
 
 -- A call without its closing brace and its children.
@@ -26,15 +39,69 @@ begin
 			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '');
 end $$;
 
--- p_session: for a participant or somebody invited; it holds addresses and keys.
+-- The children of a call, which together may take p_most bytes. p_session: for a participant or somebody invited; it
+-- holds addresses and keys. Where not all sessions fit, the longest are left out, and say so: /call/{id}/{n} has them.
+create function app.call_children(p_call bigint, p_session bool, p_most bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	c_key constant text := ',"session":';
+	c_truncated constant text := ',"truncated":true';
+begin
+	return (
+		with child as materialized (
+			select p.n, p.session, p.session_size as size, app.participant_head(p.*::app.participant, a.email) as head,
+				app.participant_tail(p.*::app.participant) as tail
+			from app.participant p join app.account a on a.id = p.account_id
+			where p.call_id = p_call and p.state = 'joined'),
+		bare as (
+			select coalesce(sum(octet_length(c.head) + octet_length(c.tail) + 1), 1) - 1 as size,
+				count(*) filter (where c.size > 0) as sessions
+			from child c),
+		-- From the shortest on: what those up to one take, and the remarks in the place of all others.
+		rising as (
+			select c.n, row_number() over w as place, sum(c.size + length(c_key)) over w as sizes
+			from child c where p_session and c.size > 0
+			window w as (order by c.size, c.n)),
+		shown as (
+			select coalesce(max(r.place), 0) as places
+			from rising r, bare b
+			where b.size + r.sizes + length(c_truncated) * (b.sessions - r.place) <= p_most)
+		select coalesce(string_agg(c.head || case when r.n is null then ''
+				when r.place <= s.places then c_key || c.session::text
+				else c_truncated end || c.tail, ',' order by c.n), '')
+		from child c left join rising r on r.n = c.n cross join shown s);
+end $$;
+
+-- p_session: with sessions.
 create function app.call_doc(p_call bigint, p_session bool) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_head text;
+	v_tail text;
 begin
-	return (select app.doc_close(app.call_head(c.*::app.call) || ',"children":[' || coalesce((
-			select string_agg(app.participant_doc(p.*::app.participant, a.email, p_session), ',' order by p.n)
-			from app.participant p join app.account a on a.id = p.account_id
-			where p.call_id = c.id and p.state = 'joined'), '') || ']', c.extra)
-		from app.call c where c.id = p_call);
+	select app.call_head(c.*::app.call) || ',"children":[', app.doc_close(']', c.extra) into v_head, v_tail
+	from app.call c where c.id = p_call;
+	return v_head || app.call_children(p_call, p_session,
+		app.bound('document') - octet_length(v_head) - octet_length(v_tail)) || v_tail;
+end $$;
+
+-- Writes down anew who sees a live call besides everybody, where it is open: the one place of that rule. The call's
+-- resource is locked.
+create function app.call_seers_set(p_call bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	with seer as materialized (
+		select o.account_id, bool_or(o.inside) as inside
+		from (
+			select c.owner_id as account_id, false as inside from app.call c where c.id = p_call
+			union all select p.account_id, true from app.participant p where p.call_id = p_call and p.state = 'joined'
+			union all select i.account_id, true from app.invitation i where i.call_id = p_call) o
+		where exists (select from app.call c where c.id = p_call and c.state <> 'ended')
+		group by o.account_id),
+	gone as (
+		delete from app.call_seer s where s.call_id = p_call and s.account_id not in (select account_id from seer))
+	insert into app.call_seer as s (call_id, account_id, inside) select p_call, n.account_id, n.inside from seer n
+	on conflict (call_id, account_id) do update set inside = excluded.inside where s.inside <> excluded.inside;
 end $$;
 
 -- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all. RS404 to
@@ -42,14 +109,14 @@ end $$;
 create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
+declare
+	v_seer bool;
 begin
-	select c.owner_id = p_account, c.open,
-		exists (select from app.participant p
-			where p.call_id = c.id and p.account_id = p_account and p.state = 'joined')
-		or exists (select from app.invitation i where i.call_id = c.id and i.account_id = p_account)
-	into owner, open, inside
-	from app.call c where c.id = p_call and c.state <> 'ended';
-	if owner is null or not (owner or open or inside) then
+	select c.owner_id = p_account, c.open, coalesce(s.inside, false), s.call_id is not null
+	into owner, open, inside, v_seer
+	from app.call c left join app.call_seer s on s.call_id = c.id and s.account_id = p_account
+	where c.id = p_call and c.state <> 'ended';
+	if owner is null or not (open or v_seer) then
 		perform app.refuse(404, 'call-not-found', 'There is no such call.');
 	end if;
 end $$;
@@ -58,9 +125,13 @@ create function app.call_invite(p_call bigint, p_invited jsonb) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_unknown text;
+	v_most bigint := app.bound('call_invited');
 begin
-	if jsonb_typeof(p_invited) <> 'array' or jsonb_array_length(p_invited) > 1000 then
-		perform app.refuse(400, 'invalid-member', 'invited is an array of at most 1000 emails.', '/invited');
+	if jsonb_typeof(p_invited) <> 'array' then
+		perform app.refuse(400, 'invalid-member', 'invited is an array of emails.', '/invited');
+	end if;
+	if jsonb_array_length(p_invited) > v_most then
+		perform app.refuse(409, 'call-full', format('At most %s are invited to a call.', v_most), '/invited');
 	end if;
 	select '/invited/' || e.n - 1 into v_unknown
 	from jsonb_array_elements(p_invited) with ordinality e (value, n)
@@ -82,6 +153,48 @@ begin
 		'children'];
 end $$;
 
+-- What a participant says of itself.
+create function app.participant_members(p_extra jsonb) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+	v_members jsonb := coalesce(p_extra, '{}')
+		- array['id', 'url', 'email', 'login', 'state', 'session', 'truncated', 'joined_at'];
+begin
+	perform app.refuse_large('participant_members', v_members, 'A participant''s own members');
+	return v_members;
+end $$;
+
+create function app.refuse_large_session(p_session jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+	v_most bigint := app.bound('session');
+begin
+	if app.written(p_session) > v_most then
+		perform app.refuse(413, 'document-too-large', format('A session has at most %s bytes, written out.', v_most),
+			'/session');
+	end if;
+end $$;
+
+-- One more live call of an owner, or one that is to be open: RS409 where there are enough. Whoever asks holds the
+-- owner's profile from here on, so that two at once do not both find room.
+create function app.call_make_room(p_owner bigint, p_new bool, p_open bool) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_calls bigint;
+	v_open bigint;
+begin
+	perform from app.resource r where r.kind = 'profile' and r.id = p_owner for update;
+	select count(*), count(*) filter (where c.open) into v_calls, v_open
+	from app.call c where c.owner_id = p_owner and c.ended_at is null;
+	if p_new and v_calls >= app.bound('calls') then
+		perform app.refuse(409, 'too-many-calls', format('You have %s calls already.', app.bound('calls')));
+	end if;
+	if p_open and v_open >= app.bound('calls_open') then
+		perform app.refuse(409, 'too-many-calls', format('You have %s open calls already.', app.bound('calls_open')),
+			'/open');
+	end if;
+end $$;
+
 create function api.call_create(p_who text, p_proof bytea, p_subject text, p_starts_at timestamptz, p_open bool,
 	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea)
 returns table (id bigint, doc text, version bigint, bell text[])
@@ -90,23 +203,23 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
-	c_max_calls constant int := 1000;
+	v_extra jsonb := coalesce(p_extra, '{}') - app.call_reserved();
 begin
 	if v_done is not null then
 		return query select (v_done ->> 'id')::bigint, v_done ->> 'doc', (v_done ->> 'version')::bigint, null::text[];
 		return;
 	end if;
-	if (select count(*) from app.call c where c.owner_id = v_caller and c.state <> 'ended') >= c_max_calls then
-		perform app.refuse(409, 'too-many-calls', 'You have 1000 calls already.');
-	end if;
+	perform app.refuse_large('call_members', v_extra, 'A call''s own members');
+	perform app.call_make_room(v_caller, true, coalesce(p_open, true));
 	insert into app.call (owner_id, subject, state, open, starts_at, extra)
 	values (v_caller, p_subject, case when p_starts_at > now() then 'scheduled' else 'active' end,
-		coalesce(p_open, true), p_starts_at, coalesce(p_extra, '{}') - app.call_reserved())
+		coalesce(p_open, true), p_starts_at, v_extra)
 	returning app.call.id into id;
 	insert into app.resource (kind, id) values ('call', id) returning app.resource.version into version;
 	if p_invited is not null then
 		perform app.call_invite(id, p_invited);
 	end if;
+	perform app.call_seers_set(id);
 	doc := app.call_doc(id, true);
 	bell := app.publish('call', id, version, version);
 	perform app.idem_end(v_caller, p_key, p_print, jsonb_build_object('id', id, 'doc', doc, 'version', version));
@@ -121,26 +234,46 @@ begin
 		select count(*) from app.participant p where p.call_id = p_call.id and p.state = 'joined'), p_call.extra);
 end $$;
 
--- Live calls that an account may see, by id.
-create function app.call_items(p_account bigint, p_after bigint, p_limit int) returns table (id bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- Live calls that an account may see, by id: a page, see app.login_items. Open ones and those that it is named in come
+-- from an index each; others are not walked through, whatever the statistics say.
+create function app.call_items(p_account bigint, p_after bigint, p_limit int)
+returns table (id bigint, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 #variable_conflict use_column
+declare
+	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
+	v_most bigint := app.bound('page');
+	v_bytes bigint := 0;
+	v_rows int := 0;
+	v_call app.call;
 begin
-	return query
-		select c.id, app.call_item_doc(c.*::app.call)
-		from app.call c
-		where c.state <> 'ended' and c.id > coalesce(p_after, 0) and (c.open or c.owner_id = p_account
-			or exists (select from app.participant p
-				where p.call_id = c.id and p.account_id = p_account and p.state = 'joined')
-			or exists (select from app.invitation i where i.call_id = c.id and i.account_id = p_account))
-		order by c.id limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+	for v_call in
+		select c.* from (
+			(select o.id from app.call o
+			where o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0) order by o.id limit v_limit + 1)
+			union
+			(select s.call_id from app.call_seer s
+			where s.account_id = p_account and s.call_id > coalesce(p_after, 0) order by s.call_id limit v_limit + 1)
+			order by 1 limit v_limit + 1) i
+		join app.call c on c.id = i.id
+		order by i.id
+	loop
+		id := v_call.id;
+		doc := app.call_item_doc(v_call);
+		v_bytes := v_bytes + octet_length(doc) + 1;
+		v_rows := v_rows + 1;
+		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
+		return next;
+		exit when not fits;
+	end loop;
 end $$;
 
 create function api.call_list(p_who text, p_proof bytea, p_after bigint, p_limit int)
-returns table (id bigint, doc text)
+returns table (id bigint, doc text, fits bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return query select i.id, i.doc from app.call_items(app.caller(p_who, p_proof), p_after, p_limit) i;
+	return query select i.id, i.doc, i.fits from app.call_items(app.caller(p_who, p_proof), p_after, p_limit) i;
 end $$;
 
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
@@ -165,12 +298,16 @@ declare
 	v_prior bigint;
 	v_version bigint;
 	v_before bigint[];
+	v_extra jsonb;
 begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
 	v_prior := app.lock('call', p_call, p_if_match);
-	perform app.call_access(app.caller(p_who, p_proof), p_call);
+	v_access := app.call_access(app.caller(p_who, p_proof), p_call);
+	if 'open' = any (p_set) and coalesce(p_open, true) and not v_access.open then
+		perform app.call_make_room(app.caller(p_who, p_proof), false, true);
+	end if;
 	v_before := app.call_seers_before(p_call);
 	v_version := app.advance('call', p_call);
 	update app.call c set
@@ -180,12 +317,68 @@ begin
 		state = case when 'starts_at' <> all (p_set) then c.state
 			when p_starts_at > now() then 'scheduled' else 'active' end,
 		extra = app.merge_patch(c.extra, coalesce(p_extra, '{}') - app.call_reserved())
-	where c.id = p_call;
+	where c.id = p_call returning c.extra into v_extra;
+	perform app.refuse_large('call_members', v_extra, 'A call''s own members');
 	if 'invited' = any (p_set) then
 		perform app.call_invite(p_call, coalesce(p_invited, '[]'));
+		perform app.call_seers_set(p_call);
 	end if;
 	return query select v_version, app.call_doc(p_call, v_access.inside), app.publish('call', p_call, v_version, v_prior,
 		case when p_set && array['open', 'invited'] then array[0::bigint] end, v_before);
+end $$;
+
+-- Who has left leaves little behind, and the last hundred of a call at that: what one join after the other would make
+-- without an end.
+create function app.participant_leave(p_part app.participant) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.participant p set state = 'left', left_at = now(), session = null, extra = '{}' where p.id = p_part.id;
+	delete from app.participant p where p.id in (
+		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
+		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
+end $$;
+
+-- Removes calls that have ended, as far as nobody is at them.
+create function app.call_remove(p_calls bigint[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_calls bigint[] := array(
+		select r.id from app.resource r where r.kind = 'call' and r.id = any (p_calls)
+		order by r.id for update skip locked);
+begin
+	v_calls := array(
+		select c.id from app.call c where c.id = any (v_calls) and c.state = 'ended' order by c.id for update skip locked);
+	delete from app.call c where c.id = any (v_calls);
+	delete from app.resource r where r.kind = 'call' and r.id = any (v_calls);
+end $$;
+
+-- A call has ended: of its owner's ended calls the oldest go, so that one after the other does not fill the disk within
+-- the day that they are kept.
+create function app.call_make_way(p_call bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_calls bigint[];
+begin
+	v_calls := array(
+		select o.id from app.call c join app.call o on o.owner_id = c.owner_id and o.ended_at is not null
+		where c.id = p_call and o.id <> p_call order by o.ended_at desc, o.id desc
+		offset app.bound('calls') limit 100);
+	if v_calls <> '{}' then
+		perform app.call_remove(v_calls);
+	end if;
+end $$;
+
+-- A batch of the calls that ended, and of who left, longer ago than they are kept.
+create function app.sweep_calls() returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_before timestamptz := now() - make_interval(secs => app.bound('call_kept'));
+begin
+	perform app.call_remove(array(
+		select c.id from app.call c where c.state = 'ended' and c.ended_at < v_before order by c.ended_at limit 200));
+	delete from app.participant p where p.id in (
+		select o.id from app.participant o where o.state = 'left' and o.left_at < v_before
+		order by o.left_at limit 1000 for update skip locked);
 end $$;
 
 -- Ends a call whose resource is locked, and with it every leg.
@@ -194,8 +387,11 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
 begin
-	update app.call c set state = 'ended', ended_at = now() where c.id = p_call and c.state <> 'ended';
-	update app.participant p set state = 'left', left_at = now() where p.call_id = p_call and p.state = 'joined';
+	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
+	update app.participant p set state = 'left', left_at = now(), session = null, extra = '{}'
+	where p.call_id = p_call and p.state = 'joined';
+	perform app.call_seers_set(p_call);
+	perform app.call_make_way(p_call);
 	return app.publish_gone('call', p_call, p_prior, v_before);
 end $$;
 
@@ -217,40 +413,50 @@ begin
 	return query select app.call_end(p_call, v_prior);
 end $$;
 
--- Who joins is the caller: p_email must be theirs. Joining a scheduled call starts it.
+-- Who joins is the caller: p_email must be theirs. Joining a scheduled call starts it. Who is in it already has a new
+-- session, as with participant_put, and keeps the number.
 create function api.call_join(p_who text, p_proof bytea, p_call bigint, p_email text, p_session jsonb, p_extra jsonb,
 	p_key text, p_print bytea)
-returns table (n bigint, version bigint, doc text, bell text[])
+returns table (n bigint, version bigint, doc text, bell text[], created bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_done jsonb := app.idem_begin(v_account, p_key, p_print);
+	v_extra jsonb := app.participant_members(p_extra);
 	v_prior bigint;
 	v_part app.participant;
-	c_max_participants constant int := 1000;
 begin
 	if v_done is not null then
-		return query select (v_done ->> 'n')::bigint, (v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[];
+		return query select (v_done ->> 'n')::bigint, (v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[],
+			coalesce((v_done ->> 'created')::bool, true);
 		return;
 	end if;
+	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_account, p_call);
 	v_prior := app.lock('call', p_call);
 	perform app.call_access(v_account, p_call);
-	if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined') >= c_max_participants
-	then
-		perform app.refuse(409, 'call-full', 'The call has 1000 participants.');
-	end if;
 	version := app.advance('call', p_call);
-	insert into app.participant (call_id, n, account_id, session, extra)
-	values (p_call, app.take_n('call', p_call), v_account, p_session, coalesce(p_extra, '{}')
-		- array['id', 'url', 'email', 'login', 'state', 'session', 'joined_at'])
-	returning * into v_part;
+	update app.participant p set session = p_session, extra = v_extra
+	where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' returning * into v_part;
+	created := v_part.id is null;
+	if created then
+		if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined')
+			>= app.bound('call_inside')
+		then
+			perform app.refuse(409, 'call-full', format('The call has %s participants.', app.bound('call_inside')));
+		end if;
+		insert into app.participant (call_id, n, account_id, session, extra)
+		values (p_call, app.take_n('call', p_call), v_account, p_session, v_extra)
+		returning * into v_part;
+		perform app.call_seers_set(p_call);
+	end if;
 	update app.call c set state = 'active' where c.id = p_call and c.state = 'scheduled';
 	n := v_part.n;
 	doc := app.participant_doc(v_part, app.email(v_account), true);
 	bell := app.publish('call', p_call, version, v_prior, array[v_account]);
-	perform app.idem_end(v_account, p_key, p_print, jsonb_build_object('n', n, 'version', version, 'doc', doc));
+	perform app.idem_end(v_account, p_key, p_print, jsonb_build_object('n', n, 'version', version, 'doc', doc,
+		'created', created));
 	return next;
 end $$;
 
@@ -286,10 +492,12 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
+	v_extra jsonb := app.participant_members(p_extra);
 	v_prior bigint;
 	v_version bigint;
 	v_part app.participant;
 begin
+	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_caller, p_call);
 	v_prior := app.lock('call', p_call, p_if_match);
 	perform app.call_access(v_caller, p_call);
@@ -298,8 +506,7 @@ begin
 		perform app.refuse(403, 'not-owner', 'Only the participant may do this.');
 	end if;
 	v_version := app.advance('call', p_call);
-	update app.participant p set session = p_session, extra = coalesce(p_extra, '{}')
-		- array['id', 'url', 'email', 'login', 'state', 'session', 'joined_at']
+	update app.participant p set session = p_session, extra = v_extra
 	where p.id = v_part.id returning * into v_part;
 	return query select v_version, app.participant_doc(v_part, app.email(v_caller), true),
 		app.publish('call', p_call, v_version, v_prior);
@@ -323,7 +530,8 @@ begin
 	end if;
 	v_before := app.call_seers_before(p_call);
 	v_version := app.advance('call', p_call);
-	update app.participant p set state = 'left', left_at = now() where p.id = v_part.id;
+	perform app.participant_leave(v_part);
+	perform app.call_seers_set(p_call);
 	return query select v_version, app.publish('call', p_call, v_version, v_prior, array[v_part.account_id], v_before);
 end $$;
 
@@ -340,6 +548,7 @@ begin
 	end if;
 	delete from app.participant p where p.call_id = p_call and p.account_id = p_account;
 	delete from app.invitation i where i.call_id = p_call and i.account_id = p_account;
+	perform app.call_seers_set(p_call);
 	return app.publish('call', p_call, v_version, v_prior, array[p_account], v_before);
 end $$;
 
@@ -352,10 +561,13 @@ declare
 	v_version bigint;
 	v_bell text[];
 begin
-	for v_call in
-		select c.id from app.call c where c.state = 'scheduled' and c.starts_at <= now() order by c.id limit 200
+	-- The janitor has other resources locked: it waits for none.
+	for v_call, v_prior in
+		select r.id, r.version from app.resource r
+		where r.kind = 'call' and r.id in (
+			select c.id from app.call c where c.state = 'scheduled' and c.starts_at <= now() order by c.starts_at limit 200)
+		order by r.id for update skip locked
 	loop
-		v_prior := app.lock('call', v_call);
 		update app.call c set state = 'active' where c.id = v_call and c.state = 'scheduled' and c.starts_at <= now();
 		continue when not found;
 		v_version := app.advance('call', v_call);

@@ -74,11 +74,7 @@ begin
 	if (select c.open from app.call c where c.id = p_call) then
 		return null;
 	end if;
-	return array(
-		select c.owner_id from app.call c where c.id = p_call
-		union select p.account_id from app.participant p where p.call_id = p_call and p.state = 'joined'
-		union select i.account_id from app.invitation i where i.call_id = p_call
-		order by 1);
+	return array(select s.account_id from app.call_seer s where s.call_id = p_call order by 1);
 end $$;
 
 -- The same where anybody asks: who saw it, before it changes.
@@ -128,26 +124,55 @@ begin
 	return '{"id":' || to_json(p_key) || ',"url":' || to_json('/' || p_list || '/' || app.url_segment(p_key)) || '}';
 end $$;
 
+-- A page of a list as p_caller may see it: see app.login_items.
+create function app.list_items(p_list text, p_caller bigint, p_after text, p_limit int)
+returns table (key text, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_list = 'login' then
+		return query select l.email, l.doc, l.fits from app.login_items(p_after, p_limit) l;
+	else
+		return query select c.id::text, c.doc, c.fits from app.call_items(p_caller,
+			case when p_after ~ '^[0-9]{1,18}$' then p_after::bigint end, p_limit) c;
+	end if;
+end $$;
+
 -- The first page, or one after p_after, as p_caller may see it, as a JSON array; and up to where the log is in it.
--- upto null: not yet, ask again.
+-- upto null: not yet, ask again. Where it holds less than p_limit items since more do not fit, `last` is the last one's
+-- key, and `missing` how many api.list_rest is to give.
 create function api.list_page(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
-returns table (upto bigint, doc text)
+returns table (upto bigint, doc text, last text, missing int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_upto bigint := app.xmin();
-	v_after bigint := case when p_list = 'call' and p_after ~ '^[0-9]{1,18}$' then p_after::bigint end;
+	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
 begin
 	if app.list_since(p_process, p_list) is null then
 		v_upto := null;
 	end if;
 	perform app.xmin_settle();
-	return query select v_upto, case when v_upto is not null then '[' || coalesce(string_agg(o.doc, ','), '') || ']' end
-		from (
-			select l.doc from app.login_items(p_after, p_limit) l where v_upto is not null and p_list = 'login'
-			union all
-			select c.doc from app.call_items(p_caller, v_after, p_limit) c
-			where v_upto is not null and p_list = 'call') o;
+	if v_upto is null then
+		return query select null::bigint, null::text, null::text, null::int;
+		return;
+	end if;
+	return query
+		with item as materialized (
+			select i.*, row_number() over () as place from app.list_items(p_list, p_caller, p_after, v_limit) i)
+		select v_upto, '[' || coalesce(string_agg(i.doc, ',' order by i.place) filter (where i.fits), '') || ']',
+			case when bool_and(i.fits) or count(*) filter (where i.fits) = v_limit then null
+				else (array_agg(i.key order by i.place desc) filter (where i.fits))[1] end,
+			v_limit - (count(*) filter (where i.fits))::int
+		from item i;
+end $$;
+
+-- What did not fit into the first page: the items after p_after, p_limit at most, as many as fit. The place in the log is
+-- that of the page: what has become of them since then is said once more.
+create function api.list_rest(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
+returns table (key text, doc text, fits bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query select i.key, i.doc, i.fits from app.list_items(p_list, p_caller, p_after, p_limit) i;
 end $$;
 
 -- What happened from a place on: (p_from) or, within a window, (p_from, p_upto, p_n). One row an item, in order; at
@@ -196,4 +221,4 @@ begin
 		order by w.n;
 end $$;
 
-grant execute on function api.list_page, api.list_read to restsip_stream;
+grant execute on function api.list_page, api.list_rest, api.list_read to restsip_stream;

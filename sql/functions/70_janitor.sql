@@ -234,6 +234,7 @@ begin
 		order by o.expires_at limit 1000 for update skip locked);
 	delete from app.idempotency i where (i.account_id, i.key) in (
 		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day' order by o.at limit 1000);
+	perform app.sweep_calls();
 	delete from app.throttle t where t.since < now() - interval '5 minutes';
 	delete from app.known_source k where (k.account_id, k.source) in (
 		select o.account_id, o.source from app.known_source o where o.at < now() - interval '1 day' order by o.at limit 1000);

@@ -340,15 +340,55 @@ def test_head(account):
 
 def test_a_page_of_large_calls_ends_early(account):
     alice = account("alice")
-    made = [make_call(alice, open=False, big="x" * 65000)["id"] for _ in range(70)]
+    made = [make_call(alice, open=False, big="x" * 16000)["id"] for _ in range(70)]
     seen, path, pages = [], "/call?limit=1000", 0
     while path:
         answer = alice.request("GET", path)
         page = is_json(answer)
-        assert len(answer.content) < 5 * 1024 * 1024
+        assert len(answer.content) <= 1024 * 1024
         seen += [c["id"] for c in page if c["owner"] == alice.email]
         path = answer.links["next"]["url"] if "next" in answer.links else None
         pages += 1
     assert seen == made and pages > 1
     for call in made:
         alice.request("DELETE", f"/call/{call}")
+
+
+# ---- how large it may be ----
+
+def test_who_joins_again_has_a_new_session_and_the_same_number(account):
+    alice = account("alice")
+    call = make_call(alice)
+    part = join(alice, call, session="old", nick="a")
+    answer = alice.request("POST", call["url"], json={"session": "new"})
+    again = is_json(answer, 200)
+    assert again["id"] == part["id"] and again["session"] == "new" and "nick" not in again
+    assert answer.headers["Location"] == part["url"]
+    assert is_json(alice.request("GET", call["url"]))["children"] == [again]
+    is_empty(alice.request("DELETE", part["url"]))
+    assert is_json(alice.request("POST", call["url"], json={}), 201)["id"] != part["id"]
+
+
+def test_what_is_too_large_to_be_kept_is_named(account):
+    alice = account("alice")
+    call = make_call(alice, a="x" * (16384 - 9))
+    is_problem(alice.request("POST", "/call", json={"a": "x" * (16384 - 8)}), 413, "document-too-large", "/a")
+    is_problem(alice.request("PATCH", call["url"], json={"b": 1}), 413, "document-too-large", "/a")
+    is_json(alice.request("PATCH", call["url"], json={"a": "x" * (16384 - 17), "b": 1}))
+    join(alice, call, session="x" * (49152 - 2), a="x" * (4096 - 9))
+    is_problem(alice.request("POST", call["url"], json={"session": "x" * (49152 - 1)}), 413, "document-too-large",
+               "/session")
+    is_problem(alice.request("POST", call["url"], json={"a": "x" * (4096 - 8)}), 413, "document-too-large", "/a")
+
+
+@pytest.mark.parametrize("body", ['{"x":1e131071}', '[' + ",".join("1" * 22000) + ']', '{"x":1e-16000,"y":1e60000}'])
+def test_a_body_that_is_too_large_once_it_is_written_out(account, body):
+    for method, path in (("POST", "/call"), ("PATCH", "/user/me"), ("POST", "/login/me")):
+        answer = account("alice").request(method, path, data=body, headers={"Content-Type": "application/json"})
+        is_problem(answer, 413, "content-too-large")
+
+
+def test_more_than_can_be_invited(account):
+    alice, bob = account("alice"), account("bob")
+    is_json(alice.request("POST", "/call", json={"invited": [bob.email] * 200}), 201)
+    is_problem(alice.request("POST", "/call", json={"invited": [bob.email] * 201}), 409, "call-full", "/invited")

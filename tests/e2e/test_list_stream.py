@@ -1,10 +1,14 @@
 """The lists /login and /call as streams and long polls."""
+import json
 import signal
+import sys
 import threading
 
 import psycopg
 import pytest
 from stream_client import Stream
+
+sys.set_int_max_str_digits(0)  # numbers of a call may be long
 
 
 @pytest.fixture
@@ -243,3 +247,61 @@ def test_a_place_from_just_before_a_crash_skips_nothing(own_system, own_account,
     late.wait(lambda e: alice.email in str(e.data))
     for stream in (held, late):
         stream.close()
+
+
+# ---- more than an event holds ----
+
+def big_calls(account, n):
+    """Private calls with members of 16 KiB each; their ids, and where the list begins with them."""
+    owner = account("owner")
+    made = [owner.request("POST", "/call", json={"open": False, "x": "y" * 16000}).json() for _ in range(n)]
+    return owner, [call["id"] for call in made], str(int(made[0]["id"]) - 1)
+
+
+def listed(stream):
+    return [call["id"] for event in list(stream.events)
+            for call in (event.data if event.name == "state" else [event.data])]
+
+
+@pytest.mark.parametrize("sse", [False, True])
+def test_what_does_not_fit_into_the_first_event_follows(account, opened, until, sse):
+    owner, ids, after = big_calls(account, 80)
+    stream = opened(owner, f"/call?limit=75&after={after}", sse=sse)
+    until(lambda: len(listed(stream)) >= 75, 20)
+    events = [e for e in stream.events if e.name in ("state", "put")]
+    first = events[0]
+    assert first.name == "state" and 50 < len(first.data) < 75
+    assert len(json.dumps(first.data)) <= 1024 * 1024 + 10000
+    mine = [i for i in listed(stream) if i in ids]
+    assert mine == ids[:75]
+    # Who comes back before all of it is there begins anew: only the last one says where it stands.
+    assert not any(e.id for e in events[:74]) and events[74].id
+    subject = owner.request("PATCH", f"/call/{ids[-1]}", json={"subject": "news"})
+    assert subject.status_code == 200
+    stream.wait(lambda e: e.name == "put" and e.data["id"] == ids[-1] and e.data.get("subject") == "news", 5)
+    again = opened(owner, "/call", sse=sse, last=events[74].id)
+    again.wait(lambda e: e.name == "put" and e.data["id"] == ids[-1], 5)
+    assert not again.named("state")
+
+
+def test_large_items_in_a_watch(account, opened, until):
+    owner, ids, after = big_calls(account, 70)
+    stream = opened(owner, f"/watch?r=/call?limit=1000%26after={after}&r=/login/me")
+    if stream.status != 200:  # a list within a watch has no page of its own
+        stream = opened(owner, "/watch?r=/call&r=/login/me")
+    until(lambda: stream.last_id and not stream.last_id.startswith(","), 20)
+    assert not stream.ended
+
+
+def test_numbers_that_are_large_only_when_written_end_nobodys_stream(account, opened):
+    """A hundred calls of 41 bytes did."""
+    alice, eve = account("alice"), account("eve")
+    stream = opened(alice, "/call?limit=1000")
+    stream.wait("state")
+    for digits in (131071, 60000, 17000):
+        answer = eve.request("POST", "/call", data='{"x":1e%d}' % digits, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 413
+    call = eve.request("POST", "/call", data='{"x":1e16000}', headers={"Content-Type": "application/json"})
+    assert call.status_code == 201
+    stream.wait(lambda e: e.name == "put" and e.data["id"] == call.json()["id"], 5)
+    assert eve.request("GET", "/call?limit=1000").status_code == 200

@@ -73,11 +73,24 @@ def test_the_name_in_the_singular_is_the_same(account):
     assert is_json(alice.request("GET", f"/user/me/message/{made['id']}")) == made
 
 
+@pytest.mark.parametrize("url", ["http://x", "HTTPS://x/y?z", "sip:a@example.net", "sips:a@x", "rtsp://x/y", "tel:+4930",
+                                 "/user/alice@example.net/messages/1", "/"])
+def test_urls_that_people_may_be_led_to(account, url):
+    alice = account("alice")
+    assert is_json(alice.request("POST", box(alice), json={"url": url}), 201)["url"] == url
+
+
 @pytest.mark.parametrize("body, pointer", [
     ({}, "/url"),
     ({"url": 5}, "/url"),
     ({"url": "no url"}, "/url"),
     ({"url": "http:"}, "/url"),
+    ({"url": "javascript:alert(1)"}, "/url"),
+    ({"url": "JavaScript://x/%0aalert(1)"}, "/url"),
+    ({"url": "data:text/html,x"}, "/url"),
+    ({"url": "httpx://x"}, "/url"),
+    ({"url": "//other.example/x"}, "/url"),
+    ({"url": "/\\other.example/x"}, "/url"),
     ({"url": "http://x/\r\nX: y"}, "/url"),
     ({"url": "http://x/" + "a" * 2048}, "/url"),
     ({"url": "rtsp://x", "type": "smell"}, "/type"),

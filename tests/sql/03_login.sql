@@ -94,8 +94,8 @@ select is((select doc::jsonb #>> '{0,source}' from api.login_get(null, pg_temp.p
 select results_eq($$ select pg_temp.reg(7, '[]', true) $$, array[null::text], 'the star removes all');
 select throws_ok($$ select * from api.sip_register(1, 1, 'ff', 'alice@example.net', 'c', 1, '[]', false, null, null, null) $$,
 	'RS401', 'unauthorized', 'a credential that is not valid any more');
-select throws_ok($$ insert into app.login (account_id, n, key, contact, source, expires_s, expires_at, sweep_at, doc)
-	select id, 99, 'x', E'sip:x@192.0.2.1\r\nX: y', 'sip', 1, now(), now(), '' from app.account limit 1 $$, '23514', null,
+select throws_ok($$ insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, doc)
+	select id, email, 99, 'x', E'sip:x@192.0.2.1\r\nX: y', 'sip', 1, now(), now(), '' from app.account limit 1 $$, '23514', null,
 	'the table refuses a line break in a contact');
 
 

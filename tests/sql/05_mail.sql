@@ -26,8 +26,8 @@ select throws_ok($$ select * from api.mail_list(null, pg_temp.proof('bob'), 'ali
 	'not-owner', 'only the owner reads');
 select throws_ok($$ select * from api.mail_list(null, null, 'alice@example.net', null, 10) $$, 'RS401', 'unauthorized',
 	'and only with credentials');
-select results_eq($$ select n from api.mail_list(null, pg_temp.proof('alice'), 'me', null, 2) $$,
-	array[3, 2]::bigint[], 'newest first');
+select results_eq($$ select n, fits from api.mail_list(null, pg_temp.proof('alice'), 'me', null, 2) $$,
+	$$ values (3::bigint, true), (2, true), (1, false) $$, 'newest first, and whether there is more');
 select results_eq($$ select n from api.mail_list(null, pg_temp.proof('alice'), 'me', 2, 2) $$,
 	array[1]::bigint[], 'the next page');
 select results_eq($$ select n from api.mail_list(null, pg_temp.proof('bob'), 'me', null, 2) $$,
