@@ -36,9 +36,12 @@ class Place:
     sips: tuple
 
 
-def shipped_rate(tree):
-    """Requests a second of one address, as nginx is shipped."""
-    return re.search(r"rate=(\d+)r/s", (tree / "deploy/nginx/limits.conf").read_text()).group(1)
+def shipped_limits(tree):
+    """What nginx takes from one address as it is shipped: the settings of deploy/local for it."""
+    text = (tree / "deploy/nginx/limits.conf").read_text()
+    found = {"RESTSIP_RATE": re.search(r"rate=(\d+)r/s", text),
+             "RESTSIP_CONNECTIONS": re.search(r"limit_conn restsip_conn (\d+)", text)}
+    return {name: match.group(1) for name, match in found.items() if match}
 
 
 class Memory(threading.Thread):
@@ -78,7 +81,7 @@ class World:
     """A running system with its people."""
 
     def __init__(self, tree, folder, number, cluster):
-        env = {"RESTSIP_DEMO": "no", "RESTSIP_BOUNDS": "standard", "RESTSIP_RATE": shipped_rate(tree)}
+        env = {"RESTSIP_DEMO": "no", "RESTSIP_BOUNDS": "standard", **shipped_limits(tree)}
         if cluster:
             env |= {"RESTSIP_CLUSTER": str(cluster), "RESTSIP_BUILT": "yes"}
         restsip_system.TOP, restsip_system.LOCAL = tree, tree / "deploy/local/restsip"
