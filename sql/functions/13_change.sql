@@ -238,6 +238,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 #variable_conflict use_column
 declare
 	c_bytes constant bigint := 4194304;
+	c_work constant bigint := 16777216; -- bytes to be made again, step by step
 	c_whole constant bigint := 1048576;
 	v_log app.change_log;
 	v_reach record;
@@ -252,25 +253,44 @@ declare
 	v_priors bigint[] := '{}';
 	v_docs text[] := '{}';
 	v_rechecks text[] := '{}';
-	v_bytes bigint := 0;
-	v_from int := 1;
+	v_most bigint;
 begin
 	select l.* into v_log from app.change_log l where l.kind = p_kind and l.id = p_id;
 	if v_log.version is null or not v_log.gone and v_log.version is distinct from app.version_of(p_kind, p_id) then
 		return;
 	end if;
-	select count(*) filter (where o.version > p_since or p_base) as rows, bool_and(o.follows) as whole,
-		max(o.version) as last
-	into v_reach
-	from (select c.version, coalesce(c.prior = lag(c.version) over (order by c.version),
-			c.version = p_since or c.prior = p_since and not p_base) as follows
-		from app.change c where c.kind = p_kind and c.id = p_id and c.version >= p_since) o;
-	if v_reach.whole is not true or v_reach.last <> v_log.version or v_reach.rows = 0 then
-		return;
-	end if;
 	-- A mailbox that has gone has taken its messages along.
 	v_last := p_limit is not distinct from 0 and not p_base or v_log.gone and p_kind = 'mailbox';
 	select l.keys, l.docs into v_keys, v_parts from app.logged_parts(p_kind, p_id, p_public, p_n) l;
+	-- How large each version was follows from what has been added since.
+	select count(*) as rows, bool_and(o.follows) as whole, max(o.version) as last,
+		count(*) filter (where o.bytes <= c_bytes) as fit, sum(o.work) as work
+	into v_reach
+	from (
+		select s.version, s.follows, s.work, sum(s.size) over (order by s.version) as bytes
+		from (
+			select d.version, d.follows, d.work, (select sum(octet_length(p)) from unnest(v_parts) p)
+				- coalesce(sum(d.added) over (order by d.version desc rows between unbounded preceding and 1 preceding), 0)
+				as size
+			from (
+				select c.version, coalesce(c.prior = lag(c.version) over (order by c.version),
+						c.version = p_since or c.prior = p_since and not p_base) as follows,
+					(select sum(coalesce(p.size, 0) - p.skip - p.keep - coalesce(octet_length(p.was), 0))
+						from unnest(c.parts) p where p.public = p_public and (p_n is null or p.key = p_n)) as added,
+					(select sum(p.size) from unnest(c.parts) p) as work
+				from app.change c where c.kind = p_kind and c.id = p_id and c.version >= p_since) d) s
+		where s.version > p_since or p_base) o;
+	if v_reach.whole is not true or v_reach.last <> v_log.version or v_reach.rows = 0 then
+		return;
+	end if;
+	if v_reach.work > c_work and p_base then
+		return; -- the state costs less
+	end if;
+	v_last := v_last or coalesce(v_reach.work > c_work, false);
+	v_most := least(v_reach.rows, greatest(v_reach.fit, 2));
+	if p_limit > 0 then
+		v_most := least(v_most, p_limit);
+	end if;
 	for v_row in
 		select c.version, c.prior, c.gone, c.parts, row_number() over (order by c.version) as place,
 			case when p_limit is distinct from 0 then c.recheck
@@ -289,18 +309,12 @@ begin
 				return;
 			end if;
 		end if;
-		if v_row.place <= p_limit or p_limit is null or p_limit = 0 and v_row.place in (1, v_reach.rows) then
+		if v_row.place <= v_most and p_limit is distinct from 0 or p_limit = 0 and v_row.place in (1, v_reach.rows) then
 			v_doc := case when not v_row.gone then app.compose(p_kind, v_keys, v_parts, p_n) end;
 			v_versions := v_versions || v_row.version;
 			v_priors := v_priors || v_row.prior;
 			v_docs := v_docs || v_doc;
 			v_rechecks := v_rechecks || v_row.recheck::text;
-			v_bytes := v_bytes + coalesce(octet_length(v_doc), 0);
-			while v_bytes > c_bytes and cardinality(v_versions) - v_from > 1 loop -- for the next answer
-				v_bytes := v_bytes - coalesce(octet_length(v_docs[v_from]), 0);
-				v_docs[v_from] := null;
-				v_from := v_from + 1;
-			end loop;
 		end if;
 		foreach v_part in array v_row.parts loop
 			continue when v_part.public <> p_public or v_part.key <> p_n;
@@ -318,8 +332,7 @@ begin
 		end loop;
 	end loop;
 	return query
-		select o.version, o.prior, o.doc, o.recheck::bigint[], v_from > 1 or p_limit > 0 and v_reach.rows > p_limit
-		from unnest(v_versions[v_from:], v_priors[v_from:], v_docs[v_from:], v_rechecks[v_from:])
-			o (version, prior, doc, recheck)
+		select o.version, o.prior, o.doc, o.recheck::bigint[], p_limit is distinct from 0 and v_reach.rows > v_most
+		from unnest(v_versions, v_priors, v_docs, v_rechecks) o (version, prior, doc, recheck)
 		order by o.version;
 end $$;

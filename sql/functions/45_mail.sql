@@ -285,7 +285,7 @@ end $$;
 
 -- Of messages, newest first, how many bytes each takes: which a stream shows, the newest hundred that fit into a document.
 create function app.mailbox_shows(p_ns bigint[], p_written int[]) returns table (n bigint)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable rows 100 set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
 	return query
@@ -308,7 +308,8 @@ begin
 		select m.n, m.written from app.message m where m.account_id = p_account order by m.n desc limit 100) o;
 	return query
 		select m.n, app.message_doc(v_email, m.*::app.message)
-		from app.mailbox_shows(v_ns, v_written) s join app.message m on m.account_id = p_account and m.n = s.n
+		from app.message m
+		where m.account_id = p_account and m.n = any (array(select s.n from app.mailbox_shows(v_ns, v_written) s))
 		order by m.n desc;
 end $$;
 
@@ -338,17 +339,16 @@ begin
 		where m.account_id = p_account and m.n <> v_n order by m.n desc limit 100) o;
 	return array(
 		select app.part_change(false, k.n,
-			case when k.was then case when k.n = v_n then app.message_doc(p_email, p_was) else d.doc end end,
-			case when k.now then case when k.n = v_n then app.message_doc(p_email, p_now) else d.doc end end)
+			case when not k.was then null when k.n = v_n then app.message_doc(p_email, p_was) else (
+				select app.message_doc(p_email, m) from app.message m where m.account_id = p_account and m.n = k.n) end,
+			case when not k.now then null when k.n = v_n then app.message_doc(p_email, p_now) else (
+				select app.message_doc(p_email, m) from app.message m where m.account_id = p_account and m.n = k.n) end)
 		from (
 			select coalesce(b.n, a.n) as n, b.n is not null as was, a.n is not null as now
 			from app.mailbox_shows(case when p_was.n is null then v_ns else v_ns || v_n end,
 				case when p_was.n is null then v_written else v_written || p_was.written end) b
 			full join app.mailbox_shows(case when p_now.n is null then v_ns else v_ns || v_n end,
 				case when p_now.n is null then v_written else v_written || p_now.written end) a on a.n = b.n) k
-		left join lateral (
-			select app.message_doc(p_email, m.*::app.message) as doc
-			from app.message m where m.account_id = p_account and m.n = k.n) d on k.n <> v_n
 		where k.n = v_n or k.was <> k.now);
 end $$;
 
