@@ -111,10 +111,21 @@ static const struct setting settings[] = {
 	 "domains that are hosted here, with blanks or commas between"},
 	{"http", "signup", TYPE_SIGNUP, AT(http.signup_open), "open", 0, 0,
 	 "open or closed: whether anyone may make an account"},
+	{"limits", "handshake_s", TYPE_INT, AT(limits.handshake_s), "8", 1, 600,
+	 "how long a TLS handshake with the agent may take, in s"},
+	{"limits", "handshakes", TYPE_INT, AT(limits.handshakes), "2000", 1,
+	 60000,
+	 "TLS handshakes with the agent that are not finished, in all; more "
+	 "end the oldest of who has most"},
 	{"limits", "read_ms", TYPE_INT, AT(limits.read_ms), "1000", 10, 60000,
 	 "how long a read may take in the database, in ms; then 503 too-slow"},
+	{"limits", "source_handshakes", TYPE_INT, AT(limits.source_handshakes),
+	 "250", 1, 60000,
+	 "TLS handshakes of one address that are not finished; more are "
+	 "closed"},
 	{"limits", "write_ms", TYPE_INT, AT(limits.write_ms), "5000", 10, 60000,
-	 "the same for a write"},
+	 "how long a write may take in the database, in ms; then 503 "
+	 "too-slow"},
 	{"log", "level", TYPE_LEVEL, AT(log.level), "info", 0, 0,
 	 "error, warn, info or debug"},
 	{"stream", "listen", TYPE_TEXT, AT(stream.listen),

@@ -53,7 +53,10 @@ struct config {
 		bool signup_open;
 	} http;
 	struct {
+		int handshake_s;
+		int handshakes;
 		int read_ms;
+		int source_handshakes;
 		int write_ms;
 	} limits;
 	struct {

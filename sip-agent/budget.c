@@ -337,6 +337,12 @@ bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
 	return true;
 }
 
+/** Whether there is as much of it as there may be in all */
+bool budget_is_full(const struct budget *b, enum budget_counter c)
+{
+	return b->counts[c] >= b->conf.total[c];
+}
+
 /** How much of it is held for a source now */
 uint32_t budget_count(struct budget *b, enum budget_counter c,
 		      const struct sa *src, uint64_t now_ms)

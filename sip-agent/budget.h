@@ -18,6 +18,7 @@ enum budget_counter {
 	BUDGET_REQUESTS,    /* being served */
 	BUDGET_CONNECTIONS, /* open */
 	BUDGET_STRANGERS,   /* requests of whose sender nothing is proven yet */
+	BUDGET_HANDSHAKES,  /* of TLS, unfinished */
 	BUDGET_COUNTERS,
 };
 
@@ -51,6 +52,7 @@ bool budget_open(struct budget *b, enum budget_counter c, const struct sa *src,
 bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed);
 uint32_t budget_count(struct budget *b, enum budget_counter c,
 		      const struct sa *src, uint64_t now_ms);
+bool budget_is_full(const struct budget *b, enum budget_counter c);
 void budget_close(struct budget *b, enum budget_counter c,
 		  const struct sa *src);
 

@@ -6,6 +6,9 @@
  *
  * libre tells nobody when it closes a connection of its own accord.  We hold a
  * reference, and once it is the only one, libre has let go.
+ *
+ * Connections of strangers, and TLS handshakes, end when they take too long,
+ * and make room for others where there are too many.
  */
 #include "conn.h"
 
@@ -14,29 +17,40 @@
 #include <string.h>
 
 #include "budget.h"
+#include "crowd.h"
 #include "framing.h"
 #include "gate.h"
+#include "hello.h"
 #include "logre.h"
+#include "settings.h"
 
 enum {
 	SWEEP_MS = 1000,
 	LAYER = 10, /* above TLS, which has 0 */
+	BUCKETS = 4096,
 };
 
 struct conn_table {
+	const struct settings *set;
 	struct gate *gate;
 	struct budget *budget;
 	struct list conns;
+	struct hash *by_tc;
+	struct crowd strangers, handshakes;
 	struct tmr tmr;
 	size_t held; /* bytes of unfinished messages */
 };
 
 struct conn {
 	struct le le;
+	struct le he;
+	struct crowd_member stranger, handshake;
 	struct conn_table *ct;
 	struct tcp_conn *tc;
 	struct tcp_helper *th; /* the connection's */
+	struct hello *hello;   /* of TLS */
 	struct sa peer;
+	bool shaking;	  /* a handshake is counted */
 	struct mbuf *acc; /* what is not whole yet */
 	size_t held;	  /* of it, as counted */
 	/* libre's */
@@ -55,13 +69,26 @@ static struct conn_table *table;
 
 /* --- beginning and end ---------------------------------------------------- */
 
+static void handshake_over(struct conn *c)
+{
+	if (!c->shaking)
+		return;
+	c->shaking = false;
+	crowd_leave(&c->handshake);
+	budget_close(c->ct->budget, BUDGET_HANDSHAKES, &c->peer);
+}
+
 static void conn_destructor(void *arg)
 {
 	struct conn *c = arg;
 
+	handshake_over(c);
 	if (c->le.list)
 		budget_close(c->ct->budget, BUDGET_CONNECTIONS, &c->peer);
 	list_unlink(&c->le);
+	hash_unlink(&c->he);
+	crowd_leave(&c->stranger);
+	mem_deref(c->hello);
 	c->ct->held -= c->held;
 	mem_deref(c->acc);
 	if (c->tc)
@@ -75,6 +102,7 @@ static void table_destructor(void *arg)
 
 	tmr_cancel(&ct->tmr);
 	list_flush(&ct->conns);
+	mem_deref(ct->by_tc);
 	if (table == ct)
 		table = NULL;
 }
@@ -82,46 +110,6 @@ static void table_destructor(void *arg)
 static bool is_abandoned(const struct conn *c)
 {
 	return mem_nrefs(c->tc) == 1;
-}
-
-static void sweep(void *arg)
-{
-	struct conn_table *ct = arg;
-	struct le *le = list_head(&ct->conns);
-
-	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
-	while (le) {
-		struct conn *c = le->data;
-
-		le = le->next;
-		if (is_abandoned(c))
-			mem_deref(c);
-	}
-}
-
-/**
- * From now on all connections that come in are of this table
- *
- * @param ctp    Set to the table, owned by the caller; to be freed after
- * libre's stack
- * @param gate   Borrowed
- * @param budget Borrowed
- */
-int conn_table_alloc(struct conn_table **ctp, struct gate *gate,
-		     struct budget *budget)
-{
-	struct conn_table *ct = mem_zalloc(sizeof(*ct), table_destructor);
-
-	if (!ct)
-		return ENOMEM;
-
-	ct->gate = gate;
-	ct->budget = budget;
-	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
-	table = ct;
-	*ctp = ct;
-
-	return 0;
 }
 
 /* As if the other side had closed it */
@@ -132,6 +120,107 @@ static void hang_up(struct conn *c, int err)
 	c->closeh = NULL;
 	if (closeh && !is_abandoned(c))
 		closeh(err, c->arg);
+}
+
+static void end(void *arg, int err)
+{
+	struct conn *c = mem_ref(arg);
+
+	hang_up(c, err);
+	if (c->le.list && is_abandoned(c))
+		mem_deref(c);
+	mem_deref(c);
+}
+
+static void sweep(void *arg)
+{
+	struct conn_table *ct = arg;
+	struct le *le = list_head(&ct->conns);
+	const uint64_t now = tmr_jiffies();
+
+	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
+	while (le) {
+		struct conn *c = le->data;
+
+		le = le->next;
+		if (is_abandoned(c))
+			mem_deref(c);
+	}
+	crowd_sweep(&ct->handshakes, now);
+	crowd_sweep(&ct->strangers, now);
+}
+
+static void crowd_init(struct crowd *cr, struct budget *budget,
+		       enum budget_counter counter, uint64_t most_ms)
+{
+	*cr = (struct crowd){
+		.budget = budget,
+		.counter = counter,
+		.most_ms = most_ms,
+		.end = end,
+	};
+}
+
+/**
+ * From now on all connections that come in are of this table
+ *
+ * @param ctp    Set to the table, owned by the caller; to be freed after
+ * libre's stack
+ * @param set    Borrowed
+ * @param gate   Borrowed
+ * @param budget Borrowed
+ */
+int conn_table_alloc(struct conn_table **ctp, const struct settings *set,
+		     struct gate *gate, struct budget *budget)
+{
+	struct conn_table *ct = mem_zalloc(sizeof(*ct), table_destructor);
+	int err;
+
+	if (!ct)
+		return ENOMEM;
+
+	ct->set = set;
+	ct->gate = gate;
+	ct->budget = budget;
+	crowd_init(&ct->strangers, budget, BUDGET_CONNECTIONS,
+		   CONN_STRANGER_MS);
+	crowd_init(&ct->handshakes, budget, BUDGET_HANDSHAKES,
+		   settings_handshake_ms(set));
+	err = hash_alloc(&ct->by_tc, BUCKETS);
+	if (err) {
+		mem_deref(ct);
+		return err;
+	}
+	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
+	table = ct;
+	*ctp = ct;
+
+	return 0;
+}
+
+static uint32_t tc_key(const struct tcp_conn *tc)
+{
+	return hash_joaat((const uint8_t *)&tc, sizeof(tc));
+}
+
+static bool tc_handler(struct le *le, void *arg)
+{
+	const struct conn *c = le->data;
+
+	return c->tc == arg;
+}
+
+/** Who uses a connection has proved who he is: it may be idle from now on */
+void conn_set_proven(const struct tcp_conn *tc)
+{
+	struct conn *c;
+
+	if (!table || !tc)
+		return;
+	c = list_ledata(hash_lookup(table->by_tc, tc_key(tc), tc_handler,
+				    (void *)(uintptr_t)tc));
+	if (c)
+		crowd_leave(&c->stranger);
 }
 
 /* --- what comes ------------------------------------------------------------
@@ -148,8 +237,12 @@ static int pass_on(struct conn *c, const char *p, size_t len)
 
 	(void)mbuf_write_mem(mb, (const uint8_t *)p, len);
 	mbuf_set_pos(mb, 0);
-	if (*p != '\r')
+	if (*p != '\r') {
 		err = gate_message(c->ct->gate, c->tc, &c->peer, mb);
+		if (!err)
+			crowd_touch(&c->ct->strangers, &c->stranger,
+				    tmr_jiffies());
+	}
 	if (!err)
 		c->recvh(mb, c->arg);
 	mem_deref(mb);
@@ -230,6 +323,7 @@ static void estab_handler(void *arg)
 {
 	struct conn *c = arg;
 
+	handshake_over(c);
 	if (!is_abandoned(c))
 		c->estabh(c->arg);
 }
@@ -254,6 +348,43 @@ static bool send_handler(int *err, struct mbuf *mb, void *arg)
 /* --- libre's function ------------------------------------------------------
  */
 
+/* Counts it; where there are too many another one ends for it: of the same
+   source, if phones are there, where that has too many */
+static bool open_one(struct conn *c, enum budget_counter counter,
+		     struct crowd *cr)
+{
+	struct conn_table *ct = c->ct;
+	const uint64_t now = tmr_jiffies();
+	bool all;
+
+	if (budget_open(ct->budget, counter, &c->peer, now))
+		return true;
+
+	all = budget_is_full(ct->budget, counter);
+
+	return (all || gate_has_phones(ct->gate, &c->peer)) &&
+	       crowd_make_room(cr, &c->peer, !all, now) &&
+	       budget_open(ct->budget, counter, &c->peer, now);
+}
+
+static int admit_tls(struct conn *c)
+{
+	struct sa laddr;
+	int err;
+
+	err = tcp_conn_local_get(c->tc, &laddr);
+	if (err || !settings_is_tls(c->ct->set, &laddr))
+		return err;
+
+	if (!open_one(c, BUDGET_HANDSHAKES, &c->ct->handshakes))
+		return EACCES;
+	c->shaking = true;
+	crowd_enter(&c->ct->handshakes, &c->handshake, &c->peer, c,
+		    tmr_jiffies());
+
+	return hello_alloc(&c->hello, c->tc);
+}
+
 static int admit(struct conn *c)
 {
 	struct conn_table *ct = c->ct;
@@ -263,14 +394,19 @@ static int admit(struct conn *c)
 	if (err)
 		return err;
 	if (!gate_may_connect(ct->gate, &c->peer) ||
-	    !budget_open(ct->budget, BUDGET_CONNECTIONS, &c->peer,
-			 tmr_jiffies()))
+	    !open_one(c, BUDGET_CONNECTIONS, &ct->strangers))
 		return EACCES;
 	list_append(&ct->conns, &c->le, c);
+	hash_append(ct->by_tc, tc_key(c->tc), &c->he, c);
+	crowd_enter(&ct->strangers, &c->stranger, &c->peer, c, tmr_jiffies());
 
 	c->acc = mbuf_alloc(0);
 	if (!c->acc)
 		return ENOMEM;
+
+	err = admit_tls(c);
+	if (err)
+		return err;
 
 	return tcp_register_helper(&c->th, c->tc, LAYER, NULL, send_handler,
 				   NULL, c);

@@ -386,6 +386,12 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 	return GATE_DONE;
 }
 
+/** Whether somebody there has proved who he is, within a day */
+bool gate_has_phones(struct gate *g, const struct sa *src)
+{
+	return trust_has_source(g->trust, src, tmr_jiffies());
+}
+
 /** Whether a connection may come from there */
 bool gate_may_connect(struct gate *g, const struct sa *src)
 {

@@ -22,6 +22,7 @@ void gate_add_socket(struct gate *g, const struct udp_sock *us);
 enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 				const struct sa *src, struct mbuf *mb,
 				struct sip_msg **msgp);
+bool gate_has_phones(struct gate *g, const struct sa *src);
 bool gate_may_connect(struct gate *g, const struct sa *src);
 bool gate_may_speak(struct gate *g, const struct sa *src);
 int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,

@@ -356,9 +356,11 @@ void settings_budget(const struct settings *s, struct budget_conf *conf)
 		.unproven_burst = (uint32_t)s->cfg.agent.unproven_burst,
 		.unproven_per_s = (uint32_t)s->cfg.agent.unproven_per_s,
 		.most = {(uint32_t)s->cfg.agent.source_requests,
-			 (uint32_t)s->cfg.agent.source_connections, UINT32_MAX},
+			 (uint32_t)s->cfg.agent.source_connections, UINT32_MAX,
+			 (uint32_t)s->cfg.limits.source_handshakes},
 		.total = {(uint32_t)s->cfg.agent.requests,
-			  (uint32_t)s->cfg.agent.connections, UINT32_MAX},
+			  (uint32_t)s->cfg.agent.connections, UINT32_MAX,
+			  (uint32_t)s->cfg.limits.handshakes},
 	};
 }
 
@@ -380,6 +382,18 @@ static bool is_listed(const struct sa *sav, size_t sac, const struct sa *sa)
 	}
 
 	return false;
+}
+
+/** Whether this is an address that we listen on for TLS */
+bool settings_is_tls(const struct settings *s, const struct sa *sa)
+{
+	return is_listed(s->tls_listenv, s->tls_listenc, sa);
+}
+
+/** How long a TLS handshake may take */
+uint64_t settings_handshake_ms(const struct settings *s)
+{
+	return (uint64_t)s->cfg.limits.handshake_s * 1000;
 }
 
 /** Whether this is an address that we listen on */

@@ -30,6 +30,8 @@ uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
 void settings_budget(const struct settings *s, struct budget_conf *conf);
 bool settings_hosts(const struct settings *s, const struct pl *domain);
+uint64_t settings_handshake_ms(const struct settings *s);
+bool settings_is_tls(const struct settings *s, const struct sa *sa);
 bool settings_is_own(const struct settings *s, const struct sa *sa);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
 bool settings_may_bind(const struct settings *s, const struct sipuri *contact);

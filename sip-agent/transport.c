@@ -138,7 +138,7 @@ static int open_all(struct transport *t, const struct settings *set,
 {
 	int err;
 
-	err = conn_table_alloc(&t->conns, t->gate, budget);
+	err = conn_table_alloc(&t->conns, set, t->gate, budget);
 	if (!err)
 		err = certificate_alloc(&t->certificate, set);
 	if (!err)

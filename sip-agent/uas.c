@@ -14,6 +14,7 @@
 #include "answer.h"
 #include "codes.h"
 #include "compat.h"
+#include "conn.h"
 #include "logre.h"
 #include "pgconn.h"
 #include "repeats.h"
@@ -167,6 +168,8 @@ void uas_set_proven(struct uas *u)
 	budget_close(u->ag->budget, BUDGET_STRANGERS, &u->msg->src);
 	budget_proven(u->ag->budget, uas_proof(u->msg), &u->msg->src,
 		      tmr_jiffies());
+	if (u->msg->tp != SIP_TRANSP_UDP)
+		conn_set_proven(sip_msg_tcpconn(u->msg));
 	trust_add(u->ag->trust, &u->msg->src, u->msg->tp != SIP_TRANSP_UDP,
 		  tmr_jiffies());
 }
