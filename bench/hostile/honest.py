@@ -16,7 +16,7 @@ USER_EVERY_S, PHONE_EVERY_S, SIGN_IN_EVERY_S, SIGN_UP_EVERY_S, READY_EVERY_S = 0
 GUESSED_AT = 0.9  # of a phase: somebody signs in whose password others have guessed at by then
 FRESH_REGISTER = 8  # every so many is without what the phone has learnt: a phone that was just switched on
 MESSAGE = 4  # every so many a phone sends a message instead
-NICENESS = -10  # who measures does not wait for those who are measured
+NICENESS = -4  # who measures waits less than those who are measured, and leaves the strangers their turn
 MAILBOXES = 4  # honest ones that get mail from all
 
 
