@@ -106,7 +106,8 @@ static const struct setting settings[] = {
 	 "host=/run/postgresql dbname=restsip", 0, 0,
 	 "libpq connection string; each program adds its own role"},
 	{"http", "cors_origins", TYPE_TEXT, AT(http.cors_origins), "", 0, 0,
-	 "origins whose pages may call the API, with blanks between"},
+	 "origins whose pages may call the API, with blanks between; * is any, "
+	 "by token alone"},
 	{"http", "domains", TYPE_TEXT, AT(http.domains), "example.net", 0, 0,
 	 "domains that are hosted here, with blanks or commas between"},
 	{"http", "signup", TYPE_SIGNUP, AT(http.signup_open), "open", 0, 0,

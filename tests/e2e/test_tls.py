@@ -152,7 +152,16 @@ def test_http_2_is_negotiated(site):
 def test_clear_text_is_sent_to_tls(site):
     answer = site.curl("/login/me?x=1", port=site.plain, scheme="http")
     assert answer["code"] == 308 and answer["headers"]["location"] == "https://localhost/login/me?x=1"
-    assert "max-age" in site.curl("/login")["headers"]["strict-transport-security"]
+    for path in ("/login", "/", "/docs"):
+        assert "max-age" in site.curl(path)["headers"]["strict-transport-security"]
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_an_origin_is_our_own_by_scheme_and_port(site, version):
+    for origin, code in ((f"https://localhost:{site.port}", 401), (f"http://localhost:{site.port}", 403),
+                         ("https://localhost", 403), ("https://evil.example", 403), (ORIGIN, 401)):
+        answer = site.curl("/login/me", version, "-X", "POST", "-H", f"Origin: {origin}")
+        assert answer["code"] == code, (origin, answer)
 
 
 def test_send_and_cancel_over_http_2(site, user):
