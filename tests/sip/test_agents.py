@@ -15,7 +15,10 @@ PHONES = 1000
 
 @pytest.fixture(scope="module", name="two")
 def fixture_two(systems):
-    return systems("agents", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no"})
+    two = systems("agents", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no"})
+    # One account sends to a hundred phones that do not answer, and to all others meanwhile.
+    two.query_owner("select inspect.set_bound('deliveries_account', 1000)")
+    return two
 
 
 @pytest.fixture(scope="module", name="swarm")
