@@ -261,9 +261,9 @@ static size_t writes_max(int writers)
 static int turns_make(struct db *db, const struct db_config *config)
 {
 	struct turns_limits limits[LANE_COUNT] = {
-		[LANE_READ] = {.caller_waiting = DB_CALLER_MAX},
-		[LANE_WRITE] = {.caller_waiting = DB_CALLER_MAX,
-				.target_waiting = DB_TARGET_MAX,
+		[LANE_READ] = {.caller_waiting = (size_t)config->caller_max},
+		[LANE_WRITE] = {.caller_waiting = (size_t)config->caller_max,
+				.target_waiting = (size_t)config->target_max,
 				.caller_running = writes_max(config->writers),
 				.target_running = writes_max(config->writers)},
 	};

@@ -108,8 +108,9 @@ struct db_config {
 	const char *user;	 /* role, unless conninfo names a user */
 	const char *application; /* application_name */
 	int readers, writers;
-	int read_ms, write_ms; /* how long one statement may take */
-	bool health;	       /* one more connection, for health checks */
+	int read_ms, write_ms;	    /* how long one statement may take */
+	int caller_max, target_max; /* that wait for one; 0: any number */
+	bool health;		    /* one more connection, for health checks */
 	const struct db_session *session; /* null: no such connection */
 };
 

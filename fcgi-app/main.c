@@ -67,6 +67,8 @@ static int worker_open(struct worker *w)
 		.writers = w->config.api.writers,
 		.read_ms = w->config.limits.read_ms,
 		.write_ms = w->config.limits.write_ms,
+		.caller_max = DB_CALLER_MAX,
+		.target_max = DB_TARGET_MAX,
 		.health = true,
 	};
 	int err;

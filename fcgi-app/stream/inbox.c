@@ -137,7 +137,8 @@ static void confirm_soon(struct inbox *b)
 static void confirmed(const struct db_answer *a, void *arg)
 {
 	struct inbox *b = arg;
-	bool lost = a->outcome == DB_UNAVAILABLE || a->outcome == DB_UNKNOWN;
+	bool lost = a->outcome == DB_UNAVAILABLE || a->outcome == DB_BUSY ||
+		    a->outcome == DB_UNKNOWN;
 
 	b->confirming = false;
 	if (!lost) {

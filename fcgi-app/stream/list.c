@@ -12,6 +12,7 @@
 
 #include "pgres.h"
 #include "sql.h"
+#include "turn.h"
 #include "watch.h"
 
 enum {
@@ -508,6 +509,9 @@ void list_load(struct viewer *v)
 {
 	struct resource *r = v->sub.resource;
 	struct hub *hub = v->hub;
+	const struct db_whose whose = {
+		.caller = turn_key_of('a', &v->caller, sizeof(v->caller)),
+	};
 	struct db_args args = {0};
 
 	if (!r->watched || !hub->started)
@@ -526,5 +530,6 @@ void list_load(struct viewer *v)
 	db_arg_int(&args, v->caller);
 	db_arg_text(&args, v->list->after);
 	db_arg_int(&args, v->list->limit);
-	v->query = db_ask(hub->db, &sql_list_page, &args, on_page, v);
+	v->query = db_ask_as(hub->db, &whose, &sql_list_page, &args, on_page,
+			     v);
 }

@@ -6,6 +6,7 @@
 
 #include "pgres.h"
 #include "sql.h"
+#include "turn.h"
 #include "watch.h"
 
 /* ---- the table, by topic ---- */
@@ -341,6 +342,8 @@ struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
 {
 	const struct db_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;
+	const uint64_t topic = turn_key_of('r', r->topic, strlen(r->topic));
+	struct db_whose whose = {0, 0};
 	struct db_args args = {0};
 
 	if (!r->hub->db)
@@ -358,7 +361,9 @@ struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
 		db_arg_null(&args);
 	db_arg_bool(&args, diff);
 	db_arg_int(&args, limit);
-	return db_ask(r->hub->db, st, &args, answered, arg);
+	whose.caller = lock == LOCK_NO ? topic : 0;
+	whose.target = topic; /* a row that is locked holds up its own */
+	return db_ask_as(r->hub->db, &whose, st, &args, answered, arg);
 }
 
 static void resource_read(const struct db_answer *a, void *arg)
