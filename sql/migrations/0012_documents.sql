@@ -22,9 +22,10 @@ where p.state = 'joined' and exists (
 	select from app.participant o
 	where o.call_id = p.call_id and o.account_id = p.account_id and o.state = 'joined' and o.n > p.n);
 update app.participant set session = null, extra = '{}' where state = 'left';
--- What was larger than it may be now is dropped, and says so.
+-- What one document has no room for is dropped, and says so: of calls and profiles only what no single request could have
+-- left there. Members of a call between its bound and that stay, and shrink with the next patch.
 update app.participant set extra = '{"truncated": true}' where octet_length(extra::text) > 4096;
-update app.call set extra = '{"truncated": true}' where octet_length(extra::text) > 16384;
+update app.call set extra = '{"truncated": true}' where octet_length(extra::text) > 65536;
 update app.account set profile = '{"truncated": true}' || case
 	when octet_length((profile -> 'name')::text) <= 1024 then jsonb_build_object('name', profile -> 'name') else '{}' end
 where octet_length(profile::text) > 65536;
