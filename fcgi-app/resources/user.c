@@ -27,16 +27,17 @@ struct change {
 	bool merge, revoke;
 };
 
-static const struct db_stmt look_stmt = {
-	.name = "signup_look",
-	.sql = "select api.signup_look($1, $2)",
+static const struct db_stmt take_stmt = {
+	.name = "signup_take",
+	.sql = "select api.signup_take($1, $2)",
 	.nparams = 2,
+	.write = true,
 };
 static const struct db_stmt create_stmt = {
 	.name = "user_create",
 	.sql = "select email, doc, version, bell "
-	       "from api.user_create($1, $2, $3, $4)",
-	.nparams = 4,
+	       "from api.user_create($1, $2, $3)",
+	.nparams = 3,
 	.write = true,
 };
 static const struct db_stmt list_stmt = {
@@ -97,12 +98,11 @@ static void create_hashed(struct exchange *x, const char *hash)
 	db_arg_text(&args, change->email);
 	db_arg_text(&args, arena_str(x->arena, hash));
 	db_arg_text(&args, change->extra);
-	db_arg_text(&args, x->who.source);
 	exchange_query(x, &create_stmt, &args, created);
 }
 
 /* Hashing is dear: it is done for those who may have an account. */
-static void create_looked(struct exchange *x, const struct pg_result *res)
+static void create_taken(struct exchange *x, const struct pg_result *res)
 {
 	const struct change *change = x->state;
 
@@ -183,7 +183,7 @@ void user_create(struct exchange *x)
 	}
 	db_arg_text(&args, change->email);
 	db_arg_text(&args, x->who.source);
-	exchange_query(x, &look_stmt, &args, create_looked);
+	exchange_query(x, &take_stmt, &args, create_taken);
 }
 
 void user_list(struct exchange *x)

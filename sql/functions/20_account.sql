@@ -73,7 +73,7 @@ begin
 	end if;
 end $$;
 
--- One more account of a source: who makes another at the same time waits for this one.
+-- One more account of a source. Whoever signs up from there in the same instant waits for this one.
 create function app.signup_count(p_source text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -87,17 +87,18 @@ begin
 	where s.source = p_source;
 end $$;
 
--- A look before the password is hashed, which is the dear part. p_source: the address of who asks.
-create function api.signup_look(p_email text, p_source text) returns void
+-- Takes a place for an account before its password is hashed, which is the dear part: many sign-ups of one source in the
+-- same instant are not hashed before the first of them counts. p_source: the address of who asks.
+create function api.signup_take(p_email text, p_source text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	perform app.signup_check((select s.at from app.signup s where s.source = app.source(p_source)));
+	set local synchronous_commit = off;
 	perform app.signup_free(p_email);
+	perform app.signup_count(app.source(p_source));
 end $$;
 
--- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra. p_source: the
--- address whose sign-ups are counted; null: nobody's.
-create function api.user_create(p_email text, p_hash text, p_extra jsonb, p_source text default null)
+-- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra.
+create function api.user_create(p_email text, p_hash text, p_extra jsonb)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -108,9 +109,6 @@ declare
 	v_version bigint;
 begin
 	perform app.refuse_large('profile', v_profile, 'A profile''s members');
-	if p_source is not null then
-		perform app.signup_count(app.source(p_source));
-	end if;
 	perform app.signup_free(p_email);
 	insert into app.account (email, password_hash, profile) values (p_email, p_hash, v_profile)
 	on conflict (email) do nothing returning app.account.id into v_account;
@@ -143,4 +141,4 @@ begin
 end $$;
 
 grant execute on function api.password_setting to restsip_api, restsip_stream;
-grant execute on function api.signup_look, api.user_create, api.user_get to restsip_api;
+grant execute on function api.signup_take, api.user_create, api.user_get to restsip_api;

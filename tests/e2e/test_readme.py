@@ -44,3 +44,13 @@ def test_it_names_what_there_is():
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert (TOP / target).exists(), target
+
+
+def test_its_table_has_every_bound(system):
+    """Each bound of the database with its default, and none that is not there."""
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|", (TOP / "README.md").read_text().split("\n## Bounds\n")[1].split("\n## ")[0], re.MULTILINE)
+    said = {name: amounts for what, amounts in rows for name in re.findall(r"`(\w+)`", what)}
+    bounds = {row["name"]: row["standard"] for row in system.query("select name, standard from inspect.bound")}
+    assert said.keys() == bounds.keys()
+    for name, standard in bounds.items():
+        assert re.search(rf"(?<!\d){standard}(?!\d)", said[name]), (name, standard, said[name])

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import requests
 
-from answers import is_json, is_problem
+from answers import is_json, is_problem, time_in
 from restsip_system import Account, TOP
 
 PNG = {"Content-Type": "image/png"}
@@ -48,7 +48,7 @@ def at(path, slug):
     return own(slug, path=path)
 
 
-LATER = "?send_at=2090-01-01T00:00:00Z"  # so that nobody works on it meanwhile
+LATER = "?send_at=" + time_in(86400)  # so that nobody works on it meanwhile
 USER_404 = "/user/nobody@example.net"
 LOGIN_404 = "/login/nobody@example.net"
 NO_USER, NO_CONTACT, NO_MESSAGE = "user-not-found", "contact-not-found", "message-not-found"

@@ -1,11 +1,10 @@
 """SEND and CANCEL, and what stands for them."""
 import concurrent.futures
-import datetime
 import socket
 
 import pytest
 
-from answers import TIME, is_json, is_problem
+from answers import TIME, is_json, is_problem, time_in
 from restsip_system import until
 
 TEXT = {"Content-Type": "text/plain"}
@@ -187,23 +186,18 @@ def test_numbers_name_a_contact_or_a_message_never_both(quick, quick_bob):
 
 # ---- later ----
 
-def at(seconds):
-    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def test_a_message_can_be_sent_later(account, silent, until):
     alice, bob = account("alice"), account("bob")
     phone, uri = silent
     alice.request("POST", alice.login, json={"contact": uri})
-    made = send(bob, alice, b"later", query=f"?send_at={at(1)}")
+    made = send(bob, alice, b"later", query=f"?send_at={time_in(1)}")
     assert made["status"] == "queued" and TIME.match(made["send_at"])
     assert phone.recv(65535).endswith(b"\r\n\r\nlater")
 
 
 def test_what_is_to_be_sent_later_can_be_taken_back(quick, quick_bob):
     alice, bob = quick, quick_bob
-    made = send(bob, alice, query=f"?send_at={at(3600)}")
+    made = send(bob, alice, query=f"?send_at={time_in(3600)}")
     assert is_json(bob.request("CANCEL", made["url"]))["status"] == "cancelled"
 
 

@@ -1,10 +1,11 @@
 """What may wait for an account, and how much an account may send; at once from many connections too."""
 import concurrent.futures
 import contextlib
-import datetime
 import time
 
 import pytest
+
+from answers import time_in
 
 
 @contextlib.contextmanager
@@ -28,8 +29,7 @@ def problem(answer):
 
 
 def later(seconds):
-    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-    return "?send_at=" + when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "?send_at=" + time_in(seconds)
 
 
 def test_what_one_sender_may_have_waiting(account, system):

@@ -15,6 +15,7 @@ import urllib.parse
 import pytest
 
 import fastcgi
+from answers import time_in
 from restsip_system import Account
 
 CLIENTS = 8
@@ -88,7 +89,7 @@ def register(c, number):
 
 def send(c, number):
     key = os.urandom(8).hex()
-    path = c.user.login + "?send_at=2090-01-01T00:00:00Z"
+    path = c.user.login + "?send_at=" + time_in(86400)
     sent = c.ask("SEND", path, 202, {"number": number}, **{"Idempotency-Key": key})
     assert c.ask("SEND", path, 202, {"number": number}, **{"Idempotency-Key": key})["id"] == sent["id"]
     assert c.ask("GET", sent["url"], 200)["status"] == "queued"

@@ -1,7 +1,14 @@
-"""What tests say of answers of the HTTP door."""
+"""What tests say of answers of the HTTP door, and of times in requests."""
+import datetime
 import re
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+
+def time_in(seconds):
+    """The time in so many seconds, as requests and answers write it."""
+    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_problem(answer, status, slug=None, pointer=None):

@@ -1,6 +1,6 @@
 -- What ends with a password or a credential; how many sessions, tickets, credentials and sign-ups there may be.
 begin;
-select plan(53);
+select plan(52);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('end-test', 'b1') \gset
@@ -147,30 +147,28 @@ select throws_ok('select pg_temp.credential()', 'RS409', 'too-many-credentials',
 -- Sign-ups
 create function pg_temp.sign_up(p_name text, p_source text) returns text language plpgsql as $$
 begin
-	perform api.signup_look(p_name || '@example.net', p_source);
-	return (select email from api.user_create(p_name || '@example.net', 'x', null, p_source));
+	perform api.signup_take(p_name || '@example.net', p_source);
+	return (select email from api.user_create(p_name || '@example.net', 'x', null));
 end $$;
 create function pg_temp.retry(p_source text) returns text language plpgsql as $$
 declare
 	v_column text;
 begin
-	perform api.signup_look('x@example.net', p_source);
+	perform api.signup_take('x@example.net', p_source);
 	return null;
 exception when sqlstate 'RS429' then
 	get stacked diagnostics v_column = column_name;
 	return v_column;
 end $$;
 select is((select count(pg_temp.sign_up('s' || n, '192.0.2.1')) from generate_series(1, 5) n), 5::bigint, 'five accounts a minute');
-select throws_ok($$ select api.signup_look('s6@example.net', '192.0.2.1') $$, 'RS429', 'too-many-sign-ups',
-	'and no more: at the look');
-select throws_ok($$ select api.user_create('s6@example.net', 'x', null, '192.0.2.1') $$, 'RS429', 'too-many-sign-ups',
-	'and when it is made');
+select throws_ok($$ select api.signup_take('s6@example.net', '192.0.2.1') $$, 'RS429', 'too-many-sign-ups',
+	'and no more');
 select is(pg_temp.retry('192.0.2.1'), '60', 'it says when');
 select lives_ok($$ select pg_temp.sign_up('s6', '192.0.2.2') $$, 'others may');
 select throws_ok($$ select pg_temp.sign_up('s1', '192.0.2.2') $$, 'RS409', 'account-exists', 'what is refused');
 select is((select cardinality(at) from app.signup where source = '192.0.2.2'), 1, 'does not count');
 select is((select count(pg_temp.sign_up('v' || n, '2001:db8:0:1::' || n)) from generate_series(1, 5) n), 5::bigint, 'of a /64');
-select throws_ok($$ select api.signup_look('v6@example.net', '2001:db8:0:1:ffff::1') $$, 'RS429', 'too-many-sign-ups',
+select throws_ok($$ select api.signup_take('v6@example.net', '2001:db8:0:1:ffff::1') $$, 'RS429', 'too-many-sign-ups',
 	'all addresses count together');
 \o /dev/null
 update app.signup set at = array(select now() - interval '61 s' - n * interval '20 min' from generate_series(0, 49) n)
@@ -186,7 +184,7 @@ select lives_ok($$ select pg_temp.sign_up('d1', '192.0.2.1') $$, 'the fiftieth')
 \o /dev/null
 select from api.user_delete('bob@example.net', pg_temp.hash('bob'), 'me', null);
 \o
-select throws_ok($$ select api.signup_look('bob@example.net', '192.0.2.9') $$, 'RS409', 'account-exists', 'rests');
+select throws_ok($$ select api.signup_take('bob@example.net', '192.0.2.9') $$, 'RS409', 'account-exists', 'rests');
 select throws_ok($$ select api.user_create('bob@example.net', 'x', null) $$, 'RS409', 'account-exists', 'by any way');
 \o /dev/null
 update app.email_rest set deleted_at = now() - interval '30 days';
