@@ -102,6 +102,20 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	return db_ask_as(db, &nobodys, st, args, answered, arg);
 }
 
+/* Where there is no place for it, one of who has most waiting is refused. */
+static int queue_add(struct db_query *q, uint64_t caller, uint64_t target)
+{
+	struct turns *t = turns_of(q);
+	struct turn *e;
+	int err = turns_add(t, &q->turn, caller, target, clock_ms());
+
+	if (err != EBUSY || !(e = turns_make_room(t, caller, target)))
+		return err;
+	err = turns_add(t, &q->turn, caller, target, clock_ms());
+	db_query_answer((struct db_query *)(void *)e, DB_BUSY);
+	return err;
+}
+
 struct db_query *db_ask_as(struct db *db, const struct db_whose *whose,
 			   const struct db_stmt *st, const struct db_args *args,
 			   db_answer_h *answered, void *arg)
@@ -119,8 +133,7 @@ struct db_query *db_ask_as(struct db *db, const struct db_whose *whose,
 	copy_args(&q->args, args);
 	q->answered = answered;
 	q->arg = arg;
-	err = turns_add(turns_of(q), &q->turn, whose->caller,
-			st->write ? whose->target : 0, clock_ms());
+	err = queue_add(q, whose->caller, st->write ? whose->target : 0);
 	if (err) {
 		db->stats.busy++;
 		db_query_free(q);

@@ -266,6 +266,20 @@ void hasher_free(struct hasher *h)
 	free(h);
 }
 
+/* Where there is no place for it, one of who has most waiting is refused. */
+static int queue_add(struct hasher *h, struct job *j, uint64_t caller)
+{
+	struct turns *t = h->waiting[j->queue];
+	struct turn *e;
+	int err = turns_add(t, &j->turn, caller, 0, clock_ms());
+
+	if (err != EBUSY || !(e = turns_make_room(t, caller, 0)))
+		return err;
+	err = turns_add(t, &j->turn, caller, 0, clock_ms());
+	job_end(h, (struct job *)(void *)e, EBUSY);
+	return err;
+}
+
 int hasher_ask(struct hasher *h, const struct hasher_job *job)
 {
 	const char *setting = job->setting ? job->setting : "";
@@ -285,8 +299,7 @@ int hasher_ask(struct hasher *h, const struct hasher_job *job)
 	j->wanted = job->wanted;
 	j->done = job->done;
 	j->arg = job->arg;
-	err = turns_add(h->waiting[j->queue], &j->turn,
-			turn_key_of_source(job->source), 0, clock_ms());
+	err = queue_add(h, j, turn_key_of_source(job->source));
 	if (err) {
 		h->stats.busy += err == EBUSY;
 		job_free(j);

@@ -218,6 +218,35 @@ int turns_add(struct turns *t, struct turn *e, uint64_t caller, uint64_t target,
 	return 0;
 }
 
+static struct turn_key *key_find(const struct turns *t, uint64_t key)
+{
+	struct turn_key *k = key ? t->bucket[key % BUCKETS] : NULL;
+
+	while (k && k->key != key)
+		k = k->next;
+	return k;
+}
+
+struct turn *turns_make_room(struct turns *t, uint64_t caller, uint64_t target)
+{
+	const struct turn_key *c = key_find(t, caller);
+	const struct turn_key *g = key_find(t, target);
+	const size_t has = c ? c->waiting : 0;
+	const bool is_target = g &&
+			       is_full(g->waiting, t->limits.target_waiting);
+	struct turn *e = t->last;
+
+	if (is_full(has, t->limits.caller_waiting) ||
+	    (!is_target && !is_full(t->waiting, t->limits.waiting)))
+		return NULL;
+	while (e && (!e->caller || e->caller->waiting <= has + 1 ||
+		     (is_target && e->target != g)))
+		e = e->prev;
+	if (e)
+		list_remove(t, e);
+	return e;
+}
+
 static bool may_run(const struct turns *t, const struct turn *e,
 		    enum turn_class class, uint64_t now_ms)
 {

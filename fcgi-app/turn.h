@@ -63,6 +63,15 @@ void turns_free(struct turns *t);
 int turns_add(struct turns *t, struct turn *e, uint64_t caller, uint64_t target,
 	      uint64_t now_ms);
 
+/**
+ * Where there is no place: the last that waits of somebody who has more
+ * waiting than this caller will, so that nobody fills it for others. It does
+ * not wait any more.
+ *
+ * @return null: there is a place, or nobody has more than the caller
+ */
+struct turn *turns_make_room(struct turns *t, uint64_t caller, uint64_t target);
+
 /** Whose turn it is: it runs from now on. Null: of those who may, nobody. */
 struct turn *turns_take(struct turns *t, enum turn_class class,
 			uint64_t now_ms);

@@ -55,6 +55,20 @@ begin
 	end loop;
 end $$;
 
+-- Nor does anybody keep large objects, which have no bound and no table of ours.
+do $$
+declare
+	v_function regprocedure;
+begin
+	for v_function in
+		select p.oid from pg_proc p
+		where p.pronamespace = 'pg_catalog'::regnamespace
+			and p.proname in ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_open', 'lo_put', 'lowrite')
+	loop
+		execute format('revoke execute on function %s from public', v_function);
+	end loop;
+end $$;
+
 -- Nobody needs temporary objects, and a type or table of that kind could stand in the way of a function's own.
 do $$
 begin

@@ -24,6 +24,7 @@ from (values
 	('deliveries_destination', 8, 'deliveries', 'to a destination that has not answered lately'),
 	('document', 1048576, 'bytes', 'of any one document'),
 	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),
+	('idempotency', 33554432, 'bytes', 'of results kept under an account''s Idempotency-Keys; the oldest make way'),
 	('known_sources', 64, 'sources', 'of an account that are known: it signed in from there within a day'),
 	('list_log', 67108864, 'bytes', 'of changes of a list that are kept'),
 	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),

@@ -133,14 +133,15 @@ begin
 end $$;
 
 -- Whether two comparison keys are of one URI (RFC 3261, section 19.1.4): parameters behind the space may be missing on one
--- side, but not differ.
+-- side, but not differ. A name is in a key once.
 create function app.is_same_uri(p_key text, p_other text) returns bool
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return split_part(p_key, ' ', 1) = split_part(p_other, ' ', 1) and not exists (
-		select from string_to_table(split_part(p_key, ' ', 2), ';') a
-		join string_to_table(split_part(p_other, ' ', 2), ';') b
-			on split_part(a, '=', 1) = split_part(b, '=', 1) and a <> b);
+		select from (
+			select string_to_table(split_part(p_key, ' ', 2), ';') as param
+			union select string_to_table(split_part(p_other, ' ', 2), ';')) u
+		group by split_part(u.param, '=', 1) having count(*) > 1);
 end $$;
 
 -- The key under which an account has a contact: the same one, or that of an equal URI; p_key itself where there is none.
@@ -375,6 +376,7 @@ declare
 	v_owner record;
 	v_done jsonb;
 	v_put record;
+	v_bell text[];
 begin
 	if p_idem_key is not null then
 		v_owner := app.owner(p_who, p_proof, p_email);
@@ -387,14 +389,14 @@ begin
 	v_owner := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
 	v_put := app.login_put(v_owner.id, v_owner.email, case when p_contact is null then 'stream' else 'rest' end,
 		p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
+	v_bell := v_put.bell || app.publish('login', v_owner.id, v_owner.version, v_owner.prior);
 	if p_idem_key is not null then
 		perform app.idem_end(v_owner.id, p_idem_key, p_print,
 			app.login_result_of(v_put, v_owner.email, v_owner.version));
 	end if;
 	return query
 		select v_put.n, v_owner.email, v_put.created, v_put.expires_s, app.time_text(v_put.expires_at),
-			v_owner.version, v_put.doc,
-			v_put.bell || app.publish('login', v_owner.id, v_owner.version, v_owner.prior);
+			v_owner.version, v_put.doc, v_bell;
 end $$;
 
 -- A login without a contact that lives as long as its stream and 30 s after (the janitor sees to that).

@@ -30,6 +30,16 @@ begin
 	return v_bell;
 end $$;
 
+-- Whether a message that has fallen due may wait, as one that is sent now: else whoever schedules keeps what nobody may.
+create function app.send_has_room(p_send app.send) returns bool
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.send_may_wait(p_send.account_id, p_send.sender_id, octet_length(p_send.body));
+	return true;
+exception when sqlstate 'RS507' then
+	return false;
+end $$;
+
 -- Sends that were scheduled and are due now, in the order of their time; of those that are due longest, one of each
 -- sender before the second of any.
 create function app.start_due_sends() returns text[]
@@ -56,7 +66,11 @@ begin
 		delete from app.delivery d where d.send_id = v_id and d.state = 'queued' and d.kind = 'offline';
 		get diagnostics v_waiting = row_count;
 		update app.send s set inbox = app.take_inbox(v_account) where s.id = v_id returning * into v_send;
-		if v_waiting > 0 then
+		if v_waiting > 0 and not app.send_has_room(v_send) then
+			insert into app.delivery (send_id, account_id, kind, state, code, reason, settled_at)
+			values (v_id, v_account, 'offline', 'failed', 480, 'Too much waits for it', now());
+			v_bell := v_bell || app.touch_sends(array[v_id]);
+		elsif v_waiting > 0 then
 			v_bell := v_bell || app.send_fan_out(v_send, true) || app.touch_sends(array[v_id]);
 		end if;
 	end loop;
@@ -233,7 +247,8 @@ begin
 		select o.token from app.session o where o.expires_at < now()
 		order by o.expires_at limit 1000 for update skip locked);
 	delete from app.idempotency i where (i.account_id, i.key) in (
-		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day' order by o.at limit 1000);
+		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day'
+		order by o.at limit 1000 for update skip locked);
 	perform app.sweep_calls();
 	delete from app.throttle t where t.since < now() - interval '5 minutes';
 	delete from app.known_source k where (k.account_id, k.source) in (
@@ -260,7 +275,7 @@ begin
 	where a.datname = current_database() and a.pid <> pg_backend_pid()
 		and a.usename in ('restsip_inspect', 'restsip_operator', 'restsip_api', 'restsip_stream', 'restsip_agent')
 		and (a.state like 'idle in transaction%' and a.state_change < now() - p_age
-			or a.usename = 'restsip_inspect' and a.backend_xid is not null and a.xact_start < now() - p_age);
+			or a.usename <> 'restsip_operator' and a.backend_xid is not null and a.xact_start < now() - p_age);
 end $$;
 
 -- One duty. Its failure is its own: it is noted, and the others are done.

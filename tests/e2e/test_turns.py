@@ -1,4 +1,5 @@
 """Who waits for whom in a worker: slow statements, many writes on one thing, clients that have gone, passwords."""
+import concurrent.futures
 import contextlib
 import http.client
 import re
@@ -212,4 +213,19 @@ def test_a_session_that_is_idle_in_a_transaction_is_ended(one):
         one.query_owner("select app.end_idle_sessions('1 s') is null as done")
         return not one.query_owner("select from pg_stat_activity where pid = %s", (pid,))
     until(ended, 15)
+    db.close()
+
+
+def test_a_statement_that_holds_a_transaction_for_long_is_ended_whose_ever_it_is(one):
+    db = psycopg.connect(one.pg.replace("restsip_inspect", "restsip_api"), autocommit=True)
+    pid = db.info.backend_pid
+    db.execute("set statement_timeout = 0")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        sleep = pool.submit(db.execute, "select pg_current_xact_id(), pg_sleep(60)")
+
+        def ended():
+            one.query_owner("select app.end_idle_sessions('1 s') is null as done")
+            return not one.query_owner("select from pg_stat_activity where pid = %s", (pid,))
+        until(ended, 15)
+        assert isinstance(sleep.exception(), psycopg.Error)
     db.close()

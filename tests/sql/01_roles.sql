@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(22);
+select plan(24);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -109,7 +109,14 @@ select is_empty($$
 	$$, 'no role but the owner takes an advisory lock by itself');
 set local role restsip_inspect;
 select throws_ok('select pg_advisory_lock(29287, 0)', '42501', null, 'who only inspects least of all');
+select throws_ok('select lo_from_bytea(0, ''x'')', '42501', null, 'or fills the disk with large objects');
 reset role;
+select is_empty($$
+	select r.rolname, p.oid::regprocedure from pg_roles r cross join pg_proc p
+	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')
+		and p.proname ~ '^(lo_(creat|from|import|open|put)|lowrite)'
+		and has_function_privilege(r.oid, p.oid, 'execute') and p.pronamespace = 'pg_catalog'::regnamespace
+	$$, 'no role keeps large objects');
 select is_empty($$
 	select r.rolname from pg_roles r
 	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_inspect', 'restsip_operator')

@@ -1,6 +1,6 @@
 -- Sign-up, profiles, sessions, credentials.
 begin;
-select plan(56);
+select plan(59);
 \o /dev/null
 \ir setup.inc
 \o
@@ -140,6 +140,23 @@ select * from api.digest_known(1, jsonb_build_array(jsonb_build_object('i', 0,
 \o
 select ok((select not remember from api.digest_credential('alice-2', 'example.net', '192.0.2.1')),
 	'who has been right from there is let in, whatever was counted');
+
+
+-- Merge patches (RFC 7396, appendix A), also those that are all that a body holds.
+select is((select string_agg(app.merge_patch(t::jsonb, p::jsonb)::text, ' ' order by n) from (values
+	(1, '{"a":"b"}', '{"a":"c"}'), (2, '{"a":"b"}', '{"b":"c"}'), (3, '{"a":"b","b":"c"}', '{"a":null}'),
+	(4, '{"a":["b"]}', '{"a":"c"}'), (5, '{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}'), (6, '["a","b"]', '["c"]'),
+	(7, '{"e":null}', '{"a":1}'), (8, '[1,2]', '{"a":"b","c":null}'), (9, '{}', '{"a":{"bb":{"ccc":null}}}'),
+	(10, null, '{"a":null}')) v (n, t, p)),
+	'{"a": "c"} {"a": "b", "b": "c"} {"b": "c"} {"a": "c"} {"a": {"b": "d"}} ["c"] {"a": 1, "e": null} {"a": "b"} '
+	|| '{"a": {"bb": {}}} {}', 'as RFC 7396 has it');
+set local statement_timeout = '2s'; -- it took 36
+select is((select octet_length(app.merge_patch(m, m)::text) - octet_length(m::text) from (
+	select jsonb_object_agg(i::text, 1) as m from generate_series(1, 7000) i) o), 0, '7000 members are merged at once');
+select is((select app.merge_patch(m, n)::text from (
+	select jsonb_object_agg(i::text, 1) as m, jsonb_object_agg(i::text, null) as n from generate_series(1, 7000) i) o), '{}',
+	'or taken away');
+set local statement_timeout = 0;
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- Logins by both doors.
 begin;
-select plan(42);
+select plan(46);
 \o /dev/null
 \ir setup.inc
 \o
@@ -107,6 +107,17 @@ create function pg_temp.bind(p_key text) returns text language sql as
 select throws_ok(pg_temp.bind(k), 'RS403', 'contact-not-allowed', k) from unnest(array['sip:x@192.0.2.77',
 	'sip:192.0.2.77:5060;transport=tcp', 'sips:x@[2001:db8:0::77]', 'sip:x@example.org;maddr=192.0.2.77']) k;
 select lives_ok(pg_temp.bind('sip:x@192.0.2.77:5062'), 'another port of that host is somebody else');
+
+
+-- Equal URIs; also those whose parameters are all that fits.
+select ok(app.is_same_uri('sip:a@h x=1;y', 'sip:a@h x=1;z=2'), 'parameters that one side alone has do not count');
+select ok(not app.is_same_uri('sip:a@h x=1;y', 'sip:a@h x=2;y'), 'those that differ do');
+select ok(not app.is_same_uri('sip:a@h', 'sip:b@h') and app.is_same_uri('sip:a@h', 'sip:a@h x=1'), 'nor what comes before them');
+set local statement_timeout = '2s';
+select is((select count(*) from generate_series(1, 64) i, (select string_agg('p' || n, ';') as params from generate_series(1, 300) n) o
+	where app.is_same_uri('sip:a@h ' || o.params || ';i=1', 'sip:a@h ' || o.params || ';i=' || i)), 1::bigint,
+	'64 comparisons of 300 parameters each take no second');
+set local statement_timeout = 0;
 
 select * from finish();
 rollback;

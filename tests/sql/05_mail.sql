@@ -1,6 +1,6 @@
 -- The mailbox, and Idempotency-Key.
 begin;
-select plan(48);
+select plan(52);
 \o /dev/null
 \ir setup.inc
 \o
@@ -132,6 +132,20 @@ select inspect.set_bound('document') \g /dev/null
 select throws_ok($$ insert into app.message (account_id, n, type, url, content_type, content, size)
 	select id, 101, 'voice', 'x', 'audio/wav', 'x', 1 from app.account limit 1 $$, '23514', null,
 	'a message is by URL or has content');
+
+
+-- Results under keys have a bound; the oldest are forgotten.
+\o /dev/null
+select inspect.set_bound('idempotency', 4000);
+select pg_temp.leave('bob', 'http://example.net/k', null, 'many-' || i) from generate_series(1, 20) i;
+select n as last_n from pg_temp.leave('bob', 'http://example.net/k', null, 'last') \gset
+\o
+select ok((select sum(256 + octet_length(i.key) + octet_length(i.result::text)) <= 4000 and count(*) between 2 and 10
+	from app.idempotency i where i.account_id = (select id from app.account where email = 'bob@example.net')),
+	'no more of an account''s results are kept than fit');
+select is((select n from pg_temp.leave('bob', 'http://example.net/k', null, 'last')), :last_n::bigint, 'the latest among them');
+select isnt((select n from pg_temp.leave('bob', 'http://example.net/k', null, 'many-1')), null, 'the first is forgotten');
+select is((select count(*) from app.idempotency where key = 'many-2'), 0::bigint, 'as those after it');
 
 select * from finish();
 rollback;

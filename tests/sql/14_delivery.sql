@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(62);
+select plan(65);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -281,6 +281,23 @@ select api.janitor(:agent);
 select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) from app.send), 'a1 a2',
 	'a month after it was sent, or due, it is gone');
 select is((select count(*) from app.delivery), 2::bigint, 'with its deliveries');
+
+
+-- What was scheduled waits within the same bounds as what is sent now.
+\o /dev/null
+delete from app.login;
+delete from app.watch;
+delete from app.send;
+select pg_temp.is_bound('sends_scheduled', 100);
+select pg_temp.is_bound('sender_stored', 3);
+select pg_temp.send('bob', 'alice', convert_to('s' || i, 'UTF8'), now() + interval '1 hour') from generate_series(1, 5) i;
+update app.send set due_at = now() - interval '1 s';
+select api.janitor(:agent);
+\o
+select is(pg_temp.states('alice'), 'failed:2 stored:3', 'no more of them wait than may');
+select is((select count(*) filter (where s.waits) || ' ' || count(*) filter (where s.inbox is not null) from app.send s), '3 5',
+	'the others are over');
+select throws_ok($$ select pg_temp.send('bob', 'alice') $$, 'RS507', 'too-much-waiting', 'and nothing else comes in behind them');
 
 select * from finish();
 rollback;

@@ -80,6 +80,31 @@ static void a_caller_has_a_bounded_queue_and_others_their_own(void **state)
 	turns_free(t);
 }
 
+static void who_has_most_makes_way_for_who_has_less(void **state)
+{
+	const struct turns_limits limits = {
+		.waiting = 6, .caller_waiting = 4, .target_waiting = 4};
+	struct turns *t = make(&limits);
+	struct turn of7[4], of8[2], of9[2];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(turns_add(t, &of7[i], 7, 1, 1), 0);
+	assert_null(turns_make_room(t, 7, 2)); /* as many as it may */
+	assert_null(turns_make_room(t, 8, 2)); /* there is room */
+	assert_int_equal(turns_add(t, &of8[0], 8, 1, 1), EBUSY);
+	assert_ptr_equal(turns_make_room(t, 8, 1), &of7[3]);
+	assert_int_equal(turns_add(t, &of8[0], 8, 1, 1), 0);
+	assert_int_equal(turns_add(t, &of8[1], 8, 2, 1), 0);
+	assert_int_equal(turns_add(t, &of9[0], 9, 2, 1), 0);
+	assert_int_equal(turns_add(t, &of9[1], 9, 2, 1), EBUSY); /* all */
+	assert_ptr_equal(turns_make_room(t, 9, 2), &of7[2]);
+	assert_int_equal(turns_add(t, &of9[1], 9, 2, 1), 0);
+	assert_null(turns_make_room(t, 9, 2)); /* nobody has more */
+	assert_int_equal(turns_waiting(t), 6);
+	turns_free(t);
+}
+
 static void of_one_caller_and_on_one_target_few_run(void **state)
 {
 	const struct turns_limits limits = {.caller_running = 2,
@@ -201,6 +226,7 @@ int main(void)
 		cmocka_unit_test(callers_come_by_what_they_cost),
 		cmocka_unit_test(
 			a_caller_has_a_bounded_queue_and_others_their_own),
+		cmocka_unit_test(who_has_most_makes_way_for_who_has_less),
 		cmocka_unit_test(of_one_caller_and_on_one_target_few_run),
 		cmocka_unit_test(who_is_slow_is_heavy_until_it_is_made_up_for),
 		cmocka_unit_test(while_one_is_slow_its_caller_is_heavy),
