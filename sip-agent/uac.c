@@ -33,10 +33,11 @@ struct uac {
 	struct probe_wait *wait; /* for an answer to a probe */
 	struct address next;	 /* the address that is to be asked */
 	bool has_next;
-	bool tls;	    /* or not at all */
-	bool is_direct;	    /* to an address that we have chosen */
-	bool wants_tcp;	    /* it is long, and UDP would be our idea */
-	bool may_fall_back; /* TCP was our idea: try UDP next */
+	struct address sent; /* where it has been sent to */
+	bool tls;	     /* or not at all */
+	bool is_direct;	     /* to an address that we have chosen */
+	bool wants_tcp;	     /* it is long, and UDP would be our idea */
+	bool may_fall_back;  /* TCP was our idea: try UDP next */
 };
 
 static void destructor(void *arg)
@@ -183,6 +184,7 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 	}
 
 	u->has_next = false;
+	u->sent = a;
 	tmr_cancel(&u->tmr);
 
 	return 0;
@@ -196,7 +198,6 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 {
 	struct uac *u = arg;
 	char reason[UAC_REASON_SIZE];
-	struct address from;
 
 	if (!err && msg->scode < 200)
 		return;
@@ -206,8 +207,9 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 		return;
 	}
 
-	from = (struct address){.sa = msg->src, .tp = msg->tp};
-	address_prove(u->ag->addresses, &from, ADDRESS_ANSWERED_S,
+	/* who answers has read it where it was sent to; where the answer says
+	   to come from, anybody can write */
+	address_prove(u->ag->addresses, &u->sent, ADDRESS_ANSWERED_S,
 		      tmr_jiffies());
 	uac_reason(reason, &msg->reason);
 	end(u, msg->scode, reason, msg);

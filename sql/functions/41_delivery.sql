@@ -421,7 +421,8 @@ begin
 end $$;
 
 -- The final answer to a delivery (RFC 3428). p_code null: it never left, queue it again. Fenced by (agent, attempt):
--- who was overtaken changes nothing. 482 to a repeat means that the phone has it already.
+-- who was overtaken changes nothing, nor does who settles what is gone: that has no row. 482 to a repeat means that the
+-- phone has it already.
 create function api.delivery_settle(p_agent int, p_delivery bigint, p_attempt int, p_code int, p_reason text)
 returns table (state text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -438,6 +439,9 @@ declare
 begin
 	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
 	from app.delivery d where d.id = p_delivery;
+	if not found then
+		return;
+	end if;
 	-- Without its binding nobody knows by which way it may go.
 	v_not_now := app.is_not_now(p_code) or p_code is null and v_login is null;
 	v_state := case
@@ -448,7 +452,11 @@ begin
 		else 'failed' end;
 	if v_state in ('stored', 'failed') or v_state <> 'queued' and app.has_stored(v_account) then
 		-- A contact that registers meanwhile must find it stored, or must be seen here.
-		v_is_locked := app.lock('login', v_account) is not null;
+		perform from app.resource r where r.kind = 'login' and r.id = v_account for update;
+		if not found then
+			return;
+		end if;
+		v_is_locked := true;
 	end if;
 	perform from app.delivery d
 	where d.id = p_delivery or v_state = 'failed' and d.send_id = v_send order by d.id for update;

@@ -208,6 +208,26 @@ def test_who_registered_from_where_its_contact_is_is_not_asked(account, phone):
     assert not [m for m in p.seen if not m.is_response and m.method == "OPTIONS"]
 
 
+def test_an_answer_in_anothers_name_proves_nothing(account, phone, until, opened):
+    """A phone that has got a message writes another's address on its answer."""
+    alice, bob, carol = account("alice"), account("bob"), account("carol")
+    victim = opened(Silent())
+
+    def forge(request):
+        lines = ["SIP/2.0 200 OK"] + [f"{name.title()}: {value}" for name, value in request.headers
+                                      if name in ("via", "from", "to", "call-id", "cseq")]
+        victim.sock.sendto("\r\n".join(lines + ["Content-Length: 0", "", ""]).encode(), request.source)
+
+    p = phone(alice, answer=forge)
+    p.register()
+    status = send(bob, alice)
+    until(lambda: status()["status"] == "delivered", SLACK_S)
+    contact_of(carol, f"sip:x@{At.host}:{victim.port}")
+    status = send(bob, carol)
+    until(lambda: ended(status), WAIT_S + SLACK_S)
+    assert_little(victim.all())
+
+
 def test_who_has_unregistered_is_asked_again(account, phone, until):
     alice, bob = account("alice"), account("bob")
     p = phone(alice)

@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(65);
+select plan(67);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -282,7 +282,6 @@ select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) fro
 	'a month after it was sent, or due, it is gone');
 select is((select count(*) from app.delivery), 2::bigint, 'with its deliveries');
 
-
 -- What was scheduled waits within the same bounds as what is sent now.
 \o /dev/null
 delete from app.login;
@@ -298,6 +297,11 @@ select is(pg_temp.states('alice'), 'failed:2 stored:3', 'no more of them wait th
 select is((select count(*) filter (where s.waits) || ' ' || count(*) filter (where s.inbox is not null) from app.send s), '3 5',
 	'the others are over');
 select throws_ok($$ select pg_temp.send('bob', 'alice') $$, 'RS507', 'too-much-waiting', 'and nothing else comes in behind them');
+
+-- What was claimed and is gone since
+select is((select count(*) from api.delivery_settle(:agent, 0, 1, 480, 'why')), 0::bigint,
+	'who settles what is gone changes nothing, and is not refused');
+select is((select count(*) from api.delivery_settle(:agent, 0, 1, null, '')), 0::bigint, 'nor who gives it back');
 
 select * from finish();
 rollback;
