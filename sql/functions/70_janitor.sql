@@ -110,21 +110,22 @@ begin
 end $$;
 
 -- A process is dead when its lock was seen free for 30 s, all of them since the janitor's own connect: an outage of
--- the database must not kill everybody's flows.
-create function app.bury_processes() returns text[]
+-- the database must not kill everybody's flows. p_connected: when the janitor connected; null: this session did.
+create function app.bury_processes(p_connected timestamptz default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_connected timestamptz;
+	v_connected timestamptz := coalesce(p_connected, (
+		select a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()));
+	v_long_ago timestamptz := now() - interval '30 s';
 	v_agent int;
 	v_bell text[];
 begin
-	select a.backend_start into v_connected from pg_stat_activity a where a.pid = pg_backend_pid();
 	update app.agent g set free_since = null, dead_at = null
 	where (g.free_since is not null or g.dead_at is not null) and app.lock_is_held(29285, g.id);
 	update app.agent g set free_since = now() where g.free_since is null and not app.lock_is_held(29285, g.id);
 	for v_agent in
 		update app.agent g set dead_at = now()
-		where g.dead_at is null and greatest(g.free_since, v_connected) < now() - interval '30 s'
+		where g.dead_at is null and g.free_since < v_long_ago and v_connected < v_long_ago
 		returning g.id
 	loop
 		v_bell := v_bell || app.bury_agent(v_agent) || app.orphan_subscriptions(v_agent);
@@ -137,7 +138,7 @@ begin
 	update app.watch w set closed_at = now(), owner = false
 	from app.stream_process p
 	where p.id = w.process_id and w.closed_at is null
-		and greatest(p.free_since, v_connected) < now() - interval '30 s';
+		and p.free_since < v_long_ago and v_connected < v_long_ago;
 	return v_bell;
 end $$;
 
