@@ -469,6 +469,13 @@ static bool may_send(const struct settings *s, const struct sending *se,
 	       cidr_list_match(se->named, &dst->u.sa);
 }
 
+/* An IPv4 address written as IPv6 is compared with none that we know */
+static bool is_mapped(const struct sa *sa)
+{
+	return sa_af(sa) == AF_INET6 &&
+	       IN6_IS_ADDR_V4MAPPED(&sa->u.in6.sin6_addr);
+}
+
 /**
  * Whether SIP may be sent to an address; never to many at once, nor to us
  *
@@ -478,6 +485,6 @@ bool settings_may_send(const struct settings *s, const struct sa *dst,
 		       bool rest)
 {
 	return !settings_is_own(s, dst) && guard_source(dst) &&
-	       may_send(s, &s->phones, dst) &&
+	       !is_mapped(dst) && may_send(s, &s->phones, dst) &&
 	       (!rest || may_send(s, &s->rest, dst));
 }

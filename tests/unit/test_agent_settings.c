@@ -40,6 +40,20 @@ static bool may_send(const struct settings *s, const char *addr)
 	return settings_may_send(s, &sa, false);
 }
 
+/* As an AAAA record of DNS may say it */
+static bool may_send_mapped(const struct settings *s, const char *addr)
+{
+	uint8_t in6[16] = {[10] = 0xff, [11] = 0xff};
+	struct sa v4, sa;
+
+	assert_int_equal(sa_decode(&v4, addr, strlen(addr)), 0);
+	for (int i = 0; i < 4; i++)
+		in6[12 + i] = (uint8_t)(sa_in(&v4) >> (24 - 8 * i));
+	sa_set_in6(&sa, in6, sa_port(&v4));
+
+	return settings_may_send(s, &sa, false);
+}
+
 static bool rest_may_send(const struct settings *s, const char *addr)
 {
 	struct sa sa;
@@ -85,6 +99,8 @@ static void by_default_loopback_is_not_sent_to(void **state)
 	assert_false(may_send(s, "[ff02::1]:5060"));
 	assert_false(may_send(s, "192.0.2.1:5060"));
 	assert_false(may_send(s, "192.0.2.1:5062")); /* this host's too */
+	assert_false(may_send_mapped(s, "192.0.2.1:5062"));
+	assert_false(may_send_mapped(s, "224.0.1.75:5060"));
 	mem_deref(s);
 }
 
