@@ -36,6 +36,8 @@ from (values
 	('profile', 65536, 'bytes', 'of a profile, written out'),
 	('publications', 16, 'publications', 'of an account'),
 	('send_kept', 30, 'days', 'that a sent message is kept'),
+	('sender_kept', 10000, 'messages', 'of one sender that are kept once they have arrived or failed'),
+	('sender_kept_bytes', 67108864, 'bytes', 'of one sender that are kept once they have arrived or failed'),
 	('sender_stored', 100, 'messages', 'of one sender that wait for one account'),
 	('sender_stored_bytes', 2097152, 'bytes', 'of one sender that wait for one account'),
 	('sends', 600, 'a minute', 'messages that an account sends'),

@@ -229,6 +229,43 @@ begin
 	end if;
 end $$;
 
+-- Removes messages with all that hangs on them. Deliveries are locked before sends; one that somebody has locked is left
+-- for the next time.
+create function app.send_remove(p_sends bigint[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_held bigint[];
+begin
+	if p_sends = '{}' then
+		return;
+	end if;
+	with free as materialized (
+		select d.id from app.delivery d where d.send_id = any (p_sends) order by d.id for update skip locked)
+	select array_agg(d.send_id) into v_held
+	from app.delivery d left join free f on f.id = d.id where d.send_id = any (p_sends) and f.id is null;
+	delete from app.send s where s.id in (
+		select o.id from app.send o
+		where o.id = any (p_sends) and o.id <> all (coalesce(v_held, '{}')) for update skip locked);
+end $$;
+
+-- Of a sender's messages that nobody is to get any more the latest are kept: else those that arrive at once would fill the
+-- disk for as long as messages are kept.
+create function app.sender_trim(p_sender_id bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_messages bigint := app.bound('sender_kept');
+	v_bytes bigint := app.bound('sender_kept_bytes');
+begin
+	perform app.send_remove(array(
+		select o.id from (
+			select s.id, row_number() over w as messages, sum(octet_length(s.body)) over w as bytes
+			from app.send s where s.sender_id = p_sender_id and s.inbox is not null and not s.waits
+			window w as (order by s.id desc)) o
+		where (o.messages > v_messages or o.bytes > v_bytes) and not exists (
+			select from app.delivery d where d.send_id = o.id and d.state in ('queued', 'sending', 'stored'))
+		order by o.id limit 1000));
+end $$;
+
 -- Counts a message of an account: a refusal undoes that. This row is locked last, and until the commit, so that no two
 -- at once pass as the last one.
 create function app.send_count(p_sender_id bigint) returns void
@@ -236,13 +273,17 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_rate record;
 begin
-	insert into app.send_rate as r (account_id, since, sends) values (p_sender_id, now(), 1)
+	insert into app.send_rate as r (account_id, since, sends, total) values (p_sender_id, now(), 1, 1)
 	on conflict (account_id) do update set
 		since = case when r.since > now() - interval '1 minute' then r.since else now() end,
-		sends = case when r.since > now() - interval '1 minute' then r.sends + 1 else 1 end
-	returning r.since, r.sends into v_rate;
+		sends = case when r.since > now() - interval '1 minute' then r.sends + 1 else 1 end,
+		total = r.total + 1
+	returning r.since, r.sends, r.total into v_rate;
 	if v_rate.sends > app.bound('sends') then
 		perform app.send_too_many(v_rate.since);
+	end if;
+	if v_rate.total % 500 = 0 then -- to look costs something
+		perform app.sender_trim(p_sender_id);
 	end if;
 end $$;
 

@@ -215,27 +215,13 @@ begin
 	end loop;
 end $$;
 
--- Messages whose time is over, with all that hangs on them, a batch at a time. Deliveries are locked before sends; one
--- that is just being tried is left for the next time.
+-- A batch of the messages whose time is over.
 create function app.sweep_sends(p_before timestamptz) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_sends bigint[];
-	v_held bigint[];
 begin
-	v_sends := array(
+	perform app.send_remove(array(
 		select s.id from app.send s where coalesce(s.due_at, s.created_at) < p_before
-		order by coalesce(s.due_at, s.created_at) limit 500);
-	if v_sends = '{}' then
-		return;
-	end if;
-	with free as materialized (
-		select d.id from app.delivery d where d.send_id = any (v_sends) order by d.id for update skip locked)
-	select array_agg(d.send_id) into v_held
-	from app.delivery d left join free f on f.id = d.id where d.send_id = any (v_sends) and f.id is null;
-	delete from app.send s where s.id in (
-		select o.id from app.send o
-		where o.id = any (v_sends) and o.id <> all (coalesce(v_held, '{}')) for update skip locked);
+		order by coalesce(s.due_at, s.created_at) limit 500));
 end $$;
 
 -- History and secrets whose time is over, a batch at a time.

@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(67);
+select plan(70);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -302,6 +302,30 @@ select throws_ok($$ select pg_temp.send('bob', 'alice') $$, 'RS507', 'too-much-w
 select is((select count(*) from api.delivery_settle(:agent, 0, 1, 480, 'why')), 0::bigint,
 	'who settles what is gone changes nothing, and is not refused');
 select is((select count(*) from api.delivery_settle(:agent, 0, 1, null, '')), 0::bigint, 'nor who gives it back');
+
+-- What has arrived is kept within bounds of its sender.
+\o /dev/null
+delete from app.send;
+delete from app.send_rate;
+select pg_temp.is_bound('sender_stored', 1000000);
+select pg_temp.is_bound('sends', 1000000);
+select pg_temp.is_bound('sender_kept', 40);
+select pg_temp.is_bound('sender_kept_bytes', 1000);
+select pg_temp.send('bob', 'alice', 'waits'), pg_temp.send('bob', 'alice', 'later', now() + interval '1 hour');
+select pg_temp.send('bob', 'alice', 'x') from generate_series(1, 497);
+update app.delivery d set state = 'delivered', settled_at = now() from app.send s where s.id = d.send_id and s.body = 'x';
+update app.send set waits = false where body = 'x';
+\o
+select is((select count(*) from app.send), 499::bigint, 'at first all is kept');
+select pg_temp.send('bob', 'alice', 'y') \g /dev/null
+select is((select string_agg(b || c, ' ' order by b) from (
+	select convert_from(body, 'UTF8') as b, count(*) as c from app.send group by 1) o), 'later1 waits1 x40 y1',
+	'what still waits stays, of the others the latest');
+\o /dev/null
+update app.send set body = convert_to(repeat('x', 100), 'UTF8') where body = 'x';
+select app.sender_trim(pg_temp.id('bob'));
+\o
+select is((select count(*) from app.send where body like 'x%'), 10::bigint, 'as many as have the bytes');
 
 select * from finish();
 rollback;

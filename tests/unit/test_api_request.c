@@ -177,6 +177,11 @@ static void a_post_may_stand_for_another_method(void **state)
 			       "HTTP_X_HTTP_METHOD_OVERRIDE=NONSENSE"),
 			 0);
 	assert_int_equal(req.method, METHOD_OTHER);
+	/* whose answer has no body, which whoever sent a POST waits for */
+	assert_int_equal(parse(&req, *state, "POST", "/x",
+			       "HTTP_X_HTTP_METHOD_OVERRIDE=HEAD"),
+			 0);
+	assert_int_equal(req.method, METHOD_OTHER);
 }
 
 static void headers_are_found_by_their_names(void **state)
