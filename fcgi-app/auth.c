@@ -33,6 +33,7 @@ struct check {
 	void *arg;
 	char *password;
 	const char *setting;
+	bool known; /* the account has signed in from there lately */
 };
 
 struct auth {
@@ -229,6 +230,7 @@ static void hash_start(struct check *c)
 					   .password = c->password,
 					   .setting = c->setting,
 					   .source = c->principal->source,
+					   .known = c->known,
 					   .wanted = is_wanted,
 					   .done = hash_done,
 					   .arg = c,
@@ -294,12 +296,13 @@ static void look_answered(const struct db_answer *answer, void *arg)
 	setting = pgres_text(answer->res, 0, "setting");
 	c->setting = setting ? arena_str(c->arena, setting) : NULL;
 	c->principal->unknown = pgres_bool(answer->res, 0, "remember");
+	c->known = pgres_bool(answer->res, 0, "known");
 	wait_s = (int)pgres_int(answer->res, 0, "wait_s");
 	if (!c->setting)
 		check_end(c, AUTH_UNAVAILABLE, NULL);
 	else if (wait_s > 0)
 		check_throttled(c, wait_s);
-	else if (pgres_bool(answer->res, 0, "known"))
+	else if (c->known)
 		hash_start(c);
 	else if (!ask_of_password(c, &password_try, try_answered))
 		check_end(c, AUTH_UNAVAILABLE, NULL);

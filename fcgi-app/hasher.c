@@ -22,6 +22,7 @@ enum {
 };
 
 enum queue {
+	QUEUE_KNOWN, /* logins from where the account has signed in lately */
 	QUEUE_LOGIN,
 	QUEUE_NEW, /* passwords: sign-ups and changes */
 	QUEUES,
@@ -47,6 +48,7 @@ struct hasher {
 	int event_fd; /* written to when something is done */
 	struct turns *waiting[QUEUES];
 	struct job *running;
+	bool is_known_next;
 	struct hasher_stats stats;
 	pthread_t thread;
 	bool started;
@@ -152,22 +154,36 @@ static void look(void *arg)
 	jobs_start(h);
 }
 
-/* The next that somebody waits for; logins first. */
-static struct job *job_next(struct hasher *h)
+static struct job *job_take(struct hasher *h, enum queue queue)
 {
-	for (int i = 0; i < QUEUES; i++) {
-		struct turn *e;
+	struct turns *t = h->waiting[queue];
+	struct turn *e;
 
-		while ((e = turns_take(h->waiting[i], TURN_ANY, clock_ms()))) {
-			struct job *j = (struct job *)(void *)e;
+	while ((e = turns_take(t, TURN_ANY, clock_ms()))) {
+		struct job *j = (struct job *)(void *)e;
 
-			if (!j->wanted || j->wanted(j->arg))
-				return j;
-			turns_done(h->waiting[i], e, 0, clock_ms());
-			job_end(h, j, ECANCELED);
-		}
+		if (!j->wanted || j->wanted(j->arg))
+			return j;
+		turns_done(t, e, 0, clock_ms());
+		job_end(h, j, ECANCELED);
 	}
 	return NULL;
+}
+
+/* The next that somebody waits for; logins first, and of these by turns those
+ * of who is known and of who is not. */
+static struct job *job_next(struct hasher *h)
+{
+	const enum queue first = h->is_known_next ? QUEUE_KNOWN : QUEUE_LOGIN;
+	const enum queue second = h->is_known_next ? QUEUE_LOGIN : QUEUE_KNOWN;
+	struct job *j = job_take(h, first);
+
+	if (!j)
+		j = job_take(h, second);
+	if (!j)
+		return job_take(h, QUEUE_NEW);
+	h->is_known_next = j->queue == QUEUE_LOGIN;
+	return j;
 }
 
 /* Give the thread something to do, if it has nothing. */
@@ -293,7 +309,9 @@ int hasher_ask(struct hasher *h, const struct hasher_job *job)
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return ENOMEM;
-	j->queue = job->setting ? QUEUE_LOGIN : QUEUE_NEW;
+	j->queue = !job->setting ? QUEUE_NEW
+		   : job->known	 ? QUEUE_KNOWN
+				 : QUEUE_LOGIN;
 	memcpy(j->password, job->password, n + 1);
 	memcpy(j->setting, setting, setting_len + 1);
 	j->wanted = job->wanted;

@@ -1,7 +1,8 @@
 /*
  * hasher.h: password hashes, made by one thread beside the loop. A hash takes
- * long, so they come in turn: logins before new passwords, and in each queue
- * one address after the other (turn.h).
+ * long, so they come in turn: logins before new passwords, every second one of
+ * who has signed in from there before, however many others guess; and in each
+ * queue one address after the other (turn.h).
  */
 #ifndef RESTSIP_HASHER_H
 #define RESTSIP_HASHER_H
@@ -33,9 +34,10 @@ typedef void(hasher_h)(int err, const char *hash, void *arg);
 typedef bool(hasher_wanted_h)(const void *arg);
 
 struct hasher_job {
-	const char *password;	 /* copied */
-	const char *setting;	 /* copied; null: a fresh one, a new password */
-	const char *source;	 /* the caller's address */
+	const char *password; /* copied */
+	const char *setting;  /* copied; null: a fresh one, a new password */
+	const char *source;   /* the caller's address */
+	bool known;	      /* of a login: it was right from there lately */
 	hasher_wanted_h *wanted; /* null: always */
 	hasher_h *done;
 	void *arg;

@@ -1,4 +1,5 @@
 """Who waits for whom in a worker: slow statements, many writes on one thing, clients that have gone, passwords."""
+import base64
 import concurrent.futures
 import contextlib
 import http.client
@@ -201,6 +202,30 @@ def test_logins_pass_sign_ups(one):
         wrong = one.request("POST", "/session", auth=(email, "wrong-password")).status_code
     assert codes == [201] * 8 and wrong == 401
     assert set(many.got) <= {201, 503}
+
+
+def test_who_is_known_signs_in_while_many_sources_guess(one):
+    email = f"known-{time.monotonic_ns()}@example.net"
+    one.account(email, "right-password", name="x")
+    assert one.request("POST", "/session", auth=(email, "right-password")).status_code == 201
+    known = "select from app.known_source k join app.account a on a.id = k.account_id where a.email = %s"
+    until(lambda: one.query_owner(known, (email,)), 10)
+    url = urllib.parse.urlsplit(one.url)
+
+    def guess(number):
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30, source_address=(f"127.9.0.{number + 1}", 0))
+        who = base64.b64encode(b"n%d-%d@example.net:some-password" % (number, time.monotonic_ns()))
+        connection.request("POST", "/session", None, {"Authorization": "Basic " + who.decode()})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
+    with Many(100, guess) as many:
+        until(lambda: metric(one, "restsip_api_hashes_waiting") >= 50, 30)
+        # Each is hashed, for none is remembered.
+        codes = [one.request("POST", "/session", auth=(email, f"wrong-password-{i}")).status_code for i in range(5)]
+    assert codes == [401] * 5
+    assert set(many.got) <= {401, 503}
 
 
 def test_a_session_that_is_idle_in_a_transaction_is_ended(one):
