@@ -29,10 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		HOLDS(strlen(auth.username) < sizeof(auth.username));
 		HOLDS(!digest_response(hex, sizeof(hex), &auth, "0", &method));
 		(void)digest_equal(hex, &auth.response);
-		(void)nonce_check(pool, &auth.nonce, &alg, 1);
-		(void)nonce_count(pool, &auth.nonce, auth.nc, 1);
+		(void)nonce_check(pool, &auth.nonce, 1, &alg, 1);
+		(void)nonce_count(pool, &auth.nonce, auth.nc, 1, 1, 1);
 	}
-	HOLDS(nonce_check(pool, &val, &alg, 1) != NONCE_GOOD);
+	HOLDS(nonce_check(pool, &val, 1, &alg, 1) != NONCE_GOOD);
 	free(p);
 
 	return 0;
