@@ -122,8 +122,8 @@ def test_time_tells_nothing(guessed, what):
     took another way would be told apart nearly always."""
     pairs, guesses = 40, 8
     known_s, unknown_s = [], []
-    alice = new_account(guessed, "alice")
     for number in range(pairs):
+        alice = new_account(guessed, "alice")  # each has so many credentials
         local = f"127.0.{2 + (what == 'a wrong password')}.{number + 1}"
         with phone_of(guessed, alice, local, "wrong") as known, nobody(guessed, local) as unknown:
             asked = [(known, known_s), (unknown, unknown_s)]
