@@ -9,10 +9,13 @@ import subprocess
 import tempfile
 import time
 
-import psycopg
 import requests
 
 from record import record
+
+# What it waits with by itself is select(), which ends at 1024 open files: a swarm of phones has more.
+os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_epoll")
+import psycopg  # pylint: disable=wrong-import-position,wrong-import-order
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = TOP / "deploy/local/restsip"

