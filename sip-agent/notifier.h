@@ -13,7 +13,7 @@ struct agent;
 struct notifier;
 
 enum {
-	NOTIFIER_MAX = 512,    /* transactions in flight at once */
+	NOTIFIER_MAX = 4096,   /* transactions in flight at once */
 	NOTIFIER_LEASE_S = 90, /* longer than any transaction */
 	NOTIFIER_PAUSE_MS =
 		1000, /* bound notify_pause, unless it was changed */

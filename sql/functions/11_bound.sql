@@ -30,6 +30,8 @@ from (values
 	('login_members', 4096, 'bytes', 'of a login''s own members, written out'),
 	('mailbox', 67108864, 'bytes', 'of a mailbox: contents, URLs and members'),
 	('mailbox_messages', 10000, 'messages', 'in a mailbox'),
+	('notifies_account', 64, 'NOTIFYs', 'to an account''s phones that an agent has under way'),
+	('notifies_destination', 8, 'NOTIFYs', 'of an account to one phone that an agent has under way'),
 	('notify_pause', 1000, 'milliseconds', 'between two NOTIFYs of a subscription'),
 	('page', 1048576, 'bytes', 'of a page of a list'),
 	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),

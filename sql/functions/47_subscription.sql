@@ -176,6 +176,17 @@ begin
 	return query select v_ask.local_tag, p_expires_s;
 end $$;
 
+-- Whether as many NOTIFYs are under way as may be, to the place that a subscription's goes to or to all of its watcher's:
+-- a phone that does not answer holds each for half a minute, and those of others go on.
+create function app.notify_is_full(p_sub app.subscription) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return (select count(*) >= app.bound('notifies_account') or count(*) filter (
+			where coalesce(o.flow, o.remote_target) = coalesce(p_sub.flow, p_sub.remote_target))
+				>= app.bound('notifies_destination')
+		from app.subscription o where o.watcher_id = p_sub.watcher_id and o.until > now());
+end $$;
+
 -- The NOTIFYs that an agent is to send, one for each row: the CSeq is committed before it is used. A document that the
 -- subscriber has already is not sent again, and none sooner than notify_pause after the one before. p_target: the agent's
 -- own URI, for what it takes over from a dead one.
@@ -198,6 +209,7 @@ begin
 		order by s.due_at
 	loop
 		exit when v_made >= p_limit;
+		continue when app.notify_is_full(v_sub);
 		continue when v_sub.account_id is not null and not app.notify_try_lock(v_sub.account_id);
 		select s.* into v_sub from app.subscription s
 		where s.id = v_sub.id and s.agent_id is not distinct from v_sub.agent_id

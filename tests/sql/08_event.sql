@@ -1,6 +1,6 @@
 -- Subscriptions and publications: who may, what is due when, and what becomes of it.
 begin;
-select plan(67);
+select plan(71);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
@@ -38,6 +38,31 @@ select throws_ok($$ select pg_temp.subscribe('bob', 'nobody@example.net', 'prese
 select throws_ok($$ select * from api.sip_subscribe(1, 1, 'ff', 'alice@example.net', '{"event": "presence"}', false, 60) $$,
 	'RS401', 'unauthorized', 'a credential that is not valid any more');
 select is(pg_temp.contact(1), null, 'nobody subscribes: nothing is rung');
+
+-- A phone that does not answer
+\o /dev/null
+select inspect.set_bound('notifies_destination', 1);
+select * from pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'turn1') as (t text, e int);
+select * from pg_temp.subscribe('bob', 'alice@example.net', 'reg', 'turn2') as (t text, e int);
+select * from pg_temp.subscribe('alice', 'bob@example.net', 'presence', 'turn3') as (t text, e int);
+\o
+select results_eq('select pg_temp.claim()', array['presence 1 active', 'presence 1 active'],
+	'has no more NOTIFYs under way than it may, and another account''s goes out');
+select is_empty('select pg_temp.claim()', 'until one has ended');
+\o /dev/null
+select pg_temp.settle(200);
+\o
+select results_eq('select pg_temp.claim()', array['reg 1 active'], 'then comes the next');
+\o /dev/null
+select pg_temp.settle(200), inspect.set_bound('notifies_destination'), inspect.set_bound('notifies_account', 1);
+update app.subscription set due = true, sum = null, due_at = now(), flow = 'udp:192.0.2.' || id || ':5060';
+\o
+select is((select count(*) from pg_temp.claim()), 2::bigint, 'an account has a bound over all of its phones');
+
+\o /dev/null
+select inspect.set_bound('notifies_account');
+delete from app.subscription;
+\o
 
 -- The first NOTIFY
 select results_eq($$ select * from pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1') as (t text, e int) $$,
