@@ -113,11 +113,16 @@ def took(sender, to, until):
     answer = sender.request("SEND", to.login, data=BODY, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 202, answer.text
     url = answer.headers["Location"]
-    until(lambda: ended(lambda: sender.request("GET", url).json()), 90)
+    until(lambda: ended(lambda: sender.request("GET", url).json()), WAIT_S + SLACK_S)
     (recipient,) = sender.request("GET", url + "/trace").json()["recipients"]
     (attempt,) = recipient["attempts"]
     began, end = (datetime.datetime.fromisoformat(attempt[at].replace("Z", "+00:00")) for at in ("began_at", "ended_at"))
     return (end - began).total_seconds(), recipient["status"], recipient.get("sip")
+
+
+def came(p):
+    """The methods of what a phone was sent; what is sent again, to a phone that answers late, is nothing new."""
+    return list({m.branch: m.method for m in list(p.seen) if not m.is_response}.values())
 
 
 def assert_little(got):
@@ -190,8 +195,8 @@ def test_who_answers_gets_it_whatever_the_answer_was(account, phone, until):
         assert p.next_request().body == b"hello"
         until(lambda s=status: s()["status"] == "delivered")
         send(bob, alice, b"again")
-        assert p.next_request().body == b"again"
-        assert [m.method for m in p.seen] == ["OPTIONS", "MESSAGE", "MESSAGE"], "it is asked once"
+        until(lambda p=p: b"again" in [m.body for m in list(p.seen)])
+        assert came(p) == ["OPTIONS", "MESSAGE", "MESSAGE"], "it is asked once"
 
 
 def test_who_registered_from_where_its_contact_is_is_not_asked(account, phone):
@@ -236,7 +241,7 @@ def test_who_has_unregistered_is_asked_again(account, phone, until):
     contact_of(alice, p.contact)
     send(bob, alice, b"hello")
     assert p.next_request().body == b"hello"
-    until(lambda: [m.method for m in p.seen if not m.is_response] == ["OPTIONS", "MESSAGE"])
+    until(lambda: came(p) == ["OPTIONS", "MESSAGE"])
 
 
 def test_a_phone_that_names_another_makes_it_no_more_than_a_question(account, phone, until, opened):
@@ -317,7 +322,7 @@ def test_ports_cannot_be_told_apart(account, until, ports):
         for t in threads:
             t.start()
         for t in threads:
-            t.join(170)
+            t.join(60)
         assert len(seen) == len(ports)
         return seen
 
