@@ -53,7 +53,7 @@ declare
 	v_bell text[];
 begin
 	for v_send in select distinct s from unnest(p_sends) s order by s loop
-		select s.version into v_prior from app.send s where s.id = v_send for update;
+		select s.version into v_prior from app.send s where s.id = v_send for no key update;
 		update app.send s set version = nextval('app.version_seq'),
 			waits = s.inbox is not null and app.send_status(s.id) in ('queued', 'sending', 'stored')
 		where s.id = v_send returning s.version, s.origin_agent_id into v_version, v_agent;

@@ -247,6 +247,8 @@ begin
 		where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued')
 			and s.inbox = any (p_inbox)
 		order by d.id for update of d);
+	-- Several processes may have written the same: each sees what the one before has made of it.
+	perform from app.send s where s.account_id = p_account and s.inbox = any (p_inbox) order by s.id for no key update;
 	with written as (
 		update app.delivery d set kind = 'stream', state = 'delivered', code = null, reason = null,
 			changed_at = now(), settled_at = now()

@@ -96,7 +96,8 @@ def test_differences_of_each_make_what_a_get_shows(account, opened, until, sse):
     until(lambda: take(again), 10)
     write(4)
     until(lambda: take(again), 10)
-    assert set(names[len(paths):]) == {"change"} and len(names) >= len(paths) + 5 * 6
+    # That bob joins again changes nothing that alice is shown: she may have been told of it, or not yet.
+    assert set(names[len(paths):]) == {"change"} and len(names) >= len(paths) + 5 * 5 + 1
 
 
 def test_one_difference_says_what_changed_alone(account, opened):
@@ -261,9 +262,10 @@ def test_a_hundred_at_once(account, opened):
     wait(stream, "gone", calls[70])
 
 
-def test_a_hundred_large_ones_let_others_through(account, opened):
+def test_a_hundred_large_ones_let_others_through(own_system, own_account, opened):
     """They are read a few at a time: another stream's read is not behind all of them."""
-    alice, bob = account("alice"), account("bob")
+    own_system.query_owner("select inspect.set_bound('login_members', 32768)")
+    alice, bob = own_account("alice"), own_account("bob")
     for n in range(10):
         register(alice, f"sip:a{n}@192.0.2.1", pad="x" * 30_000)
     many = opened(bob, *[alice.login] * 100)
