@@ -12,6 +12,8 @@ MATERIAL = pathlib.Path(__file__).resolve().parents[3] / "shared/material"
 SUITE = MATERIAL / "json-testsuite"
 HEADERS = {"Content-Type": "application/json"}
 
+# Numbers of 100,000 digits, as they are written out.
+WRITTEN_OUT = {"i_number_real_neg_overflow.json", "i_number_real_pos_overflow.json"}
 # Good JSON that a contract of ours refuses: a name twice, a NUL.
 REFUSED = {"y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json",
            "y_object_escaped_null_in_key.json", "y_string_null_escape.json"}
@@ -55,7 +57,7 @@ def test_parsing(alice, path):
     wrapped = b'{"v":' + bare + b"}"
     answer = alice.request("PUT", "/user/me", data=wrapped, headers=HEADERS)
     kind = "n" if path.name in REFUSED else path.name[0]
-    if len(wrapped) > 65536:
+    if len(wrapped) > 65536 or path.name in WRITTEN_OUT:
         assert answer.status_code == 413
     elif kind == "y":
         assert answer.status_code == 200, answer.text
