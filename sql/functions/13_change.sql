@@ -230,14 +230,14 @@ end $$;
 
 -- Changes after p_since, oldest first, as api.watch_read() gives them; none where the log does not reach back to it.
 -- p_limit: null: all; 0: the last alone (and, p_base, what it starts from), with whatever rechecks lie between. There are
--- no more than 4 MiB in an answer (`more`: ask for the rest). Where they are told whole and are large, the last is enough.
+-- no more than 512 KiB in an answer (`more`: ask for the rest). Where they are told whole and are large, the last is enough.
 create function app.changes_since(p_kind app.resource_kind, p_id bigint, p_since bigint, p_public bool, p_n bigint,
 	p_base bool, p_limit int)
 returns table (version bigint, prior bigint, doc text, recheck bigint[], more bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	c_bytes constant bigint := 4194304;
+	c_bytes constant bigint := 524288; -- more than an open stream takes at once
 	c_work constant bigint := 16777216; -- bytes to be made again, step by step
 	c_whole constant bigint := 1048576;
 	v_log app.change_log;
