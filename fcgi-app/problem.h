@@ -14,8 +14,8 @@ struct problem {
 	const char *detail;  /* a sentence for people */
 	const char *pointer; /* JSON pointer (RFC 6901) of the bad member */
 	const char *request_id;
-	bool ask;    /* a 401 offers Basic too; see browser_may_ask() */
-	int retry_s; /* of Retry-After; 0: what is usual for the status */
+	bool ask;	   /* a 401 offers Basic too; see browser_may_ask() */
+	int retry_s;	   /* of Retry-After; 0: what is usual for the status */
 	const char *extra; /* more members, `"name":value,…`, raw JSON */
 };
 

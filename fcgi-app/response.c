@@ -244,8 +244,8 @@ void response_head(const struct response *res, struct buf *head)
 	buf_fmt(head, "Cache-Control: %s\r\n",
 		res->no_store ? "no-store" : "private, no-cache");
 	if (!has_header(res, "Content-Security-Policy"))
-		buf_str(head, "Content-Security-Policy: " RESPONSE_POLICY
-			      "\r\n");
+		buf_str(head,
+			"Content-Security-Policy: " RESPONSE_POLICY "\r\n");
 	buf_str(head, "X-Content-Type-Options: nosniff\r\n\r\n");
 }
 

@@ -161,8 +161,7 @@ bool many_may_load(struct viewer *v)
 
 	/* Of one item, whether it is there is only known when it is read, and
 	   where the inbox stands is said from the first event on. */
-	if (!m->once && !m->stream &&
-	    (o->ready || (!o->ask.n && !v->inbox))) {
+	if (!m->once && !m->stream && (o->ready || (!o->ask.n && !v->inbox))) {
 		o->ready = true;
 		many_soon(m);
 		return false;
