@@ -41,7 +41,7 @@ def subscribe(db, agent, email, call_id):
         "select * from api.digest_credential(%s, %s) d, lateral api.sip_subscribe(%s, d.credential, d.ha1, %s,"
         " jsonb_build_object('event', 'presence', 'call_id', %s::text, 'remote_tag', 'r', 'local_tag', 'l',"
         " 'local_uri', 'sip:a', 'remote_uri', 'sip:b', 'local_target', 'sip:c', 'remote_target', 'sip:d@' || %s::text,"
-        " 'remote_cseq', 1), false, 600) s", (username, domain, agent, email, call_id))
+        " 'remote_cseq', 1), false, 600) s", (username, domain, agent, email, call_id, call_id))
 
 
 def test_the_last_notify_is_of_the_last_state(owner, alice):
