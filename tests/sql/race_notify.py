@@ -75,8 +75,8 @@ def test_the_last_notify_is_of_the_last_state(owner, alice):
                     told[call_id] = re.findall("<note>(.*?)</note>", body)
                     db.execute("select * from api.notify_settle(%s, %s, %s, 200, null)", (agent, subscription, cseq))
 
-    claimers = [threading.Thread(target=claim) for _ in range(2)]
-    writers = [threading.Thread(target=write, args=(k,)) for k in range(WRITERS)]
+    claimers = [threading.Thread(target=claim, daemon=True) for _ in range(2)]
+    writers = [threading.Thread(target=write, args=(k,), daemon=True) for k in range(WRITERS)]
     for thread in claimers + writers:
         thread.start()
     with connect("restsip_agent") as db:  # while it changes
