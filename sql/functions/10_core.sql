@@ -290,7 +290,7 @@ end $$;
 
 -- The JSON of a resource as it is now; p_inside: as its owner and those in it see it.
 create function app.render(p_kind app.resource_kind, p_id bigint, p_inside bool) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_kind
 		when 'call' then (select app.call_doc(p_id, p_inside) from app.call c where c.id = p_id and c.state <> 'ended')

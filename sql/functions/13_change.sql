@@ -21,7 +21,7 @@ end $$;
 
 -- The parts of what a resource shows now. public: as those see it who are outside, where that is another document.
 create function app.parts(p_kind app.resource_kind, p_id bigint) returns table (public bool, key bigint, doc text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
 	v_public bool;

@@ -17,7 +17,7 @@ end $$;
 
 -- Accounts, by email: a page, see app.login_items.
 create function app.user_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare

@@ -16,7 +16,7 @@ end $$;
 
 -- The contacts of an account as a JSON array; what has lapsed is not in it.
 create function app.login_list_doc(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '[' || coalesce((select string_agg(l.doc, ',' order by l.n) from app.login l
 		where l.account_id = p_account and l.expires_at > now()), '') || ']';
@@ -265,7 +265,7 @@ end $$;
 -- Who is logged in, by email: a page. As the other pages it has p_limit rows, or what fits into the bound `page`, and
 -- one more that does not, where there is more. It walks an index of what is listed, whatever the statistics say.
 create function app.login_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashagg = off as $$
 #variable_conflict use_column
 declare

@@ -17,7 +17,7 @@ end $$;
 
 -- application/reginfo+xml, RFC 3680: the full state under the given version.
 create function app.login_reginfo(p_account bigint, p_version bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_contacts xml;
 begin
@@ -35,7 +35,7 @@ end $$;
 
 -- application/pidf+xml, RFC 3863: a tuple a contact; one that is closed where there is none.
 create function app.login_pidf(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_tuples xml;
 	-- Of five bytes at most (&amp;) for each of a contact and its note; where that is too much, notes are left out.
@@ -59,7 +59,7 @@ end $$;
 
 -- application/conference-info+xml, RFC 4575. Sessions have no place in it.
 create function app.call_info(p_call bigint, p_version bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_users xml;
 	v_count bigint;

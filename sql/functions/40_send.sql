@@ -2,7 +2,7 @@
 
 -- One status for a send: the best that any recipient came to, or what is still under way.
 create function app.send_status(p_send bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select d.state from app.delivery d where d.send_id = p_send
 		order by array_position(array['delivered', 'accepted', 'sending', 'queued', 'stored', 'failed', 'cancelled'],
@@ -11,7 +11,7 @@ end $$;
 
 -- A sent message and a recipient of it, each without its closing brace.
 create function app.send_head(p_send app.send, p_email text) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || p_send.n || ',"url":' || to_json('/login/' || app.url_segment(p_email) || '/' || p_send.n)
 		|| ',"from":' || to_json(p_send.sender) || ',"to":' || to_json(p_email)
@@ -33,7 +33,7 @@ begin
 end $$;
 
 create function app.send_doc(p_send bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select app.send_head(s.*::app.send, a.email) || ',"recipients":[' || coalesce((
 			select string_agg(app.recipient_head(d.*::app.delivery) || '}', ',' order by d.id)

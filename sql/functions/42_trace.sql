@@ -1,7 +1,7 @@
 -- Why a message is where it is: every attempt at every recipient.
 
 create function app.attempts_doc(p_delivery bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '[' || coalesce((
 		select string_agg('{"attempt":' || t.attempt || ',"contact":' || to_json(t.contact)

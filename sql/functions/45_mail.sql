@@ -172,7 +172,7 @@ end $$;
 -- Messages of a mailbox, newest first, those below p_before: a page, see app.login_items.
 create function app.mail_items(p_account bigint, p_email text, p_before bigint, p_limit int)
 returns table (n bigint, doc text, fits bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
@@ -354,7 +354,7 @@ end $$;
 
 -- application/simple-message-summary, RFC 3842: new and old messages of each kind; none of them is urgent.
 create function app.mailbox_summary(p_account bigint) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select 'Messages-Waiting: ' || case when bool_or(k.new > 0) then 'yes' else 'no' end || E'\r\n'
 			|| 'Message-Account: sip:' || app.email(p_account) || E'\r\n'

@@ -25,7 +25,7 @@ end $$;
 
 -- A call without its closing brace and its children.
 create function app.call_head(p_call app.call) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":"' || p_call.id || '","url":"/call/' || p_call.id || '"'
 		|| case when p_call.subject is null then '' else ',"subject":' || to_json(p_call.subject) end
@@ -74,7 +74,7 @@ end $$;
 
 -- p_session: with sessions.
 create function app.call_doc(p_call bigint, p_session bool) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_head text;
 	v_tail text;
@@ -228,7 +228,7 @@ end $$;
 
 -- A call as /call shows it.
 create function app.call_item_doc(p_call app.call) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return app.doc_close(app.call_head(p_call) || ',"participants":' || (
 		select count(*) from app.participant p where p.call_id = p_call.id and p.state = 'joined'), p_call.extra);
@@ -238,7 +238,7 @@ end $$;
 -- from an index each; others are not walked through, whatever the statistics say.
 create function app.call_items(p_account bigint, p_after bigint, p_limit int)
 returns table (id bigint, doc text, fits bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 #variable_conflict use_column
 declare

@@ -18,7 +18,7 @@ end $$;
 
 -- What a NOTIFY carries. p_documents: how many this subscription has had.
 create function app.event_doc(p_event text, p_account bigint, p_documents int) returns text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event
 		when 'presence' then app.login_pidf(p_account)

@@ -164,10 +164,11 @@ begin
 			return;
 		end if;
 	end if;
-	return query select v_version, null::bigint, true, o.doc, o.doc is null, null::bigint[], false
-		from (select coalesce(
-			case when p_base then app.logged_doc(v_kind, p_id, v_version, v_public, p_n) end,
-			app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n)) as doc) o;
+	return query select o.version, null::bigint, true, o.doc, o.doc is null, null::bigint[], false
+		from (select v.version, coalesce(
+			case when p_base then app.logged_doc(v_kind, p_id, v.version, v_public, p_n) end,
+			app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n)) as doc
+			from (select app.version_of(v_kind, p_id) as version) v) o;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's

@@ -127,7 +127,7 @@ end $$;
 -- A page of a list as p_caller may see it: see app.login_items.
 create function app.list_items(p_list text, p_caller bigint, p_after text, p_limit int)
 returns table (key text, doc text, fits bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_list = 'login' then
 		return query select l.email, l.doc, l.fits from app.login_items(p_after, p_limit) l;

@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(24);
+select plan(25);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -43,6 +43,13 @@ select is_empty($$
 		and (p.prosecdef or p.pronamespace <> 'app'::regnamespace)
 		and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false)
 	$$, 'every function that may be called from outside, or with more rights, sets its search_path');
+
+-- A volatile function looks anew at each statement: a document would be newer than the version beside it.
+select is_empty($$
+	select p.oid::regprocedure from pg_proc p
+	where p.pronamespace = 'app'::regnamespace and p.provolatile = 'v'
+		and p.proname ~ '(_doc|_info|_pidf|_reginfo|_items|_summary|_head|_status|^render|^parts)$'
+	$$, 'what makes documents sees one moment, that of the query that asks for it');
 
 select is_empty($$
 	select p.oid::regprocedure from pg_proc p
