@@ -12,6 +12,7 @@ struct config;
 struct db;
 struct fcgi_server;
 struct hasher;
+struct larges;
 struct loop;
 
 /** Since the process began. */
@@ -28,8 +29,8 @@ struct app {
 	struct db *db;
 	struct hasher *hasher;
 	struct auth *auth;
+	struct larges *larges;
 	struct app_stats stats;
-	unsigned large; /* exchanges that hold much; see exchange.h */
 };
 
 #endif

@@ -18,8 +18,7 @@
 
 static void exchange_free(struct exchange *x)
 {
-	if (x->large)
-		x->app->large--;
+	large_end(x->app->larges, &x->large);
 	buf_free(&x->body);
 	response_free(&x->res);
 	arena_free(x->arena);
@@ -247,17 +246,47 @@ static bool is_json(const char *type)
 		strcmp(type, "application/json-patch+json") != 0);
 }
 
-bool exchange_hold_large(struct exchange *x)
+/* In memory, much at a time */
+
+static void answer_crowded(struct exchange *x)
 {
-	if (x->large)
-		return true;
-	if (x->app->large == EXCHANGE_LARGE_MAX) {
-		exchange_error(x, APP_BUSY);
-		return false;
-	}
-	x->app->large++;
-	x->large = true;
-	return true;
+	const struct app_err_info *info = app_err_info(APP_BUSY);
+	const struct problem p = {
+		.status = info->status,
+		.slug = info->slug,
+		.detail = "Too much large content is under way.",
+		.retry_s = larges_retry_s(x->app->larges),
+	};
+
+	exchange_problem_full(x, &p);
+}
+
+static void large_done(bool held, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	if (held)
+		x->on_large(x);
+	else
+		answer_crowded(x);
+	exchange_settle(x);
+}
+
+void exchange_hold_large(struct exchange *x, exchange_large_h *on_large)
+{
+	int err = 0;
+
+	if (x->large.state == LARGE_NONE)
+		err = large_begin(x->app->larges, &x->large, x->who.caller,
+				  x->who.source, large_done, x);
+	x->on_large = on_large;
+	if (err)
+		answer_crowded(x);
+	else if (x->large.state == LARGE_HOLDS)
+		on_large(x);
+	else
+		x->waiting = true;
 }
 
 /* A large body is for those who have said who they are. */
@@ -276,28 +305,39 @@ static bool is_large(const struct exchange *x)
 }
 
 /* @return whether the handler may go on */
-static bool take_body(struct exchange *x)
+static bool read_body(struct exchange *x)
 {
-	const struct route *route = x->route;
-	const size_t max = body_max(x);
-	int err;
+	int err = fcgi_read_body(x->fcgi, &x->body, body_max(x));
 
-	if (route->body == BODY_NONE || x->body_taken)
-		return true;
-	x->body_taken = true;
-	if (max > BODY_JSON_MAX && is_large(x) && !exchange_hold_large(x))
-		return false;
-	err = fcgi_read_body(x->fcgi, &x->body, max);
 	if (err == EMSGSIZE)
 		exchange_error(x, APP_LENGTH);
 	else if (err == ENOMEM)
 		exchange_error(x, APP_BUSY);
 	else if (err)
 		exchange_problem(x, 400, NULL, "The body ended early.");
-	else if (route->body == BODY_JSON && x->body.len &&
+	else if (x->route->body == BODY_JSON && x->body.len &&
 		 !is_json(request_media_type(&x->req, x->arena)))
 		exchange_unsupported(x, "application/json");
 	return !x->answered;
+}
+
+static void handle_with_body(struct exchange *x)
+{
+	if (read_body(x))
+		x->route->handle(x);
+}
+
+static void handle(struct exchange *x)
+{
+	const bool first = x->route->body != BODY_NONE && !x->body_taken;
+
+	x->body_taken = true;
+	if (!first)
+		x->route->handle(x);
+	else if (body_max(x) > BODY_JSON_MAX && is_large(x))
+		exchange_hold_large(x, handle_with_body);
+	else
+		handle_with_body(x);
 }
 
 static void answer_throttled(struct exchange *x)
@@ -320,8 +360,7 @@ static void auth_done(enum auth_result result, void *arg)
 	x->waiting = false;
 	switch (result) {
 	case AUTH_DONE:
-		if (take_body(x))
-			x->route->handle(x);
+		handle(x);
 		break;
 	case AUTH_DENIED:
 		exchange_error(x, APP_UNAUTHORIZED);
@@ -397,7 +436,9 @@ static void client_gone(void *arg)
 
 	x->gone = true;
 	/* What is under way in the database goes on; what waits does not. */
-	if (!x->query || !db_forget(x->query))
+	if (x->large.state == LARGE_WAITS)
+		large_end(x->app->larges, &x->large);
+	else if (!x->query || !db_forget(x->query))
 		return;
 	x->query = NULL;
 	x->waiting = false;

@@ -23,6 +23,7 @@
 #include "db.h"
 #include "error.h"
 #include "fcgi.h"
+#include "large.h"
 #include "problem.h"
 #include "request.h"
 #include "response.h"
@@ -30,7 +31,6 @@
 
 enum {
 	EXCHANGE_BUSY_MAX = 4096, /* at once; more get 503 */
-	EXCHANGE_LARGE_MAX = 2,	  /* that hold more than 64 KiB of mail */
 	IDEMPOTENCY_KEY_MAX = 255,
 };
 
@@ -41,6 +41,8 @@ typedef void(exchange_result_h)(struct exchange *x,
 				const struct pg_result *res);
 /** A password's hash, borrowed during the call; end as a handler does. */
 typedef void(exchange_hash_h)(struct exchange *x, const char *hash);
+/** Much may be held in memory; end as a handler does. */
+typedef void(exchange_large_h)(struct exchange *x);
 
 /** What a handler may look at, and res and state to write. */
 struct exchange {
@@ -59,8 +61,10 @@ struct exchange {
 	struct db_query *query; /* null: none is under way */
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
+	exchange_large_h *on_large;
+	struct large large;
 	uint64_t began_ms;
-	bool answered, waiting, gone, body_taken, large;
+	bool answered, waiting, gone, body_taken;
 };
 
 /** A request has arrived (fcgi_request_h; arg is the struct app). */
@@ -92,11 +96,11 @@ void exchange_query(struct exchange *x, const struct db_stmt *st,
 		    const struct db_args *args, exchange_result_h *on_result);
 
 /**
- * Before more than 64 KiB of content are taken into memory.
- *
- * @return false: too many do that, and 503 `busy` is answered
+ * Before more than 64 KiB of content are taken into memory: on_large goes on,
+ * at once or when it is this caller's turn. 503 `busy` where that takes too
+ * long.
  */
-bool exchange_hold_large(struct exchange *x);
+void exchange_hold_large(struct exchange *x, exchange_large_h *on_large);
 
 /** Hash a new password (sign-up). 503 `busy` when too many wait. */
 void exchange_hash(struct exchange *x, const char *password,

@@ -14,6 +14,7 @@
 #include "exchange.h"
 #include "fcgi.h"
 #include "hasher.h"
+#include "large.h"
 #include "log.h"
 #include "loop.h"
 #include "routes.h"
@@ -84,6 +85,8 @@ static int worker_open(struct worker *w)
 	if (!err)
 		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
 	if (!err)
+		err = larges_new(&app->larges, app->loop);
+	if (!err)
 		err = fcgi_server_new(&app->server, app->loop,
 				      w->config.api.listen, exchange_start,
 				      app);
@@ -100,6 +103,7 @@ static void worker_close(struct worker *w)
 	 */
 	db_free(app->db);
 	fcgi_server_free(app->server);
+	larges_free(app->larges);
 	auth_free(app->auth);
 	hasher_free(app->hasher);
 	if (app->loop)

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "secret.h"
+#include "siphash.h"
+
 enum {
 	BUCKETS = 4096,
 	GUESS_US = 200,	  /* of a caller's first */
@@ -118,14 +121,27 @@ static struct turn_key *key_get(struct turns *t, uint64_t key, uint64_t now_ms)
 	return found;
 }
 
+/* Who could reckon another's key could find one that is equal, and would then
+ * be in his turn: so the secret is this process's own. */
+static const uint8_t *secret_key(void)
+{
+	static uint8_t key[SIPHASH_KEY_SIZE];
+	static bool drawn;
+
+	if (!drawn && random_bytes(key, sizeof(key)))
+		abort(); /* without random bytes nothing here is safe */
+	drawn = true;
+	return key;
+}
+
 uint64_t turn_key_of(char salt, const void *p, size_t n)
 {
-	const unsigned char *at = p;
-	uint64_t h = 0xcbf29ce484222325 ^ (unsigned char)salt; /* FNV-1a */
+	uint8_t key[SIPHASH_KEY_SIZE];
+	uint64_t h;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ at[i]) * 0x100000001b3;
-	h ^= h >> 29; /* its low bits are to depend on all */
+	memcpy(key, secret_key(), sizeof(key));
+	key[0] ^= (uint8_t)salt;
+	h = siphash(key, p, n);
 	return h ? h : 1;
 }
 

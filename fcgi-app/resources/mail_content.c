@@ -111,6 +111,11 @@ static bool wants_range(struct exchange *x, const char *version)
 			tag[n + 1] == '"' && !memcmp(tag + 1, version, n));
 }
 
+static void ask_for_part(struct exchange *x)
+{
+	ask(x, answer_content);
+}
+
 static void got_content(struct exchange *x, const struct pg_result *res)
 {
 	const char *version = pgres_text(res, 0, "version");
@@ -133,11 +138,12 @@ static void got_content(struct exchange *x, const struct pg_result *res)
 		answer_content(x, res);
 		return;
 	}
-	if (f->part.length > SMALL_MAX && !exchange_hold_large(x))
-		return;
 	f->first = f->part.first;
 	f->length = f->part.length;
-	ask(x, answer_content);
+	if (f->part.length > SMALL_MAX)
+		exchange_hold_large(x, ask_for_part);
+	else
+		ask_for_part(x);
 }
 
 /* Content first where there is some: it is what was asked for by default. */

@@ -172,6 +172,27 @@ def test_one_accounts_writes_queue_behind_their_own(one, people):
             stack.close()
 
 
+def test_large_mail_of_one_address_leaves_a_place_to_another(one, people):
+    """Six accounts of one address leave 4 MiB each, again and again: they have their turns, and so has everybody else."""
+    strangers, (alice,) = people("large", 6), people("small", 1)
+    url = urllib.parse.urlsplit(one.url)
+
+    def leave(person, size, source):
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60, source_address=(source, 0))
+        connection.request("POST", f"/user/{person.email}/messages", b"x" * size,
+                           {**person.headers, "Content-Type": "audio/wav"})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
+    with Many(6, lambda i: leave(strangers[i], 4 << 20, "127.9.1.1")) as many:
+        until(lambda: len(many.got) > 2, 60)
+        codes = [leave(alice, 1 << 20, "127.9.1.2") for _ in range(20)]
+    assert codes == [201] * 20
+    assert set(many.got) <= {201, 507}, many.got  # they waited; the mailbox of some is full by now
+    assert many.got.count(201) > 5
+
+
 def test_health_is_answered_when_the_database_is_not(one):
     with psycopg.connect(one.pg_owner) as db:
         db.execute("lock table app.agent in access exclusive mode")

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -210,6 +212,35 @@ static void callers_that_are_gone_are_forgotten(void **state)
 	turns_free(t);
 }
 
+/* The key of a source as a process of its own has it. */
+static uint64_t key_elsewhere(void)
+{
+	uint64_t key = 0;
+	int fds[2], status = -1;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		key = turn_key_of_source("2001:db8::");
+		_exit(write(fds[1], &key, sizeof(key)) != sizeof(key));
+	}
+	assert_int_equal(read(fds[0], &key, sizeof(key)), sizeof(key));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(close(fds[1]), 0);
+	return key;
+}
+
+/* Before any other, so that nothing of it is there yet to be inherited. */
+static void no_stranger_can_reckon_a_key(void **state)
+{
+	(void)state;
+	assert_true(key_elsewhere() != key_elsewhere());
+}
+
 static void keys_tell_things_apart(void **state)
 {
 	(void)state;
@@ -222,6 +253,7 @@ static void keys_tell_things_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_stranger_can_reckon_a_key),
 		cmocka_unit_test(who_asks_once_is_next),
 		cmocka_unit_test(callers_come_by_what_they_cost),
 		cmocka_unit_test(
