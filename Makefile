@@ -33,21 +33,26 @@ LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
 LIBS_AGENT := -lre $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
 
-INC_COMMON := -I. -Icommon $(call pc,cflags,libpq yajl openssl)
-INC_API := -Ifcgi-app -Ifcgi-app/resources $(INC_COMMON)
-INC_STREAM := -Ifcgi-app/stream $(INC_API)
+# An include names the folder: "parse/hdr.h", "common/log.h". tests/deps-check
+# has which folder may include which.
+INC_COMMON := -I. $(call pc,cflags,libpq yajl openssl)
+INC_API := -Ifcgi-app $(INC_COMMON)
 # libre's pkg-config file lacks what its headers need.
 INC_AGENT := -Isip-agent $(INC_COMMON) -isystem /usr/include/re \
 	-DHAVE_INTTYPES_H -DHAVE_STDBOOL_H -DHAVE_STDLIB_H -DHAVE_INET6 \
 	-DUSE_OPENSSL -DUSE_TLS
 
 SRC_COMMON := $(wildcard common/*.c)
-SRC_API := $(filter-out fcgi-app/main.c, \
-	$(wildcard fcgi-app/*.c fcgi-app/resources/*.c))
-SRC_STREAM := $(filter-out fcgi-app/stream/main.c, $(wildcard fcgi-app/stream/*.c))
-SRC_AGENT := $(filter-out sip-agent/main.c, $(wildcard sip-agent/*.c))
-# What restsip-stream has of the worker; an archive, so only what it calls.
-STREAM_NEEDS = $(BUILD)/libapi.a
+SRC_SHARED := $(wildcard fcgi-app/shared/*.c)
+SRC_API := $(wildcard fcgi-app/worker/*.c fcgi-app/resources/*.c)
+SRC_STREAM := $(filter-out %/main.c, \
+	$(wildcard fcgi-app/stream/*.c fcgi-app/stream/*/*.c))
+SRC_AGENT := $(filter-out %/main.c, $(wildcard sip-agent/*.c sip-agent/*/*.c))
+
+AGENT_LIBS := $(BUILD)/libagent.a $(BUILD)/libcommon.a
+SHARED_LIBS := $(BUILD)/libshared.a $(BUILD)/libcommon.a
+API_LIBS := $(BUILD)/libapi.a $(SHARED_LIBS)
+STREAM_LIBS := $(BUILD)/libstream.a $(SHARED_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -60,7 +65,7 @@ PROGRAMS := $(BUILD)/restsip-supervisor \
 	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent)
 
 .PHONY: all programs unit fuzzers run up down status reset test test-long asan bench \
-	fuzz format format-check deps install clean
+	fuzz format format-check deps-check deps install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -80,6 +85,10 @@ run up down status reset:
 test:
 	@deploy/local/deps build run test
 	@tests/run
+
+# Whether each include goes the way that it may.
+deps-check:
+	@tests/deps-check
 
 test-long:
 	@deploy/local/deps build run test
@@ -111,14 +120,13 @@ format-check:
 clean:
 	rm -rf build build-asan
 
-$(BUILD)/restsip-api: $(BUILD)/fcgi-app/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
+$(BUILD)/restsip-api: $(BUILD)/fcgi-app/main.o $(API_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_API)
 
-$(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(BUILD)/libstream.a \
-		$(STREAM_NEEDS) $(BUILD)/libcommon.a
+$(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(STREAM_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
 
-$(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
+$(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
 
 $(BUILD)/restsip-supervisor: $(BUILD)/deploy/local/supervisor.o
@@ -129,6 +137,7 @@ $(BUILD)/streams_client: $(BUILD)/bench/streams_client.o
 
 # Everything but the mains, for unit tests and fuzzers to link with.
 $(BUILD)/libcommon.a: $(call objects,$(SRC_COMMON))
+$(BUILD)/libshared.a: $(call objects,$(SRC_SHARED))
 $(BUILD)/libapi.a: $(call objects,$(SRC_API))
 $(BUILD)/libstream.a: $(call objects,$(SRC_STREAM))
 $(BUILD)/libagent.a: $(call objects,$(SRC_AGENT))
@@ -137,12 +146,9 @@ $(BUILD)/lib%.a:
 
 # tests/unit/test_agent_*.c see the agent, test_stream_*.c the stream program,
 # test_api_*.c the worker; all others only common/.
-AGENT_LIBS = $(BUILD)/libagent.a $(BUILD)/libcommon.a
-API_LIBS = $(BUILD)/libapi.a $(BUILD)/libcommon.a
 $(BUILD)/unit/test_agent_%: $(BUILD)/tests/unit/test_agent_%.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)
-$(BUILD)/unit/test_stream_%: $(BUILD)/tests/unit/test_stream_%.o \
-		$(BUILD)/libstream.a $(API_LIBS)
+$(BUILD)/unit/test_stream_%: $(BUILD)/tests/unit/test_stream_%.o $(STREAM_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_STREAM)
 $(BUILD)/unit/test_api_%: $(BUILD)/tests/unit/test_api_%.o $(API_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
@@ -154,8 +160,7 @@ FUZZER = $(LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz/fuzz_agent_%: $(BUILD)/tests/fuzz/fuzz_agent_%.o $(AGENT_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
-$(BUILD)/fuzz/fuzz_stream_%: $(BUILD)/tests/fuzz/fuzz_stream_%.o \
-		$(BUILD)/libstream.a $(API_LIBS)
+$(BUILD)/fuzz/fuzz_stream_%: $(BUILD)/tests/fuzz/fuzz_stream_%.o $(STREAM_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CC) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LIBS_STREAM)
 $(BUILD)/fuzz/fuzz_api_%: $(BUILD)/tests/fuzz/fuzz_api_%.o $(API_LIBS)
@@ -167,11 +172,10 @@ $(BUILD)/fuzz/fuzz_common_%: $(BUILD)/tests/fuzz/fuzz_common_%.o $(BUILD)/libcom
 
 $(BUILD)/common/%.o: INC = $(INC_COMMON)
 $(BUILD)/fcgi-app/%.o: INC = $(INC_API)
-$(BUILD)/fcgi-app/stream/%.o: INC = $(INC_STREAM)
 $(BUILD)/sip-agent/%.o: INC = $(INC_AGENT)
-$(BUILD)/tests/unit/%.o: INC = $(INC_STREAM)
+$(BUILD)/tests/unit/%.o: INC = $(INC_API)
 $(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
-$(BUILD)/tests/fuzz/%.o: INC = $(INC_STREAM)
+$(BUILD)/tests/fuzz/%.o: INC = $(INC_API)
 $(BUILD)/tests/fuzz/fuzz_agent_%.o: INC = $(INC_AGENT)
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

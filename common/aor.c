@@ -1,4 +1,4 @@
-#include "aor.h"
+#include "common/aor.h"
 
 #include <errno.h>
 #include <idn2.h>

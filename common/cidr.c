@@ -1,4 +1,4 @@
-#include "cidr.h"
+#include "common/cidr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "config.h"
+#include "common/config.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aor.h"
-#include "cidr.h"
+#include "common/aor.h"
+#include "common/cidr.h"
 
 enum {
 	NAME_MAX_BYTES = 128,

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "log.h"
+#include "common/log.h"
 
 enum {
 	CONFIG_WHY_SIZE = 256,

@@ -1,4 +1,4 @@
-#include "inflate.h"
+#include "common/inflate.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "common/buf.h"
 
 void json_str(struct buf *b, const char *p, size_t n);
 void json_cstr(struct buf *b, const char *s);

@@ -1,4 +1,4 @@
-#include "pgres.h"
+#include "common/pgres.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
-#include "pidf.h"
+#include "common/pidf.h"
 
 #include <errno.h>
 #include <expat.h>
 #include <limits.h>
 #include <string.h>
 
-#include "buf.h"
+#include "common/buf.h"
 
 #define NS "urn:ietf:params:xml:ns:pidf|"
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
+#include "common/arena.h"
 
 enum {
 	PIDF_DEPTH_MAX = 16,

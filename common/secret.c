@@ -1,4 +1,4 @@
-#include "secret.h"
+#include "common/secret.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

@@ -1,7 +1,7 @@
 /*
  * SipHash-2-4 as its authors describe it (Aumasson, Bernstein, 2012).
  */
-#include "siphash.h"
+#include "common/siphash.h"
 
 enum {
 	WORD = 8,

@@ -1,4 +1,4 @@
-#include "sipuri.h"
+#include "common/sipuri.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * Sources out of addresses; app.source() does the same in SQL.
  */
-#include "source.h"
+#include "common/source.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -2,7 +2,7 @@
  * UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
  */
 
-#include "utf8.h"
+#include "common/utf8.h"
 
 static int is_tail(unsigned char c)
 {

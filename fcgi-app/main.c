@@ -6,18 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app.h"
-#include "auth.h"
-#include "cidr.h"
-#include "config.h"
-#include "db.h"
-#include "exchange.h"
-#include "fcgi.h"
-#include "hasher.h"
-#include "large.h"
-#include "log.h"
-#include "loop.h"
-#include "routes.h"
+#include "common/cidr.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "resources/routes.h"
+#include "shared/app.h"
+#include "shared/auth.h"
+#include "shared/db.h"
+#include "shared/fcgi.h"
+#include "shared/hasher.h"
+#include "shared/loop.h"
+#include "worker/exchange.h"
+#include "worker/large.h"
 
 enum {
 	DRAIN_MS = 20000, /* what takes longer is cut off */
@@ -75,6 +75,7 @@ static int worker_open(struct worker *w)
 	int err;
 
 	app->config = &w->config;
+	app->routes = routes_table();
 	err = cidr_list_parse(&app->bind_deny, w->config.agent.bind_deny);
 	if (!err)
 		err = loop_new(&app->loop);

@@ -16,7 +16,7 @@ struct outbox;
 struct pgbatch;
 struct pgloop;
 struct prober;
-struct repeats;
+struct strans_table;
 struct settings;
 struct sip;
 struct trust;
@@ -40,7 +40,7 @@ struct agent {
 	struct inbound *inbound;
 	struct janitor *janitor;
 	struct notifier *notifier;
-	struct repeats *repeats;
+	struct strans_table *strans;
 	struct uas_list *uas;
 };
 

@@ -1,24 +1,24 @@
 /*
- * From a request to its handler: first the guard, then Require, then the table
- * of methods (RFC 3261 section 8.2).
+ * From a request to its handler: first what is left to check, then Require,
+ * then the table of methods (RFC 3261 section 8.2).
  */
 #include "dispatch.h"
 
 #include <string.h>
 
 #include "agent.h"
-#include "auth.h"
-#include "budget.h"
-#include "event.h"
-#include "guard.h"
-#include "hdr.h"
+#include "auth/auth.h"
+#include "event/event.h"
+#include "event/publish.h"
+#include "event/subscribe.h"
+#include "gate/budget.h"
+#include "gate/recheck.h"
 #include "logre.h"
-#include "message.h"
-#include "publish.h"
-#include "registrar.h"
-#include "repeats.h"
-#include "subscribe.h"
-#include "uas.h"
+#include "message/message.h"
+#include "parse/hdr.h"
+#include "registrar/registrar.h"
+#include "transaction/strans.h"
+#include "transaction/uas.h"
 
 #define ALLOW "Allow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n"
 
@@ -38,7 +38,7 @@ static void options_handle(struct agent *ag, const struct sip_msg *msg)
    can be cancelled, but what it is of is there (RFC 3261 section 9.2) */
 static void cancel_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	uas_reply_stateless(ag, msg, repeats_has(ag->repeats, msg) ? 200 : 481,
+	uas_reply_stateless(ag, msg, strans_has(ag->strans, msg) ? 200 : 481,
 			    NULL, NULL);
 }
 
@@ -146,10 +146,10 @@ static bool needs_unknown(struct agent *ag, const struct sip_msg *msg)
 static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 		   const char *why)
 {
-	log_debug("guard", LOG_SA("source", &msg->src),
+	log_debug("refused", LOG_SA("source", &msg->src),
 		  LOG_PL("method", &msg->met), LOG_STR("why", why));
-	budget_bad(ag->budget, uas_proof(msg), &msg->src, tmr_jiffies());
-	if (scode != GUARD_DROP)
+	budget_bad(ag->budget, budget_proof_of(msg), &msg->src, tmr_jiffies());
+	if (scode != RECHECK_DROP)
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }
 
@@ -161,15 +161,15 @@ static bool is_repeat(struct agent *ag, const struct sip_msg *msg,
 	    handle == invite_handle)
 		return false;
 
-	switch (repeats_look(ag->repeats, ag->sip, msg, tmr_jiffies())) {
-	case REPEATS_SAME:
+	switch (strans_look(ag->strans, ag->sip, msg, tmr_jiffies())) {
+	case STRANS_SAME:
 		return true;
 
-	case REPEATS_MERGED:
+	case STRANS_MERGED:
 		uas_reply_stateless(ag, msg, 482, NULL, NULL);
 		return true;
 
-	case REPEATS_NEW:
+	case STRANS_NEW:
 		break;
 	}
 
@@ -185,7 +185,7 @@ void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 	const char *why;
 	int scode;
 
-	scode = guard_request(msg, &why);
+	scode = recheck_request(msg, &why);
 	if (scode) {
 		if (handle != ack_handle)
 			refuse(ag, msg, scode, why);

@@ -6,7 +6,7 @@
 
 #include <re.h>
 
-#include "log.h"
+#include "common/log.h"
 
 enum { LOG_SA_SIZE = 64 };
 

@@ -13,29 +13,29 @@
 #define DEBUG_LEVEL 4
 #include <re_dbg.h>
 
-#include "address.h"
 #include "agent.h"
-#include "auth.h"
-#include "credcache.h"
-#include "budget.h"
+#include "auth/auth.h"
+#include "auth/credcache.h"
 #include "dispatch.h"
-#include "flow.h"
-#include "gate.h"
-#include "janitor.h"
+#include "event/notifier.h"
+#include "gate/budget.h"
+#include "gate/gate.h"
+#include "gate/nonce.h"
+#include "gate/trust.h"
 #include "logre.h"
-#include "message.h"
-#include "nonce.h"
-#include "notifier.h"
-#include "outbox.h"
-#include "pgbatch.h"
-#include "pgloop.h"
-#include "probe.h"
-#include "registrar.h"
-#include "repeats.h"
+#include "message/message.h"
+#include "message/outbox.h"
+#include "pg/pgbatch.h"
+#include "pg/pgloop.h"
+#include "registrar/registrar.h"
 #include "settings.h"
-#include "transport.h"
-#include "trust.h"
-#include "uas.h"
+#include "transaction/address.h"
+#include "transaction/flow.h"
+#include "transaction/probe.h"
+#include "transaction/strans.h"
+#include "transaction/uas.h"
+#include "transport/transport.h"
+#include "work/janitor.h"
 
 #define PROGRAM "restsip-agent"
 
@@ -177,7 +177,7 @@ static void close_all(struct program *p)
 	p->ag.addresses = mem_deref(p->ag.addresses);
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
-	p->ag.repeats = mem_deref(p->ag.repeats);
+	p->ag.strans = mem_deref(p->ag.strans);
 	p->tp = mem_deref(p->tp);
 	p->gate = mem_deref(p->gate);
 	p->ag.budget = mem_deref(p->ag.budget);
@@ -203,7 +203,7 @@ static int open_all(struct program *p)
 	int err;
 
 	p->ag.set = p->set;
-	settings_budget(p->set, &budget);
+	budget_conf_of(&budget, settings_config(p->set));
 	err = budget_alloc(&p->ag.budget, &budget);
 	if (!err)
 		err = trust_alloc(&p->ag.trust);
@@ -212,7 +212,7 @@ static int open_all(struct program *p)
 	if (!err)
 		err = gate_alloc(&p->gate, &p->ag);
 	if (!err)
-		err = repeats_alloc(&p->ag.repeats);
+		err = strans_alloc(&p->ag.strans);
 	if (!err)
 		err = uas_list_alloc(&p->ag.uas);
 	if (!err)

@@ -6,13 +6,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "aor.h"
-#include "budget.h"
-#include "cidr.h"
-#include "config.h"
-#include "guard.h"
+#include "common/aor.h"
+#include "common/cidr.h"
+#include "common/config.h"
+#include "common/sipuri.h"
 #include "logre.h"
-#include "sipuri.h"
+#include "parse/peer.h"
 
 #define SEPARATORS ", \t"
 
@@ -347,21 +346,10 @@ uint32_t settings_default_expires(const struct settings *s)
 	return (uint32_t)s->cfg.agent.default_expires_s;
 }
 
-/** What a source may get wrong, and hold */
-void settings_budget(const struct settings *s, struct budget_conf *conf)
+/** All of them as they were read, borrowed */
+const struct config *settings_config(const struct settings *s)
 {
-	*conf = (struct budget_conf){
-		.bad_burst = (uint32_t)s->cfg.agent.bad_burst,
-		.bad_per_s = (uint32_t)s->cfg.agent.bad_per_s,
-		.unproven_burst = (uint32_t)s->cfg.agent.unproven_burst,
-		.unproven_per_s = (uint32_t)s->cfg.agent.unproven_per_s,
-		.most = {(uint32_t)s->cfg.agent.source_requests,
-			 (uint32_t)s->cfg.agent.source_connections, UINT32_MAX,
-			 (uint32_t)s->cfg.limits.source_handshakes},
-		.total = {(uint32_t)s->cfg.agent.requests,
-			  (uint32_t)s->cfg.agent.connections, UINT32_MAX,
-			  (uint32_t)s->cfg.limits.handshakes},
-	};
+	return &s->cfg;
 }
 
 /** Whether accounts of this domain live here; letters of either case */
@@ -484,7 +472,7 @@ static bool is_mapped(const struct sa *sa)
 bool settings_may_send(const struct settings *s, const struct sa *dst,
 		       bool rest)
 {
-	return !settings_is_own(s, dst) && guard_source(dst) &&
+	return !settings_is_own(s, dst) && peer_is_possible(dst) &&
 	       !is_mapped(dst) && may_send(s, &s->phones, dst) &&
 	       (!rest || may_send(s, &s->rest, dst));
 }

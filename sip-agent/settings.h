@@ -6,9 +6,9 @@
 
 #include <re.h>
 
-#include "log.h"
+#include "common/log.h"
 
-struct budget_conf;
+struct config;
 struct settings;
 struct sipuri;
 
@@ -17,6 +17,7 @@ enum {
 };
 
 int settings_alloc(struct settings **sp, const char *file);
+const struct config *settings_config(const struct settings *s);
 enum log_level settings_log_level(const struct settings *s);
 const char *settings_addresses(const struct settings *s);
 const char *settings_name(const struct settings *s);
@@ -28,7 +29,6 @@ const char *settings_tls_key(const struct settings *s);
 uint32_t settings_min_expires(const struct settings *s);
 uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
-void settings_budget(const struct settings *s, struct budget_conf *conf);
 bool settings_hosts(const struct settings *s, const struct pl *domain);
 uint64_t settings_handshake_ms(const struct settings *s);
 bool settings_is_tls(const struct settings *s, const struct sa *sa);

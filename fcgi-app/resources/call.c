@@ -4,14 +4,14 @@
  */
 #include <string.h>
 
-#include "aor.h"
-#include "body_form.h"
-#include "handlers.h"
-#include "link.h"
-#include "negotiate.h"
-#include "page.h"
-#include "pgres.h"
-#include "timestamp.h"
+#include "common/aor.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
+#include "worker/link.h"
+#include "worker/negotiate.h"
+#include "worker/page.h"
+#include "worker/timestamp.h"
 
 enum {
 	SUBJECT_MAX_BYTES = 1000,

@@ -4,12 +4,12 @@
  */
 #include <string.h>
 
-#include "aor.h"
-#include "body_form.h"
-#include "handlers.h"
-#include "json_write.h"
-#include "password.h"
-#include "pgres.h"
+#include "common/aor.h"
+#include "common/json_write.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
+#include "worker/password.h"
 
 enum {
 	LABEL_MAX_BYTES = 200,

@@ -4,7 +4,7 @@
 #ifndef RESTSIP_HANDLERS_H
 #define RESTSIP_HANDLERS_H
 
-#include "router.h"
+#include "shared/router.h"
 
 /* user.c */
 route_h user_create, user_list, user_get, user_put, user_patch, user_delete;

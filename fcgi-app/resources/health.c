@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "exchange.h"
-#include "handlers.h"
-#include "json_write.h"
-#include "pgres.h"
+#include "common/json_write.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/exchange.h"
 
 static const struct db_stmt ready_stmt = {
 	.name = "ready",

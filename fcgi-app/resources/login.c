@@ -4,13 +4,13 @@
  */
 #include <string.h>
 
-#include "contacts.h"
-#include "handlers.h"
-#include "json_write.h"
-#include "link.h"
-#include "negotiate.h"
-#include "page.h"
-#include "pgres.h"
+#include "common/json_write.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/contacts.h"
+#include "worker/link.h"
+#include "worker/negotiate.h"
+#include "worker/page.h"
 
 #define REGISTERED \
 	"select n, email, created, expires, expires_at, version, bell "

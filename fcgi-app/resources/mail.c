@@ -5,12 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "body_form.h"
-#include "handlers.h"
-#include "link.h"
-#include "negotiate.h"
-#include "page.h"
-#include "pgres.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
+#include "worker/link.h"
+#include "worker/negotiate.h"
+#include "worker/page.h"
 
 enum {
 	URL_MAX_BYTES = 2048,

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "body_form.h"
-#include "handlers.h"
-#include "negotiate.h"
-#include "pgres.h"
-#include "range.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
+#include "worker/negotiate.h"
+#include "worker/range.h"
 
 enum {
 	SMALL_MAX = 64 << 10, /* bytes of the first call */

@@ -1,9 +1,9 @@
 /*
  * participant.c: /call/{id}/{n}: one who is in a call.
  */
-#include "body_form.h"
-#include "handlers.h"
-#include "pgres.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
 
 static const struct db_stmt get_stmt = {
 	.name = "participant_get",

@@ -2,9 +2,9 @@
  * problems.c: /problems/{slug}: what the type of a problem (RFC 9457) leads
  * to.
  */
-#include "exchange.h"
-#include "handlers.h"
-#include "json_write.h"
+#include "common/json_write.h"
+#include "resources/handlers.h"
+#include "worker/exchange.h"
 
 void problem_get(struct exchange *x)
 {

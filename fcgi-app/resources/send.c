@@ -4,12 +4,12 @@
  */
 #include <string.h>
 
-#include "handlers.h"
-#include "exchange.h"
-#include "link.h"
-#include "negotiate.h"
-#include "pgres.h"
-#include "timestamp.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/exchange.h"
+#include "worker/link.h"
+#include "worker/negotiate.h"
+#include "worker/timestamp.h"
 
 static const struct db_stmt post_stmt = {
 	.name = "send_post",

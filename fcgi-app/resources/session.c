@@ -2,11 +2,11 @@
  * session.c: /session and /session/ticket: bearer tokens for a password, and
  * tickets for a token. Each is shown once; the database keeps its SHA-256.
  */
-#include "body_form.h"
-#include "handlers.h"
-#include "json_write.h"
-#include "pgres.h"
-#include "secret.h"
+#include "common/json_write.h"
+#include "common/pgres.h"
+#include "common/secret.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
 
 enum {
 	EXPIRES_MIN_S = 60,

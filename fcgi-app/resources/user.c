@@ -3,14 +3,14 @@
  */
 #include <string.h>
 
-#include "aor.h"
-#include "body_form.h"
-#include "config.h"
-#include "handlers.h"
-#include "json_write.h"
-#include "page.h"
-#include "password.h"
-#include "pgres.h"
+#include "common/aor.h"
+#include "common/config.h"
+#include "common/json_write.h"
+#include "common/pgres.h"
+#include "resources/handlers.h"
+#include "worker/body_form.h"
+#include "worker/page.h"
+#include "worker/password.h"
 
 enum {
 	NAME_MAX_BYTES = 4 * AOR_MAX, /* before IDNA */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "watch.h"
+#include "stream/watch.h"
 
 /* The first time. @return false: freed */
 static bool viewer_attach(struct viewer *v, struct resource *r, bool mine)

@@ -1,15 +1,15 @@
 /*
  * ask.c: what a request asks for.
  */
-#include "ask.h"
+#include "stream/ask.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "many.h"
-#include "router.h"
+#include "shared/router.h"
+#include "stream/many.h"
 
 /* Every resource that can be read at all, so that 404 and 406 differ. */
 static const struct route routes[] = {

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "render.h"
-#include "request.h"
+#include "common/arena.h"
+#include "shared/request.h"
+#include "stream/bytes/render.h"
 
 enum {
 	ASK_WAIT_MAX_S = 300,	 /* ?wait= */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pgres.h"
-#include "watch.h"
+#include "common/pgres.h"
+#include "stream/watch.h"
 
 /* Where it stands with the resource after a read of its own. */
 static void viewer_caught_up(struct viewer *v)

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_patch.h"
-#include "pgres.h"
-#include "watch.h"
+#include "common/pgres.h"
+#include "stream/bytes/json_patch.h"
+#include "stream/watch.h"
 
 void change_read(struct change *c, struct hub *hub, const struct pg_result *res,
 		 int row)

@@ -1,16 +1,16 @@
 /*
  * hub.c: the process's place in the database, and doorbells.
  */
-#include "hub.h"
+#include "stream/hub.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "pgres.h"
-#include "sql.h"
-#include "watch.h"
+#include "common/log.h"
+#include "common/pgres.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 static const char *const channels[] = {"restsip_change", NULL};
 

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "db.h"
-#include "loop.h"
-#include "stream.h"
+#include "shared/db.h"
+#include "shared/loop.h"
+#include "stream/bytes/stream.h"
 
 enum {
 	HUB_POLL_S = 2,		  /* every resource is looked at in this time */

@@ -5,15 +5,15 @@
  * has all below it. Who keeps up gets what is read from `head` on; who is
  * behind reads for itself.
  */
-#include "inbox.h"
+#include "stream/inbox.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "log.h"
-#include "pgres.h"
-#include "sql.h"
-#include "watch.h"
+#include "common/log.h"
+#include "common/pgres.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 enum {
 	MESSAGE_MAX = 512 << 10, /* a body of 64 KiB, each byte as \u0001 */

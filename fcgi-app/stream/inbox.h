@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "db.h"
+#include "shared/db.h"
 
 enum {
 	INBOX_PAGE = 16,	 /* messages a read; one has 64 KiB at most */

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pgres.h"
-#include "sql.h"
-#include "turn.h"
-#include "watch.h"
+#include "common/pgres.h"
+#include "shared/turn.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 enum {
 	LIST_PAGE = 64,	   /* items a read */

@@ -8,17 +8,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "app.h"
-#include "auth.h"
-#include "config.h"
-#include "db.h"
-#include "fcgi.h"
-#include "hasher.h"
-#include "hub.h"
-#include "log.h"
-#include "loop.h"
-#include "serve.h"
-#include "stream.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "shared/app.h"
+#include "shared/auth.h"
+#include "shared/db.h"
+#include "shared/fcgi.h"
+#include "shared/hasher.h"
+#include "shared/loop.h"
+#include "stream/bytes/stream.h"
+#include "stream/hub.h"
+#include "stream/serve.h"
 
 enum {
 	DRAIN_MS = 5000, /* what is not out by then is cut off */

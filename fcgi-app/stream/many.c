@@ -8,16 +8,16 @@
  * Whatever ends the whole is done from the loop, for viewers are told in walks
  * over all of them.
  */
-#include "many.h"
+#include "stream/many.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_write.h"
-#include "log.h"
-#include "many_parts.h"
+#include "common/json_write.h"
+#include "common/log.h"
+#include "stream/many_parts.h"
 
 static const struct viewer_ops member_ops;
 static const struct stream_ops stream_ops;

@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "viewer.h"
+#include "common/buf.h"
+#include "stream/viewer.h"
 
 enum {
 	MANY_MAX = 100, /* resources */

@@ -5,9 +5,9 @@
 #ifndef RESTSIP_STREAM_MANY_PARTS_H
 #define RESTSIP_STREAM_MANY_PARTS_H
 
-#include "many.h"
-#include "secret.h"
-#include "watch.h"
+#include "common/secret.h"
+#include "stream/many.h"
+#include "stream/watch.h"
 
 enum {
 	SLUG_SIZE = 64,

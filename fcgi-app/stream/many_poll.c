@@ -4,9 +4,9 @@
  */
 #include <stdlib.h>
 
-#include "json_write.h"
-#include "log.h"
-#include "many_parts.h"
+#include "common/json_write.h"
+#include "common/log.h"
+#include "stream/many_parts.h"
 
 /* What has become of one; member: "data", "patch" or "gone". Null without
    memory, or where it is too large. */

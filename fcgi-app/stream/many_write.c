@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "json_write.h"
-#include "log.h"
-#include "many_parts.h"
+#include "common/json_write.h"
+#include "common/log.h"
+#include "stream/many_parts.h"
 
 static void add_asked(struct buf *b, const struct viewer_ask *ask)
 {

@@ -6,18 +6,18 @@
  * open, before it was known what that would open, has undone it: it is asked
  * once more.
  */
-#include "open.h"
+#include "stream/open.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "log.h"
-#include "pgres.h"
-#include "secret.h"
-#include "sql.h"
-#include "watch.h"
+#include "common/log.h"
+#include "common/pgres.h"
+#include "common/secret.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 enum {
 	EXPIRES_MAX_S = 400 * 86400,

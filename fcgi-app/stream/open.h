@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth.h"
-#include "loop.h"
+#include "shared/auth.h"
+#include "shared/loop.h"
 
 enum {
 	OPEN_WINDOW = 64, /* asked at a time */

@@ -6,9 +6,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "pgres.h"
-#include "sql.h"
-#include "watch.h"
+#include "common/pgres.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 enum {
 	ARRAY_MAX = 32 * HUB_POLL_STEP_MAX, /* bytes; a number has 20 */

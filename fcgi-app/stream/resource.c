@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pgres.h"
-#include "sql.h"
-#include "turn.h"
-#include "watch.h"
+#include "common/pgres.h"
+#include "shared/turn.h"
+#include "stream/sql.h"
+#include "stream/watch.h"
 
 /* ---- the table, by topic ---- */
 

@@ -1,28 +1,28 @@
 /*
  * serve.c: from a request to a viewer, or to an answer that says why not.
  */
-#include "serve.h"
+#include "stream/serve.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "ask.h"
-#include "auth.h"
-#include "browser.h"
-#include "config.h"
-#include "cors.h"
-#include "error.h"
-#include "log.h"
-#include "many.h"
-#include "open.h"
-#include "problem.h"
-#include "request.h"
-#include "response.h"
-#include "secret.h"
-#include "viewer.h"
+#include "common/arena.h"
+#include "common/config.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "shared/auth.h"
+#include "shared/browser.h"
+#include "shared/cors.h"
+#include "shared/problem.h"
+#include "shared/request.h"
+#include "shared/response.h"
+#include "stream/ask.h"
+#include "stream/many.h"
+#include "stream/open.h"
+#include "stream/viewer.h"
 
 enum {
 	HEAD_MAX = 4096,

@@ -5,11 +5,11 @@
 #ifndef RESTSIP_STREAM_SERVE_H
 #define RESTSIP_STREAM_SERVE_H
 
-#include "app.h"
-#include "fcgi.h"
-#include "hub.h"
-#include "loop.h"
-#include "stream.h"
+#include "shared/app.h"
+#include "shared/fcgi.h"
+#include "shared/loop.h"
+#include "stream/bytes/stream.h"
+#include "stream/hub.h"
 
 struct serve {
 	const struct app *app;

@@ -1,7 +1,7 @@
 /*
  * sql.c: every statement of restsip-stream.
  */
-#include "sql.h"
+#include "stream/sql.h"
 
 const struct db_stmt sql_stream_start = {
 	.name = "stream_start",

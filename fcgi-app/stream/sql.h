@@ -4,7 +4,7 @@
 #ifndef RESTSIP_STREAM_SQL_H
 #define RESTSIP_STREAM_SQL_H
 
-#include "db.h"
+#include "shared/db.h"
 
 /*
  * stream_start, watch_open and watch_close run on the connection that LISTENs

@@ -1,17 +1,17 @@
 /*
  * viewer.c: one client, from its request to its end.
  */
-#include "viewer.h"
+#include "stream/viewer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "json_write.h"
-#include "log.h"
-#include "many.h"
-#include "watch.h"
+#include "common/error.h"
+#include "common/json_write.h"
+#include "common/log.h"
+#include "stream/many.h"
+#include "stream/watch.h"
 
 static const struct stream_ops stream_ops;
 

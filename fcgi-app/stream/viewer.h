@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth.h"
-#include "db.h"
-#include "hub.h"
-#include "render.h"
-#include "stream.h"
+#include "shared/auth.h"
+#include "shared/db.h"
+#include "stream/bytes/render.h"
+#include "stream/bytes/stream.h"
+#include "stream/hub.h"
 
 struct many;
 struct proof;

@@ -20,11 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "hub.h"
-#include "inbox.h"
-#include "open.h"
-#include "viewer.h"
+#include "common/buf.h"
+#include "stream/hub.h"
+#include "stream/inbox.h"
+#include "stream/open.h"
+#include "stream/viewer.h"
 
 enum {
 	FRAME_MAX = 16 << 20, /* one event, a resource with all it has */

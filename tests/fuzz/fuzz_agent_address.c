@@ -3,12 +3,12 @@
  */
 #include "fuzz.h"
 
-#include "hdr.h"
-#include "nameaddr.h"
-#include "rawfield.h"
-#include "uri.h"
-#include "via.h"
-#include "wire.h"
+#include "message/message_encode.h"
+#include "parse/hdr.h"
+#include "parse/nameaddr.h"
+#include "parse/sanity_field.h"
+#include "parse/uri.h"
+#include "parse/via.h"
 
 static void inside(const struct pl *in, const struct pl *of)
 {
@@ -30,7 +30,7 @@ static void addresses(const struct pl *val)
 		if (!na.star && !uri_to_aor(aor, &na.uri))
 			HOLDS(strlen(aor) < sizeof(aor) && strchr(aor, '@'));
 	}
-	(void)rawfield_tag(&tag, val);
+	(void)sanity_field_tag(&tag, val);
 }
 
 static void vias(const struct pl *val)
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *p = fuzz_bytes(data, size), *text = fuzz_text(data, size);
 	const struct pl val = {p, size};
 	struct pl list = val, tok;
-	enum rawfield_id id;
+	enum sanity_field_id id;
 	char *uri = NULL;
 	uint64_t n;
 
@@ -61,8 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		inside(&tok, &val);
 	if (!hdr_number(&n, &val, UINT32_MAX))
 		HOLDS(n <= UINT32_MAX);
-	if (!rawfield_find(&id, &val))
-		(void)rawfield_is_impostor(&val);
+	if (!sanity_field_find(&id, &val))
+		(void)sanity_field_is_impostor(&val);
 	if (!wire_request_uri(&uri, text)) {
 		HOLDS(!strpbrk(uri, "<>\"\r\n ?"));
 		mem_deref(uri);

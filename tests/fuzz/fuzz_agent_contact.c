@@ -5,10 +5,10 @@
 
 #include <yajl/yajl_tree.h>
 
-#include "contact.h"
-#include "rawmsg.h"
+#include "common/utf8.h"
+#include "parse/sanity.h"
+#include "registrar/contact.h"
 #include "settings.h"
-#include "utf8.h"
 
 static struct settings *set;
 
@@ -42,13 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 REGISTER\r\nContact: ";
 	struct mbuf *mb = mbuf_alloc(sizeof(head) + size + 4);
 	struct sip_msg *msg;
-	struct rawmsg m;
+	struct sanity m;
 
 	HOLDS(mb && !mbuf_write_str(mb, head) &&
 	      !mbuf_write_mem(mb, data, size) &&
 	      !mbuf_write_str(mb, "\r\n\r\n"));
 	mbuf_set_pos(mb, 0);
-	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
+	(void)sanity_parse(&m, (const char *)mb->buf, mb->end);
 	if (!m.scode && !sip_msg_decode(&msg, mb)) {
 		decode(msg);
 		mem_deref(msg);

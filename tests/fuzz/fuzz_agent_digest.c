@@ -3,8 +3,8 @@
  */
 #include "fuzz.h"
 
-#include "digest.h"
-#include "nonce.h"
+#include "gate/nonce.h"
+#include "parse/digest.h"
 
 static struct nonce_pool *pool;
 

@@ -3,7 +3,7 @@
  */
 #include "fuzz.h"
 
-#include "framing.h"
+#include "parse/framing.h"
 
 static size_t feed(char *out, const uint8_t *p, size_t size, size_t step)
 {

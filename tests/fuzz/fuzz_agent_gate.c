@@ -4,12 +4,12 @@
 #include "fuzz.h"
 
 #include "agent.h"
-#include "budget.h"
-#include "gate.h"
-#include "log.h"
-#include "nonce.h"
+#include "common/log.h"
+#include "gate/budget.h"
+#include "gate/gate.h"
+#include "gate/nonce.h"
+#include "gate/trust.h"
 #include "settings.h"
-#include "trust.h"
 
 static struct gate *gate;
 

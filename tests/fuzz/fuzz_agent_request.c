@@ -5,18 +5,18 @@
  */
 #include "fuzz.h"
 
-#include "body.h"
-#include "contact.h"
-#include "event.h"
-#include "guard.h"
-#include "hdr.h"
-#include "hop.h"
-#include "nameaddr.h"
-#include "rawmsg.h"
-#include "route.h"
+#include "common/utf8.h"
+#include "event/event.h"
+#include "gate/recheck.h"
+#include "parse/hdr.h"
+#include "parse/nameaddr.h"
+#include "parse/route.h"
+#include "parse/sanity.h"
+#include "registrar/contact.h"
 #include "settings.h"
-#include "uac.h"
-#include "utf8.h"
+#include "transaction/body.h"
+#include "transaction/next_hop.h"
+#include "transaction/uac.h"
 
 static struct settings *set;
 
@@ -45,7 +45,7 @@ static void events(const struct sip_msg *msg)
 static void routes(const struct sip_msg *msg, enum hdr h)
 {
 	char *route = NULL;
-	struct hop hop;
+	struct next_hop hop;
 	struct pl list;
 	struct nameaddr na;
 
@@ -55,19 +55,19 @@ static void routes(const struct sip_msg *msg, enum hdr h)
 	pl_set_str(&list, route);
 	while (list.l)
 		HOLDS(!nameaddr_take(&na, &list) && na.brackets);
-	if (!hop_to_uri(&hop, "sip:a@b", route))
-		(void)hop_has_transport(&hop);
+	if (!next_hop_to_uri(&hop, "sip:a@b", route))
+		(void)next_hop_has_transport(&hop);
 	mem_deref(route);
 }
 
 static void targets(const struct sip_msg *msg)
 {
-	struct hop hop;
+	struct next_hop hop;
 	char *uri;
 
 	if (pl_strdup(&uri, &msg->ruri))
 		return;
-	if (!hop_to_uri(&hop, uri, NULL) && hop_needs_tls(uri, NULL))
+	if (!next_hop_to_uri(&hop, uri, NULL) && next_hop_needs_tls(uri, NULL))
 		HOLDS(!pl_strcasecmp(&hop.route.scheme, "sip"));
 	mem_deref(uri);
 }
@@ -121,16 +121,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mbuf *mb = mbuf_alloc(size);
 	struct sip_msg *msg;
-	struct rawmsg m;
+	struct sanity m;
 
 	HOLDS(mb && !mbuf_write_mem(mb, data, size));
 	mbuf_set_pos(mb, 0);
-	(void)rawmsg_parse(&m, (const char *)mb->buf, mb->end);
-	if (m.kind == RAWMSG_RESPONSE && !m.scode &&
+	(void)sanity_parse(&m, (const char *)mb->buf, mb->end);
+	if (m.kind == SANITY_RESPONSE && !m.scode &&
 	    !sip_msg_decode(&msg, mb)) {
 		responses(msg);
 		mem_deref(msg);
-	} else if (m.kind == RAWMSG_REQUEST && !m.scode &&
+	} else if (m.kind == SANITY_REQUEST && !m.scode &&
 		   !sip_msg_decode(&msg, mb)) {
 		types(msg);
 		events(msg);

@@ -3,7 +3,7 @@
  */
 #include "fuzz.h"
 
-#include "body.h"
+#include "shared/body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

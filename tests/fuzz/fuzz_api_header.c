@@ -3,11 +3,11 @@
  */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "link.h"
-#include "negotiate.h"
-#include "range.h"
-#include "timestamp.h"
+#include "common/arena.h"
+#include "worker/link.h"
+#include "worker/negotiate.h"
+#include "worker/range.h"
+#include "worker/timestamp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,8 +3,8 @@
  */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "pidf.h"
+#include "common/arena.h"
+#include "common/pidf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,9 +3,9 @@
  */
 #include "fuzz.h"
 
-#include "request.h"
-#include "router.h"
-#include "routes.h"
+#include "resources/routes.h"
+#include "shared/request.h"
+#include "shared/router.h"
 
 enum { PARAMS_MAX = 16 };
 

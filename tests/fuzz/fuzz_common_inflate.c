@@ -3,7 +3,7 @@
  */
 #include "fuzz.h"
 
-#include "inflate.h"
+#include "common/inflate.h"
 
 enum { ROOM = 4096 };
 

@@ -7,13 +7,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "aor.h"
-#include "buf.h"
-#include "cidr.h"
-#include "json_write.h"
-#include "secret.h"
-#include "sipuri.h"
-#include "utf8.h"
+#include "common/aor.h"
+#include "common/buf.h"
+#include "common/cidr.h"
+#include "common/json_write.h"
+#include "common/secret.h"
+#include "common/sipuri.h"
+#include "common/utf8.h"
 
 /* A normal form is its own normal form */
 static void names(const char *p, size_t size)

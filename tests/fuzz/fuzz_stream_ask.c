@@ -3,7 +3,7 @@
  */
 #include "fuzz.h"
 
-#include "ask.h"
+#include "stream/ask.h"
 
 enum { PARAMS_MAX = 16 };
 

@@ -3,9 +3,9 @@
  */
 #include "fuzz.h"
 
-#include "body.h"
-#include "buf.h"
-#include "json_patch.h"
+#include "common/buf.h"
+#include "shared/body.h"
+#include "stream/bytes/json_patch.h"
 
 /* The database's JSON is sound; other text never comes here */
 static int is_json(struct arena *a, const char *p, size_t n)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "address.h"
+#include "transaction/address.h"
 
 enum {
 	HOUR_MS = ADDRESS_ANSWERED_S * 1000,

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "budget.h"
-#include "log.h"
+#include "common/log.h"
+#include "gate/budget.h"
 
 static const enum budget_proof HERE = BUDGET_CLAIMED;
 enum { START_MS = 1000000, PLACES = 4096 * 4 };

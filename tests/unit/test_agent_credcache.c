@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "credcache.h"
+#include "auth/credcache.h"
 
 static int64_t found(struct credcache *c, const char *key, uint64_t now_ms)
 {

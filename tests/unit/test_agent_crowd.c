@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "crowd.h"
-#include "log.h"
+#include "common/log.h"
+#include "transport/crowd.h"
 
 enum { START_MS = 1000000, MOST_MS = 8000, MEMBERS = 6 };
 

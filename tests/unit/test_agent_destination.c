@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "destination.h"
+#include "transaction/destination.h"
 
 static void assert_told(const struct destinations *ds, uint64_t now_ms,
 			const char *expected)

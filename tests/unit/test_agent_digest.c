@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "digest.h"
+#include "parse/digest.h"
 
 static struct pl pl_from(const char *s)
 {

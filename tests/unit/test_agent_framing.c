@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "framing.h"
+#include "parse/framing.h"
 
 #define ONE "OPTIONS sip:a SIP/2.0\r\nTo: a\r\nContent-Length: 0\r\n\r\n"
 #define TWO "MESSAGE sip:a SIP/2.0\r\nL :  5\r\n\r\na\r\n\r\n"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "nameaddr.h"
+#include "parse/nameaddr.h"
 
 static void assert_pl(const struct pl *pl, const char *text)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "nonce.h"
+#include "gate/nonce.h"
 
 enum {
 	NOW = 10000000,

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "json_write.h"
-#include "pgbatch.h"
+#include "common/json_write.h"
+#include "pg/pgbatch.h"
 
 enum { ASKED_MAX = 16, TOLD_MAX = 512 };
 

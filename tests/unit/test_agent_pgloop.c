@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "bells.h"
-#include "codes.h"
-#include "pgjob.h"
-#include "pgloop.h"
+#include "pg/bells.h"
+#include "pg/pgjob.h"
+#include "pg/pgloop.h"
+#include "transaction/codes.h"
 
 static const struct pg_stmt stmt = {"s", "select $1, $2, $3", 3, 1u << 1};
 static int answers;

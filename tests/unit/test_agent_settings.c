@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "common/sipuri.h"
+#include "parse/uri.h"
 #include "settings.h"
-#include "sipuri.h"
-#include "uri.h"
 
 static struct settings *load(const char *listen, const char *send_allow)
 {

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "log.h"
-#include "sockfilter.h"
+#include "common/log.h"
+#include "gate/sockfilter.h"
 
 enum { START_MS = 1000000 };
 

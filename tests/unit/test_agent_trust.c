@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "trust.h"
+#include "gate/trust.h"
 
 enum { START_MS = 1000000 };
 

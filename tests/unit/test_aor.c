@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "aor.h"
+#include "common/aor.h"
 
 static void assert_form(const char *text, const char *form)
 {

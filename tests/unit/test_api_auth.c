@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
-#include "auth.h"
-#include "auth_cache.h"
-#include "cors.h"
-#include "hasher.h"
+#include "shared/auth.h"
+#include "shared/auth_cache.h"
+#include "shared/cors.h"
+#include "shared/hasher.h"
 
 #define SRC "192.0.2.1"
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "body.h"
+#include "shared/body.h"
 
 static int setup(void **state)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "browser.h"
+#include "shared/browser.h"
 
 enum {
 	PARAMS_MAX = 8,

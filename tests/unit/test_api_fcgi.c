@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "fcgi.h"
+#include "shared/fcgi.h"
 
 enum {
 	BEGIN = 1,

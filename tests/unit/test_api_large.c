@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "large.h"
+#include "worker/large.h"
 
 enum {
 	STEP_MS = 20,

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "link.h"
+#include "worker/link.h"
 
 static int setup(void **state)
 {

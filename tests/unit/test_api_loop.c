@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "loop.h"
+#include "shared/loop.h"
 
 enum {
 	TIMERS = 200,

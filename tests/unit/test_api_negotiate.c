@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "negotiate.h"
+#include "worker/negotiate.h"
 
 static const char *const types[] = {"application/json", "text/plain",
 				    "text/uri-list", "application/pidf+xml"};

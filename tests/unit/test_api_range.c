@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "range.h"
+#include "worker/range.h"
 
 enum { SIZE = 1000 };
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "request.h"
+#include "shared/request.h"
 
 static int setup(void **state)
 {

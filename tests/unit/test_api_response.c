@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "cors.h"
-#include "problem.h"
-#include "response.h"
+#include "shared/cors.h"
+#include "shared/problem.h"
+#include "shared/response.h"
 
 static int setup(void **state)
 {

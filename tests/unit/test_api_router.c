@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "router.h"
+#include "shared/router.h"
 
 static void handle_a(struct exchange *x)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "timestamp.h"
+#include "worker/timestamp.h"
 
 static int setup(void **state)
 {

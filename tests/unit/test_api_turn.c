@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "turn.h"
+#include "shared/turn.h"
 
 enum {
 	MANY = 40,

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "arena.h"
-#include "buf.h"
+#include "common/arena.h"
+#include "common/buf.h"
 
 static void what_is_added_stands_there_with_a_nul(void **state)
 {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "cidr.h"
+#include "common/cidr.h"
 
 static bool has(const char *list, const char *address)
 {

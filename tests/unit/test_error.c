@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "error.h"
+#include "common/error.h"
 
 static void every_error_is_described(void **state)
 {

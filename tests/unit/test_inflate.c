@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "inflate.h"
+#include "common/inflate.h"
 
 enum {
 	PLAIN = 4096,

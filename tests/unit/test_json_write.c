@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "buf.h"
-#include "json_write.h"
+#include "common/buf.h"
+#include "common/json_write.h"
 
 static void assert_string(const char *p, size_t n, const char *json)
 {

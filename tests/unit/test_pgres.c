@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "pgres.h"
+#include "common/pgres.h"
 
 static int setup(void **state)
 {

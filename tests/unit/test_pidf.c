@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "buf.h"
-#include "pidf.h"
+#include "common/buf.h"
+#include "common/pidf.h"
 
 #define NS "xmlns=\"urn:ietf:params:xml:ns:pidf\""
 #define DOC(inner) "<presence " NS " entity=\"pres:a@b\">" inner "</presence>"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "siphash.h"
+#include "common/siphash.h"
 
 static void vectors(void **state)
 {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "sipuri.h"
+#include "common/sipuri.h"
 
 static void assert_part(struct sipuri_part part, const char *text)
 {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "source.h"
+#include "common/source.h"
 
 static uint64_t key(const char *address)
 {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "stream.h"
+#include "stream/bytes/stream.h"
 
 enum {
 	ID = 258, /* 1, 2 */

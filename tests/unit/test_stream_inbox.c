@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <libpq-fe.h>
 
-#include "inbox.h"
-#include "watch.h"
+#include "stream/inbox.h"
+#include "stream/watch.h"
 
 enum {
 	ASKED_MAX = 8,

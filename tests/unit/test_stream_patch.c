@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
-#include "arena.h"
-#include "json_patch.h"
-#include "json_tree.h"
-#include "json_write.h"
+#include "common/arena.h"
+#include "common/json_write.h"
+#include "stream/bytes/json_patch.h"
+#include "stream/bytes/json_tree.h"
 
 enum {
 	MAX = 1 << 20,

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "ask.h"
-#include "render.h"
+#include "stream/ask.h"
+#include "stream/bytes/render.h"
 
 static void check(struct buf *b, const char *expected)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "utf8.h"
+#include "common/utf8.h"
 
 static void well_formed_text_is_valid_to_its_end(void **state)
 {

@@ -1,0 +1,15 @@
+/*
+ * routes.h: every endpoint of restsip-api.
+ */
+#ifndef RESTSIP_ROUTES_H
+#define RESTSIP_ROUTES_H
+
+#include "shared/router.h"
+
+/** The table; the last one has no pattern. */
+const struct route *routes_table(void);
+
+/** Print method and pattern, a line each, to standard output. */
+void routes_print(void);
+
+#endif

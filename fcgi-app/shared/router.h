@@ -1,0 +1,77 @@
+/*
+ * router.h: from method and path to an endpoint. The endpoints are in
+ * routes.c, one table.
+ *
+ * A pattern's segment is a word or one of
+ *   {email}  `me`, or an address, in its normal form then; else 404
+ *   {call}   a positive bigint, else 404
+ *   {n}      a positive bigint, else 404
+ *   {slug}   any text
+ * `message` in a path stands for `messages`.
+ */
+#ifndef RESTSIP_ROUTER_H
+#define RESTSIP_ROUTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "shared/auth.h"
+#include "shared/request.h"
+
+struct exchange;
+
+typedef void(route_h)(struct exchange *x);
+
+/** What a request's body may be. */
+enum body_kind {
+	BODY_NONE, /* ignored */
+	BODY_JSON, /* application/json or …+json (415), or empty */
+	BODY_ANY,  /* bytes of any type */
+};
+
+enum {
+	BODY_JSON_MAX = 64 << 10,
+	BODY_MAIL_MAX = 4 << 20,
+};
+
+struct route {
+	enum method method;
+	const char *pattern;
+	route_h *handle;
+	enum auth_kind auth;
+	enum body_kind body;
+	size_t body_max; /* bytes */
+};
+
+/** What a path named. Borrowed from the arena. */
+struct path_args {
+	const char *email; /* `me` or a normal form; null: none in the path */
+	int64_t call;	   /* 0: none in the path */
+	int64_t n;	   /* 0: none in the path */
+	const char *slug;
+};
+
+enum route_result {
+	ROUTE_FOUND,
+	ROUTE_NO_PATH,	 /* 404 */
+	ROUTE_NO_USER,	 /* 404 user-not-found: {email} is no address */
+	ROUTE_NO_METHOD, /* 405 */
+	ROUTE_OPTIONS,	 /* 204 with Allow */
+	ROUTE_NO_MEMORY,
+};
+
+/**
+ * Find the endpoint. HEAD finds GET's.
+ *
+ * @param table  routes, the last one without a pattern
+ * @param out    the route, when ROUTE_FOUND
+ * @param args   what the path named, when ROUTE_FOUND
+ * @param allow  Allow of the path (in a), when ROUTE_NO_METHOD, ROUTE_OPTIONS
+ */
+enum route_result router_find(const struct route *table,
+			      const struct request *req, struct arena *a,
+			      const struct route **out, struct path_args *args,
+			      const char **allow);
+
+#endif

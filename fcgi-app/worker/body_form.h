@@ -1,0 +1,40 @@
+/*
+ * body_form.h: from an exchange's body to known members and the rest, or to
+ * the 400 that says what is wrong and where.
+ */
+#ifndef RESTSIP_BODY_FORM_H
+#define RESTSIP_BODY_FORM_H
+
+#include "shared/body.h"
+#include "worker/exchange.h"
+
+/** Parse the body as JSON. @return false: a problem has been answered */
+bool body_form_value(struct exchange *x, const struct json **out);
+
+/**
+ * Take an object's known members; see body_members().
+ *
+ * @param extra  the text of all others; null: they do not matter
+ * @return false: a problem has been answered
+ */
+bool body_form_members(struct exchange *x, const struct json *object,
+		       const char *at, const struct body_member *table,
+		       size_t n, const struct json **found, const char **extra);
+
+/** Both at once for a body that is one object. */
+bool body_form(struct exchange *x, const struct body_member *table, size_t n,
+	       const struct json **found, const char **extra);
+
+/** The same where an empty body counts as `{}`. */
+bool body_form_or_empty(struct exchange *x, const struct body_member *table,
+			size_t n, const struct json **found,
+			const char **extra);
+
+/** 400 `invalid-member` at a place. */
+void body_form_refuse(struct exchange *x, const char *pointer,
+		      const char *detail);
+
+/** 500, for want of memory. */
+void body_form_no_memory(struct exchange *x);
+
+#endif

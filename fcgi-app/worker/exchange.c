@@ -1,0 +1,502 @@
+/*
+ * exchange.c: from arrival to answer. Whatever calls a handler ends with
+ * exchange_settle(), which alone sends and frees.
+ */
+#include "worker/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "shared/browser.h"
+#include "shared/cors.h"
+#include "shared/turn.h"
+
+static void exchange_free(struct exchange *x)
+{
+	large_end(x->app->larges, &x->large);
+	buf_free(&x->body);
+	response_free(&x->res);
+	arena_free(x->arena);
+	free(x);
+}
+
+static void count(struct exchange *x)
+{
+	struct app_stats *stats = &x->app->stats;
+	uint64_t took_ms = clock_ms() - x->began_ms;
+	int status = x->res.status;
+
+	stats->answers[status >= 100 && status < 600 ? status / 100 : 0]++;
+	stats->took_ms += took_ms;
+	log_debug("request", LOG_STR("request_id", x->req.id),
+		  LOG_STR("method", x->req.method_name),
+		  LOG_STR("path", x->req.path), LOG_INT("status", status),
+		  LOG_INT("ms", took_ms), LOG_INT("gone", x->gone));
+}
+
+/* Headers that every answer has. */
+static void finish_headers(struct exchange *x)
+{
+	const char *allow = NULL;
+
+	for (size_t i = 0; i < x->res.headers; i++)
+		if (!strcmp(x->res.header[i].name, "Allow"))
+			allow = x->res.header[i].value;
+	response_header(&x->res, "X-Request-Id", x->req.id);
+	cors_headers(&x->res, &x->req, x->app->config->http.cors_origins,
+		     x->req.method == METHOD_OPTIONS ? allow : NULL);
+}
+
+static void exchange_send(struct exchange *x)
+{
+	const struct response *res = &x->res;
+	struct buf head;
+	bool body = x->req.method != METHOD_HEAD && res->status != 204 &&
+		    res->status != 304;
+
+	buf_init(&head, RESPONSE_HEAD_MAX);
+	response_head(res, &head);
+	/* A peer that has gone is noticed by fcgi_finish(). */
+	if (!head.failed && !fcgi_write(x->fcgi, head.p, head.len) && body &&
+	    res->body.len)
+		(void)fcgi_write(x->fcgi, res->body.p, res->body.len);
+	buf_free(&head);
+}
+
+/* Send what was answered; where nothing was and nothing will be, 500. */
+static void exchange_settle(struct exchange *x)
+{
+	if (x->waiting)
+		return;
+	if (!x->answered) {
+		log_error("no_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("path", x->req.path));
+		exchange_problem(x, 500, NULL, NULL);
+	}
+	finish_headers(x);
+	if (x->res.failed || x->res.body.failed) {
+		log_error("answer_failed", LOG_STR("request_id", x->req.id),
+			  LOG_STR("path", x->req.path));
+		x->answered = false;
+		exchange_problem(x, 500, NULL, NULL);
+		finish_headers(x);
+	}
+	if (!x->gone)
+		exchange_send(x);
+	count(x);
+	fcgi_finish(x->fcgi);
+	exchange_free(x);
+}
+
+/* The one SQL call */
+
+static void answer_refusal(struct exchange *x, const struct db_answer *a)
+{
+	if (a->status >= 500) /* the line before, of the database, has no id */
+		log_warn("request_failed", LOG_STR("request_id", x->req.id),
+			 LOG_STR("method", x->req.method_name),
+			 LOG_STR("path", x->req.path),
+			 LOG_STR("sqlstate", a->sqlstate));
+	exchange_problem_full(x, &(struct problem){
+					 .status = a->status,
+					 .slug = a->slug,
+					 .detail = a->detail,
+					 .pointer = a->pointer,
+					 .retry_s = a->retry_s,
+				 });
+	if (a->status == 401)
+		auth_refused(x->app->auth, &x->who);
+}
+
+static void check_caller(struct exchange *x);
+
+/* A refusal changed nothing, so the handler may run a second time. */
+static void check_caller_again(struct exchange *x)
+{
+	auth_refused(x->app->auth, &x->who);
+	response_reset(&x->res);
+	x->state = NULL;
+	check_caller(x);
+}
+
+static void query_answered(const struct db_answer *a, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->query = NULL;
+	x->waiting = false;
+	if (a->outcome == DB_REFUSED && a->status == 401 && x->who.remembered) {
+		check_caller_again(x);
+		return;
+	}
+	if (a->outcome == DB_OK) {
+		auth_accepted(x->app->auth, &x->who);
+		x->on_result(x, a->res);
+	} else
+		answer_refusal(x, a);
+	exchange_settle(x);
+}
+
+void exchange_args(struct exchange *x, struct db_args *args)
+{
+	memset(args, 0, sizeof(*args));
+	auth_args(args, &x->who);
+}
+
+/* What a request is about, as a key: of those on one thing few write at once.
+ * `me` is nobody else's way to say it. */
+static uint64_t target_of(const struct exchange *x)
+{
+	const char *email = x->path.email;
+
+	if (x->path.call)
+		return turn_key_of('c', &x->path.call, sizeof(x->path.call));
+	if (!email)
+		return 0;
+	if (!strcmp(email, "me"))
+		email = x->who.who;
+	return email ? turn_key_of('u', email, strlen(email)) : 0;
+}
+
+void exchange_query(struct exchange *x, const struct db_stmt *st,
+		    const struct db_args *args, exchange_result_h *on_result)
+{
+	const struct db_whose whose = {x->who.caller, target_of(x)};
+
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("statement", st->name));
+		return;
+	}
+	x->on_result = on_result;
+	x->query = args->failed ? NULL
+				: db_ask_as(x->app->db, &whose, st, args,
+					    query_answered, x);
+	x->waiting = x->query != NULL;
+	if (args->failed)
+		exchange_error(x, APP_INTERNAL);
+	else if (!x->waiting)
+		exchange_error(x, db_is_up(x->app->db) ? APP_BUSY
+						       : APP_UNAVAILABLE);
+}
+
+static void hash_done(int err, const char *hash, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	if (!err)
+		x->on_hash(x, hash);
+	else if (err == EBUSY || err == ECANCELED)
+		exchange_error(x, APP_BUSY);
+	else
+		exchange_error(x, APP_INTERNAL);
+	exchange_settle(x);
+}
+
+static bool is_wanted(const void *arg)
+{
+	const struct exchange *x = arg;
+
+	return !x->gone;
+}
+
+void exchange_hash(struct exchange *x, const char *password,
+		   exchange_hash_h *on_hash)
+{
+	int err;
+
+	if (x->answered || x->waiting) {
+		log_error("second_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("path", x->req.path));
+		return;
+	}
+	x->on_hash = on_hash;
+	err = hasher_ask(x->app->hasher, &(struct hasher_job){
+						 .password = password,
+						 .source = x->who.source,
+						 .wanted = is_wanted,
+						 .done = hash_done,
+						 .arg = x,
+					 });
+	if (!err)
+		x->waiting = true;
+	else if (err == EINVAL)
+		exchange_problem_at(x, 400, "invalid-member",
+				    "The password is too long.", "/password");
+	else
+		exchange_error(x, APP_BUSY);
+}
+
+/* Arrival */
+
+/* What curl says of any -d counts as JSON too. */
+static bool is_json(const char *type)
+{
+	size_t n = strlen(type);
+
+	return n == 0 || !strcmp(type, "application/json") ||
+	       !strcmp(type, "application/x-www-form-urlencoded") ||
+	       (n > 5 && !strcmp(type + n - 5, "+json") &&
+		strcmp(type, "application/json-patch+json") != 0);
+}
+
+/* In memory, much at a time */
+
+static void answer_crowded(struct exchange *x)
+{
+	const struct app_err_info *info = app_err_info(APP_BUSY);
+	const struct problem p = {
+		.status = info->status,
+		.slug = info->slug,
+		.detail = "Too much large content is under way.",
+		.retry_s = larges_retry_s(x->app->larges),
+	};
+
+	exchange_problem_full(x, &p);
+}
+
+static void large_done(bool held, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	if (held)
+		x->on_large(x);
+	else
+		answer_crowded(x);
+	exchange_settle(x);
+}
+
+void exchange_hold_large(struct exchange *x, exchange_large_h *on_large)
+{
+	int err = 0;
+
+	if (x->large.state == LARGE_NONE)
+		err = large_begin(x->app->larges, &x->large, x->who.caller,
+				  x->who.source, large_done, x);
+	x->on_large = on_large;
+	if (err)
+		answer_crowded(x);
+	else if (x->large.state == LARGE_HOLDS)
+		on_large(x);
+	else
+		x->waiting = true;
+}
+
+/* A large body is for those who have said who they are. */
+static size_t body_max(const struct exchange *x)
+{
+	const size_t max = x->route->body_max;
+
+	return x->who.proof || max < BODY_JSON_MAX ? max : BODY_JSON_MAX;
+}
+
+static bool is_large(const struct exchange *x)
+{
+	const char *length = request_param(&x->req, "CONTENT_LENGTH");
+
+	return length && strtoull(length, NULL, 10) > BODY_JSON_MAX;
+}
+
+/* @return whether the handler may go on */
+static bool read_body(struct exchange *x)
+{
+	int err = fcgi_read_body(x->fcgi, &x->body, body_max(x));
+
+	if (err == EMSGSIZE)
+		exchange_error(x, APP_LENGTH);
+	else if (err == ENOMEM)
+		exchange_error(x, APP_BUSY);
+	else if (err)
+		exchange_problem(x, 400, NULL, "The body ended early.");
+	else if (x->route->body == BODY_JSON && x->body.len &&
+		 !is_json(request_media_type(&x->req, x->arena)))
+		exchange_unsupported(x, "application/json");
+	return !x->answered;
+}
+
+static void handle_with_body(struct exchange *x)
+{
+	if (read_body(x))
+		x->route->handle(x);
+}
+
+static void handle(struct exchange *x)
+{
+	const bool first = x->route->body != BODY_NONE && !x->body_taken;
+
+	x->body_taken = true;
+	if (!first)
+		x->route->handle(x);
+	else if (body_max(x) > BODY_JSON_MAX && is_large(x))
+		exchange_hold_large(x, handle_with_body);
+	else
+		handle_with_body(x);
+}
+
+static void answer_throttled(struct exchange *x)
+{
+	const struct app_err_info *info = app_err_info(APP_TOO_MANY_GUESSES);
+	const struct problem p = {
+		.status = info->status,
+		.slug = info->slug,
+		.detail = info->detail,
+		.retry_s = x->who.retry_s,
+	};
+
+	exchange_problem_full(x, &p);
+}
+
+static void auth_done(enum auth_result result, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->waiting = false;
+	switch (result) {
+	case AUTH_DONE:
+		handle(x);
+		break;
+	case AUTH_DENIED:
+		exchange_error(x, APP_UNAUTHORIZED);
+		break;
+	case AUTH_MALFORMED:
+		exchange_problem(x, 400, NULL,
+				 "The Authorization header is malformed.");
+		break;
+	case AUTH_BUSY:
+		exchange_error(x, APP_BUSY);
+		break;
+	case AUTH_THROTTLED:
+		answer_throttled(x);
+		break;
+	case AUTH_UNAVAILABLE:
+		exchange_error(x, APP_UNAVAILABLE);
+		break;
+	}
+	exchange_settle(x);
+}
+
+/* x may be gone when this returns. */
+static void check_caller(struct exchange *x)
+{
+	x->waiting = true;
+	auth_check(x->app->auth, &x->req, x->route->auth, x->arena, &x->who,
+		   &x->gone, auth_done, x);
+}
+
+static void answer_allow(struct exchange *x, const char *allow, int status)
+{
+	if (status == 405)
+		exchange_error(x, APP_METHOD_NOT_ALLOWED);
+	else {
+		response_empty(&x->res, status);
+		exchange_answer(x);
+	}
+	response_header(&x->res, "Allow", allow);
+}
+
+/* @return whether there is an endpoint; if not, it is answered */
+static bool find_route(struct exchange *x)
+{
+	const char *allow = "";
+
+	switch (router_find(x->app->routes, &x->req, x->arena, &x->route,
+			    &x->path, &allow)) {
+	case ROUTE_FOUND:
+		return true;
+	case ROUTE_NO_PATH:
+		exchange_error(x, APP_NOT_FOUND);
+		break;
+	case ROUTE_NO_USER:
+		exchange_problem(x, 404, "user-not-found",
+				 "There is no such user.");
+		break;
+	case ROUTE_NO_METHOD:
+		answer_allow(x, allow, 405);
+		break;
+	case ROUTE_OPTIONS:
+		answer_allow(x, allow, 204);
+		break;
+	case ROUTE_NO_MEMORY:
+		exchange_error(x, APP_BUSY);
+		break;
+	}
+	return false;
+}
+
+static void client_gone(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->gone = true;
+	/* What is under way in the database goes on; what waits does not. */
+	if (x->large.state == LARGE_WAITS)
+		large_end(x->app->larges, &x->large);
+	else if (!x->query || !db_forget(x->query))
+		return;
+	x->query = NULL;
+	x->waiting = false;
+	exchange_error(x, APP_BUSY); /* for the count */
+	exchange_settle(x);
+}
+
+static struct exchange *exchange_new(struct fcgi_request *r, struct app *app)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->arena = arena_new();
+	if (!x->arena) {
+		free(x);
+		return NULL;
+	}
+	x->app = app;
+	x->fcgi = r;
+	x->began_ms = clock_ms();
+	response_init(&x->res, x->arena);
+	buf_init(&x->body, BODY_MAIL_MAX + 1);
+	fcgi_on_gone(r, client_gone, x);
+	return x;
+}
+
+/* Whoever asks whether it is well is answered however much else there is. */
+static bool is_health(const struct fcgi_request *r)
+{
+	const char *uri = fcgi_param(r, "REQUEST_URI");
+
+	return uri && !strncmp(uri, "/health/", strlen("/health/"));
+}
+
+void exchange_start(struct fcgi_request *r, void *arg)
+{
+	struct app *app = arg;
+	struct exchange *x = NULL;
+	const char *detail = "The request is malformed.";
+	int err;
+
+	if (fcgi_server_busy(app->server) <= EXCHANGE_BUSY_MAX || is_health(r))
+		x = exchange_new(r, app);
+	if (!x) {
+		fcgi_busy(r);
+		return;
+	}
+	err = request_parse(&x->req, x->arena, fcgi_params(r), &detail);
+	if (err == EINVAL)
+		exchange_problem(x, 400, NULL, detail);
+	else if (err)
+		exchange_error(x, APP_BUSY);
+	else if (browser_is_cross_site(&x->req, app->config->http.cors_origins,
+				       false))
+		exchange_error(x, APP_CROSS_SITE);
+	else if (find_route(x)) {
+		check_caller(x);
+		return;
+	}
+	exchange_settle(x);
+}

@@ -1,0 +1,166 @@
+/*
+ * large.c: the queue, and who is let in when a place becomes free.
+ */
+#include "worker/large.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+enum {
+	LOOK_MS = 100,	     /* for who has waited too long */
+	TOOK_FIRST_MS = 500, /* that one is taken to hold, at first */
+	TOOK_WEIGHT = 4,     /* of all before it, against the last */
+};
+
+struct larges {
+	struct loop *loop;
+	struct loop_timer look;
+	struct turns *turns;
+	size_t held;
+	uint64_t took_ms; /* that one held, lately */
+};
+
+int larges_new(struct larges **out, struct loop *l)
+{
+	const struct turns_limits limits = {
+		.waiting = LARGE_QUEUE_MAX,
+		.caller_waiting = LARGE_CALLER_QUEUE,
+		.target_waiting = LARGE_SOURCE_QUEUE,
+		.caller_running = LARGE_SOURCE_MAX,
+		.target_running = LARGE_SOURCE_MAX,
+	};
+	struct larges *ls = calloc(1, sizeof(*ls));
+
+	if (!ls)
+		return ENOMEM;
+	ls->loop = l;
+	ls->took_ms = TOOK_FIRST_MS;
+	if (turns_new(&ls->turns, &limits)) {
+		free(ls);
+		return ENOMEM;
+	}
+	*out = ls;
+	return 0;
+}
+
+void larges_free(struct larges *ls)
+{
+	if (!ls)
+		return;
+	loop_cancel(ls->loop, &ls->look);
+	turns_free(ls->turns);
+	free(ls);
+}
+
+static struct large *take(struct larges *ls)
+{
+	struct large *e = NULL;
+
+	if (ls->held < LARGE_MAX)
+		e = (struct large *)(void *)turns_take(ls->turns, TURN_ANY,
+						       clock_ms());
+	if (!e)
+		return NULL;
+	ls->held++;
+	e->state = LARGE_HOLDS;
+	e->began_ms = clock_ms();
+	return e;
+}
+
+static void refuse(struct large *e)
+{
+	e->state = LARGE_NONE;
+	e->done(false, e->arg);
+}
+
+static void overdue_end(struct larges *ls)
+{
+	const uint64_t now_ms = clock_ms();
+	struct turn *e;
+
+	while (now_ms > LARGE_WAIT_MS &&
+	       (e = turns_overdue(ls->turns, now_ms - LARGE_WAIT_MS))) {
+		turns_remove(ls->turns, e);
+		refuse((struct large *)(void *)e);
+	}
+}
+
+static void look(void *arg)
+{
+	struct larges *ls = arg;
+	struct large *e;
+
+	overdue_end(ls);
+	while ((e = take(ls)))
+		e->done(true, e->arg);
+	if (turns_waiting(ls->turns) && !loop_pending(&ls->look) &&
+	    loop_after(ls->loop, &ls->look, LOOK_MS, look, ls))
+		log_error("no_memory", LOG_STR("where", "large"));
+}
+
+/* Where there is no place for it, one of who has most waiting is refused. */
+static int queue_add(struct larges *ls, struct large *e, uint64_t caller,
+		     uint64_t source)
+{
+	struct turn *other;
+	int err = turns_add(ls->turns, &e->turn, caller, source, clock_ms());
+
+	if (err != EBUSY ||
+	    !(other = turns_make_room(ls->turns, caller, source)))
+		return err;
+	err = turns_add(ls->turns, &e->turn, caller, source, clock_ms());
+	refuse((struct large *)(void *)other);
+	return err;
+}
+
+int large_begin(struct larges *ls, struct large *e, uint64_t caller,
+		const char *source, large_h *done, void *arg)
+{
+	const uint64_t address = turn_key_of('L', source, strlen(source));
+	int err;
+
+	*e = (struct large){.done = done, .arg = arg};
+	err = queue_add(ls, e, caller, address);
+	if (err)
+		return err;
+	e->state = LARGE_WAITS;
+	if (turns_waiting(ls->turns) == 1 && take(ls))
+		return 0;
+	if (loop_after(ls->loop, &ls->look, 0, look, ls)) {
+		large_end(ls, e);
+		return ENOMEM;
+	}
+	return 0;
+}
+
+void large_end(struct larges *ls, struct large *e)
+{
+	const enum large_state state = e->state;
+	uint64_t took_ms;
+
+	e->state = LARGE_NONE;
+	if (state == LARGE_WAITS)
+		turns_remove(ls->turns, &e->turn);
+	if (state != LARGE_HOLDS)
+		return;
+	took_ms = clock_ms() - e->began_ms;
+	ls->took_ms = (ls->took_ms * (TOOK_WEIGHT - 1) + took_ms) / TOOK_WEIGHT;
+	turns_done(ls->turns, &e->turn, took_ms * 1000, clock_ms());
+	ls->held--;
+	/* Not from here: who is let in may end at once, and so on. */
+	if (turns_waiting(ls->turns) &&
+	    loop_after(ls->loop, &ls->look, 0, look, ls))
+		log_error("no_memory", LOG_STR("where", "large"));
+}
+
+int larges_retry_s(const struct larges *ls)
+{
+	const uint64_t before = turns_waiting(ls->turns) / LARGE_MAX + 1;
+	const uint64_t s = (before * ls->took_ms + 999) / 1000;
+
+	return s < 1 ? 1 : s > LARGE_RETRY_MAX_S ? LARGE_RETRY_MAX_S : (int)s;
+}

@@ -1,0 +1,70 @@
+/*
+ * large.h: who may hold much in memory at once: mail of more than 64 KiB, as
+ * it comes and as it goes. Few may; the others wait, each caller in turn, and
+ * of one address only so many that there is always a place for another.
+ */
+#ifndef RESTSIP_LARGE_H
+#define RESTSIP_LARGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/loop.h"
+#include "shared/turn.h"
+
+enum {
+	LARGE_MAX = 2,		 /* that hold at once */
+	LARGE_SOURCE_MAX = 1,	 /* of those, of one caller or address */
+	LARGE_QUEUE_MAX = 256,	 /* that wait, */
+	LARGE_SOURCE_QUEUE = 32, /* of one address, */
+	LARGE_CALLER_QUEUE = 8,	 /* of one caller */
+	LARGE_WAIT_MS = 8000, /* less than nginx waits for a body to be read */
+	LARGE_RETRY_MAX_S = 60,
+};
+
+struct larges;
+
+/** @param held  false: it has waited too long, or gave way to another */
+typedef void(large_h)(bool held, void *arg);
+
+enum large_state {
+	LARGE_NONE,
+	LARGE_WAITS,
+	LARGE_HOLDS,
+};
+
+/** Who wants to; zeroed before the first use, and the user's own. */
+struct large {
+	struct turn turn; /* first: turns_take() gives it */
+	enum large_state state;
+	uint64_t began_ms;
+	large_h *done;
+	void *arg;
+};
+
+/** @return 0 or ENOMEM */
+int larges_new(struct larges **out, struct loop *l);
+
+/** What still waits is never answered. */
+void larges_free(struct larges *ls);
+
+/**
+ * Wait for a place.
+ *
+ * @param caller  whose turn it is
+ * @param source  the address that it comes from
+ * @param done    called once, from the loop, unless large_end() comes first
+ * @return 0 (then state says whether it holds already, without a call of done),
+ *         EBUSY, ENOMEM
+ */
+int large_begin(struct larges *ls, struct large *e, uint64_t caller,
+		const char *source, large_h *done, void *arg);
+
+/** It holds nothing any more, or waits no more. */
+void large_end(struct larges *ls, struct large *e);
+
+/** When it is worth while to ask again, as long as it takes at present. */
+int larges_retry_s(const struct larges *ls);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * page.h: lists a page at a time: `?limit=&after=`, Link: rel="next"
+ * (RFC 8288). Keyset paging: `after` is the last key of the page before.
+ */
+#ifndef RESTSIP_PAGE_H
+#define RESTSIP_PAGE_H
+
+#include "worker/exchange.h"
+
+enum {
+	PAGE_LIMIT_DEFAULT = 100,
+	PAGE_LIMIT_MAX = 1000,
+};
+
+/** What was asked for; in the exchange's state from page_begin() on. */
+struct page {
+	const char *path;  /* of the list, percent-encoded */
+	const char *key;   /* column with a row's key */
+	const char *after; /* null: from the beginning */
+	int64_t after_n;   /* the same where keys are numbers; 0: none */
+	int limit;
+};
+
+/**
+ * Read limit and after; keep the page in x->state.
+ *
+ * @param path     borrowed until the answer
+ * @param numbers  keys are positive numbers
+ * @return null: a problem has been answered
+ */
+struct page *page_begin(struct exchange *x, const char *path, const char *key,
+			bool numbers);
+
+/**
+ * Answer with the rows' `doc` as an array. A last row that does not fit says
+ * that there is more, for a Link; one whose key is null, that there is nothing.
+ */
+void page_answer(struct exchange *x, const struct pg_result *res);
+
+#endif

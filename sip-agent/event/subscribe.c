@@ -1,0 +1,321 @@
+/*
+ * SUBSCRIBE: authenticated, written to the database with its dialog, answered
+ * after the commit.  The NOTIFYs are the notifier's.
+ */
+#include "event/subscribe.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "auth/auth.h"
+#include "common/json_write.h"
+#include "common/sipuri.h"
+#include "event/event.h"
+#include "event/notifier.h"
+#include "parse/hdr.h"
+#include "parse/nameaddr.h"
+#include "parse/route.h"
+#include "pg/pgloop.h"
+#include "settings.h"
+#include "transaction/address.h"
+#include "transaction/flow.h"
+#include "transaction/uas.h"
+
+enum {
+	JSON_MAX = 16 * 1024,
+	DEFAULT_EXPIRES_S = 3600, /* RFC 3856 section 6.4, RFC 3842 3.4 */
+	TARGET_SIZE = 128,
+};
+
+struct subscribe {
+	struct uas *u;
+	char aor[AOR_BUF];  /* of the subscriber */
+	char *route;	    /* NULL where there is none */
+	char *local_target; /* our own URI in this dialog */
+	uint32_t expires_s;
+	struct buf json;
+};
+
+static const struct pg_stmt stmt_subscribe = {
+	"sip_subscribe",
+	"select * from api.sip_subscribe($1, $2, $3, $4, $5, $6, $7)", 7, 0};
+
+static void destructor(void *arg)
+{
+	struct subscribe *s = arg;
+
+	mem_deref(s->u);
+	mem_deref(s->route);
+	mem_deref(s->local_target);
+	buf_free(&s->json);
+}
+
+/* --- the answer --------------------------------------------------------- */
+
+/* As of a REGISTER: registrar.c */
+static void learn_address(const struct subscribe *s)
+{
+	const struct sip_msg *msg = uas_msg(s->u);
+	const struct address from = {.sa = msg->src, .tp = msg->tp};
+
+	if (s->expires_s)
+		address_prove(uas_agent(s->u)->addresses, &from, s->expires_s,
+			      tmr_jiffies());
+}
+
+static void on_subscribed(const struct pg_answer *ans, void *arg)
+{
+	struct subscribe *s = arg;
+	struct agent *ag = uas_agent(s->u);
+	const char *tag = NULL;
+
+	if (ans->end == PG_OK)
+		tag = pgres_text(ans->res, 0, "local_tag");
+	if (tag) {
+		learn_address(s);
+		uas_reply_dialog(s->u, tag,
+				 "Expires: %u\r\nContact: <%s>\r\n" EVENT_ALLOW,
+				 s->expires_s, s->local_target);
+		notifier_ring(ag->notifier);
+	} else {
+		auth_db_failed(s->u, s->aor, ans);
+	}
+	mem_deref(s);
+}
+
+/* --- the request -------------------------------------------------------- */
+
+/* The address that the request came to, as it is told to the phone */
+static int make_local_target(struct subscribe *s)
+{
+	const struct agent *ag = uas_agent(s->u);
+	const struct sip_msg *msg = uas_msg(s->u);
+	struct sa sa = msg->dst;
+	int err = 0;
+
+	/* a connection that we have opened ourselves has another one */
+	if (!settings_is_own(ag->set, &sa))
+		err = sip_transp_laddr(ag->sip, &sa, msg->tp, &msg->src);
+	if (err)
+		return err;
+
+	return re_sdprintf(&s->local_target, "sip:%J%s", &sa,
+			   msg->tp == SIP_TRANSP_UDP   ? ""
+			   : msg->tp == SIP_TRANSP_TLS ? ";transport=tls"
+						       : ";transport=tcp");
+}
+
+/* The one Contact, which is where NOTIFYs go; @return false: refused */
+static bool read_contact(struct nameaddr *contact, struct uas *u)
+{
+	const struct sip_msg *msg = uas_msg(u);
+	struct sipuri uri;
+
+	if (hdr_count(msg, HDR_CONTACT) != 1 ||
+	    nameaddr_decode(contact, hdr_get(msg, HDR_CONTACT)) ||
+	    sipuri_parse(&uri, contact->uri.p, contact->uri.l)) {
+		uas_reply(u, 400, "Needs One SIP Contact", NULL);
+		return false;
+	}
+	if (!settings_may_bind(uas_agent(u)->set, &uri)) {
+		uas_reply(u, 403, "Contact Not Allowed", NULL);
+		return false;
+	}
+
+	return true;
+}
+
+static bool read_expires(struct subscribe *s)
+{
+	const struct settings *set = uas_agent(s->u)->set;
+	const struct sip_msg *msg = uas_msg(s->u);
+	const struct pl *val = hdr_get(msg, HDR_EXPIRES);
+	uint64_t n = DEFAULT_EXPIRES_S;
+	uint32_t max_s = settings_max_expires(set);
+
+	if (val)
+		(void)hdr_number(&n, val, UINT32_MAX); /* the gate saw to it */
+	if (n && n < settings_min_expires(set)) {
+		uas_reply(s->u, 423, NULL, "Min-Expires: %u\r\n",
+			  settings_min_expires(set));
+		return false;
+	}
+	if (msg->tp != SIP_TRANSP_UDP && max_s > FLOW_EXPIRES_MAX_S)
+		max_s = FLOW_EXPIRES_MAX_S;
+	s->expires_s = n < max_s ? (uint32_t)n : max_s;
+
+	return true;
+}
+
+static void json_pl(struct buf *b, const char *key, const struct pl *pl)
+{
+	json_key(b, key);
+	json_str(b, pl->p, pl->l);
+}
+
+static void write_tags(struct buf *b, const struct uas *u)
+{
+	const struct sip_msg *msg = uas_msg(u);
+	char tag[UAS_TAG_SIZE];
+
+	json_pl(b, "remote_tag", &msg->from.tag);
+	if (pl_isset(&msg->to.tag)) {
+		json_pl(b, "local_tag", &msg->to.tag);
+		return;
+	}
+	uas_tag(u, tag, sizeof(tag));
+	json_member(b, "local_tag", tag);
+}
+
+/* The dialog as app.subscription has it */
+static int write_dialog(struct subscribe *s, const struct event *ev,
+			const struct nameaddr *contact, const char *flow)
+{
+	const struct sip_msg *msg = uas_msg(s->u);
+	struct buf *b = &s->json;
+	struct nameaddr from, to;
+
+	if (nameaddr_decode(&from, hdr_get(msg, HDR_FROM)) ||
+	    nameaddr_decode(&to, hdr_get(msg, HDR_TO)))
+		return EBADMSG;
+
+	buf_init(b, JSON_MAX);
+	buf_char(b, '{');
+	json_member(b, "event", ev->package->name);
+	if (pl_isset(&ev->id))
+		json_pl(b, "event_id", &ev->id);
+	json_pl(b, "call_id", &msg->callid);
+	write_tags(b, s->u);
+	json_member_int(b, "remote_cseq", msg->cseq.num);
+	json_pl(b, "local_uri", &to.uri);
+	json_pl(b, "remote_uri", &from.uri);
+	json_member(b, "local_target", s->local_target);
+	json_pl(b, "remote_target", &contact->uri);
+	if (s->route)
+		json_member(b, "route", s->route);
+	if (*flow)
+		json_member(b, "flow", flow);
+	buf_char(b, '}');
+
+	return b->failed ? ENOMEM : 0;
+}
+
+static int ask(struct subscribe *s, const struct auth_id *id, const char *aor)
+{
+	const struct agent *ag = uas_agent(s->u);
+	const struct pl json = {s->json.p, s->json.len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(ag->pl)),
+		pg_int(id->credential),
+		pg_text(id->ha1),
+		pg_text(aor),
+		pg_pl(&json),
+		pg_bool(pl_isset(&uas_msg(s->u)->to.tag)),
+		pg_int(s->expires_s),
+	};
+
+	return pgloop_query(ag->pl, &stmt_subscribe, valv, on_subscribed, s);
+}
+
+/* Whatever it needs of the request, and then the database */
+static int subscribe(struct subscribe *s, const struct auth_id *id,
+		     const char *aor, const struct nameaddr *contact)
+{
+	struct agent *ag = uas_agent(s->u);
+	const struct sip_msg *msg = uas_msg(s->u);
+	char flow[FLOW_TEXT_SIZE];
+	struct event ev;
+	int err;
+
+	err = event_decode(&ev, msg);
+	if (!err)
+		err = route_read(&s->route, msg, HDR_RECORD_ROUTE);
+	if (!err)
+		err = make_local_target(s);
+	if (!err)
+		err = flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg);
+	if (!err)
+		err = write_dialog(s, &ev, contact, flow);
+	if (!err)
+		err = ask(s, id, aor);
+
+	return err == EBADMSG ? EILSEQ : err;
+}
+
+static void on_authentic(struct uas *u, const struct auth_id *id)
+{
+	const struct sip_msg *msg = uas_msg(u);
+	const bool within = pl_isset(&msg->to.tag);
+	struct nameaddr contact;
+	struct subscribe *s;
+	char aor[AOR_BUF] = "";
+	int err;
+
+	if (!within && uri_to_aor(aor, &msg->ruri)) {
+		uas_refuse(u, 404);
+		return;
+	}
+	if (!read_contact(&contact, u))
+		return;
+
+	s = mem_zalloc(sizeof(*s), destructor);
+	if (!s) {
+		uas_refuse(u, 503);
+		return;
+	}
+	s->u = mem_ref(u);
+	str_ncpy(s->aor, id->aor, sizeof(s->aor));
+	if (!read_expires(s)) {
+		mem_deref(s);
+		return;
+	}
+
+	err = subscribe(s, id, aor, &contact);
+	if (err) {
+		uas_db_away(u, err);
+		mem_deref(s);
+	}
+}
+
+/* @return false where it was refused */
+static bool check(struct agent *ag, const struct sip_msg *msg)
+{
+	struct event ev;
+	int err;
+
+	/* within a dialog it may be the address of another agent */
+	if (!pl_isset(&msg->to.tag) && !settings_is_ours(ag->set, &msg->uri)) {
+		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
+		return false;
+	}
+	err = event_decode(&ev, msg);
+	if (err) {
+		uas_reply_stateless(ag, msg, err == EBADMSG ? 400 : 489, NULL,
+				    EVENT_ALLOW);
+		return false;
+	}
+	if (!event_is_acceptable(ev.package, msg)) {
+		uas_reply_stateless(ag, msg, 406, NULL, NULL);
+		return false;
+	}
+	if (!pl_isset(&msg->from.tag)) {
+		uas_reply_stateless(ag, msg, 400, "Missing From Tag", NULL);
+		return false;
+	}
+
+	return true;
+}
+
+/**
+ * Serve a SUBSCRIBE
+ *
+ * @param msg A request that dispatch has let through
+ */
+void subscribe_handle(struct agent *ag, const struct sip_msg *msg)
+{
+	if (!check(ag, msg))
+		return;
+
+	auth_request(ag, msg, on_authentic);
+}

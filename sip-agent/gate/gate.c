@@ -1,0 +1,543 @@
+/*
+ * From bytes to libre, or to an answer, or to nothing.
+ *
+ * A request without a branch is valid (RFC 2543), but libre drops it: it gets
+ * one of ours on the way in, which is taken out of the answer on the way out.
+ */
+#include "gate/gate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "common/source.h"
+#include "gate/budget.h"
+#include "gate/decode.h"
+#include "gate/nonce.h"
+#include "gate/recheck.h"
+#include "gate/refusal.h"
+#include "gate/sockfilter.h"
+#include "gate/trust.h"
+#include "logre.h"
+#include "parse/digest.h"
+#include "parse/peer.h"
+#include "parse/sanity.h"
+#include "settings.h"
+
+enum {
+	STUN_HEADER_LEN = 20,
+	VIA_LOOKED_AT = 1024,
+	/* so many challenges of one source are being made at once */
+	STRANGERS_MAX = 512,
+	STRANGERS_FIRST = 8, /* before anybody there has said who he is */
+};
+
+struct gate {
+	const struct settings *set;
+	struct budget *budget;
+	struct trust *trust;
+	const struct nonce_pool *nonces;
+	struct sockfilter *filter;
+};
+
+static void destructor(void *arg)
+{
+	struct gate *g = arg;
+
+	mem_deref(g->filter);
+}
+
+/**
+ * Allocate
+ *
+ * @param gp Set to the gate, owned by the caller
+ * @param ag With settings, budget, trust and nonces; they are borrowed
+ */
+int gate_alloc(struct gate **gp, const struct agent *ag)
+{
+	struct gate *g = mem_zalloc(sizeof(*g), destructor);
+	int err;
+
+	if (!g)
+		return ENOMEM;
+
+	g->set = ag->set;
+	g->budget = ag->budget;
+	g->trust = ag->trust;
+	g->nonces = ag->nonces;
+	err = sockfilter_alloc(&g->filter);
+	if (err)
+		mem_deref(g);
+	else
+		*gp = g;
+
+	return err;
+}
+
+/** A UDP socket whose datagrams will come; borrowed as long as the loop runs */
+void gate_add_socket(struct gate *g, const struct udp_sock *us)
+{
+	struct sa laddr;
+	int err;
+
+	err = udp_local_get(us, &laddr);
+	if (!err)
+		err = sockfilter_add(g->filter, udp_sock_fd(us, sa_af(&laddr)),
+				     sa_af(&laddr));
+	if (err)
+		log_warn("socket_unfiltered", LOG_INT("errno", err));
+}
+
+/* --- what is refused ----------------------------------------------------- */
+
+static void refused(struct gate *g, enum budget_proof proof,
+		    const struct sa *src, const struct sanity *m)
+{
+	const uint64_t now = tmr_jiffies();
+	uint32_t suppressed;
+
+	budget_bad(g->budget, proof, src, now);
+	if (!budget_may_log(g->budget, now, &suppressed))
+		return;
+	log_info("refused", LOG_SA("source", src), LOG_PL("method", &m->method),
+		 LOG_PL("call_id", &m->call_id), LOG_INT("code", m->scode),
+		 LOG_STR("why", m->why), LOG_INT("suppressed", suppressed));
+}
+
+static void junk(struct gate *g, enum budget_proof proof, const struct sa *src,
+		 size_t len)
+{
+	const uint64_t now = tmr_jiffies();
+	uint32_t suppressed;
+
+	budget_bad(g->budget, proof, src, now);
+	if (budget_may_log(g->budget, now, &suppressed))
+		log_info("junk", LOG_SA("source", src),
+			 LOG_INT("bytes", (int64_t)len),
+			 LOG_INT("suppressed", suppressed));
+}
+
+static void answer_datagram(struct gate *g, struct udp_sock *us,
+			    const struct sa *src, const struct sanity *m,
+			    const char *head)
+{
+	struct mbuf *mb;
+	struct sa dst;
+
+	refused(g, BUDGET_CLAIMED, src, m);
+	if (m->kind != SANITY_REQUEST || sanity_is_ack(m))
+		return;
+
+	refusal_dst(&dst, m, src);
+	if (!peer_is_possible(&dst) || settings_is_own(g->set, &dst) ||
+	    refusal_encode(&mb, m, head, src))
+		return;
+	(void)udp_send(us, &dst, mb); /* it is lost, as any datagram may be */
+	mem_deref(mb);
+}
+
+/* --- what passes --------------------------------------------------------- */
+
+/* RFC 5389 section 6; its classes and methods are libre's affair */
+static bool is_stun(const uint8_t *p, size_t len)
+{
+	static const uint8_t cookie[] = {0x21, 0x12, 0xa4, 0x42};
+
+	return len >= STUN_HEADER_LEN && p[0] < 2 &&
+	       !memcmp(p + 4, cookie, sizeof(cookie)) &&
+	       (size_t)(p[2] << 8 | p[3]) == len - STUN_HEADER_LEN;
+}
+
+/* Opens a gap of len bytes at an offset behind the buffer's position */
+static int insert(struct mbuf *mb, size_t off, const char *text, size_t len)
+{
+	const size_t pos = mb->pos, end = mb->end;
+	int err = 0;
+
+	if (mbuf_get_space(mb) < mbuf_get_left(mb) + len)
+		err = mbuf_resize(mb, end + len);
+	if (err)
+		return err;
+
+	memmove(mb->buf + pos + off + len, mb->buf + pos + off,
+		end - pos - off);
+	memcpy(mb->buf + pos + off, text, len);
+	mb->end = end + len;
+
+	return 0;
+}
+
+static int add_branch(struct mbuf *mb, const struct sanity *m)
+{
+	char text[SANITY_BRANCH_SIZE + sizeof(";branch=")],
+		branch[SANITY_BRANCH_SIZE];
+	const size_t off = (size_t)(m->via.val.p + m->via.val.l -
+				    (const char *)mbuf_buf(mb));
+	int n;
+
+	if (sanity_branch(branch, sizeof(branch), m))
+		return ENOMEM;
+	n = re_snprintf(text, sizeof(text), ";branch=%s", branch);
+
+	return n < 0 ? ENOMEM : insert(mb, off, text, (size_t)n);
+}
+
+/* libre prints what it cannot decode, and its transactions answer repeats
+   wherever Via says, as it reads it: neither must come so far.  NULL where it
+   is refused; else the caller's, and the buffer stands where the body begins */
+static struct sip_msg *decode(struct sanity *m, struct mbuf *mb,
+			      const struct sa *src, bool for_libre)
+{
+	struct sip_msg *msg;
+
+	if (for_libre ? sip_msg_decode(&msg, mb)
+		      : decode_request(&msg, m, mb)) {
+		m->scode = 400;
+		m->why = "Bad Request";
+		return NULL;
+	}
+	msg->src = *src;
+	if (!recheck_via(msg)) {
+		m->kind = SANITY_JUNK; /* an answer would go elsewhere */
+		m->why = "Via Leads Elsewhere";
+		msg = mem_deref(msg);
+	}
+
+	return msg;
+}
+
+/* What is answered without the database need not wait, nor be dropped, for
+   those who do */
+static bool waits_for_nobody(const struct sanity *m)
+{
+	return !pl_strcmp(&m->method, "OPTIONS") ||
+	       !pl_strcmp(&m->method, "CANCEL") || sanity_is_ack(m);
+}
+
+/* How many requests of a source may wait for the database before one knows who
+   sends them: each is in the way of others */
+static bool is_in_the_way(struct gate *g, const struct sa *src, uint64_t now)
+{
+	const uint32_t n = budget_count(g->budget, BUDGET_STRANGERS, src, now);
+
+	return n >= STRANGERS_MAX ||
+	       (n >= STRANGERS_FIRST && !budget_is_known(g->budget, src, now));
+}
+
+/* Whether a message brings a nonce that we have sent to its source: only who is
+   there can have it */
+static bool has_our_nonce(const struct gate *g, const struct sanity *m,
+			  const struct sa *src)
+{
+	const uint64_t source = source_key(&src->u.sa);
+	struct digest_auth digest;
+	enum digest_alg alg;
+
+	for (unsigned i = 0; m->has_credentials && i < m->linec; i++) {
+		const struct sanity_line *line = &m->linev[i];
+
+		if (!pl_strcasecmp(&line->name, "Authorization") &&
+		    !digest_parse(&digest, &line->val) &&
+		    nonce_check(g->nonces, &digest.nonce, source, &alg,
+				tmr_jiffies()) == NONCE_GOOD)
+			return true;
+	}
+
+	return false;
+}
+
+/* A stranger's request, in its turn */
+static bool is_served(struct gate *g, const struct sanity *m,
+		      const struct sa *src, bool is_stream)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (!is_stream && !waits_for_nobody(m) && is_in_the_way(g, src, now))
+		return false;
+	if (m->has_credentials) /* charged once they are known to be wrong */
+		return budget_has_unproven(g->budget, BUDGET_CLAIMED, src, now);
+
+	return budget_unproven(
+		g->budget, is_stream ? BUDGET_SHOWN : BUDGET_CLAIMED, src, now);
+}
+
+/* Whether a sound message is for libre: a request that says nothing of who
+   sends it may come so often only, and over UDP credentials say nothing unless
+   they are an answer to what we have sent there.  Phones that have proved who
+   they are have a share that nobody else spends. */
+static bool is_welcome(struct gate *g, const struct sanity *m,
+		       const struct sa *src, bool is_stream)
+{
+	if (m->kind != SANITY_REQUEST || (m->has_credentials && is_stream))
+		return true;
+
+	return is_served(g, m, src, is_stream) || has_our_nonce(g, m, src) ||
+	       trust_spend(g->trust, src, is_stream, tmr_jiffies());
+}
+
+/* Makes of a sound message what libre understands; NULL where it cannot */
+static struct sip_msg *prepare(struct sanity *m, struct mbuf *mb,
+			       const struct sa *src, bool for_libre)
+{
+	mb->end = mb->pos + m->head_len + m->body_len;
+	if (m->kind == SANITY_REQUEST && !m->via.branch.l) {
+		if (add_branch(mb, m)) {
+			m->scode = 503;
+			m->why = "Service Unavailable";
+			return NULL;
+		}
+		(void)sanity_parse(m, (const char *)mbuf_buf(mb),
+				   mbuf_get_left(mb));
+	}
+
+	return decode(m, mb, src, for_libre);
+}
+
+/* The transactions of INVITE are libre's, and with them ACK and CANCEL */
+static bool is_for_libre(const struct sanity *m)
+{
+	return m->kind != SANITY_REQUEST || sanity_is_ack(m) ||
+	       !pl_strcmp(&m->method, "INVITE") ||
+	       !pl_strcmp(&m->method, "CANCEL");
+}
+
+/* Whether a source is listened to, as far as datagrams tell */
+static bool is_heard(struct gate *g, const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	return budget_may_speak(g->budget, BUDGET_CLAIMED, src, now) &&
+	       budget_may_speak(g->budget, BUDGET_SHOWN, src, now);
+}
+
+/* What comes through though its source is not listened to, because somebody
+   there floods, or somebody elsewhere who forges it: what answers a challenge
+   of ours, and what comes from the very port of a phone.  For others than
+   phones the kernel drops it. */
+static bool is_heard_anyway(struct gate *g, const struct sanity *m,
+			    const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (m->kind == SANITY_JUNK)
+		return false;
+
+	return (budget_may_speak(g->budget, BUDGET_SHOWN, src, now) &&
+		has_our_nonce(g, m, src)) ||
+	       trust_spend(g->trust, src, false, now);
+}
+
+/**
+ * Take a datagram
+ *
+ * @param us   The socket that it came by, for an answer
+ * @param mb   The datagram; changed where libre needs that
+ * @param msgp Set where the verdict is GATE_REQUEST; owned by the caller
+ */
+enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
+				const struct sa *src, struct mbuf *mb,
+				struct sip_msg **msgp)
+{
+	const size_t pos = mb->pos, len = mbuf_get_left(mb);
+	const char *p = (const char *)mbuf_buf(mb);
+	struct sanity m;
+	bool heard;
+
+	if (!peer_is_possible(src) || settings_is_own(g->set, src) || !len)
+		return GATE_DONE;
+	heard = is_heard(g, src);
+	if (!heard && !trust_has_source(g->trust, src, tmr_jiffies())) {
+		sockfilter_dropped(g->filter, src, tmr_jiffies());
+		return GATE_DONE;
+	}
+
+	if (is_stun((const uint8_t *)p, len))
+		return heard && budget_unproven(g->budget, BUDGET_CLAIMED, src,
+						tmr_jiffies())
+			       ? GATE_LIBRE
+			       : GATE_DONE;
+
+	if (sanity_parse(&m, p, len) == SANITY_KEEPALIVE ||
+	    (!heard && !is_heard_anyway(g, &m, src)))
+		return GATE_DONE;
+
+	if (m.kind != SANITY_JUNK && !m.scode) {
+		struct sip_msg *msg;
+
+		if (heard && !is_welcome(g, &m, src, false))
+			return GATE_DONE;
+		msg = prepare(&m, mb, src, is_for_libre(&m));
+		if (msg && !is_for_libre(&m)) {
+			*msgp = msg;
+			return GATE_REQUEST;
+		}
+		mb->pos = pos;
+		if (msg) {
+			mem_deref(msg);
+			return GATE_LIBRE;
+		}
+	}
+
+	if (m.kind == SANITY_JUNK)
+		junk(g, BUDGET_CLAIMED, src, len);
+	else
+		answer_datagram(g, us, src, &m, (const char *)mbuf_buf(mb));
+
+	return GATE_DONE;
+}
+
+/** Whether somebody there has proved who he is, within a day */
+bool gate_has_phones(struct gate *g, const struct sa *src)
+{
+	return trust_has_source(g->trust, src, tmr_jiffies());
+}
+
+/** Whether a connection may come from there */
+bool gate_may_connect(struct gate *g, const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	return peer_is_possible(src) &&
+	       (budget_may_speak(g->budget, BUDGET_SHOWN, src, now) ||
+		trust_has_source(g->trust, src, now));
+}
+
+/** Whether what comes by a connection is listened to */
+bool gate_may_speak(struct gate *g, const struct sa *src)
+{
+	const uint64_t now = tmr_jiffies();
+
+	return budget_may_speak(g->budget, BUDGET_SHOWN, src, now) ||
+	       trust_spend(g->trust, src, true, now);
+}
+
+static void send_answer(struct tcp_conn *tc, const struct sa *src,
+			const struct sanity *m, const char *head)
+{
+	struct mbuf *mb;
+
+	if (m->kind != SANITY_REQUEST || sanity_is_ack(m) ||
+	    refusal_encode(&mb, m, head, src))
+		return;
+	(void)tcp_send(tc, mb); /* who has gone needs no answer */
+	mem_deref(mb);
+}
+
+static void answer_stream(struct gate *g, struct tcp_conn *tc,
+			  const struct sa *src, const struct sanity *m,
+			  const char *head)
+{
+	refused(g, BUDGET_SHOWN, src, m);
+	send_answer(tc, src, m, head);
+}
+
+/**
+ * Take one whole message of a connection
+ *
+ * @param mb The message; changed where libre needs that
+ *
+ * @return 0 where it is for libre; EACCES where that was all; ECONNABORTED
+ *         where the connection is to end
+ */
+int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		 struct mbuf *mb)
+{
+	const size_t pos = mb->pos;
+	struct sanity m;
+
+	(void)sanity_parse(&m, (const char *)mbuf_buf(mb), mbuf_get_left(mb));
+	if (m.kind == SANITY_REQUEST || m.kind == SANITY_RESPONSE) {
+		if (!m.scode) {
+			struct sip_msg *msg;
+
+			if (!is_welcome(g, &m, src, true)) {
+				/* nobody repeats over a stream */
+				m.scode = 480;
+				m.why = "Too Many Requests";
+				send_answer(tc, src, &m,
+					    (const char *)mbuf_buf(mb));
+				return EACCES;
+			}
+			msg = prepare(&m, mb, src, true);
+			mb->pos = pos;
+			if (msg) {
+				mem_deref(msg);
+				return 0;
+			}
+		}
+	}
+	if (m.kind != SANITY_REQUEST && m.kind != SANITY_RESPONSE) {
+		junk(g, BUDGET_SHOWN, src, mbuf_get_left(mb));
+		return ECONNABORTED;
+	}
+	answer_stream(g, tc, src, &m, (const char *)mbuf_buf(mb));
+
+	return EACCES;
+}
+
+/**
+ * Answer to a stream of which one cannot know where its message ends; the
+ * connection is to end then
+ *
+ * @param mb  What came of the message
+ * @param err What framing_take returned
+ */
+void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
+		   const struct mbuf *mb, int err)
+{
+	struct sanity m;
+
+	(void)sanity_parse(&m, (const char *)mb->buf, mb->end);
+	if (m.kind != SANITY_REQUEST) {
+		junk(g, BUDGET_SHOWN, src, mb->end);
+		return;
+	}
+
+	switch (err) {
+	case EMSGSIZE:
+		m.scode = 513;
+		m.why = "Message Too Large";
+		break;
+
+	case EOVERFLOW:
+		m.scode = 413;
+		m.why = "Request Entity Too Large";
+		break;
+
+	default:
+		m.scode = 400;
+		m.why = m.has_length ? "Bad Content-Length"
+				     : "Missing Content-Length";
+		break;
+	}
+	answer_stream(g, tc, src, &m, (const char *)mb->buf);
+}
+
+/** Take our branch out of an answer that goes out */
+void gate_sent(struct mbuf *mb)
+{
+	const char mark[] = ";branch=" SANITY_MARK;
+	char *p = (char *)mbuf_buf(mb), *at, *end;
+	size_t look = mbuf_get_left(mb);
+
+	if (look < 8 || memcmp(p, "SIP/2.0 ", 8))
+		return;
+
+	if (look > VIA_LOOKED_AT)
+		look = VIA_LOOKED_AT;
+	at = memmem(p, look, mark, sizeof(mark) - 1);
+	if (!at)
+		return;
+
+	end = at + sizeof(mark) - 1 + SANITY_MARKED_LEN;
+	if (end > p + mbuf_get_left(mb))
+		return;
+	memmove(at, end, (size_t)(p + mbuf_get_left(mb) - end));
+	mb->end -= (size_t)(end - at);
+}
+
+/** A response that nobody waits for */
+void gate_stray(struct gate *g, const struct sip_msg *msg)
+{
+	budget_bad(g->budget, budget_proof_of(msg), &msg->src, tmr_jiffies());
+}

@@ -1,0 +1,18 @@
+/*
+ * What refuses a bad request before anything else looks at it.
+ */
+#ifndef RECHECK_H
+#define RECHECK_H
+
+#include <re.h>
+
+enum {
+	RECHECK_OK = 0,
+	RECHECK_DROP = -1, /* answer nothing: it would go where it must not */
+};
+
+/** @return RECHECK_OK, RECHECK_DROP or the SIP code to refuse with */
+int recheck_request(const struct sip_msg *msg, const char **why);
+bool recheck_via(const struct sip_msg *msg);
+
+#endif

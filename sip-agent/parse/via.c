@@ -1,0 +1,229 @@
+/*
+ * A strict parser of Via.  libre takes the topmost value only, finds its
+ * parameters inside of quotes too, and drops what has no branch.
+ */
+#include "parse/via.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "parse/hdr.h"
+
+enum { PARAMS_MAX = 32 };
+
+static void skip_lws(struct pl *pl)
+{
+	while (pl->l && hdr_is_lws(*pl->p))
+		pl_advance(pl, 1);
+}
+
+static int take_char(struct pl *pl, char c)
+{
+	skip_lws(pl);
+	if (!pl->l || *pl->p != c)
+		return EBADMSG;
+	pl_advance(pl, 1);
+	skip_lws(pl);
+
+	return 0;
+}
+
+static int take_while(struct pl *tok, struct pl *pl, bool(is)(char c))
+{
+	*tok = (struct pl){pl->p, 0};
+	while (pl->l && is(*pl->p)) {
+		tok->l++;
+		pl_advance(pl, 1);
+	}
+
+	return tok->l ? 0 : EBADMSG;
+}
+
+static bool is_host_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_';
+}
+
+static bool is_ipv6_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') ||
+	       (c >= 'a' && c <= 'f') || c == ':' || c == '.';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* SIP / 2.0 / UDP, with blanks anywhere between */
+static int take_protocol(struct via *v, struct pl *pl)
+{
+	struct pl name, version;
+
+	if (take_while(&name, pl, hdr_is_token_char) ||
+	    pl_strcasecmp(&name, "SIP") || take_char(pl, '/') ||
+	    take_while(&version, pl, hdr_is_token_char) ||
+	    pl_strcmp(&version, "2.0") || take_char(pl, '/') ||
+	    take_while(&v->transport, pl, hdr_is_token_char))
+		return EBADMSG;
+
+	if (!pl->l || !hdr_is_lws(*pl->p))
+		return EBADMSG;
+	skip_lws(pl);
+
+	return 0;
+}
+
+static int take_host(struct pl *host, struct pl *pl)
+{
+	struct pl inner;
+
+	if (!pl->l || *pl->p != '[')
+		return take_while(host, pl, is_host_char);
+
+	host->p = pl->p;
+	pl_advance(pl, 1);
+	if (take_while(&inner, pl, is_ipv6_char) || !pl->l || *pl->p != ']')
+		return EBADMSG;
+	pl_advance(pl, 1);
+	host->l = inner.l + 2;
+
+	return 0;
+}
+
+static int take_sent_by(struct via *v, struct pl *pl)
+{
+	struct pl digits;
+	uint64_t port;
+
+	if (take_host(&v->host, pl))
+		return EBADMSG;
+
+	skip_lws(pl);
+	if (!pl->l || *pl->p != ':')
+		return 0;
+	if (take_char(pl, ':') || take_while(&digits, pl, is_digit) ||
+	    hdr_number(&port, &digits, UINT16_MAX) || !port)
+		return EBADMSG;
+	v->port = (uint16_t)port;
+
+	return 0;
+}
+
+/* Host and token characters, for the values of branch, received and maddr */
+static bool is_value_char(char c)
+{
+	return hdr_is_token_char(c) || c == '[' || c == ']' || c == ':';
+}
+
+/* A quoted value is for extensions; we keep none of it */
+static int skip_quoted(struct pl *pl)
+{
+	pl_advance(pl, 1);
+	while (pl->l && *pl->p != '"') {
+		const size_t n = *pl->p == '\\' ? 2 : 1;
+
+		if (pl->l < n)
+			return EBADMSG;
+		pl_advance(pl, (ssize_t)n);
+	}
+	if (!pl->l)
+		return EBADMSG;
+	pl_advance(pl, 1);
+
+	return 0;
+}
+
+static int keep(struct via *v, const struct pl *name, const struct pl *val)
+{
+	const struct {
+		const char *name;
+		struct pl *dst;
+	} known[] = {
+		{"branch", &v->branch},
+		{"maddr", &v->maddr},
+		{"received", &v->received},
+		{"rport", &v->rport},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (pl_strcasecmp(name, known[i].name))
+			continue;
+		if (known[i].dst->p)
+			return EBADMSG;
+		*known[i].dst = *val;
+	}
+
+	return 0;
+}
+
+static int take_param(struct via *v, struct pl *pl)
+{
+	struct pl name, val;
+
+	if (take_while(&name, pl, hdr_is_token_char))
+		return EBADMSG;
+
+	val = (struct pl){pl->p, 0}; /* there, without a value */
+	skip_lws(pl);
+	if (!pl->l || *pl->p != '=')
+		return keep(v, &name, &val);
+
+	(void)take_char(pl, '=');
+	if (pl->l && *pl->p == '"')
+		return skip_quoted(pl);
+	if (take_while(&val, pl, is_value_char))
+		return EBADMSG;
+
+	return keep(v, &name, &val);
+}
+
+/**
+ * Take the next value of a comma-separated list
+ *
+ * @param v    Filled in; borrows from list
+ * @param list Advanced past the value and its comma
+ *
+ * @return 0, ENOENT at the end of the list, EBADMSG
+ */
+int via_take(struct via *v, struct pl *list)
+{
+	unsigned params = 0;
+	const char *end;
+
+	memset(v, 0, sizeof(*v));
+	skip_lws(list);
+	if (!list->l)
+		return ENOENT;
+
+	v->val.p = list->p;
+	if (take_protocol(v, list) || take_sent_by(v, list))
+		return EBADMSG;
+
+	end = list->p;
+	skip_lws(list);
+	while (list->l && *list->p == ';') {
+		if (++params > PARAMS_MAX || take_char(list, ';') ||
+		    take_param(v, list))
+			return EBADMSG;
+		end = list->p;
+		skip_lws(list);
+	}
+	while (end > v->val.p && hdr_is_lws(end[-1]))
+		end--;
+	v->val.l = (size_t)(end - v->val.p);
+
+	if (!list->l)
+		return 0;
+	if (take_char(list, ',') || !list->l)
+		return EBADMSG;
+
+	return 0;
+}
+
+/** Whether the client asks for the answer where it came from (RFC 3581) */
+bool via_has_rport(const struct via *v)
+{
+	return v->rport.p != NULL;
+}

@@ -1,0 +1,33 @@
+/*
+ * Questions of one kind that share a statement, and so a commit: those that
+ * come while earlier ones are being answered go together.
+ */
+#ifndef PGBATCH_H
+#define PGBATCH_H
+
+#include "common/buf.h"
+#include "pg/pgloop.h"
+
+enum {
+	PGBATCH_MAX = 128,	     /* items of a statement */
+	PGBATCH_WAITING_MAX = 16384, /* items */
+};
+
+struct pgbatch;
+
+/**
+ * The answer to one item
+ *
+ * @param row  The first of its rows in the answer
+ * @param rows How many; 0: the item is to be asked for alone.  Where ans->end
+ *             is not PG_OK, that is the answer
+ */
+typedef void(pgbatch_h)(const struct pg_answer *ans, int row, int rows,
+			void *arg);
+
+int pgbatch_alloc(struct pgbatch **bp, struct pgloop *pl,
+		  const struct pg_stmt *stmt, unsigned at_once);
+int pgbatch_ask(struct pgbatch *b, const struct buf *item, pgbatch_h *h,
+		void *arg);
+
+#endif

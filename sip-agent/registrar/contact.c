@@ -1,0 +1,284 @@
+/*
+ * Reads the contacts of a REGISTER into the JSON that the database takes, and
+ * applies the rules of intervals and of what may be bound.
+ */
+#include "registrar/contact.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/json_write.h"
+#include "common/sipuri.h"
+#include "parse/hdr.h"
+#include "parse/nameaddr.h"
+#include "pg/pgconn.h"
+#include "settings.h"
+#include "transaction/flow.h"
+
+enum {
+	JSON_MAX = 128 * 1024,
+	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
+};
+
+struct reading {
+	struct contact_set *cs;
+	const struct sip_msg *msg;
+	const char *why;
+	unsigned bound; /* contacts that are not to be removed */
+	int err;
+};
+
+static int fail(struct reading *r, int err, const char *why)
+{
+	r->why = why;
+
+	return err;
+}
+
+/* qvalue of RFC 3261 section 25.1: 0 to 1 with up to three decimals */
+static bool is_qvalue(const struct pl *pl)
+{
+	bool zeros = true;
+
+	if (!pl->l || pl->l > 5 || (*pl->p != '0' && *pl->p != '1'))
+		return false;
+	if (pl->l > 1 && pl->p[1] != '.')
+		return false;
+
+	for (size_t i = 2; i < pl->l; i++) {
+		if (pl->p[i] < '0' || pl->p[i] > '9')
+			return false;
+		zeros = zeros && pl->p[i] == '0';
+	}
+
+	return *pl->p == '0' || zeros;
+}
+
+/* Whether a contact is a flow of a device, and told how to keep it alive */
+static bool is_outbound(const struct contact_set *cs, const struct nameaddr *na)
+{
+	struct pl val;
+
+	return cs->keeps_alive && nameaddr_param(na, "+sip.instance", &val) &&
+	       nameaddr_param(na, "reg-id", &val);
+}
+
+static uint32_t granted(const struct contact_set *cs, const struct nameaddr *na,
+			uint32_t asked_s)
+{
+	uint32_t max_s = settings_max_expires(cs->set);
+
+	if (cs->flow && !is_outbound(cs, na) && max_s > FLOW_EXPIRES_MAX_S)
+		max_s = FLOW_EXPIRES_MAX_S;
+
+	return asked_s < max_s ? asked_s : max_s;
+}
+
+static int read_expires(uint32_t *expires_s, struct reading *r,
+			const struct nameaddr *na)
+{
+	uint64_t n = r->cs->expires_s;
+	struct pl val;
+
+	if (nameaddr_param(na, "expires", &val)) {
+		switch (hdr_number(&n, &val, UINT32_MAX)) {
+		case 0:
+			break;
+
+		case EOVERFLOW:
+			return fail(r, EBADMSG, "Bad Expires");
+
+		default:
+			n = MALFORMED_EXPIRES_S;
+			break;
+		}
+	}
+	if (n && n < r->cs->min_s)
+		r->cs->min_s = (uint32_t)n;
+	*expires_s = granted(r->cs, na, (uint32_t)n);
+	if (*expires_s > r->cs->max_s)
+		r->cs->max_s = *expires_s;
+
+	return 0;
+}
+
+/* JSON knows no number that ends with a point */
+static void write_q(struct buf *b, const struct pl *q)
+{
+	json_key(b, "q");
+	buf_add(b, q->p, q->p[q->l - 1] == '.' ? q->l - 1 : q->l);
+}
+
+static int write_instance(struct reading *r, const struct nameaddr *na)
+{
+	struct buf *b = &r->cs->json;
+	struct pl instance, reg_id;
+	uint64_t n;
+
+	if (!nameaddr_param(na, "+sip.instance", &instance) || !instance.l)
+		return 0;
+	if (!pg_is_text(instance.p, instance.l))
+		return fail(r, EBADMSG, "Bad +sip.instance");
+
+	json_key(b, "instance");
+	json_str(b, instance.p, instance.l);
+	if (nameaddr_param(na, "reg-id", &reg_id)) {
+		if (hdr_number(&n, &reg_id, INT32_MAX) || !n)
+			return fail(r, EBADMSG, "Bad reg-id");
+		if (!r->cs->keeps_alive)
+			return 0; /* means nothing (RFC 5626 section 6) */
+		json_member_int(b, "reg_id", (int64_t)n);
+		r->cs->outbound = true;
+	}
+
+	return 0;
+}
+
+static int write_json(struct reading *r, const struct nameaddr *na,
+		      const char *key, uint32_t expires_s)
+{
+	struct buf *b = &r->cs->json;
+	struct pl q;
+	int err;
+
+	buf_str(b, r->cs->count ? ",{" : "{");
+	json_key(b, "contact");
+	json_str(b, na->uri.p, na->uri.l);
+	json_member(b, "key", key);
+	json_member_int(b, "expires", expires_s);
+	if (nameaddr_param(na, "q", &q)) {
+		if (!is_qvalue(&q))
+			return fail(r, EBADMSG, "Bad q");
+		write_q(b, &q);
+	}
+	err = write_instance(r, na);
+	buf_char(b, '}');
+
+	return err;
+}
+
+/* One flow a request, and nothing else that it binds (RFC 5626 section 6) */
+static bool is_crowded(const struct reading *r)
+{
+	return r->cs->outbound && r->bound > 1;
+}
+
+static int read_contact(struct reading *r, const struct nameaddr *na)
+{
+	char key[SIPURI_KEY_BUF];
+	uint32_t expires_s;
+	struct sipuri uri;
+	struct pl instance;
+	int err;
+
+	if (sipuri_parse(&uri, na->uri.p, na->uri.l))
+		return fail(r, EBADMSG, "Contact Must Be a SIP URI");
+
+	err = read_expires(&expires_s, r, na);
+	if (err)
+		return err;
+
+	/* what may not be bound may still be removed */
+	if (expires_s && !settings_may_bind(r->cs->set, &uri))
+		return fail(r, EACCES, "Contact Not Allowed");
+
+	if (sipuri_key(key, &uri))
+		return fail(r, EBADMSG, "Bad Contact");
+
+	if (r->cs->count >= CONTACTS_MAX)
+		return fail(r, EBADMSG, "Too Many Contacts");
+
+	err = write_json(r, na, key, expires_s);
+	if (!err)
+		r->cs->count++;
+	if (expires_s)
+		r->bound++;
+	r->cs->plain = r->cs->count == 1 && expires_s && !r->cs->star &&
+		       !nameaddr_param(na, "+sip.instance", &instance);
+
+	return err;
+}
+
+static bool line_handler(const struct pl *val, void *arg)
+{
+	struct reading *r = arg;
+	struct pl list = *val;
+	struct nameaddr na;
+
+	do {
+		r->err = nameaddr_take(&na, &list);
+		if (r->err == ENOENT) {
+			r->err = 0;
+			return false;
+		}
+		if (r->err) {
+			r->why = "Bad Contact";
+			return true;
+		}
+		if (na.star)
+			r->cs->star = true;
+		else
+			r->err = read_contact(r, &na);
+	} while (!r->err);
+
+	return true;
+}
+
+/* `*` stands alone, with Expires: 0 (RFC 3261 section 10.2.2) */
+static int check_star(struct reading *r)
+{
+	const struct pl *expires = hdr_get(r->msg, HDR_EXPIRES);
+	uint64_t n;
+
+	if (!r->cs->star)
+		return 0;
+
+	if (r->cs->count || hdr_count(r->msg, HDR_CONTACT) != 1 || !expires ||
+	    hdr_number(&n, expires, UINT32_MAX) || n)
+		return fail(r, EBADMSG, "Bad Use of *");
+
+	return 0;
+}
+
+/**
+ * Read the contacts of a REGISTER
+ *
+ * @param cs  Filled in; to be given to contact_set_close in any case
+ * @param why Set to the reason phrase where it is refused
+ *
+ * @return 0, EBADMSG (400), EACCES (403), or another errno
+ */
+int contact_set_decode(struct contact_set *cs, const struct sip_msg *msg,
+		       const struct settings *set, const char **why)
+{
+	const struct pl *expires = hdr_get(msg, HDR_EXPIRES);
+	struct reading r = {.cs = cs, .msg = msg, .why = ""};
+	uint64_t n = settings_default_expires(set);
+
+	*cs = (struct contact_set){.min_s = UINT32_MAX, .set = set};
+	cs->flow = msg->tp != SIP_TRANSP_UDP;
+	cs->keeps_alive = hdr_has_token(msg, HDR_SUPPORTED, "outbound");
+	if (expires)
+		(void)hdr_number(&n, expires,
+				 UINT32_MAX); /* the gate saw to it */
+	cs->expires_s = (uint32_t)n;
+
+	buf_init(&cs->json, JSON_MAX);
+	buf_char(&cs->json, '[');
+	(void)hdr_each(msg, HDR_CONTACT, line_handler, &r);
+	buf_char(&cs->json, ']');
+	if (!r.err)
+		r.err = check_star(&r);
+	if (!r.err && is_crowded(&r))
+		r.err = fail(&r, EBADMSG, "One Flow At A Time");
+	if (!r.err && cs->json.failed)
+		r.err = ENOMEM;
+	*why = r.why;
+
+	return r.err;
+}
+
+void contact_set_close(struct contact_set *cs)
+{
+	buf_free(&cs->json);
+}

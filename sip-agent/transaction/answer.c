@@ -1,0 +1,121 @@
+#include "transaction/answer.h"
+
+#include <errno.h>
+
+enum { SIZE = 768 }; /* of most answers */
+
+static int write_line(struct mbuf *mb, const struct sip_hdr *hdr)
+{
+	int err;
+
+	err = mbuf_write_pl(mb, &hdr->name);
+	err |= mbuf_write_str(mb, ": ");
+	err |= mbuf_write_pl(mb, &hdr->val);
+
+	return err;
+}
+
+/* With where the request came from (RFC 3261 section 18.2.1, RFC 3581
+   section 4) */
+static int write_top_via(struct mbuf *mb, const struct sip_hdr *hdr,
+			 const struct sip_msg *msg, bool rport,
+			 const struct pl *param)
+{
+	int err;
+
+	if (rport) {
+		err = mbuf_write_pl(mb, &hdr->name);
+		err |= mbuf_write_str(mb, ": ");
+		err |= mbuf_write_pl_skip(mb, &hdr->val, param);
+		err |= mbuf_printf(mb, ";rport=%u", sa_port(&msg->src));
+	} else {
+		err = write_line(mb, hdr);
+	}
+	if (rport || !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR))
+		err |= mbuf_printf(mb, ";received=%j", &msg->src);
+
+	return err;
+}
+
+static int write_to(struct mbuf *mb, const struct sip_hdr *hdr,
+		    const struct sip_msg *msg, uint16_t scode)
+{
+	int err;
+
+	err = write_line(mb, hdr);
+	if (!pl_isset(&msg->to.tag) && scode > 100)
+		err |= mbuf_printf(mb, ";tag=%016llx", msg->tag);
+
+	return err;
+}
+
+/**
+ * Write an answer
+ *
+ * @param mbp   Set to it, owned by the caller
+ * @param dst   Set to where it goes
+ * @param msg   The request
+ * @param route Copy Record-Route (RFC 3261 section 12.1.1)
+ * @param hdrs  Further headers, each ended by CRLF
+ *
+ * @return 0 or ENOMEM
+ */
+int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
+		  bool route, uint16_t scode, const char *reason,
+		  const char *hdrs)
+{
+	struct mbuf *mb = mbuf_alloc(SIZE);
+	struct pl param = pl_null;
+	bool top = true, rport;
+	int err;
+
+	if (!mb)
+		return ENOMEM;
+
+	rport = !msg_param_exists(&msg->via.params, "rport", &param);
+	err = mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason);
+	for (struct le *le = list_head(&msg->hdrl); le && !err; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+
+		switch (hdr->id) {
+		case SIP_HDR_VIA:
+			err = top ? write_top_via(mb, hdr, msg, rport, &param)
+				  : write_line(mb, hdr);
+			top = false;
+			break;
+
+		case SIP_HDR_TO:
+			err = write_to(mb, hdr, msg, scode);
+			break;
+
+		case SIP_HDR_RECORD_ROUTE:
+			if (!route)
+				continue;
+			err = write_line(mb, hdr);
+			break;
+
+		case SIP_HDR_FROM:
+		case SIP_HDR_CALL_ID:
+		case SIP_HDR_CSEQ:
+			err = write_line(mb, hdr);
+			break;
+
+		default:
+			continue;
+		}
+		err |= mbuf_write_str(mb, "\r\n");
+	}
+	err |= mbuf_write_str(mb, "Server: restsip\r\n");
+	err |= mbuf_write_str(mb, hdrs);
+	err |= mbuf_write_str(mb, "Content-Length: 0\r\n\r\n");
+	mbuf_set_pos(mb, 0);
+	if (err) {
+		mem_deref(mb);
+		return ENOMEM;
+	}
+
+	sip_reply_addr(dst, msg, rport);
+	*mbp = mb;
+
+	return 0;
+}

@@ -1,0 +1,86 @@
+/*
+ * Tables of status codes (RFC 3261 section 21, RFC 3428, RFC 6665).
+ */
+#include "transaction/codes.h"
+
+#include <stddef.h>
+
+#include "pg/pgconn.h"
+
+static const char *const reasons[700] = {
+	[200] = "OK",
+	[202] = "Accepted",
+	[400] = "Bad Request",
+	[401] = "Unauthorized",
+	[403] = "Forbidden",
+	[404] = "Not Found",
+	[405] = "Method Not Allowed",
+	[406] = "Not Acceptable",
+	[408] = "Request Timeout",
+	[412] = "Conditional Request Failed",
+	[413] = "Request Entity Too Large",
+	[415] = "Unsupported Media Type",
+	[416] = "Unsupported URI Scheme",
+	[420] = "Bad Extension",
+	[422] = "Unprocessable",
+	[423] = "Interval Too Brief",
+	[430] = "Flow Failed",
+	[480] = "Temporarily Unavailable",
+	[481] = "Call/Transaction Does Not Exist",
+	[482] = "Loop Detected",
+	[483] = "Too Many Hops",
+	[489] = "Bad Event",
+	[500] = "Server Internal Error",
+	[501] = "Not Implemented",
+	[503] = "Service Unavailable",
+	[505] = "Version Not Supported",
+};
+
+/* HTTP's status of a refusal (SQLSTATE RSnnn) to SIP's */
+static const uint16_t of_refusal[600] = {
+	[400] = 400,
+	[401] = 401, /* whoever asked challenges again */
+	[403] = 403,
+	[404] = 404, /* RFC 3261 section 21.4.5 */
+	[409] = 480, /* not reachable, too many: RFC 3261 section 21.4.18 */
+	[412] = 412, /* RFC 3903 section 11.2.1 */
+	[413] = 413, /* RFC 3261 section 21.4.11 */
+	[415] = 415, /* RFC 3261 section 21.4.13 */
+	[422] = 400, /* SIP's 422 is of session timers alone (RFC 4028) */
+	[423] = 423, /* RFC 3261 section 21.4.17 */
+	[429] = 480, /* with Retry-After; 503 is for our own trouble alone */
+	[481] = 481, /* no such dialog: RFC 3261 section 12.2.2 */
+	[500] = 500, /* CSeq out of order: RFC 3261 section 10.3 item 7 */
+	[503] = 503,
+	[507] = 480, /* the mailbox is full: RFC 3261 section 21.4.18 */
+};
+
+/** The usual phrase of a code */
+const char *codes_reason(uint16_t scode)
+{
+	const char *reason = scode < 700 ? reasons[scode] : NULL;
+
+	return reason ? reason : "Refused";
+}
+
+/** What to answer for a statement that did not go well */
+uint16_t codes_of_answer(const struct pg_answer *ans)
+{
+	uint16_t scode = 0;
+
+	switch (ans->end) {
+	case PG_OK:
+		return 200;
+
+	case PG_AWAY:
+		return 503;
+
+	case PG_REFUSED:
+		if (ans->status > 0 && ans->status < 600)
+			scode = of_refusal[ans->status];
+		return scode ? scode : 500;
+
+	default:
+		return 500;
+	}
+}

@@ -1,0 +1,113 @@
+/*
+ * Where a request to a binding goes next, and that it goes over TLS where it
+ * must.
+ */
+#include "transaction/next_hop.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "parse/nameaddr.h"
+#include "transaction/flow.h"
+
+/**
+ * Whether a request may only go over TLS: to a sips: URI, or to what has
+ * registered over TLS
+ *
+ * @param uri  Request-URI
+ * @param flow The flow it is meant for, or NULL
+ */
+bool next_hop_needs_tls(const char *uri, const char *flow)
+{
+	return !strncasecmp(uri, "sips:", 5) ||
+	       (flow && !strncmp(flow, "tls:", 4));
+}
+
+/**
+ * The hop to an address
+ *
+ * @return 0 or EINVAL
+ */
+int next_hop_to_address(struct next_hop *hop, const struct sa *peer,
+			enum sip_transp tp)
+{
+	struct pl pl;
+
+	(void)re_snprintf(hop->text, sizeof(hop->text), "sip:%J;transport=%s",
+			  peer,
+			  tp == SIP_TRANSP_UDP	 ? "udp"
+			  : tp == SIP_TRANSP_TLS ? "tls"
+						 : "tcp");
+	pl_set_str(&pl, hop->text);
+
+	return uri_decode(&hop->route, &pl) ? EINVAL : 0;
+}
+
+/**
+ * The hop over a flow
+ *
+ * @return 0, ENOTCONN where the flow has gone or is another process's, EINVAL
+ */
+int next_hop_over_flow(struct next_hop *hop, const struct flow_table *ft,
+		       const char *flow)
+{
+	enum sip_transp tp;
+	struct sa peer;
+
+	if (flow_find(&peer, &tp, ft, flow))
+		return ENOTCONN;
+
+	return next_hop_to_address(hop, &peer, tp);
+}
+
+/**
+ * The hop to a Request-URI itself, or to the first of its routes.  What needs
+ * TLS is given it, whatever the URI says of its transport.
+ *
+ * @param route Route values, NULL for none
+ */
+int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route)
+{
+	struct nameaddr na;
+	struct pl pl;
+	int err;
+
+	pl_set_str(&pl, route ? route : uri);
+	if (route) {
+		err = nameaddr_take(&na, &pl);
+		if (err)
+			return err;
+		pl = na.uri;
+	}
+
+	err = uri_decode(&hop->route, &pl);
+	if (err)
+		return err;
+
+	/* no need to ask DNS for this name (RFC 6761 section 6.3) */
+	if (!pl_strcasecmp(&hop->route.host, "localhost"))
+		pl_set_str(&hop->route.host, "127.0.0.1");
+
+	/* libre knows no sips: but it knows TLS */
+	if (next_hop_needs_tls(uri, NULL) ||
+	    !pl_strcasecmp(&hop->route.scheme, "sips")) {
+		pl_set_str(&hop->route.scheme, "sip");
+		next_hop_set_transport(hop, ";transport=tls");
+	}
+
+	return 0;
+}
+
+bool next_hop_has_transport(const struct next_hop *hop)
+{
+	struct pl val;
+
+	return !msg_param_decode(&hop->route.params, "transport", &val);
+}
+
+/** @param params The parameters in the place of the URI's own */
+void next_hop_set_transport(struct next_hop *hop, const char *params)
+{
+	pl_set_str(&hop->route.params, params);
+}

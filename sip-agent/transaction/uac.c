@@ -1,0 +1,384 @@
+/*
+ * Requests on their way out: over the flow of a registration or subscription,
+ * or to the first route or the contact where the settings allow it and the
+ * address there has spoken; else that is asked first, by a probe.
+ *
+ * Where nothing answers, or nothing may be sent, the end is 480 with the same
+ * words UAC_UNPROVEN_MS after the beginning: see probe.c.
+ */
+#include "transaction/uac.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "logre.h"
+#include "pg/pgconn.h"
+#include "settings.h"
+#include "transaction/address.h"
+#include "transaction/next_hop.h"
+#include "transaction/probe.h"
+
+enum {
+	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
+};
+
+struct uac {
+	struct agent *ag;
+	struct uac_request out;
+	uac_end_h *h;
+	void *arg;
+	struct sip_request *req;
+	struct tmr tmr;		 /* until something may be sent */
+	struct probe_wait *wait; /* for an answer to a probe */
+	struct address next;	 /* the address that is to be asked */
+	bool has_next;
+	struct address sent; /* where it has been sent to */
+	bool tls;	     /* or not at all */
+	bool is_direct;	     /* to an address that we have chosen */
+	bool wants_tcp;	     /* it is long, and UDP would be our idea */
+	bool may_fall_back;  /* TCP was our idea: try UDP next */
+};
+
+static void destructor(void *arg)
+{
+	struct uac *u = arg;
+
+	tmr_cancel(&u->tmr);
+	mem_deref(u->wait);
+	mem_deref(u->req);
+}
+
+/**
+ * Allocate a request
+ *
+ * @param up Set to the request, owned by the caller; who lets go of it ends
+ *           the transaction, and no handler is called
+ * @param h  Called once, when it has ended; may be called by uac_start, and
+ *           may let go of the request
+ */
+int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
+	      uac_end_h *h, void *arg)
+{
+	struct uac *u = mem_zalloc(sizeof(*u), destructor);
+
+	if (!u)
+		return ENOMEM;
+
+	u->ag = ag;
+	u->out = *req;
+	u->tls = req->tls || next_hop_needs_tls(req->uri, req->flow);
+	u->h = h;
+	u->arg = arg;
+	*up = u;
+
+	return 0;
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+static void end(struct uac *u, int code, const char *reason,
+		const struct sip_msg *msg)
+{
+	uac_end_h *h = u->h;
+
+	u->h = NULL;
+	tmr_cancel(&u->tmr);
+	u->wait = mem_deref(u->wait);
+	u->req = mem_deref(u->req);
+	if (h)
+		h(code, reason, msg, u->arg);
+}
+
+/* Whatever the reason: who has named the address learns nothing of it */
+static void end_silent(struct uac *u)
+{
+	end(u, 480, "No answer from the contact", NULL);
+}
+
+static void silent_handler(void *arg)
+{
+	end_silent(arg);
+}
+
+/** A reason phrase as one line of UTF-8: what of it is that */
+void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src)
+{
+	size_t len = src->l < UAC_REASON_SIZE ? src->l : UAC_REASON_SIZE - 1;
+
+	while (len && !pg_is_text(src->p, len))
+		len--;
+	if (len)
+		memcpy(dst, src->p, len);
+	dst[len] = '\0';
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)dst[i] < 0x20 || dst[i] == 0x7f)
+			dst[i] = ' ';
+	}
+}
+
+static void transport_failed(struct uac *u, int err)
+{
+	switch (err) {
+	case ENOTCONN:
+		end(u, 430, "Flow failed", NULL);
+		break;
+
+	case ETIMEDOUT:
+		end(u, 408, "Request Timeout", NULL);
+		break;
+
+	case EMSGSIZE: /* of a datagram: it never will be less */
+		end(u, 413, "Too large for UDP", NULL);
+		break;
+
+	case ENOSYS:
+	case EPROTONOSUPPORT:
+		end(u, 503, "Transport not supported", NULL);
+		break;
+
+	case ENOMEM:
+	case ENOBUFS:
+		end(u, 0, "", NULL);
+		break;
+
+	default:
+		end(u, 503, "Transport error", NULL);
+		break;
+	}
+}
+
+/* --- where it may go ------------------------------------------------------ */
+
+/* To be asked before anything is sent there; one that may not be sent to only
+   where there is no other */
+static int ask_first(struct uac *u, const struct address *a)
+{
+	if (!u->has_next || (u->next.refused && !a->refused))
+		u->next = *a;
+	u->has_next = true;
+
+	return EACCES;
+}
+
+/* The last word on address and transport, after DNS */
+static int send_handler(enum sip_transp tp, const struct sa *src,
+			const struct sa *dst, struct mbuf *mb, void *arg)
+{
+	struct uac *u = arg;
+	struct address a = {.sa = *dst, .tp = tp};
+
+	(void)src;
+	(void)mb;
+	a.refused = !settings_may_send(u->ag->set, dst, u->out.rest) ||
+		    (u->tls && tp != SIP_TRANSP_TLS);
+	if (a.refused)
+		return ask_first(u, &a);
+	if (!u->is_direct) {
+		if (!address_is_proven(u->ag->addresses, &a, tmr_jiffies()))
+			return ask_first(u, &a);
+		if (u->wants_tcp) {
+			a.tp = SIP_TRANSP_TCP;
+			return ask_first(u, &a);
+		}
+	}
+
+	u->has_next = false;
+	u->sent = a;
+	tmr_cancel(&u->tmr);
+
+	return 0;
+}
+
+/* --- the way -------------------------------------------------------------- */
+
+static void go_on(struct uac *u, int err);
+
+static void resp_handler(int err, const struct sip_msg *msg, void *arg)
+{
+	struct uac *u = arg;
+	char reason[UAC_REASON_SIZE];
+
+	if (!err && msg->scode < 200)
+		return;
+
+	if (err) {
+		go_on(u, err);
+		return;
+	}
+
+	/* who answers has read it where it was sent to; where the answer says
+	   to come from, anybody can write */
+	address_prove(u->ag->addresses, &u->sent, ADDRESS_ANSWERED_S,
+		      tmr_jiffies());
+	uac_reason(reason, &msg->reason);
+	end(u, msg->scode, reason, msg);
+}
+
+static int start_request(struct uac *u, const struct uri *route)
+{
+	u->has_next = false;
+	u->req = mem_deref(u->req);
+	mbuf_set_pos(u->out.mb, 0);
+
+	return sip_request(&u->req, u->ag->sip, true, u->out.method, -1,
+			   u->out.uri, -1, route, u->out.mb,
+			   (size_t)u->out.sort_key, send_handler, resp_handler,
+			   u);
+}
+
+/* Over the flow that the phone has opened: it has proven that by doing so */
+static int start_over_flow(struct uac *u)
+{
+	struct next_hop hop;
+	int err;
+
+	err = next_hop_over_flow(&hop, u->ag->flows, u->out.flow);
+	if (err)
+		return err;
+	u->is_direct = true;
+
+	return start_request(u, &hop.route);
+}
+
+static int start_to_hop(struct uac *u)
+{
+	struct next_hop hop;
+	int err;
+
+	err = next_hop_to_uri(&hop, u->out.uri, u->out.route);
+	if (err)
+		return err;
+
+	/* what UDP would have to cut goes by TCP where nothing speaks against
+	   it, and by UDP where TCP finds nobody */
+	u->wants_tcp = u->out.body_len > UDP_SIZE_MAX &&
+		       !next_hop_has_transport(&hop);
+	if (!next_hop_has_transport(&hop) &&
+	    (hop.route.af != AF_UNSPEC || u->wants_tcp))
+		next_hop_set_transport(&hop, ";transport=udp");
+	tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
+
+	return start_request(u, &hop.route);
+}
+
+/* To an address that has answered */
+static int start_direct(struct uac *u, enum sip_transp tp)
+{
+	struct next_hop hop;
+	int err;
+
+	err = next_hop_to_address(&hop, &u->next.sa, tp);
+	if (err)
+		return err;
+	u->is_direct = true;
+
+	return start_request(u, &hop.route);
+}
+
+static void start(struct uac *u, enum sip_transp tp)
+{
+	const int err = start_direct(u, tp);
+
+	if (err)
+		go_on(u, err);
+}
+
+/* --- asking first --------------------------------------------------------- */
+
+static void tcp_handler(bool answered, void *arg)
+{
+	struct uac *u = arg;
+
+	u->wait = mem_deref(u->wait);
+	u->may_fall_back = answered;
+	start(u, answered ? SIP_TRANSP_TCP : SIP_TRANSP_UDP);
+}
+
+/* The address has spoken over UDP: whether it does over TCP is its own affair,
+   and no secret to who waits */
+static void ask_for_tcp(struct uac *u)
+{
+	u->wants_tcp = false;
+	u->next.tp = SIP_TRANSP_TCP;
+	tmr_cancel(&u->tmr);
+	if (address_is_proven(u->ag->addresses, &u->next, tmr_jiffies())) {
+		u->may_fall_back = true;
+		start(u, SIP_TRANSP_TCP);
+	} else if (probe_ask(&u->wait, u->ag->prober, &u->next, true,
+			     tcp_handler, u)) {
+		start(u, SIP_TRANSP_UDP);
+	}
+}
+
+static void probe_handler(bool answered, void *arg)
+{
+	struct uac *u = arg;
+
+	u->wait = mem_deref(u->wait);
+	if (!answered || u->next.refused)
+		return; /* until the time is over */
+	if (u->wants_tcp)
+		ask_for_tcp(u);
+	else
+		start(u, u->next.tp);
+}
+
+static void ask(struct uac *u)
+{
+	int err;
+
+	if (u->wants_tcp && u->next.tp == SIP_TRANSP_TCP) {
+		ask_for_tcp(u);
+		return;
+	}
+
+	if (!tmr_isrunning(&u->tmr))
+		tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
+	err = probe_ask(&u->wait, u->ag->prober, &u->next, false, probe_handler,
+			u);
+	if (err == EHOSTDOWN)
+		end_silent(u);
+}
+
+/* Whether a failure says nothing of what is elsewhere */
+static bool is_ours(int err)
+{
+	return err == EINVAL || err == ENOMEM || err == ENOBUFS ||
+	       err == ENOSYS || err == ENOTCONN || err == EPROTONOSUPPORT;
+}
+
+/* It was not sent, or got no answer */
+static void go_on(struct uac *u, int err)
+{
+	if (u->has_next) {
+		u->has_next = false;
+		ask(u);
+	} else if (u->may_fall_back) {
+		u->may_fall_back = false;
+		start(u, SIP_TRANSP_UDP);
+	} else if (!tmr_isrunning(&u->tmr) || is_ours(err)) {
+		transport_failed(u, err);
+	}
+}
+
+/* A sips: URI whose phone has registered in clear: its flow is not for it */
+static bool is_for_flow(const struct uac *u)
+{
+	return u->out.flow && (!u->tls || !strncmp(u->out.flow, "tls:", 4));
+}
+
+/** Send it; its end is told by the handler, maybe within this call */
+void uac_start(struct uac *u)
+{
+	const int err = is_for_flow(u) ? start_over_flow(u) : start_to_hop(u);
+
+	if (err)
+		go_on(u, err);
+}
+
+/** The connection that it was sent over has closed */
+void uac_flow_failed(struct uac *u)
+{
+	end(u, 430, "Flow failed", NULL);
+}

@@ -1,0 +1,329 @@
+/*
+ * Requests being served.  The server transaction (libre's for INVITE, ours for
+ * all else) is there before the first question to the database, so that
+ * retransmissions are absorbed while the answer is awaited.
+ */
+#include "transaction/uas.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "agent.h"
+#include "compat.h"
+#include "gate/trust.h"
+#include "logre.h"
+#include "pg/pgconn.h"
+#include "transaction/answer.h"
+#include "transaction/codes.h"
+#include "transaction/strans.h"
+#include "transport/conn.h"
+
+struct uas_list {
+	struct list list;
+	size_t count;
+	uint64_t next_id; /* from anywhere, and up */
+};
+
+struct uas {
+	struct le le;
+	struct agent *ag;
+	struct sip_strans *st; /* of INVITE */
+	struct strans *rep;    /* of all else */
+	struct sip_msg *msg;
+	bool answered;
+	char id[UAS_ID_SIZE];
+	bool proven; /* who sent it */
+};
+
+static void list_destructor(void *arg)
+{
+	struct uas_list *ul = arg;
+
+	list_clear(&ul->list);
+}
+
+int uas_list_alloc(struct uas_list **ulp)
+{
+	struct uas_list *ul = mem_zalloc(sizeof(*ul), list_destructor);
+
+	if (!ul)
+		return ENOMEM;
+	ul->next_id = rand_u64();
+	*ulp = ul;
+
+	return 0;
+}
+
+/** Requests that are not answered yet */
+size_t uas_list_count(const struct uas_list *ul)
+{
+	return ul->count;
+}
+
+static void uas_destructor(void *arg)
+{
+	struct uas *u = arg;
+
+	if (u->le.list) {
+		u->ag->uas->count--;
+		budget_close(u->ag->budget, BUDGET_REQUESTS, &u->msg->src);
+		if (!u->proven)
+			budget_close(u->ag->budget, BUDGET_STRANGERS,
+				     &u->msg->src);
+	}
+	list_unlink(&u->le);
+	mem_deref(u->st);
+	mem_deref(u->rep);
+	mem_deref(u->msg);
+}
+
+static int open_transaction(struct uas *u, const struct sip_msg *msg)
+{
+	if (!pl_strcmp(&msg->met, "INVITE"))
+		return sip_strans_alloc(&u->st, u->ag->sip, msg, NULL, NULL);
+
+	return strans_begin(&u->rep, u->ag->strans, msg);
+}
+
+static void close_transaction(struct uas *u)
+{
+	u->st = mem_deref(u->st);
+	u->rep = mem_deref(u->rep);
+}
+
+/**
+ * Begin to serve a request
+ *
+ * @param up  Set to the request; whoever is to answer it holds a reference
+ * @param msg The request, referenced
+ *
+ * @return 0, EAGAIN where too many are being served, ENOMEM
+ */
+int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg)
+{
+	struct uas *u;
+	int err;
+
+	u = mem_zalloc(sizeof(*u), uas_destructor);
+	if (!u)
+		return ENOMEM;
+
+	u->ag = ag;
+	err = open_transaction(u, msg);
+	if (!err &&
+	    !budget_open(ag->budget, BUDGET_REQUESTS, &msg->src, tmr_jiffies()))
+		err = EAGAIN;
+	if (err) {
+		mem_deref(u);
+		return err;
+	}
+	u->msg = mem_ref((void *)msg);
+	(void)snprintf(u->id, sizeof(u->id), "%016" PRIx64, ag->uas->next_id++);
+	(void)budget_open(ag->budget, BUDGET_STRANGERS, &msg->src,
+			  tmr_jiffies()); /* the gate is who refuses */
+	list_append(&ag->uas->list, &u->le, u);
+	ag->uas->count++;
+	*up = u;
+
+	return 0;
+}
+
+const struct sip_msg *uas_msg(const struct uas *u)
+{
+	return u->msg;
+}
+
+struct agent *uas_agent(const struct uas *u)
+{
+	return u->ag;
+}
+
+/** Names the request in logs and in the database */
+const char *uas_id(const struct uas *u)
+{
+	return u->id;
+}
+
+bool uas_is_answered(const struct uas *u)
+{
+	return u->answered;
+}
+
+/**
+ * The sender is who From says: from here on the answer is kept for repeats
+ */
+void uas_set_proven(struct uas *u)
+{
+	if (u->proven)
+		return;
+	u->proven = true;
+	budget_close(u->ag->budget, BUDGET_STRANGERS, &u->msg->src);
+	budget_proven(u->ag->budget, budget_proof_of(u->msg), &u->msg->src,
+		      tmr_jiffies());
+	if (u->msg->tp != SIP_TRANSP_UDP)
+		conn_set_proven(sip_msg_tcpconn(u->msg));
+	trust_add(u->ag->trust, &u->msg->src, u->msg->tp != SIP_TRANSP_UDP,
+		  tmr_jiffies());
+}
+
+static void log_answer(const struct uas *u, uint16_t scode)
+{
+	log_debug("answer", LOG_STR("request_id", u->id),
+		  LOG_PL("method", &u->msg->met),
+		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
+}
+
+/* Nothing is kept for a stranger: a repeat is just refused again (RFC 3261
+   section 8.2.7) */
+static int send_answer(struct uas *u, uint16_t scode, struct mbuf *mb,
+		       const struct sa *dst)
+{
+	struct sip *sip = u->ag->sip;
+	int err;
+
+	if (!u->proven && scode >= 300)
+		close_transaction(u);
+	if (u->st) {
+		/* libre has the transaction from here on, or has freed it */
+		err = sip_strans_reply(&u->st, sip, u->msg, dst, scode, mb);
+		u->st = NULL;
+		return err;
+	}
+
+	err = compat_sip_send(sip, u->msg->sock, u->msg->tp, dst, mb);
+	if (u->rep) {
+		strans_keep(u->rep, mb, dst, tmr_jiffies());
+		u->rep = NULL;
+	}
+
+	return err;
+}
+
+/* @param route Copy Record-Route (RFC 3261 section 12.1.1) */
+static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
+		  const char *fmt, va_list *ap)
+{
+	struct mbuf *mb = NULL;
+	char *hdrs = NULL;
+	struct sa dst;
+	int err = 0;
+
+	if (u->answered)
+		return;
+	u->answered = true;
+
+	/* libre would dial a phone whose connection has closed */
+	if (u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) {
+		close_transaction(u);
+		return;
+	}
+
+	if (fmt)
+		err = re_vsdprintf(&hdrs, fmt, *ap);
+	if (!err)
+		err = answer_encode(&mb, &dst, u->msg, route, scode,
+				    reason ? reason : codes_reason(scode),
+				    hdrs ? hdrs : "");
+	if (!err)
+		err = send_answer(u, scode, mb, &dst);
+	if (err)
+		log_warn("reply_failed", LOG_STR("request_id", u->id),
+			 LOG_INT("code", scode), LOG_INT("errno", err));
+	log_answer(u, scode);
+	mem_deref(mb);
+	mem_deref(hdrs);
+}
+
+/**
+ * Answer a request; further answers do nothing
+ *
+ * @param reason NULL for the usual phrase
+ * @param fmt    Further headers, each ended by CRLF, or NULL
+ */
+void uas_reply(struct uas *u, uint16_t scode, const char *reason,
+	       const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply(u, false, scode, reason, fmt, &ap);
+	va_end(ap);
+}
+
+/** The tag that To has in the answer, unless the request brought one */
+void uas_tag(const struct uas *u, char *tag, size_t size)
+{
+	(void)re_snprintf(tag, size, "%016llx", u->msg->tag);
+}
+
+/**
+ * Answer 200 to a request that makes a dialog or is within one
+ *
+ * @param tag Our tag, as uas_tag gave it for this request or an equal one
+ */
+void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...)
+{
+	struct pl pl;
+	va_list ap;
+
+	pl_set_str(&pl, tag);
+	u->msg->tag = pl_x64(&pl);
+	va_start(ap, fmt);
+	reply(u, true, 200, NULL, fmt, &ap);
+	va_end(ap);
+}
+
+/** Answer with a code, its usual phrase and the headers that go with it */
+void uas_refuse(struct uas *u, uint16_t scode)
+{
+	if (scode == 503)
+		uas_reply(u, 503, NULL, "Retry-After: %u\r\n", RETRY_AFTER_S);
+	else
+		uas_reply(u, scode, NULL, NULL);
+}
+
+/** Answer what a refusal or a failure of the database means in SIP */
+void uas_db_failed(struct uas *u, const struct pg_answer *ans)
+{
+	const uint16_t scode = codes_of_answer(ans);
+
+	log_debug("refused", LOG_STR("request_id", u->id),
+		  LOG_STR("slug", ans->slug), LOG_INT("code", scode));
+	if (ans->end == PG_REFUSED && ans->status == 429)
+		uas_reply(u, scode, NULL, "Retry-After: %u\r\n",
+			  ans->retry_s > 0 ? (unsigned)ans->retry_s
+					   : TOO_OFTEN_S);
+	else
+		uas_refuse(u, scode);
+}
+
+/** Answer that a statement could not even be sent (pgloop_query's error) */
+void uas_db_away(struct uas *u, int err)
+{
+	uas_refuse(u, err == EILSEQ ? 400 : 503);
+}
+
+/**
+ * Answer without a transaction: what costs nothing to say again
+ *
+ * @param reason NULL for the usual phrase
+ * @param hdrs   Further headers, each ended by CRLF, or NULL
+ */
+void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
+			 uint16_t scode, const char *reason, const char *hdrs)
+{
+	struct mbuf *mb;
+	struct sa dst;
+
+	if (msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(msg))
+		return;
+
+	if (answer_encode(&mb, &dst, msg, false, scode,
+			  reason ? reason : codes_reason(scode),
+			  hdrs ? hdrs : ""))
+		return;
+	(void)compat_sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
+	mem_deref(mb);
+}

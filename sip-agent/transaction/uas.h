@@ -1,0 +1,44 @@
+/*
+ * A request that we serve, from its arrival to its one final answer (RFC 3261
+ * sections 8.2 and 17.2).
+ */
+#ifndef UAS_H
+#define UAS_H
+
+#include <re.h>
+
+#include "gate/budget.h"
+
+struct agent;
+struct pg_answer;
+struct uas;
+struct uas_list;
+
+enum {
+	UAS_ID_SIZE = 17,
+	UAS_TAG_SIZE = 17,
+	RETRY_AFTER_S = 1,
+	TOO_OFTEN_S = 60, /* where the database does not say */
+};
+
+int uas_list_alloc(struct uas_list **ulp);
+size_t uas_list_count(const struct uas_list *ul);
+
+int uas_alloc(struct uas **up, struct agent *ag, const struct sip_msg *msg);
+const struct sip_msg *uas_msg(const struct uas *u);
+struct agent *uas_agent(const struct uas *u);
+void uas_tag(const struct uas *u, char *tag, size_t size);
+const char *uas_id(const struct uas *u);
+bool uas_is_answered(const struct uas *u);
+void uas_set_proven(struct uas *u);
+void uas_reply(struct uas *u, uint16_t scode, const char *reason,
+	       const char *fmt, ...);
+void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);
+void uas_refuse(struct uas *u, uint16_t scode);
+void uas_db_failed(struct uas *u, const struct pg_answer *ans);
+void uas_db_away(struct uas *u, int err);
+
+void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
+			 uint16_t scode, const char *reason, const char *hdrs);
+
+#endif

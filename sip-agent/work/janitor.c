@@ -1,0 +1,149 @@
+/*
+ * What is to be done from time to time: the database's own janitor, and flows
+ * whose end could not be told yet.
+ */
+#include "work/janitor.h"
+
+#include <errno.h>
+
+#include <re.h>
+
+#include "agent.h"
+#include "common/log.h"
+#include "pg/pgloop.h"
+#include "transaction/flow.h"
+
+struct janitor {
+	struct agent *ag;
+	struct tmr tmr;
+	struct list lost; /* struct lost_flow, told or not */
+	size_t lost_count;
+	bool asking;
+};
+
+struct lost_flow {
+	struct le le;
+	struct janitor *j;
+	char flow[FLOW_TEXT_SIZE];
+	bool asking;
+};
+
+static const struct pg_stmt stmt_janitor = {
+	"janitor", "select * from api.janitor($1)", 1, 0};
+static const struct pg_stmt stmt_flow_lost = {
+	"flow_lost", "select * from api.flow_lost($1, $2)", 2, 0};
+
+static void lost_destructor(void *arg)
+{
+	struct lost_flow *lf = arg;
+
+	list_unlink(&lf->le);
+}
+
+static void on_flow_lost(const struct pg_answer *ans, void *arg)
+{
+	struct lost_flow *lf = arg;
+
+	lf->asking = false;
+	if (ans->end == PG_OK && lf->le.list) {
+		lf->j->lost_count--;
+		list_unlink(&lf->le);
+		mem_deref(lf);
+	}
+	mem_deref(lf); /* what is still in the list is told again */
+}
+
+static void tell(struct lost_flow *lf)
+{
+	struct pgloop *pl = lf->j->ag->pl;
+	const struct pg_val valv[] = {pg_int(pgloop_agent(pl)),
+				      pg_text(lf->flow)};
+
+	if (lf->asking || !pgloop_is_ready(pl))
+		return;
+
+	mem_ref(lf);
+	lf->asking = true;
+	if (pgloop_query_in(pl, PG_SETTLE, &stmt_flow_lost, valv, on_flow_lost,
+			    lf)) {
+		lf->asking = false;
+		mem_deref(lf);
+	}
+}
+
+/**
+ * A connection with bindings is gone; the database is told until it knows
+ *
+ * @param flow Its name
+ */
+void janitor_flow_lost(struct janitor *j, const char *flow)
+{
+	struct lost_flow *lf;
+
+	if (j->lost_count >= JANITOR_LOST_MAX)
+		return; /* they expire */
+
+	lf = mem_zalloc(sizeof(*lf), lost_destructor);
+	if (!lf)
+		return;
+
+	lf->j = j;
+	str_ncpy(lf->flow, flow, sizeof(lf->flow));
+	list_append(&j->lost, &lf->le, lf);
+	j->lost_count++;
+	tell(lf);
+}
+
+static void on_janitor(const struct pg_answer *ans, void *arg)
+{
+	struct janitor *j = arg;
+
+	(void)ans; /* failures are logged, and the next second comes */
+	j->asking = false;
+	mem_deref(j);
+}
+
+static void run(void *arg)
+{
+	struct janitor *j = arg;
+	struct pgloop *pl = j->ag->pl;
+	const struct pg_val valv[] = {pg_int(pgloop_agent(pl))};
+	struct le *le;
+
+	tmr_start(&j->tmr, JANITOR_MS, run, j);
+	LIST_FOREACH(&j->lost, le)
+	tell(le->data);
+
+	if (j->asking || !pgloop_is_ready(pl))
+		return;
+	mem_ref(j);
+	j->asking = true;
+	if (pgloop_query_in(pl, PG_SETTLE, &stmt_janitor, valv, on_janitor,
+			    j)) {
+		j->asking = false;
+		mem_deref(j);
+	}
+}
+
+static void destructor(void *arg)
+{
+	struct janitor *j = arg;
+
+	tmr_cancel(&j->tmr);
+	list_flush(&j->lost);
+}
+
+/** Allocate the janitor; owned by the caller */
+int janitor_alloc(struct janitor **jp, struct agent *ag)
+{
+	struct janitor *j = mem_zalloc(sizeof(*j), destructor);
+
+	if (!j)
+		return ENOMEM;
+
+	j->ag = ag;
+	tmr_start(&j->tmr, JANITOR_MS, run, j);
+	*jp = j;
+
+	return 0;
+}

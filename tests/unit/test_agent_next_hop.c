@@ -1,0 +1,103 @@
+/*
+ * The next hop: what needs TLS gets it, whatever its URI says.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "transaction/flow.h"
+#include "transaction/next_hop.h"
+
+static void assert_hop(const char *uri, const char *path, const char *host,
+		       uint16_t port, const char *params)
+{
+	struct next_hop hop;
+
+	assert_int_equal(next_hop_to_uri(&hop, uri, path), 0);
+	assert_int_equal(pl_strcmp(&hop.route.scheme, "sip"), 0);
+	assert_int_equal(pl_strcmp(&hop.route.host, host), 0);
+	assert_int_equal(hop.route.port, port);
+	assert_int_equal(pl_strcmp(&hop.route.params, params), 0);
+}
+
+static void what_needs_tls(void **state)
+{
+	(void)state;
+	assert_true(next_hop_needs_tls("sips:a@192.0.2.1", NULL));
+	assert_true(
+		next_hop_needs_tls("SIPS:a@192.0.2.1", "udp:192.0.2.1:5060"));
+	assert_true(next_hop_needs_tls("sip:a@192.0.2.1", "tls:00ab:1"));
+	assert_false(next_hop_needs_tls("sip:a@192.0.2.1", "tcp:00ab:1"));
+	assert_false(next_hop_needs_tls("sip:a@192.0.2.1", NULL));
+}
+
+static void the_contact_or_the_first_of_its_path(void **state)
+{
+	static const char contact[] = "sip:a@192.0.2.1:5070;transport=tcp";
+
+	(void)state;
+	assert_hop(contact, NULL, "192.0.2.1", 5070, ";transport=tcp");
+	assert_hop(contact, "<sip:192.0.2.9;lr>, <sip:192.0.2.8;lr>",
+		   "192.0.2.9", 0, ";lr");
+	assert_hop("sip:a@localhost:5070", NULL, "127.0.0.1", 5070, "");
+}
+
+static void a_sips_uri_goes_over_tls(void **state)
+{
+	(void)state;
+	assert_hop("sips:a@192.0.2.1", NULL, "192.0.2.1", 0, ";transport=tls");
+	assert_hop("sips:a@192.0.2.1:5070;transport=udp", NULL, "192.0.2.1",
+		   5070, ";transport=tls");
+	assert_hop("sips:a@192.0.2.1", "<sip:192.0.2.9;lr>", "192.0.2.9", 0,
+		   ";transport=tls");
+	assert_hop("sip:a@192.0.2.1", "<sips:192.0.2.9;lr>", "192.0.2.9", 0,
+		   ";transport=tls");
+}
+
+static void what_is_no_uri_is_no_hop(void **state)
+{
+	struct next_hop hop;
+
+	(void)state;
+	assert_int_not_equal(next_hop_to_uri(&hop, "sip:", NULL), 0);
+	assert_int_not_equal(next_hop_to_uri(&hop, "sip:a@b", "<nonsense"), 0);
+}
+
+static void on_lost(const char *flow, void *arg)
+{
+	(void)flow;
+	(void)arg;
+}
+
+static void a_flow_leads_where_it_came_from(void **state)
+{
+	struct flow_table *ft;
+	struct next_hop hop;
+
+	(void)state;
+	assert_int_equal(flow_table_alloc(&ft, "00ab", on_lost, NULL), 0);
+	assert_int_equal(next_hop_over_flow(&hop, ft, "udp:192.0.2.7:5062"), 0);
+	assert_int_equal(pl_strcmp(&hop.route.host, "192.0.2.7"), 0);
+	assert_int_equal(hop.route.port, 5062);
+	assert_int_equal(pl_strcmp(&hop.route.params, ";transport=udp"), 0);
+	assert_int_equal(next_hop_over_flow(&hop, ft, "tcp:00ab:1"), ENOTCONN);
+	assert_int_equal(next_hop_over_flow(&hop, ft, "tls:00cd:1"), ENOTCONN);
+	mem_deref(ft);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_needs_tls),
+		cmocka_unit_test(the_contact_or_the_first_of_its_path),
+		cmocka_unit_test(a_sips_uri_goes_over_tls),
+		cmocka_unit_test(what_is_no_uri_is_no_hop),
+		cmocka_unit_test(a_flow_leads_where_it_came_from),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
