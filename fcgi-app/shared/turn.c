@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "common/secret.h"
-#include "common/siphash.h"
 
 enum {
 	BUCKETS = 4096,
@@ -125,7 +124,7 @@ static struct turn_key *key_get(struct turns *t, uint64_t key, uint64_t now_ms)
  * be in his turn: so the secret is this process's own. */
 static const uint8_t *secret_key(void)
 {
-	static uint8_t key[SIPHASH_KEY_SIZE];
+	static uint8_t key[SHA256_SIZE];
 	static bool drawn;
 
 	if (!drawn && random_bytes(key, sizeof(key)))
@@ -136,12 +135,14 @@ static const uint8_t *secret_key(void)
 
 uint64_t turn_key_of(char salt, const void *p, size_t n)
 {
-	uint8_t key[SIPHASH_KEY_SIZE];
+	uint8_t key[SHA256_SIZE], hash[SHA256_SIZE];
 	uint64_t h;
 
 	memcpy(key, secret_key(), sizeof(key));
 	key[0] ^= (uint8_t)salt;
-	h = siphash(key, p, n);
+	if (hmac_sha256(hash, key, sizeof(key), p, n))
+		return 1; /* without memory all are in one turn */
+	memcpy(&h, hash, sizeof(h));
 	return h ? h : 1;
 }
 
