@@ -59,7 +59,7 @@ def test_of_64_kept_clients_none_goes_unanswered(busy, method):
         with lock:
             codes.extend(mine)
             worst.append(slowest)
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
+    threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -89,7 +89,7 @@ def test_a_refusal_among_reads_that_share_a_round_trip_is_its_own_alone(busy):
             if answer.status != code or code == 200 and text != expected[path]:
                 wrong.append((path, code, answer.status, text))
         connection.close()
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(16)]
+    threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -123,7 +123,7 @@ def test_memory_does_not_grow_with_the_number_of_requests(busy):
         connection.close()
 
     def round_of(n):
-        threads = [threading.Thread(target=some, args=(n,)) for _ in range(8)]
+        threads = [threading.Thread(target=some, args=(n,), daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -167,7 +167,7 @@ def test_a_send_is_never_executed_twice_when_workers_die(busy, with_key):
             if code == 202:
                 with lock:
                     answered[text] = body["id"]
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(6)]
+    threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(6)]
     for thread in threads:
         thread.start()
     names = [name for name in busy.names() if name.startswith("restsip-api")]

@@ -65,7 +65,7 @@ class Many:
 
     def __init__(self, n, ask):
         self.stop, self.got = threading.Event(), []
-        self.threads = [threading.Thread(target=self.run, args=(ask, i)) for i in range(n)]
+        self.threads = [threading.Thread(target=self.run, args=(ask, i), daemon=True) for i in range(n)]
 
     def run(self, ask, number):
         while not self.stop.is_set():

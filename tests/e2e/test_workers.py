@@ -147,7 +147,7 @@ def test_one_clients_requests_in_any_mixture(mixed, user):
         except Exception as e:  # pylint: disable=broad-except
             wrong.append(e)
         connection.http.close()
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
+    threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(CLIENTS)]
     for thread in threads:
         thread.start()
     sharing = itertools.cycle([name for name in workers(mixed) if name not in on_tcp(mixed)])
