@@ -53,8 +53,8 @@ static const struct db_stmt get_stmt = {
 static const struct db_stmt put_stmt = {
 	.name = "user_put",
 	.sql = "select doc, version, bell "
-	       "from api.user_put($1, $2, $3, $4, $5, $6, $7, $8)",
-	.nparams = 8,
+	       "from api.user_put($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	.nparams = 9,
 	.write = true,
 };
 static const struct db_stmt delete_stmt = {
@@ -236,6 +236,7 @@ static void change_hashed(struct exchange *x, const char *hash)
 	if (!exchange_if_match(x, &args))
 		return;
 	db_arg_bool(&args, change->revoke);
+	db_arg_text(&args, x->who.source);
 	exchange_query(x, &put_stmt, &args, changed);
 }
 

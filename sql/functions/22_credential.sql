@@ -20,18 +20,19 @@ begin
 end $$;
 
 -- Contacts of an account end, in one change of its login resource: those that were made over HTTP (p_http), and those of
--- credentials.
+-- credentials, with what those have published.
 create function app.login_end(p_account bigint, p_http bool, p_credentials bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_prior bigint := app.lock('login', p_account);
 	v_version bigint;
 	v_ids bigint[];
+	v_changed bool := app.publications_end(p_account, p_credentials);
 	v_bell text[];
 begin
 	v_ids := array(select l.id from app.login l where l.account_id = p_account
 		and (p_http and l.source in ('rest', 'stream') or l.credential_id = any (p_credentials)));
-	if v_ids = '{}' then
+	if v_ids = '{}' and not v_changed then
 		return null;
 	end if;
 	v_version := app.advance('login', p_account);
@@ -116,7 +117,7 @@ begin
 		where c.account_id = v_account order by c.n;
 end $$;
 
--- With all that phones have with it: their bindings, their subscriptions.
+-- With all that phones have with it: their bindings, their subscriptions, what they have published.
 create function api.credential_delete(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (gone bool, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

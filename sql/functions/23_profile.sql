@@ -49,8 +49,9 @@ begin
 end $$;
 
 -- Before a new password is set: what was made with the one before ends. Tickets, tokens, contacts that came over HTTP;
--- p_revoke: credentials too. Who has a token alone may not.
-create function app.password_ends(p_who text, p_proof bytea, p_email text, p_revoke bool) returns text[]
+-- p_revoke: credentials too. Where the account was known is forgotten, for who had the password before is known there too;
+-- but not p_source, the caller's own address. Who has a token alone may not.
+create function app.password_ends(p_who text, p_proof bytea, p_email text, p_revoke bool, p_source text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
@@ -70,13 +71,15 @@ begin
 	end if;
 	delete from app.ticket t where t.account_id = v_account;
 	delete from app.session s where s.account_id = v_account;
+	delete from app.known_source k
+	where k.account_id = v_account and k.source is distinct from app.source(p_source);
 	return v_bell || app.session_ended(v_account);
 end $$;
 
 -- p_merge: p_extra is a merge patch (RFC 7396), else the whole profile. p_hash: the crypt(3) output of a new password;
--- null: as it was. p_revoke: see app.password_ends().
+-- null: as it was. p_revoke, p_source: see app.password_ends().
 create function api.user_put(p_who text, p_proof bytea, p_email text, p_extra jsonb, p_merge bool, p_hash text,
-	p_if_match bigint, p_revoke bool default false)
+	p_if_match bigint, p_revoke bool default false, p_source text default null)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -87,7 +90,7 @@ declare
 	v_bell text[];
 begin
 	if p_hash is not null then
-		v_bell := app.password_ends(p_who, p_proof, p_email, p_revoke);
+		v_bell := app.password_ends(p_who, p_proof, p_email, p_revoke, p_source);
 	end if;
 	v_owner := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,

@@ -106,6 +106,7 @@ begin
 		perform app.refuse(403, 'not-owner', 'Only the owner may publish here.');
 	end if;
 	v_prior := app.lock('login', v_account);
+	perform app.credential_holds(p_credential);
 	select p.* into v_pub from app.publication p
 	where p.account_id = v_account and p.call_id = p_call_id and p.cseq = p_cseq and p.expires_at > now();
 	if v_pub.id is not null then
@@ -130,14 +131,15 @@ begin
 		v_changed := app.publication_hide(v_old);
 		delete from app.publication p where p.id = v_old.id;
 	else
-		insert into app.publication as p (id, account_id, etag, presence, contact_key, call_id, cseq, expires_s, expires_at)
+		insert into app.publication as p (id, account_id, etag, presence, contact_key, call_id, cseq, expires_s, expires_at,
+			credential_id)
 		overriding system value
 		values (coalesce(v_old.id, nextval('app.publication_id_seq')), v_account, v_etag,
 			coalesce(p_presence, v_old.presence), case when p_presence is null then v_old.contact_key else p_contact_key end,
-			p_call_id, p_cseq, p_expires_s, now() + make_interval(secs => p_expires_s))
+			p_call_id, p_cseq, p_expires_s, now() + make_interval(secs => p_expires_s), p_credential)
 		on conflict (id) do update set etag = excluded.etag, presence = excluded.presence,
 			contact_key = excluded.contact_key, call_id = excluded.call_id, cseq = excluded.cseq,
-			expires_s = excluded.expires_s, expires_at = excluded.expires_at
+			expires_s = excluded.expires_s, expires_at = excluded.expires_at, credential_id = excluded.credential_id
 		returning p.* into v_pub;
 		v_changed := app.publication_show(v_old, v_pub, p_presence is not null, p_agent, p_flow);
 	end if;
@@ -145,6 +147,24 @@ begin
 		v_bell := app.publish('login', v_account, app.advance('login', v_account), v_prior);
 	end if;
 	return query select v_etag, p_expires_s, v_bell;
+end $$;
+
+-- What an account, whose login resource is locked, has published with credentials that are gone. True: that has changed
+-- what is shown.
+create function app.publications_end(p_account bigint, p_credentials bigint[]) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_pub app.publication;
+	v_changed bool := false;
+begin
+	for v_pub in
+		select p.* from app.publication p
+		where p.account_id = p_account and p.credential_id = any (p_credentials) order by p.id
+	loop
+		v_changed := app.publication_hide(v_pub) or v_changed;
+		delete from app.publication p where p.id = v_pub.id;
+	end loop;
+	return v_changed;
 end $$;
 
 -- Publications whose time is over.

@@ -1,6 +1,6 @@
 -- What ends with a password or a credential; how many sessions, tickets, credentials and sign-ups there may be.
 begin;
-select plan(52);
+select plan(59);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('end-test', 'b1') \gset
@@ -28,13 +28,20 @@ create function pg_temp.subscribe(p_user text) returns text language sql as $$
 		'event', 'presence', 'call_id', 's-' || p_user, 'remote_tag', 'r', 'local_tag', 'l', 'local_uri', 'sip:bob@example.net',
 		'remote_uri', 'sip:alice@example.net', 'local_target', 'sip:192.0.2.1', 'remote_target', 'sip:' || p_user || '@192.0.2.9',
 		'flow', 'udp:192.0.2.9:' || length(p_user), 'remote_cseq', 1), false, 600) r where c.username = p_user $$;
+create function pg_temp.publish(p_user text, p_cseq int, p_key text) returns text language sql as $$
+	select r.etag from app.credential c, lateral api.sip_publish((select agent from ids), c.id, c.ha1, 'alice@example.net',
+		'p-' || p_user, p_cseq, null, jsonb_build_object('note', p_user), p_key, null, 600) r where c.username = p_user $$;
+create function pg_temp.notes() returns setof text language sql as $$
+	select l.extra -> 'presence' ->> 'note' from app.login l join app.account a on a.id = l.account_id
+	where a.email = 'alice@example.net' and l.extra ? 'presence' order by l.n $$;
 create function pg_temp.contacts() returns setof text language sql as $$
 	select contact from inspect.login where email = 'alice@example.net' order by n $$;
 create function pg_temp.version() returns bigint language sql as $$
 	select r.version from app.resource r join app.account a on a.id = r.id
 	where r.kind = 'login' and a.email = 'alice@example.net' $$;
-create function pg_temp.put(p_who text, p_proof bytea, p_hash text, p_revoke bool default false) returns text[] language sql as $$
-	select bell from api.user_put(p_who, p_proof, 'me', '{}', true, p_hash, null, p_revoke) $$;
+create function pg_temp.put(p_who text, p_proof bytea, p_hash text, p_revoke bool default false, p_source text default null)
+returns text[] language sql as $$
+	select bell from api.user_put(p_who, p_proof, 'me', '{}', true, p_hash, null, p_revoke, p_source) $$;
 
 -- With a token alone
 select throws_ok($$ select pg_temp.put(null, pg_temp.proof('alice'), '') $$, 'RS403', 'password-needed',
@@ -48,16 +55,20 @@ select lives_ok($$ select pg_temp.put(null, pg_temp.proof('alice'), null) $$, 'b
 \o /dev/null
 select pg_temp.register('alice'), pg_temp.register('alice-2', true), pg_temp.subscribe('alice'), pg_temp.subscribe('alice-2');
 select from api.login_register(null, pg_temp.proof('alice'), 'me', 'sip:web@192.0.2.1', 'k-web', null, '{}', null);
+select pg_temp.publish('alice-2', 1, 'k-web'), pg_temp.publish('alice', 1, 'k-web'), pg_temp.publish('alice', 2, 'k-none');
 insert into app.stream_process (name) values ('end-test');
 insert into app.watch (kind, id, process_id) select 'login', a.id, p.id from app.account a, app.stream_process p
 where a.email = 'alice@example.net' and p.name = 'end-test';
 \o
 select results_eq('select credential from inspect.login where email = ''alice@example.net'' order by n',
-	array[1, 2, null]::bigint[], 'bindings know their credential, by either way');
+	array[1, 2, null, null]::bigint[], 'bindings know their credential, by either way');
+select results_eq('select pg_temp.notes()', array['alice', 'alice'], 'it has published, here and in a place of its own');
 create temp table was as select pg_temp.version() as version;
 create temp table gone as select * from api.credential_delete(null, pg_temp.proof('alice'), 'me', 1);
 select ok((select gone from gone), 'a credential is deleted');
 select results_eq('select pg_temp.contacts()', array['sip:alice-2@192.0.2.9', 'sip:web@192.0.2.1'], 'and what it has bound');
+select results_eq('select pg_temp.notes()', array['alice-2'], 'and what it has published: what another has is seen again');
+select results_eq('select call_id from app.publication', array['p-alice-2'], 'of which nothing is left');
 select cmp_ok(pg_temp.version(), '>', (select version from was), 'in a new version');
 select ok((select 'restsip_change|login/alice@example.net' = any (bell) from gone), 'who watches is rung');
 select ok((select 'restsip_job_' || :agent || '|notify' = any (bell) from gone), 'and the agent');
@@ -88,7 +99,12 @@ update app.subscription set ended = null, due = false where call_id = 's-alice-2
 select from api.ticket_create(null, pg_temp.proof('alice'), sha256('t'));
 select * from api.login_stream(null, pg_temp.proof('alice'), 'me', '{}', null);
 \o
-select lives_ok($$ select pg_temp.put('alice@example.net', pg_temp.hash('alice'), '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$new1') $$,
+select app.know_sources(array[a.id, a.id, b.id], array['192.0.2.7', '192.0.2.8', '192.0.2.7']) from app.account a, app.account b
+where a.email = 'alice@example.net' and b.email = 'bob@example.net' \g /dev/null
+select lives_ok($$ select pg_temp.put('alice@example.net', pg_temp.hash('alice'), null, false, '192.0.2.9') $$, 'no new password');
+select is((select count(*) from app.known_source), 3::bigint, 'forgets nothing');
+select lives_ok($$ select pg_temp.put('alice@example.net', pg_temp.hash('alice'), '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$new1', false,
+	'192.0.2.8') $$,
 	'a new password, with the one before');
 select is((select count(*) from app.session s join app.account a on a.id = s.account_id where a.email = 'alice@example.net')
 	+ (select count(*) from app.ticket), 0::bigint, 'ends tokens and tickets');
@@ -97,6 +113,9 @@ select is((select count(*) from app.credential c join app.account a on a.id = c.
 	1::bigint, 'nor credentials');
 select throws_ok($$ select pg_temp.put('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', 'x') $$, 'RS401',
 	'unauthorized', 'the one before is none any more');
+select results_eq($$ select k.source from app.known_source k join app.account a on a.id = k.account_id
+	where a.email = 'alice@example.net' $$, array['192.0.2.8'], 'where it was known it is so no more, but from the caller''s address');
+select is((select count(*) from app.known_source k), 2::bigint, 'others are known as before');
 create temp table was2 as select pg_temp.version() as version;
 select throws_ok($$ select from api.user_put('alice@example.net', pg_temp.hash('alice'), 'me', '{}', true, 'x', 1, true) $$, 'RS412',
 	'precondition-failed', 'another version of the profile');
