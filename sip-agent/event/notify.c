@@ -24,7 +24,7 @@ struct notify {
 	struct agent *ag;
 	notify_end_h *h;
 	void *arg;
-	int64_t subscription, cseq;
+	int64_t subscription, cseq, account;
 	char *uri, *route, *flow; /* route, flow: NULL where there is none */
 	struct mbuf *mb;
 	size_t body_len;
@@ -178,6 +178,7 @@ int notify_alloc(struct notify **np, struct agent *ag,
 	n->arg = arg;
 	n->subscription = pgres_int(ans->res, row, "subscription");
 	n->cseq = pgres_int(ans->res, row, "cseq");
+	n->account = pgres_int(ans->res, row, "account");
 
 	err = uri_of_contact(&n->uri, text(&r, "remote_target"));
 	if (!err)
@@ -258,6 +259,7 @@ void notify_start(struct notify *n)
 		.uri = n->uri,
 		.route = n->route,
 		.flow = n->flow,
+		.account = n->account,
 		.mb = n->mb,
 		.body_len = n->body_len,
 		.sort_key = (uint64_t)n->subscription,

@@ -26,7 +26,8 @@ struct delivery {
 	int attempt;
 	bool tls;  /* it was sent to a sips: URI */
 	bool rest; /* to a contact that REST made, or nobody knows who */
-	bool answered;
+	bool answered, went_out;
+	int64_t account;		 /* that sends */
 	struct destination *destination; /* borrowed from the outbox */
 	char *contact, *path, *flow, *sender, *recipient, *content_type;
 	char *sent_at, *request_id;
@@ -155,6 +156,7 @@ int delivery_alloc(struct delivery **dp, struct agent *ag,
 	d->tls = pgres_bool(ans->res, row, "secure");
 
 	d->rest = is_of_rest(ans, row);
+	d->account = pgres_int(ans->res, row, "sender_account");
 
 	err = take_strings(d, ans, row);
 	if (!err)
@@ -200,6 +202,12 @@ bool delivery_answered(const struct delivery *d)
 	return d->answered;
 }
 
+/** Whether its end says anything of who is there: not where it is our own */
+bool delivery_went_out(const struct delivery *d)
+{
+	return d->went_out;
+}
+
 void delivery_set_destination(struct delivery *d, struct destination *dst)
 {
 	d->destination = dst;
@@ -238,6 +246,7 @@ static void on_uac_end(int code, const char *reason, const struct sip_msg *msg,
 	struct delivery *d = arg;
 
 	d->answered = msg;
+	d->went_out = uac_went_out(d->uac);
 	end(d, code, reason);
 }
 
@@ -275,6 +284,7 @@ static int start(struct delivery *d)
 		.flow = d->flow,
 		.tls = d->tls,
 		.rest = d->rest,
+		.account = d->account,
 		.mb = d->mb,
 		.body_len = d->body_len,
 		.sort_key = (uint64_t)d->id,

@@ -32,6 +32,7 @@ int delivery_attempt(const struct delivery *d);
 size_t delivery_body_len(const struct delivery *d);
 const char *delivery_flow(const struct delivery *d);
 bool delivery_answered(const struct delivery *d);
+bool delivery_went_out(const struct delivery *d);
 void delivery_set_destination(struct delivery *d, struct destination *dst);
 struct destination *delivery_destination(const struct delivery *d);
 struct le *delivery_le(struct delivery *d);

@@ -111,7 +111,7 @@ static void on_end(struct delivery *d, int code, const char *reason, void *arg)
 	};
 
 	list_unlink(delivery_le(d));
-	if (code)
+	if (code && delivery_went_out(d))
 		destination_heard(e.destination, delivery_answered(d),
 				  tmr_jiffies());
 	ob->body_len -= delivery_body_len(d);

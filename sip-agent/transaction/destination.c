@@ -17,6 +17,7 @@ struct destinations {
 	struct list busy; /* struct destination: something is under way */
 	struct list idle; /* the others, those that answered last at the end */
 	size_t idle_count;
+	size_t under_way;
 };
 
 struct destination {
@@ -112,6 +113,7 @@ int destination_begin(struct destination **dp, struct destinations *ds,
 		ds->idle_count--;
 	}
 
+	ds->under_way++;
 	if (!d->under_way++) {
 		list_unlink(&d->le);
 		list_append(&ds->busy, &d->le, d);
@@ -153,7 +155,11 @@ void destination_heard(struct destination *d, bool answered, uint64_t now_ms)
 /** And the database knows; NULL for none */
 void destination_end(struct destination *d)
 {
-	if (d && !--d->under_way)
+	if (!d)
+		return;
+
+	d->ds->under_way--;
+	if (!--d->under_way)
 		keep(d);
 }
 
@@ -176,10 +182,30 @@ static int print_name(struct mbuf *mb, const char *name)
 	return err | mbuf_write_u8(mb, '"');
 }
 
-/** As an array of SQL: where something is under way, and who answers */
+static size_t count_lively(const struct destinations *ds, uint64_t now_ms)
+{
+	struct le *le;
+	size_t n = 0;
+
+	LIST_FOREACH(&ds->busy, le)
+	n += is_lively(le->data, now_ms);
+
+	return n;
+}
+
+/**
+ * As an array of SQL: where something is under way, and who answers
+ *
+ * Where that is too many, those are told of that have more under way than all
+ * have in the middle, which cannot be too many.  The others are far below what
+ * the database lets any have.
+ */
 int destinations_print(struct mbuf *mb, const struct destinations *ds,
 		       uint64_t now_ms)
 {
+	const size_t least = count_lively(ds, now_ms) <= DESTINATIONS_TOLD_MAX
+				     ? 0
+				     : ds->under_way / DESTINATIONS_TOLD_MAX;
 	struct le *le;
 	unsigned n = 0;
 	int err = mbuf_write_u8(mb, '{');
@@ -188,10 +214,8 @@ int destinations_print(struct mbuf *mb, const struct destinations *ds,
 	{
 		const struct destination *d = le->data;
 
-		if (!is_lively(d, now_ms))
+		if (!is_lively(d, now_ms) || d->under_way <= least)
 			continue;
-		if (n == DESTINATIONS_TOLD_MAX)
-			break;
 		if (n++)
 			err |= mbuf_write_u8(mb, ',');
 		err |= print_name(mb, d->name);

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "logre.h"
 #include "transaction/address.h"
+#include "transaction/share.h"
 
 enum {
 	BUCKETS = 1024,
@@ -32,7 +33,7 @@ struct prober {
 	struct tls *tls; /* NULL: we have none */
 	struct hash *by_address, *by_id;
 	struct list list;
-	size_t count, count_tls;
+	struct shares *places, *places_tls;
 };
 
 struct probe {
@@ -41,9 +42,11 @@ struct probe {
 	struct prober *p;
 	struct address to;
 	uint64_t id;
-	bool unasked; /* too many of its host are silent */
+	struct share *place, *place_tls;
+	int64_t account; /* whose they are: of one who waits */
+	bool unasked;	 /* too many of its host are silent, or of all */
 	struct mbuf *mb;
-	struct tmr tmr_repeat, tmr_end;
+	struct tmr tmr_repeat, tmr_end, tmr_lost;
 	struct list waiting; /* struct probe_wait */
 	/* over a connection */
 	struct tcp_conn *tc;
@@ -53,6 +56,7 @@ struct probe {
 
 struct probe_wait {
 	struct le le;
+	int64_t account;
 	bool hurry;
 	probe_h *h;
 	void *arg;
@@ -65,22 +69,26 @@ static void hang_up(struct probe *pr)
 	pr->in = mem_deref(pr->in);
 }
 
+static void give_place(struct probe *pr)
+{
+	pr->place = mem_deref(pr->place);
+	pr->place_tls = mem_deref(pr->place_tls);
+}
+
 static void probe_destructor(void *arg)
 {
 	struct probe *pr = arg;
 
 	tmr_cancel(&pr->tmr_repeat);
 	tmr_cancel(&pr->tmr_end);
+	tmr_cancel(&pr->tmr_lost);
 	list_clear(&pr->waiting);
-	if (pr->le.list) {
-		pr->p->count--;
-		pr->p->count_tls -= pr->to.tp == SIP_TRANSP_TLS;
-	}
 	list_unlink(&pr->le);
 	hash_unlink(&pr->by_address);
 	hash_unlink(&pr->by_id);
 	hang_up(pr);
 	mem_deref(pr->mb);
+	give_place(pr);
 }
 
 static void wait_destructor(void *arg)
@@ -97,6 +105,8 @@ static void destructor(void *arg)
 	list_flush(&p->list);
 	mem_deref(p->by_address);
 	mem_deref(p->by_id);
+	mem_deref(p->places);
+	mem_deref(p->places_tls);
 }
 
 /**
@@ -122,6 +132,10 @@ int prober_alloc(struct prober **pp, struct address_book *book, struct sip *sip,
 	err = hash_alloc(&p->by_address, BUCKETS);
 	if (!err)
 		err = hash_alloc(&p->by_id, BUCKETS);
+	if (!err)
+		err = shares_alloc(&p->places, PROBES_MAX);
+	if (!err)
+		err = shares_alloc(&p->places_tls, PROBES_TLS_MAX);
 	if (err)
 		mem_deref(p);
 	else
@@ -180,7 +194,7 @@ static void end(struct probe *pr, bool answered)
 		 LOG_STR("transport", sip_transp_name(pr->to.tp)),
 		 LOG_STR("result", pr->to.refused ? "not allowed"
 				   : answered	  ? "answered"
-				   : pr->unasked  ? "too many there"
+				   : pr->unasked  ? "too many"
 						  : "silent"));
 
 	/* who asks from now on finds what was found out */
@@ -376,23 +390,72 @@ static bool id_handler(struct le *le, void *arg)
 	return pr->id == *(const uint64_t *)arg;
 }
 
-static int probe_alloc(struct probe **prp, struct prober *p,
-		       const struct address *to)
-{
-	struct probe *pr;
+static void lost_handler(void *arg);
 
-	if (p->count >= PROBES_MAX ||
-	    (to->tp == SIP_TRANSP_TLS && p->count_tls >= PROBES_TLS_MAX))
-		return ENOSPC;
-	pr = mem_zalloc(sizeof(*pr), probe_destructor);
+static int take_place(struct probe *pr, int64_t account)
+{
+	int err = 0;
+
+	if (pr->to.tp == SIP_TRANSP_TLS)
+		err = share_take(&pr->place_tls, pr->p->places_tls, account,
+				 lost_handler, pr);
+	if (!err)
+		err = share_take(&pr->place, pr->p->places, account,
+				 lost_handler, pr);
+	if (err)
+		give_place(pr);
+	else
+		pr->account = account;
+
+	return err;
+}
+
+/* Who waits for the same address may have a place for it. Where nobody does it
+   ends before its time: nothing is held against the address, and who waits
+   sees no difference */
+static void placeless_handler(void *arg)
+{
+	struct probe *pr = arg;
+	const int64_t account = pr->account;
+	struct le *le;
+
+	LIST_FOREACH(&pr->waiting, le)
+	{
+		const struct probe_wait *w = le->data;
+
+		if (w->account != account && !take_place(pr, w->account))
+			return;
+	}
+
+	pr->unasked = true;
+	end(pr, false);
+}
+
+static void lost_handler(void *arg)
+{
+	struct probe *pr = arg;
+
+	give_place(pr);
+	tmr_start(&pr->tmr_lost, 0, placeless_handler, pr);
+}
+
+static int probe_alloc(struct probe **prp, struct prober *p,
+		       const struct address *to, int64_t account)
+{
+	struct probe *pr = mem_zalloc(sizeof(*pr), probe_destructor);
+	int err;
+
 	if (!pr)
 		return ENOMEM;
 
 	pr->p = p;
 	pr->to = *to;
 	pr->id = rand_u64();
-	p->count++;
-	p->count_tls += to->tp == SIP_TRANSP_TLS;
+	err = take_place(pr, account);
+	if (err) {
+		mem_deref(pr);
+		return err;
+	}
 	list_append(&p->list, &pr->le, pr);
 	hash_append(p->by_address, address_hash(to), &pr->by_address, pr);
 	hash_append(p->by_id, (uint32_t)pr->id, &pr->by_id, pr);
@@ -409,6 +472,7 @@ static int probe_alloc(struct probe **prp, struct prober *p,
  *                after the handler or to wait no more
  * @param address One that may not be sent to is not sent to: all else is as if
  *                it were silent
+ * @param account For whom: each has its share of the places
  * @param hurry   Be told of a connection that is refused when it is; only for
  *                who does not tell that to others
  * @param h       Called once, not within this call
@@ -417,7 +481,8 @@ static int probe_alloc(struct probe **prp, struct prober *p,
  *         a hurry; ENOSPC, ENOMEM
  */
 int probe_ask(struct probe_wait **wp, struct prober *p,
-	      const struct address *address, bool hurry, probe_h *h, void *arg)
+	      const struct address *address, int64_t account, bool hurry,
+	      probe_h *h, void *arg)
 {
 	struct probe_wait *w;
 	struct probe *pr;
@@ -429,7 +494,7 @@ int probe_ask(struct probe_wait **wp, struct prober *p,
 	pr = list_ledata(hash_lookup(p->by_address, address_hash(address),
 				     same_handler, (void *)address));
 	if (!pr) {
-		err = probe_alloc(&pr, p, address);
+		err = probe_alloc(&pr, p, address, account);
 		if (err)
 			return err;
 		pr->unasked = !address_may_ask(p->book, address, tmr_jiffies());
@@ -443,6 +508,7 @@ int probe_ask(struct probe_wait **wp, struct prober *p,
 	if (!w)
 		return ENOMEM;
 
+	w->account = account;
 	w->hurry = hurry;
 	w->h = h;
 	w->arg = arg;

@@ -32,7 +32,8 @@ typedef void(probe_h)(bool answered, void *arg);
 int prober_alloc(struct prober **pp, struct address_book *book, struct sip *sip,
 		 struct tls *tls);
 int probe_ask(struct probe_wait **wp, struct prober *p,
-	      const struct address *address, bool hurry, probe_h *h, void *arg);
+	      const struct address *address, int64_t account, bool hurry,
+	      probe_h *h, void *arg);
 bool probe_response(struct prober *p, const struct sip_msg *msg);
 
 #endif

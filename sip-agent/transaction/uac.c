@@ -38,6 +38,7 @@ struct uac {
 	bool is_direct;	     /* to an address that we have chosen */
 	bool wants_tcp;	     /* it is long, and UDP would be our idea */
 	bool may_fall_back;  /* TCP was our idea: try UDP next */
+	bool is_ours;	     /* it ended by what we know without the network */
 };
 
 static void destructor(void *arg)
@@ -117,8 +118,16 @@ void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src)
 	}
 }
 
+/* Whether a failure says nothing of what is elsewhere */
+static bool is_ours(int err)
+{
+	return err == EINVAL || err == ENOMEM || err == ENOBUFS ||
+	       err == ENOSYS || err == ENOTCONN || err == EPROTONOSUPPORT;
+}
+
 static void transport_failed(struct uac *u, int err)
 {
+	u->is_ours = err == EMSGSIZE || is_ours(err);
 	switch (err) {
 	case ENOTCONN:
 		end(u, 430, "Flow failed", NULL);
@@ -305,8 +314,8 @@ static void ask_for_tcp(struct uac *u)
 	if (address_is_proven(u->ag->addresses, &u->next, tmr_jiffies())) {
 		u->may_fall_back = true;
 		start(u, SIP_TRANSP_TCP);
-	} else if (probe_ask(&u->wait, u->ag->prober, &u->next, true,
-			     tcp_handler, u)) {
+	} else if (probe_ask(&u->wait, u->ag->prober, &u->next, u->out.account,
+			     true, tcp_handler, u)) {
 		start(u, SIP_TRANSP_UDP);
 	}
 }
@@ -335,17 +344,10 @@ static void ask(struct uac *u)
 
 	if (!tmr_isrunning(&u->tmr))
 		tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
-	err = probe_ask(&u->wait, u->ag->prober, &u->next, false, probe_handler,
-			u);
+	err = probe_ask(&u->wait, u->ag->prober, &u->next, u->out.account,
+			false, probe_handler, u);
 	if (err == EHOSTDOWN)
 		end_silent(u);
-}
-
-/* Whether a failure says nothing of what is elsewhere */
-static bool is_ours(int err)
-{
-	return err == EINVAL || err == ENOMEM || err == ENOBUFS ||
-	       err == ENOSYS || err == ENOTCONN || err == EPROTONOSUPPORT;
 }
 
 /* It was not sent, or got no answer */
@@ -375,6 +377,12 @@ void uac_start(struct uac *u)
 
 	if (err)
 		go_on(u, err);
+}
+
+/** Whether its end says anything of who is there; from within the handler */
+bool uac_went_out(const struct uac *u)
+{
+	return !u->is_ours;
 }
 
 /** The connection that it was sent over has closed */

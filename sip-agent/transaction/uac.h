@@ -25,6 +25,7 @@ struct uac_request {
 		*flow; /**< goes over this; NULL: to the first route or uri */
 	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
 	bool rest;     /**< to a contact that REST made */
+	int64_t account; /**< for whom; 0: nobody that is known */
 	struct mbuf *mb; /**< headers but Via, and the body */
 	size_t body_len;
 	uint64_t sort_key;	/**< of Via's branch, see sip_request */
@@ -45,6 +46,7 @@ void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src);
 int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	      uac_end_h *h, void *arg);
 void uac_start(struct uac *u);
+bool uac_went_out(const struct uac *u);
 void uac_flow_failed(struct uac *u);
 
 #endif

@@ -43,8 +43,9 @@ begin
 	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)));
 end $$;
 
--- Where what goes to a binding is sent: transport, host and port, or the connection that it registered over. Names are
--- not looked up.
+-- Where what goes to a binding is sent: the flow that it registered over, or transport, host and port. Names are not
+-- looked up. Anybody may name any host and port: so what goes there takes no places of the phone that has its flow from
+-- there, and what REST names none of what a phone or its proxy does.
 create function app.destination(p_login app.login) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -53,7 +54,7 @@ declare
 	v_transport text := case when v_part[1] = 'sips' then 'tls'
 		else coalesce(substring(v_uri from ';transport=([a-z]+)'), 'udp') end;
 begin
-	return left(coalesce(p_login.flow, v_transport || ':' || v_part[2] || ':'
+	return left(coalesce(p_login.flow, p_login.source || ' ' || v_transport || ':' || v_part[2] || ':'
 		|| coalesce(v_part[3], case v_transport when 'tls' then '5061' else '5060' end), '?'), 200);
 end $$;
 
@@ -308,7 +309,7 @@ create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_af
 	p_answered text[] default '{}', p_lost bool default true)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
-	source text, bell text[], destination text, account bigint, again bool)
+	source text, bell text[], destination text, account bigint, again bool, sender_account bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -373,7 +374,7 @@ begin
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
 			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell,
-			t.destination, v_last, false
+			t.destination, v_last, false, t.sender_id
 		from app.delivery d
 		cross join lateral (select t.* from app.lease t where t.delivery_id = d.id limit 1) t
 		cross join lateral (select s.* from app.send s where s.id = d.send_id limit 1) s

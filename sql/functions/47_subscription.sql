@@ -193,7 +193,7 @@ end $$;
 create function api.notify_claim(p_agent int, p_target text, p_limit int, p_lease_s int)
 returns table (subscription bigint, cseq bigint, event text, event_id text, call_id text, local_tag text,
 	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
-	expires int, ended text, content_type text, body text)
+	expires int, ended text, content_type text, body text, account bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -253,6 +253,7 @@ begin
 		expires := greatest(ceil(extract(epoch from v_sub.expires_at - now()))::int, 0);
 		ended := v_sub.ended;
 		content_type := app.event_type(v_sub.event);
+		account := v_sub.watcher_id;
 		v_made := v_made + 1;
 		return next;
 	end loop;

@@ -45,6 +45,28 @@ def test_a_phone_that_answers_gets_all(account, phone, until):
     assert {m.body for m in p.next_requests(len(sent), 10)} == sent
 
 
+def test_what_we_refuse_ourselves_is_not_the_phones_silence(account, phone, system, until):
+    """A stranger sends what no datagram holds, by little: the phone has still answered lately, and has more than eight."""
+    alice, bob, mallory = account("alice"), account("bob"), account("mallory")
+    p = phone(alice)
+    p.register()
+    status = send(bob, alice, b"hello")
+    assert p.next_request(10).body == b"hello"
+    until(lambda: status()["status"] == "delivered")
+    rows = "select state, count(*)::int as n from inspect.delivery where recipient = %s group by 1"
+    p.answer = None
+    send(bob, alice, b"first")  # so that it is busy, and the database is told
+    assert p.next_request(10).body == b"first"
+    large = send(mallory, alice, b"x" * 65080)
+    until(lambda: large()["status"] == "failed")
+    why = system.query("select code, reason from inspect.delivery where recipient = %s and code is not null and state = 'failed'",
+                       [alice.email])
+    assert why == [{"code": 413, "reason": "Too large for UDP"}]  # of the agent
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: send(bob, alice, b"%d" % i), range(20)))
+    until(lambda: {r["state"]: r["n"] for r in system.query(rows, [alice.email])}.get("sending") == 21)
+
+
 def test_what_waits_follows_when_the_phone_answers(account, phone, system, until):
     alice, bob = account("alice"), account("bob")
     p = phone(alice, answer=None)

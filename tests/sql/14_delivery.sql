@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(70);
+select plan(73);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -56,13 +56,16 @@ select pg_temp.is_bound(name, 1000000) from unnest(array['sends', 'sender_stored
 select pg_temp.login('alice', 'sip:a@192.0.2.1:5070', 'udp:192.0.2.1:5070', :agent) \g /dev/null
 select is((select app.destination(l.*::app.login) from app.login l), 'udp:192.0.2.1:5070', 'a flow is a destination');
 update app.login set flow = null;
-select is((select app.destination(l.*::app.login) from app.login l), 'udp:192.0.2.1:5070', 'a contact: its host and port');
+select is((select app.destination(l.*::app.login) from app.login l), 'rest udp:192.0.2.1:5070', 'a contact: its host and port');
 update app.login set key = 'sip:a@example.net;transport=tcp ;x=1';
-select is((select app.destination(l.*::app.login) from app.login l), 'tcp:example.net:5060', 'transport, and the usual port');
+select is((select app.destination(l.*::app.login) from app.login l), 'rest tcp:example.net:5060', 'transport, and the usual port');
 update app.login set key = 'sips:a@[2001:db8::1]';
-select is((select app.destination(l.*::app.login) from app.login l), 'tls:[2001:db8::1]:5061', 'sips: is TLS');
+select is((select app.destination(l.*::app.login) from app.login l), 'rest tls:[2001:db8::1]:5061', 'sips: is TLS');
 update app.login set path = '<sip:proxy.example.net:5080;transport=udp;lr>, <sip:other.example.net>';
-select is((select app.destination(l.*::app.login) from app.login l), 'udp:proxy.example.net:5080', 'with a path, its first');
+select is((select app.destination(l.*::app.login) from app.login l), 'rest udp:proxy.example.net:5080', 'with a path, its first');
+update app.login set source = 'sip';
+select is((select app.destination(l.*::app.login) from app.login l), 'sip udp:proxy.example.net:5080', 'a phone''s is another''s');
+update app.login set source = 'rest';
 
 -- In turn
 update app.login set path = null, key = contact, flow = 'udp:192.0.2.1:5070';
@@ -109,6 +112,22 @@ select is(pg_temp.count(pg_temp.claim('test:1', 64, null, '{udp:192.0.2.1:5070}'
 \o /dev/null
 select pg_temp.settle_all(200);
 delete from app.send;
+\o
+
+-- Contacts that strangers have made at the address of a phone
+\o /dev/null
+select from api.login_register(null, pg_temp.proof('bob'), 'me', 'sip:x@192.0.2.1:5070', 'sip:x@192.0.2.1:5070', null, '{}', null);
+delete from app.login where account_id = pg_temp.id('bob') and flow is not null;
+select pg_temp.send_many('bob', 'bob', 20);
+\o
+select is(pg_temp.claim('test:1', 64), rtrim(repeat('bob ', 8)) || ' held', 'eight are under way to all of them');
+select pg_temp.send_many('alice', 'alice', 10) \g /dev/null
+select is(pg_temp.count(pg_temp.claim('test:1', 64), 'alice'), 8, 'and they take none of the phone''s eight');
+\o /dev/null
+select pg_temp.settle_all(200);
+delete from app.send;
+delete from app.login where account_id = pg_temp.id('bob');
+select pg_temp.login('bob', 'sip:b@192.0.2.2', 'udp:192.0.2.2:5060', :agent);
 \o
 
 -- A binding that has moved to another agent

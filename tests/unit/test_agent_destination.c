@@ -98,6 +98,31 @@ static void memory_is_bounded(void **state)
 	mem_deref(ds);
 }
 
+/* One that answers and is busy is told of, however many are. */
+static void of_very_many_the_busiest_are_told(void **state)
+{
+	struct destinations *ds;
+	struct destination *d;
+	char name[16];
+
+	(void)state;
+	assert_int_equal(destinations_alloc(&ds), 0);
+	for (unsigned i = 0; i < 2 * DESTINATIONS_TOLD_MAX; i++) {
+		(void)re_snprintf(name, sizeof(name), "%u", i);
+		assert_int_equal(destination_begin(&d, ds, name), 0);
+		destination_heard(d, true, 1);
+	}
+	assert_told(ds, 1, "{}"); /* each has one under way, all far below 8 */
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(destination_begin(&d, ds, "last"), 0);
+	destination_heard(d, true, 1);
+	assert_told(ds, 1, "{\"last\"}");
+	for (int i = 0; i < 8; i++)
+		destination_end(d);
+	assert_told(ds, 1, "{}");
+	mem_deref(ds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +130,7 @@ int main(void)
 		cmocka_unit_test(who_does_not_answer_any_more_is_not),
 		cmocka_unit_test(a_name_may_hold_anything),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(of_very_many_the_busiest_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
