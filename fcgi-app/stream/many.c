@@ -451,11 +451,12 @@ static void on_moved(void *arg)
 			viewer_moved(m->member[i].viewer);
 }
 
-static const char *on_heartbeat(void *arg)
+static void on_idle(void *arg)
 {
-	const struct many *m = arg;
+	struct many *m = arg;
+	const char *text = render_heartbeat(m->format);
 
-	return render_heartbeat(m->format);
+	stream_write(m->stream, text, strlen(text));
 }
 
 static void on_due(void *arg)
@@ -477,7 +478,7 @@ static void on_closed(void *arg)
 
 static const struct stream_ops stream_ops = {
 	.moved = on_moved,
-	.heartbeat = on_heartbeat,
+	.idle = on_idle,
 	.due = on_due,
 	.closed = on_closed,
 };

@@ -419,11 +419,12 @@ static void on_moved(void *arg)
 	viewer_moved(arg);
 }
 
-static const char *on_heartbeat(void *arg)
+static void on_idle(void *arg)
 {
-	const struct viewer *v = arg;
+	struct viewer *v = arg;
+	const char *text = render_heartbeat(v->format);
 
-	return render_heartbeat(v->format);
+	stream_write(v->stream, text, strlen(text));
 }
 
 static void on_due(void *arg)
@@ -442,7 +443,7 @@ static void on_closed(void *arg)
 
 static const struct stream_ops stream_ops = {
 	.moved = on_moved,
-	.heartbeat = on_heartbeat,
+	.idle = on_idle,
 	.due = on_due,
 	.closed = on_closed,
 };

@@ -61,10 +61,11 @@ static void on_moved(void *arg)
 		loop_stop(f->loop);
 }
 
-static const char *on_heartbeat(void *arg)
+static void on_idle(void *arg)
 {
-	(void)arg;
-	return ": \n";
+	struct fixture *f = arg;
+
+	stream_write(f->stream, ": \n", 3);
 }
 
 static void on_due(void *arg)
@@ -86,7 +87,7 @@ static void on_closed(void *arg)
 
 static const struct stream_ops ops = {
 	.moved = on_moved,
-	.heartbeat = on_heartbeat,
+	.idle = on_idle,
 	.due = on_due,
 	.closed = on_closed,
 };

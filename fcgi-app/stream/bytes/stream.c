@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stream/bytes/stream_parts.h"
 #include "stream/bytes/stream_pool.h"
 
 enum {
@@ -163,6 +164,13 @@ void stream_write(struct stream *s, const void *p, size_t n)
 	stream_settle(s);
 	if (s->state == STREAM_OPEN && stream_pending(s))
 		stream_schedule(s); /* whether it moves is looked at */
+}
+
+void stream_deadline(struct stream *s, uint32_t at_s)
+{
+	s->deadline_s = at_s;
+	if (s->state != STREAM_DEAD)
+		stream_schedule(s);
 }
 
 void stream_finish(struct stream *s)

@@ -11,41 +11,15 @@
 #include <stdint.h>
 
 #include "shared/fcgi.h"
-#include "shared/loop.h"
+#include "stream/bytes/stream_pool.h"
 
 enum {
 	STREAM_QUEUE_MAX = 256 << 10, /* bytes; then the writer has to wait */
 	STREAM_QUEUE_LOW = 32 << 10,  /* from here on it may go on */
-	STREAM_HEARTBEAT_S = 15,
-	STREAM_STALL_S = 30, /* a queue that does not move */
-	STREAM_END_S = 5,    /* the same, where it is the end */
 };
 
 struct stream;
 struct stream_pool;
-
-/** Never called from within a function of this file. */
-struct stream_ops {
-	/* Bytes have gone out since; the queue may be short now. */
-	void (*moved)(void *arg);
-	/* Nothing was written for STREAM_HEARTBEAT_S. */
-	const char *(*heartbeat)(void *arg);
-	/* The time of stream_deadline() has come. */
-	void (*due)(void *arg);
-	/* The peer is gone, or the end has been sent. The stream is freed
-	   after this. */
-	void (*closed)(void *arg);
-};
-
-/** All streams of a loop, with one clock for them. @return 0 or errno */
-int stream_pool_new(struct stream_pool **out, struct loop *l);
-
-/** Closes all streams without a word. */
-void stream_pool_free(struct stream_pool *pool);
-size_t stream_pool_count(const struct stream_pool *pool);
-
-/** Who is told when the last stream has closed; null: nobody. */
-void stream_pool_on_empty(struct stream_pool *pool, loop_h *empty, void *arg);
 
 /**
  * Take over a connection. On failure it is closed.
@@ -76,9 +50,6 @@ uint64_t stream_position(const struct stream *s);
 
 /** Call ops->due at that second of stream_now_s(), or later; 0: never. */
 void stream_deadline(struct stream *s, uint32_t at_s);
-
-/** Seconds of a clock of our own, from 1. */
-uint32_t stream_now_s(const struct stream_pool *pool);
 
 /** End the answer once the queue is empty, then close. */
 void stream_finish(struct stream *s);

@@ -5,8 +5,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "stream/bytes/stream_parts.h"
 
 /* ---- lists ---- */
 
@@ -92,13 +93,6 @@ void stream_schedule(struct stream *s)
 	stream_link(s, &s->pool->slot[at_s % STREAM_WHEEL]);
 }
 
-void stream_deadline(struct stream *s, uint32_t at_s)
-{
-	s->deadline_s = at_s;
-	if (s->state != STREAM_DEAD)
-		stream_schedule(s);
-}
-
 static void stream_visit(struct stream *s, uint32_t now_s)
 {
 	uint32_t stall_s = s->state == STREAM_FINISHING ? STREAM_END_S
@@ -111,11 +105,8 @@ static void stream_visit(struct stream *s, uint32_t now_s)
 	stream_schedule(s);
 	if (s->state != STREAM_OPEN)
 		return;
-	if (now_s - s->wrote_s >= STREAM_HEARTBEAT_S && !s->len) {
-		const char *text = s->ops->heartbeat(s->arg);
-
-		stream_write(s, text, strlen(text));
-	}
+	if (now_s - s->wrote_s >= STREAM_HEARTBEAT_S && !s->len)
+		s->ops->idle(s->arg);
 	if (s->state == STREAM_OPEN && s->deadline_s &&
 	    s->deadline_s <= now_s) {
 		s->deadline_s = 0;

@@ -1,63 +1,46 @@
 /*
- * stream_pool.h: what stream.c and stream_pool.c share, and nobody else.
+ * stream_pool.h: all streams of a loop, and the one clock for them.
  */
 #ifndef RESTSIP_STREAM_POOL_H
 #define RESTSIP_STREAM_POOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "stream/bytes/stream.h"
+#include "shared/loop.h"
 
 enum {
-	STREAM_WHEEL = 16, /* seconds; more than STREAM_HEARTBEAT_S */
-	STREAM_RECORD_HEADER = 8,
+	STREAM_HEARTBEAT_S = 15,
+	STREAM_STALL_S = 30, /* a queue that does not move */
+	STREAM_END_S = 5,    /* the same, where it is the end */
 };
 
-enum stream_state {
-	STREAM_OPEN,
-	STREAM_FINISHING, /* the end is queued */
-	STREAM_DEAD,	  /* waits for the reaper */
+struct stream_pool;
+
+/** Never called from within a function of stream.h. */
+struct stream_ops {
+	/* Bytes have gone out since; the queue may be short now. */
+	void (*moved)(void *arg);
+	/* Nothing was written for STREAM_HEARTBEAT_S: write something. */
+	void (*idle)(void *arg);
+	/* The time of stream_deadline() has come. */
+	void (*due)(void *arg);
+	/* The peer is gone, or the end has been sent. The stream is freed
+	   after this. */
+	void (*closed)(void *arg);
 };
 
-struct stream {
-	struct loop_fd watch;
-	struct stream_pool *pool;
-	const struct stream_ops *ops;
-	void *arg;
-	struct stream *next,
-		**prev; /* in a slot of the wheel, or of the dead */
-	char *queue;
-	size_t off, len, size; /* of the queue: out already, filled, there */
-	uint64_t sent;
-	uint32_t deadline_s; /* 0: none */
-	uint32_t wrote_s;    /* when something was written last */
-	uint32_t moved_s;    /* when bytes went out last, or nothing had to */
-	uint32_t skip;	     /* of the peer's record: bytes that are left */
-	uint16_t id;
-	uint8_t state;
-	uint8_t head_len;
-	uint8_t head[STREAM_RECORD_HEADER]; /* of the peer's record */
-};
+/** @return 0 or errno */
+int stream_pool_new(struct stream_pool **out, struct loop *l);
 
-struct stream_pool {
-	struct loop *loop;
-	struct loop_timer tick, reap;
-	struct stream *slot[STREAM_WHEEL];
-	struct stream *visiting, *dead;
-	size_t count;
-	uint64_t began_ms;
-	uint32_t ticked_s;
-	loop_h *empty;
-	void *empty_arg;
-};
+/** Closes all streams without a word. */
+void stream_pool_free(struct stream_pool *pool);
+size_t stream_pool_count(const struct stream_pool *pool);
 
-/** Close it, from the loop: whoever calls goes on with it until then. */
-void stream_die(struct stream *s);
+/** Who is told when the last stream has closed; null: nobody. */
+void stream_pool_on_empty(struct stream_pool *pool, loop_h *empty, void *arg);
 
-/** Put it where it is looked at next. */
-void stream_schedule(struct stream *s);
-
-/** Free it, now. */
-void stream_destroy(struct stream *s);
+/** Seconds of a clock of our own, from 1. */
+uint32_t stream_now_s(const struct stream_pool *pool);
 
 #endif
