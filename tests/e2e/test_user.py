@@ -169,6 +169,18 @@ def test_a_new_password_ends_the_old_one_and_every_session(system, account):
     assert is_json(system.request("GET", "/login/me", auth=(alice.email, "another one"))) == [], "nor is any contact there"
 
 
+def test_a_new_password_forgets_where_the_one_before_was_known(system, account):
+    alice = account("alice")
+    system.query_owner("""insert into app.known_source (account_id, source)
+        select a.id, s from app.account a, unnest(array['127.0.0.1', '192.0.2.7']) s where a.email = %s returning source""",
+                       (alice.email,))
+    known = """select k.source from app.known_source k join app.account a on a.id = k.account_id where a.email = %s"""
+    assert system.request("PATCH", "/user/me", auth=alice.auth, json={"name": "Alice"}).status_code == 200
+    assert len(system.query_owner(known, (alice.email,))) == 2
+    assert system.request("PATCH", "/user/me", auth=alice.auth, json={"password": "another one"}).status_code == 200
+    assert [row["source"] for row in system.query_owner(known, (alice.email,))] == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_a_token_sets_no_password(system, account, method):
     alice = account("alice")

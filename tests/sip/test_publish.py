@@ -109,6 +109,20 @@ def test_it_lapses(account, phone, until):
     assert a.publish(etag=etag).code == 412
 
 
+def test_it_ends_with_its_credential(account, phone, until):
+    alice, bob = account("alice"), account("bob")
+    a, b = phone(alice), phone(bob)
+    sub = b.subscribe(f"sip:{alice.email}", "presence")
+    sub.next()
+    assert a.publish(pidf("open", "in")).code == 200
+    assert b"in" in sub.next().body and len(shown(alice)) == 1
+    assert alice.request("DELETE", "/user/me/credential/1").status_code == 204
+    assert shown(alice) == []
+    assert b"<note>in" not in sub.next().body
+    until(lambda: a.publish(pidf("open", "again")).code != 200)
+    assert shown(alice) == []
+
+
 def test_what_rest_has_set_since_stays(account, phone):
     alice = account("alice")
     a = phone(alice)
