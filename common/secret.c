@@ -1,15 +1,19 @@
 #include "common/secret.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
 	TOKEN_BYTES = 32,
 	BASE64_MAX = 4096,
+	TABLE_KEY_LEN = 16,
 };
 
 int random_bytes(void *p, size_t n)
@@ -57,6 +61,56 @@ int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
 		return EIO;
 
 	return 0;
+}
+
+/* Made once: to find the algorithm and to set up its state takes ten times as
+   long as the hash itself. */
+static EVP_MAC_CTX *siphash_new(void)
+{
+	size_t size = sizeof(uint64_t);
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+	EVP_MAC_free(mac);
+	if (!ctx || !EVP_MAC_CTX_set_params(ctx, params))
+		abort(); /* as without memory at the start */
+	return ctx;
+}
+
+/**
+ * Hash for a table: SipHash under a key that only this process has.  Who could
+ * reckon hashes could find a key that falls together with another's.
+ *
+ * Not for several threads.
+ *
+ * @param salt Another one gives another hash of the same bytes
+ */
+uint64_t table_hash(uint8_t salt, const void *p, size_t n)
+{
+	static uint8_t secret[TABLE_KEY_LEN];
+	static EVP_MAC_CTX *ctx;
+	uint8_t key[TABLE_KEY_LEN], hash[sizeof(uint64_t)];
+	uint64_t value;
+	size_t len;
+
+	if (!ctx) {
+		if (random_bytes(secret, sizeof(secret)))
+			abort(); /* without random bytes nothing here is safe */
+		ctx = siphash_new();
+	}
+	memcpy(key, secret, sizeof(key));
+	key[0] ^= salt;
+	if (!EVP_MAC_init(ctx, key, sizeof(key), NULL) ||
+	    !EVP_MAC_update(ctx, p, n) ||
+	    !EVP_MAC_final(ctx, hash, &len, sizeof(hash)))
+		abort();
+	memcpy(&value, hash, sizeof(value));
+
+	return value;
 }
 
 bool secret_equal(const void *a, const void *b, size_t n)

@@ -18,6 +18,7 @@ int random_token(char token[static TOKEN_SIZE]);
 int sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n);
 int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
 		size_t key_len, const void *p, size_t n);
+uint64_t table_hash(uint8_t salt, const void *p, size_t n);
 bool secret_equal(const void *a, const void *b, size_t n);
 void secret_wipe(void *p, size_t n);
 int secret_base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,

@@ -120,29 +120,10 @@ static struct turn_key *key_get(struct turns *t, uint64_t key, uint64_t now_ms)
 	return found;
 }
 
-/* Who could reckon another's key could find one that is equal, and would then
- * be in his turn: so the secret is this process's own. */
-static const uint8_t *secret_key(void)
-{
-	static uint8_t key[SHA256_SIZE];
-	static bool drawn;
-
-	if (!drawn && random_bytes(key, sizeof(key)))
-		abort(); /* without random bytes nothing here is safe */
-	drawn = true;
-	return key;
-}
-
 uint64_t turn_key_of(char salt, const void *p, size_t n)
 {
-	uint8_t key[SHA256_SIZE], hash[SHA256_SIZE];
-	uint64_t h;
+	const uint64_t h = table_hash((uint8_t)salt, p, n);
 
-	memcpy(key, secret_key(), sizeof(key));
-	key[0] ^= (uint8_t)salt;
-	if (hmac_sha256(hash, key, sizeof(key), p, n))
-		return 1; /* without memory all are in one turn */
-	memcpy(&h, hash, sizeof(h));
 	return h ? h : 1;
 }
 

@@ -128,6 +128,15 @@ static void wiping_leaves_zeroes(void **state)
 		assert_int_equal(text[i], 0);
 }
 
+static void hashes_for_tables_tell_bytes_and_salts_apart(void **state)
+{
+	(void)state;
+	assert_true(table_hash('a', "x", 1) == table_hash('a', "x", 1));
+	assert_true(table_hash('a', "x", 1) != table_hash('b', "x", 1));
+	assert_true(table_hash('a', "xy", 2) != table_hash('a', "xz", 2));
+	assert_true(table_hash('a', "xy", 2) != table_hash('a', "xy", 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +147,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_base64_is_refused),
 		cmocka_unit_test(comparing_tells_equal_from_not),
 		cmocka_unit_test(wiping_leaves_zeroes),
+		cmocka_unit_test(hashes_for_tables_tell_bytes_and_salts_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
