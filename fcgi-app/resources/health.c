@@ -86,7 +86,8 @@ static void add_count(struct buf *b, long pid, const char *name,
 	buf_fmt(b, "%s{pid=\"%ld\"} %" PRIu64 "\n", name, pid, n);
 }
 
-/* Who waits for the database or for a password's hash, and who was refused. */
+/* Who waits for the database, a password's hash or memory, and who was refused.
+ */
 static void add_waits(struct exchange *x, struct buf *b, long pid)
 {
 	const struct db_stats db = db_stats(x->app->db);
@@ -112,6 +113,9 @@ static void add_waits(struct exchange *x, struct buf *b, long pid)
 		  hasher.unwanted);
 	add_count(b, pid, "restsip_api_hashes_waiting", "gauge",
 		  "Passwords that wait for their turn.", hasher.waiting);
+	add_count(b, pid, "restsip_api_large_waiting", "gauge",
+		  "Requests that wait to have much in memory.",
+		  larges_waiting(x->app->larges));
 }
 
 /* Prometheus' text format. One worker answers for itself: hence the pid. */

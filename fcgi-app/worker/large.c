@@ -157,6 +157,11 @@ void large_end(struct larges *ls, struct large *e)
 		log_error("no_memory", LOG_STR("where", "large"));
 }
 
+size_t larges_waiting(const struct larges *ls)
+{
+	return turns_waiting(ls->turns);
+}
+
 int larges_retry_s(const struct larges *ls)
 {
 	const uint64_t before = turns_waiting(ls->turns) / LARGE_MAX + 1;

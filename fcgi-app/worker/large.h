@@ -64,6 +64,9 @@ int large_begin(struct larges *ls, struct large *e, uint64_t caller,
 /** It holds nothing any more, or waits no more. */
 void large_end(struct larges *ls, struct large *e);
 
+/** How many wait. */
+size_t larges_waiting(const struct larges *ls);
+
 /** When it is worth while to ask again, as long as it takes at present. */
 int larges_retry_s(const struct larges *ls);
 
