@@ -90,15 +90,6 @@ language sql immutable as $$
 		+ coalesce(octet_length(p_call_id), 0) + coalesce(octet_length(p_instance), 0)
 $$;
 
-create function app.refuse_large_contact(p_size int) returns void
-language plpgsql volatile as $$
-begin
-	if exists (select from app.setting s where s.name = 'contact' and s.amount < p_size) then
-		perform app.refuse(413, 'document-too-large', format(
-			'A contact with its Path, Call-ID and instance has at most %s bytes.', app.bound('contact')), '/contact');
-	end if;
-end $$;
-
 -- An address as an agent writes its own; IPv6 has many ways to be written.
 create function app.address_text(p_host text) returns text language plpgsql stable as $$
 begin
@@ -150,7 +141,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return coalesce((select l.key from app.login l where l.account_id = p_account and l.key = p_key),
 		(select l.key from app.login l
-		where l.account_id = p_account and l.key is not null and app.is_same_uri(l.key, p_key) order by l.n limit 1),
+		where l.account_id = p_account and split_part(l.key, ' ', 1) = split_part(p_key, ' ', 1)
+			and app.is_same_uri(l.key, p_key) order by l.n limit 1),
 		p_key);
 end $$;
 
@@ -175,8 +167,15 @@ begin
 		end if;
 		v_q := round((p_extra ->> 'q')::numeric, 3);
 	end if;
-	perform app.refuse_large('login_members', v_extra, 'A login''s own members');
-	perform app.refuse_large_contact(app.contact_size(p_contact, p_set.path, p_set.call_id, p_set.instance));
+	if v_extra <> '{}' then
+		perform app.refuse_large('login_members', v_extra, 'A login''s own members');
+	end if;
+	if exists (select from app.setting s where s.name = 'contact'
+		and s.amount < app.contact_size(p_contact, p_set.path, p_set.call_id, p_set.instance))
+	then
+		perform app.refuse(413, 'document-too-large', format(
+			'A contact with its Path, Call-ID and instance has at most %s bytes.', app.bound('contact')), '/contact');
+	end if;
 	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
 	-- No column that an index has changes here but sweep_at, and that seldom.
