@@ -146,6 +146,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_kind app.resource_kind := p_kind;
 	v_version bigint;
+	v_doc text;
 	v_public bool := not p_inside and v_kind in ('call', 'profile');
 begin
 	if p_lock and v_kind = 'send' then
@@ -164,11 +165,12 @@ begin
 			return;
 		end if;
 	end if;
-	return query select o.version, null::bigint, true, o.doc, o.doc is null, null::bigint[], false
-		from (select v.version, coalesce(
-			case when p_base then app.logged_doc(v_kind, p_id, v.version, v_public, p_n) end,
-			app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n)) as doc
-			from (select app.version_of(v_kind, p_id) as version) v) o;
+	-- In one query, so that both are of one moment.
+	select v.version, coalesce(case when p_base then app.logged_doc(v_kind, p_id, v.version, v_public, p_n) end,
+		app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n))
+	into v_version, v_doc
+	from (select app.version_of(v_kind, p_id) as version) v;
+	return query select v_version, null::bigint, true, v_doc, v_doc is null, null::bigint[], false;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's
