@@ -158,15 +158,3 @@ int secret_base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
 
 	return 0;
 }
-
-/** @param out  2 * n + 1 bytes: lower-case digits and a NUL */
-void hex_encode(char *out, const uint8_t *p, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[p[i] >> 4];
-		out[2 * i + 1] = digits[p[i] & 15];
-	}
-	out[2 * n] = '\0';
-}

@@ -23,6 +23,5 @@ bool secret_equal(const void *a, const void *b, size_t n);
 void secret_wipe(void *p, size_t n);
 int secret_base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
 			 size_t n);
-void hex_encode(char *out, const uint8_t *p, size_t n);
 
 #endif

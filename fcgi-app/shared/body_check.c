@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/utf8.h"
 
 enum {
@@ -13,18 +14,6 @@ enum {
 	EXPONENT_MAX = 1000000,
 	SORT_SMALL = 8,
 };
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-
-	return -1;
-}
 
 /* The four digits of \uXXXX at p, or -1. */
 static int unit_at(const char *p, size_t n)

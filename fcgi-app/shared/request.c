@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
 #include "common/secret.h"
 #include "common/utf8.h"
 
@@ -112,17 +113,6 @@ const char *request_media_type(const struct request *req, struct arena *a)
 		if (type[i] >= 'A' && type[i] <= 'Z')
 			type[i] = (char)(type[i] - 'A' + 'a');
 	return type;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* Decode p into the arena. plus: a plus sign is a space (a query's). */

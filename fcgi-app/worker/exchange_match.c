@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/secret.h"
 #include "worker/exchange.h"
 

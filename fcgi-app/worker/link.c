@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/hex.h"
+
 enum {
 	LINK_MAX = 4096,
 };
@@ -39,18 +41,6 @@ const char *link_to(struct arena *a, const char *under, const char *email,
 	buf_free(&b);
 
 	return path;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-
-	return -1;
 }
 
 const char *link_unescape(struct arena *a, const char *s)

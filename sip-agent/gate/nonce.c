@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/secret.h"
 
 enum {

@@ -10,6 +10,7 @@
 
 #include "agent.h"
 #include "auth/auth.h"
+#include "common/hex.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "parse/hdr.h"

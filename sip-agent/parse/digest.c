@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "common/hex.h"
 #include "common/secret.h"
 
 enum { PIECES_MAX = 12 };

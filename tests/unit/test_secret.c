@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/hex.h"
 #include "common/secret.h"
 
 static void a_token_is_43_characters_of_base64url(void **state)
