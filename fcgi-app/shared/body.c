@@ -23,9 +23,9 @@ struct level {
 struct reader {
 	yajl_handle yajl;
 	struct arena *arena;
-	struct body_error *error;
+	struct body_error *error; /* null: a text of our own, without rules */
 	struct json *root;
-	struct level level[BODY_DEPTH_MAX];
+	struct level level[BODY_OWN_DEPTH_MAX];
 	size_t depth;
 	size_t written;	 /* bytes of what is there so far, from jsonb */
 	size_t bad_at;	 /* where body_scan() found something */
@@ -42,6 +42,8 @@ static int refuse(struct reader *r, const char *detail)
 	if (r->refused)
 		return 0;
 	r->refused = true;
+	if (!r->error)
+		return 0;
 	r->error->detail = detail;
 	buf_init(&b, BODY_POINTER_MAX - 1);
 	for (size_t i = 0; i < r->depth; i++) {
@@ -71,7 +73,7 @@ static int out_of_memory(struct reader *r)
 static bool is_room(struct reader *r, size_t n)
 {
 	r->written += n;
-	r->too_large = r->written > BODY_WRITTEN_MAX;
+	r->too_large = r->error && r->written > BODY_WRITTEN_MAX;
 
 	return !r->too_large;
 }
@@ -160,9 +162,9 @@ static int set_text(struct reader *r, struct json *v, const void *p, size_t n)
 static int on_number(void *arg, const char *p, size_t n)
 {
 	struct reader *r = arg;
-	size_t written;
+	size_t written = 0;
 
-	if (!body_number_fits(p, n, &written))
+	if (r->error && !body_number_fits(p, n, &written))
 		return refuse(r, "This number has too many digits.");
 	if (!is_room(r, written))
 		return 0;
@@ -199,7 +201,7 @@ static int open_level(struct reader *r, enum json_type type)
 {
 	struct json *v;
 
-	if (r->depth == BODY_DEPTH_MAX)
+	if (r->depth == (r->error ? BODY_DEPTH_MAX : BODY_OWN_DEPTH_MAX))
 		return refuse(r, "This is nested too deeply: at most 32.");
 	v = add_value(r, type);
 	if (!v || !is_room(r, strlen("{}")))
@@ -230,8 +232,8 @@ static int on_object_end(void *arg)
 {
 	struct reader *r = arg;
 	struct level *l = &r->level[r->depth - 1];
-	const struct json *twice;
-	int err = body_find_twice(l->value, &twice);
+	const struct json *twice = NULL;
+	int err = r->error ? body_find_twice(l->value, &twice) : 0;
 
 	if (err)
 		return out_of_memory(r);
@@ -261,13 +263,18 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_array_end,
 };
 
-static int read_all(struct reader *r, const char *p, size_t n)
+static int read_all(struct reader *r, const struct json **out, const char *p,
+		    size_t n)
 {
 	yajl_status status;
 
+	r->yajl = yajl_alloc(&callbacks, NULL, r);
+	if (!r->yajl)
+		return ENOMEM;
 	status = yajl_parse(r->yajl, (const unsigned char *)p, n);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(r->yajl);
+	yajl_free(r->yajl);
 	if (r->no_memory)
 		return ENOMEM;
 	if (r->too_large)
@@ -276,6 +283,7 @@ static int read_all(struct reader *r, const char *p, size_t n)
 		refuse(r, r->bad ? r->bad : "This is not JSON (RFC 8259).");
 		return EBADMSG;
 	}
+	*out = r->root;
 
 	return 0;
 }
@@ -284,19 +292,19 @@ int body_parse(const struct json **out, struct arena *a, const char *p,
 	       size_t n, struct body_error *e)
 {
 	struct reader r = {.arena = a, .error = e};
-	int err;
 
 	*e = (struct body_error){.detail = ""};
 	if (n > BODY_TEXT_MAX)
 		return EMSGSIZE;
 	r.bad_at = body_scan(p ? p : "", n, &r.bad);
-	r.yajl = yajl_alloc(&callbacks, NULL, &r);
-	if (!r.yajl)
-		return ENOMEM;
-	err = read_all(&r, p ? p : "", n);
-	yajl_free(r.yajl);
-	if (!err)
-		*out = r.root;
 
-	return err;
+	return read_all(&r, out, p ? p : "", n);
+}
+
+int body_parse_own(const struct json **out, struct arena *a, const char *p,
+		   size_t n)
+{
+	struct reader r = {.arena = a};
+
+	return read_all(&r, out, p, n);
 }

@@ -20,6 +20,7 @@
 
 enum {
 	BODY_DEPTH_MAX = 32,
+	BODY_OWN_DEPTH_MAX = 64, /* such a body, and what is around it */
 	BODY_TEXT_MAX = 64 << 10,
 	/* the same as jsonb gives it back: numbers without an exponent */
 	BODY_WRITTEN_MAX = BODY_TEXT_MAX,
@@ -54,6 +55,15 @@ struct body_member {
  */
 int body_parse(const struct json **out, struct arena *a, const char *p,
 	       size_t n, struct body_error *e);
+
+/**
+ * Parse a JSON text of our own making, by none of these rules but for its
+ * depth. Of a name that is there twice, both stay.
+ *
+ * @return 0, EBADMSG, ENOMEM
+ */
+int body_parse_own(const struct json **out, struct arena *a, const char *p,
+		   size_t n);
 
 /**
  * Find the known members of an object and check them.

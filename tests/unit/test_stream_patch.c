@@ -15,7 +15,7 @@
 #include "common/arena.h"
 #include "common/json_write.h"
 #include "stream/bytes/json_patch.h"
-#include "stream/bytes/json_tree.h"
+#include "shared/body.h"
 
 enum {
 	MAX = 1 << 20,
@@ -47,7 +47,7 @@ static struct json *parse(struct arena *a, const char *text, size_t n)
 {
 	const struct json *v;
 
-	assert_int_equal(json_tree(&v, a, text, n), 0);
+	assert_int_equal(body_parse_own(&v, a, text, n), 0);
 	return (struct json *)(uintptr_t)v;
 }
 
@@ -247,14 +247,14 @@ static void what_cannot_be_compared_is_replaced(void **state)
 {
 	static const char whole[] =
 		"[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"a\":1}}]";
-	char deep[4 * JSON_TREE_DEPTH_MAX + 1] = "";
+	char deep[4 * BODY_OWN_DEPTH_MAX + 1] = "";
 
 	(void)state;
 	check("{", "{\"a\":1}", whole);
 	check("", "{\"a\":1}", whole);
 	check("{\"a\":1,\"a\":1}", "{\"a\":1}", whole);
-	memset(deep, '[', 2 * JSON_TREE_DEPTH_MAX);
-	memset(deep + 2 * JSON_TREE_DEPTH_MAX, ']', 2 * JSON_TREE_DEPTH_MAX);
+	memset(deep, '[', 2 * BODY_OWN_DEPTH_MAX);
+	memset(deep + 2 * BODY_OWN_DEPTH_MAX, ']', 2 * BODY_OWN_DEPTH_MAX);
 	check(deep, "{\"a\":1}", whole);
 }
 

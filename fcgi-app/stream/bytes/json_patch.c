@@ -9,7 +9,7 @@
 
 #include "common/json_write.h"
 #include "shared/body_check.h"
-#include "stream/bytes/json_tree.h"
+#include "shared/body.h"
 
 enum {
 	KEYED_MAX = 1000, /* longer arrays are not matched by id */
@@ -334,8 +334,8 @@ static bool diff_texts(struct diff *d, const char *from, size_t from_len,
 {
 	const struct json *a, *b;
 
-	if (json_tree(&a, d->arena, from, from_len) ||
-	    json_tree(&b, d->arena, to, to_len))
+	if (body_parse_own(&a, d->arena, from, from_len) ||
+	    body_parse_own(&b, d->arena, to, to_len))
 		return false;
 	diff_value(d, a, b);
 	return !d->out->failed && !d->twice &&
