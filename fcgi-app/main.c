@@ -9,13 +9,14 @@
 #include "common/cidr.h"
 #include "common/config.h"
 #include "common/log.h"
-#include "resources/routes.h"
+#include "resources/handlers.h"
 #include "shared/app.h"
 #include "shared/auth.h"
 #include "shared/db.h"
 #include "shared/fcgi.h"
 #include "shared/hasher.h"
 #include "shared/loop.h"
+#include "shared/routes.h"
 #include "worker/exchange.h"
 #include "worker/large.h"
 
@@ -75,7 +76,7 @@ static int worker_open(struct worker *w)
 	int err;
 
 	app->config = &w->config;
-	app->routes = routes_table();
+	app->handlers = handlers_table();
 	err = cidr_list_parse(&app->bind_deny, w->config.agent.bind_deny);
 	if (!err)
 		err = loop_new(&app->loop);

@@ -9,7 +9,6 @@
 #include "resources/handlers.h"
 #include "worker/body_form.h"
 #include "worker/link.h"
-#include "worker/negotiate.h"
 #include "worker/page.h"
 #include "worker/timestamp.h"
 
@@ -189,17 +188,17 @@ static void got(struct exchange *x, const struct pg_result *res)
 
 void call_get(struct exchange *x)
 {
-	static char info[] = "application/conference-info+xml";
-	static const char *const types[] = {"application/json", info};
-	const int i = negotiate_accept(x, types, 2);
+	const char *type = exchange_accept(x, x->route->types);
+	const bool json = type && !strcmp(type, "application/json");
 	struct db_args args;
 
-	if (i < 0)
+	if (!type)
 		return;
-	x->state = i ? info : NULL;
+	/* a constant of the table; state is only read */
+	x->state = json ? NULL : (void *)(uintptr_t)type;
 	exchange_args(x, &args);
 	db_arg_int(&args, x->path.call);
-	exchange_query(x, i ? &get_as_stmt : &get_stmt, &args, got);
+	exchange_query(x, json ? &get_stmt : &get_as_stmt, &args, got);
 }
 
 /* Names of the members that the body has, null or not, as text[]. */

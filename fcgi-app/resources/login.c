@@ -9,7 +9,6 @@
 #include "resources/handlers.h"
 #include "worker/contacts.h"
 #include "worker/link.h"
-#include "worker/negotiate.h"
 #include "worker/page.h"
 
 #define REGISTERED \
@@ -71,18 +70,6 @@ static const struct db_stmt delete_stmt = {
 	.write = true,
 };
 
-/* What a login can be had as, JSON first; SQL's name of the form. */
-static const char *const types[] = {
-	"application/json",	   "text/plain",	   "text/uri-list",
-	"application/reginfo+xml", "application/pidf+xml",
-};
-static const char *const forms[] = {NULL, "text", "uri-list", "reginfo",
-				    "pidf"};
-
-enum {
-	TYPES = sizeof(types) / sizeof(*types),
-};
-
 void login_list(struct exchange *x)
 {
 	const struct page *p = page_begin(x, "/login", "email", false);
@@ -114,22 +101,40 @@ static void got_as(struct exchange *x, const struct pg_result *res)
 				      : "text/plain; charset=utf-8";
 }
 
+/* SQL's name of the form that is no JSON, null if it is. */
+static const char *form_of(const char *type)
+{
+	static const char *const forms[][2] = {
+		{"text/plain", "text"},
+		{"text/uri-list", "uri-list"},
+		{"application/reginfo+xml", "reginfo"},
+		{"application/pidf+xml", "pidf"},
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++)
+		if (!strcmp(forms[i][0], type))
+			return forms[i][1];
+
+	return NULL;
+}
+
 void login_get(struct exchange *x)
 {
-	const int i = negotiate_accept(x, types, TYPES);
+	const char *type = exchange_accept(x, x->route->types);
+	const char *form = type ? form_of(type) : NULL;
 	struct db_args args;
 
-	if (i < 0)
+	if (!type)
 		return;
 	exchange_args(x, &args);
 	db_arg_text(&args, x->path.email);
-	if (!forms[i]) {
+	if (!form) {
 		exchange_query(x, &get_stmt, &args, got);
 		return;
 	}
-	/* a string of this file's table; state is only read */
-	x->state = (void *)(uintptr_t)types[i];
-	db_arg_text(&args, forms[i]);
+	/* a constant of the table; state is only read */
+	x->state = (void *)(uintptr_t)type;
+	db_arg_text(&args, form);
 	exchange_query(x, &get_as_stmt, &args, got_as);
 }
 

@@ -9,7 +9,7 @@
 #include "resources/handlers.h"
 #include "worker/body_form.h"
 #include "worker/link.h"
-#include "worker/negotiate.h"
+#include "shared/negotiate.h"
 #include "worker/page.h"
 
 enum {

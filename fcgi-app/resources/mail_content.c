@@ -12,7 +12,6 @@
 #include "common/pgres.h"
 #include "resources/handlers.h"
 #include "worker/body_form.h"
-#include "worker/negotiate.h"
 #include "worker/range.h"
 
 enum {
@@ -150,23 +149,23 @@ static void got_content(struct exchange *x, const struct pg_result *res)
 static void got(struct exchange *x, const struct pg_result *res)
 {
 	const char *content_type = pgres_text(res, 0, "content_type");
-	const char *types[2] = {"application/json", "application/json"};
-	size_t n = 1;
-	int i;
+	const bool content = !pgres_null(res, 0, "content_type");
+	const char *types[] = {"application/json", NULL, NULL};
+	const char *type;
 
-	if (!pgres_null(res, 0, "content_type")) {
+	if (content) {
+		types[1] = types[0];
 		types[0] = arena_mem(x->arena, content_type,
 				     strcspn(content_type, "; \t"));
-		n = 2;
 	}
 	if (!types[0]) {
 		body_form_no_memory(x);
 		return;
 	}
-	i = negotiate_accept(x, types, n);
-	if (i < 0)
+	type = exchange_accept(x, types);
+	if (!type)
 		return;
-	if (n == 2 && i == 0)
+	if (content && type == types[0])
 		got_content(x, res);
 	else
 		exchange_answer_doc(x, pgres_text(res, 0, "doc"),

@@ -8,7 +8,7 @@
 #include "resources/handlers.h"
 #include "worker/exchange.h"
 #include "worker/link.h"
-#include "worker/negotiate.h"
+#include "shared/negotiate.h"
 #include "worker/timestamp.h"
 
 static const struct db_stmt post_stmt = {
@@ -135,7 +135,7 @@ static void cancelled(struct exchange *x, const struct pg_result *res)
 		return;
 	}
 	p.extra = recipients_of(x, doc);
-	exchange_problem_full(x, &p);
+	exchange_problem_full(x, p);
 }
 
 void send_cancel(struct exchange *x)

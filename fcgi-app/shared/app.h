@@ -10,11 +10,11 @@ struct auth;
 struct cidr_list;
 struct config;
 struct db;
+struct exchange;
 struct fcgi_server;
 struct hasher;
 struct larges;
 struct loop;
-struct route;
 
 /** Since the process began. */
 struct app_stats {
@@ -24,7 +24,8 @@ struct app_stats {
 
 struct app {
 	const struct config *config;
-	const struct route *routes;  /* all endpoints */
+	/* what each of routes_table() does in a worker */
+	void (*const *handlers)(struct exchange *x);
 	struct cidr_list *bind_deny; /* agent.bind_deny, taken apart */
 	struct loop *loop;
 	struct fcgi_server *server;

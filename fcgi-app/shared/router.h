@@ -1,6 +1,6 @@
 /*
  * router.h: from method and path to an endpoint. The endpoints are in
- * routes.c, one table.
+ * routes.def, one table.
  *
  * A pattern's segment is a word or one of
  *   {email}  `me`, or an address, in its normal form then; else 404
@@ -19,10 +19,6 @@
 #include "shared/auth.h"
 #include "shared/request.h"
 
-struct exchange;
-
-typedef void(route_h)(struct exchange *x);
-
 /** What a request's body may be. */
 enum body_kind {
 	BODY_NONE, /* ignored */
@@ -38,10 +34,13 @@ enum {
 struct route {
 	enum method method;
 	const char *pattern;
-	route_h *handle;
 	enum auth_kind auth;
 	enum body_kind body;
-	size_t body_max; /* bytes */
+	size_t body_max;    /* bytes */
+	const char *stream; /* its kind for api.watch_open(); null: none */
+	/* what a GET's document can be, JSON first and null at the end; null:
+	   the handler knows */
+	const char *const *types;
 };
 
 /** What a path named. Borrowed from the arena. */

@@ -6,57 +6,34 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "shared/router.h"
-#include "stream/many.h"
-
-/* Every resource that can be read at all, so that 404 and 406 differ. */
-static const struct route routes[] = {
-	{.method = METHOD_GET, .pattern = "/login/{email}"},
-	{.method = METHOD_GET, .pattern = "/login/{email}/{n}"},
-	{.method = METHOD_GET, .pattern = "/call/{call}"},
-	{.method = METHOD_GET, .pattern = "/call/{call}/{n}"},
-	{.method = METHOD_GET, .pattern = "/user/{email}"},
-	{.method = METHOD_GET, .pattern = "/user/{email}/messages"},
-	{.method = METHOD_GET, .pattern = "/login"},
-	{.method = METHOD_GET, .pattern = "/call"},
-	{.method = METHOD_GET, .pattern = "/watch"},
-	{.method = METHOD_GET, .pattern = "/user/{email}/messages/{n}"},
-	{.method = METHOD_GET, .pattern = "/user/{email}/credential"},
-	{.method = METHOD_GET, .pattern = "/user"},
-	{.method = METHOD_GET, .pattern = "/health/live"},
-	{.method = METHOD_GET, .pattern = "/health/ready"},
-	{.method = METHOD_GET, .pattern = "/metrics"},
-	{.method = METHOD_GET, .pattern = "/openapi.json"},
-	{.method = METHOD_GET, .pattern = "/docs"},
-	{.method = METHOD_GET, .pattern = "/problems/{slug}"},
-	{.pattern = NULL},
-};
-
-/* Of the first of them: what the database calls it. */
-static const char *const kinds[] = {
-	"login",   "login", "call", "call",  "profile",
-	"mailbox", "list",  "list", "watch",
-};
+#include "common/secret.h"
+#include "shared/negotiate.h"
+#include "shared/routes.h"
 
 static bool refuse(struct ask_problem *why, int status, const char *slug,
 		   const char *detail)
 {
-	why->status = status;
-	why->slug = slug;
-	why->detail = detail;
+	why->problem.status = status;
+	why->problem.slug = slug;
+	why->problem.detail = detail;
 	return false;
 }
 
-static bool find_resource(struct ask *ask, const struct request *req,
-			  struct arena *a, struct ask_problem *why)
+static bool is_kind(const struct viewer_ask *ask, const char *kind)
 {
-	const struct route *route;
-	struct path_args path;
-	size_t i;
+	return !strcmp(ask->kind, kind);
+}
 
-	switch (router_find(routes, req, a, &route, &path, &why->allow)) {
+/* @param route  where it was found */
+static bool find_resource(struct viewer_ask *ask, const struct request *req,
+			  struct arena *a, const struct route **route,
+			  struct ask_problem *why)
+{
+	struct path_args path;
+
+	switch (router_find(routes_table(), req, a, route, &path,
+			    &why->allow)) {
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_NO_USER:
@@ -71,47 +48,23 @@ static bool find_resource(struct ask *ask, const struct request *req,
 	default:
 		return refuse(why, 404, NULL, "There is no such thing.");
 	}
-	i = (size_t)(route - routes);
-	if (i >= sizeof(kinds) / sizeof(*kinds))
+	if (!(*route)->stream)
 		return refuse(why, 406, NULL,
 			      "This resource is not to be had as a stream.");
-	ask->kind = kinds[i];
+	ask->kind = (*route)->stream;
 	ask->n = path.n;
 	ask->key = path.email;
-	if (!strcmp(ask->kind, "list") || !strcmp(ask->kind, "watch"))
+	if (is_kind(ask, "list") || is_kind(ask, "watch"))
 		ask->key = req->segment[0];
 	if (path.call)
 		ask->key = arena_fmt(a, "%lld", (long long)path.call);
 	return ask->key || refuse(why, 503, "busy", NULL);
 }
 
-/* Whether Accept names the type, other than with q=0 (RFC 9110, 12.5.1). */
-static bool accepts(const char *accept, const char *type)
-{
-	size_t len = strlen(type);
-
-	while (*accept) {
-		size_t n = strcspn(accept, ",");
-		const char *q;
-
-		accept += strspn(accept, " \t");
-		n = strcspn(accept, ",");
-		q = memchr(accept, ';', n);
-		if (n >= len && !strncasecmp(accept, type, len) &&
-		    (n == len || strchr("; \t", accept[len])))
-			return !q ||
-			       strncmp(q + 1 + strspn(q + 1, " "), "q=0", 3) ||
-			       strcspn(q, "123456789") <
-				       (size_t)(accept + n - q);
-		accept += n + (accept[n] == ',');
-	}
-	return false;
-}
-
 static bool find_format(struct ask *ask, const struct request *req,
-			struct ask_problem *why)
+			const struct route *route, struct ask_problem *why)
 {
-	const char *accept = request_header(req, "Accept");
+	const enum form form = negotiate_form_of(req, route->types);
 	const char *updates = request_query(req, "updates");
 	long long wait_s = 0;
 	int err = request_query_int(req, "wait", 0, ASK_WAIT_MAX_S, &wait_s);
@@ -119,23 +72,30 @@ static bool find_format(struct ask *ask, const struct request *req,
 	if (err == EINVAL)
 		return refuse(why, 400, "invalid-parameter",
 			      "wait is a number of seconds, up to 300.");
-	ask->diff = updates && !strcmp(updates, "diff");
-	if (updates && !ask->diff && strcmp(updates, "full") != 0)
+	ask->one.diff = updates && !strcmp(updates, "diff");
+	if (updates && !ask->one.diff && strcmp(updates, "full") != 0)
 		return refuse(why, 400, "invalid-parameter",
 			      "updates is full or diff.");
-	ask->once = !err;
+	ask->one.once = !err;
 	ask->wait_s = (int)wait_s;
-	if (accept && accepts(accept, "text/event-stream"))
-		ask->format = FORMAT_SSE;
-	else if (ask->once || request_query(req, "stream") ||
-		 !strcmp(ask->kind, "watch") ||
-		 (accept && accepts(accept, "application/x-ndjson")))
-		ask->format = FORMAT_NDJSON;
-	else
-		return refuse(why, 406, NULL,
-			      "As a stream it is text/event-stream or "
-			      "application/x-ndjson.");
-	return true;
+	ask->one.format = form == FORM_SSE ? FORMAT_SSE : FORMAT_NDJSON;
+	ask->one.quiet = req->method == METHOD_HEAD;
+	return form != FORM_DOCUMENT ||
+	       refuse(why, 406, NULL,
+		      "As a stream it is text/event-stream or "
+		      "application/x-ndjson.");
+}
+
+/* Only what a ticket hashes to is kept. */
+static bool find_ticket(struct ask *ask, const struct request *req,
+			struct arena *a, struct ask_problem *why)
+{
+	const char *ticket = request_query(req, "ticket");
+	uint8_t *hash = ticket ? arena_alloc(a, SHA256_SIZE) : NULL;
+
+	ask->one.ticket = hash;
+	return !ticket || (hash && !sha256(hash, ticket, strlen(ticket))) ||
+	       refuse(why, 503, "busy", NULL);
 }
 
 static bool parse_number(const char **s, int64_t *out)
@@ -195,21 +155,21 @@ static const char *etag_of(const struct request *req, struct arena *a)
 		       : NULL;
 }
 
-static bool parse_since(struct ask *ask, const char *s)
+static bool parse_since(struct viewer_ask *ask, const char *s)
 {
-	return !strcmp(ask->kind, "list")
+	return is_kind(ask, "list")
 		       ? !ask_parse_place(s, &ask->version, &ask->upto,
 					  &ask->after_n)
 		       : !ask_parse_id(s, &ask->version, &ask->inbox);
 }
 
 /* A list's first page. */
-static bool find_page(struct ask *ask, const struct request *req,
+static bool find_page(struct viewer_ask *ask, const struct request *req,
 		      struct ask_problem *why)
 {
 	long long limit = ASK_LIMIT_DEFAULT;
 
-	if (strcmp(ask->kind, "list") != 0)
+	if (!is_kind(ask, "list"))
 		return true;
 	ask->diff = false; /* items come whole */
 	ask->after = request_query(req, "after");
@@ -221,19 +181,19 @@ static bool find_page(struct ask *ask, const struct request *req,
 }
 
 /* One of many: what it is. */
-static bool find_one(struct ask_one *one, const char *path, struct arena *a,
+static bool find_one(struct many_one *one, const char *path, struct arena *a,
 		     struct ask_problem *why)
 {
+	const struct route *route;
 	struct request req;
 	const char *detail = NULL;
 
 	one->name = path;
-	one->ask.inbox = -1;
 	if (request_parse_path(&req, a, path, &detail))
 		return refuse(why, 400, "invalid-parameter", detail);
-	if (!find_resource(&one->ask, &req, a, why))
+	if (!find_resource(&one->ask, &req, a, &route, why))
 		return false;
-	if (!strcmp(one->ask.kind, "watch"))
+	if (is_kind(&one->ask, "watch"))
 		return refuse(why, 406, NULL,
 			      "A watch is no resource to be watched.");
 	return find_page(&one->ask, &req, why);
@@ -245,7 +205,7 @@ static bool parse_places(struct ask *ask, const char *s, struct arena *a)
 	bool some = false;
 
 	for (size_t i = 0; i < ask->nmany; i++) {
-		struct ask_one *one = &ask->many[i];
+		struct many_one *one = &ask->many[i];
 		size_t n = strcspn(s, ",");
 		const char *part = arena_mem(a, s, n);
 
@@ -268,9 +228,9 @@ static bool find_many(struct ask *ask, const struct request *req,
 	const char *since = request_query(req, "since");
 	size_t size = sizeof(*ask->many);
 
-	if (strcmp(ask->kind, "watch") != 0)
+	if (!is_kind(&ask->one, "watch"))
 		return true;
-	if (ask->once && !last && !since)
+	if (ask->one.once && !last && !since)
 		last = etag_of(req, a);
 	ask->many = arena_alloc(a, MANY_MAX * size);
 	if (!ask->many)
@@ -282,12 +242,13 @@ static bool find_many(struct ask *ask, const struct request *req,
 		if (ask->nmany == MANY_MAX)
 			return refuse(why, 400, "invalid-parameter",
 				      "A watch has at most 100 resources.");
-		why->pointer = arena_fmt(a, "/r/%zu", ask->nmany);
+		why->problem.pointer = arena_fmt(a, "/r/%zu", ask->nmany);
+		ask->many[ask->nmany].ask = ask->one;
 		if (!find_one(&ask->many[ask->nmany++], req->query[i].value, a,
 			      why))
 			return false;
 	}
-	why->pointer = NULL;
+	why->problem.pointer = NULL;
 	if (!ask->nmany)
 		return refuse(why, 400, "invalid-parameter",
 			      "r names a resource to watch.");
@@ -301,41 +262,38 @@ static bool find_many(struct ask *ask, const struct request *req,
 	return true;
 }
 
-static bool find_place(struct ask *ask, const struct request *req,
+static bool find_place(struct viewer_ask *ask, const struct request *req,
 		       struct arena *a, struct ask_problem *why)
 {
 	const char *last = request_header(req, "Last-Event-ID");
 	const char *since = request_query(req, "since");
+	const char *tag = ask->once ? etag_of(req, a) : NULL;
 
-	ask->inbox = -1;
-	if (ask->many)
-		return true;
 	/* What the client has heard since goes before what its URL says. */
 	if (last && parse_since(ask, last))
 		ask->resume = true;
-	else if (since) {
-		if (!parse_since(ask, since))
-			return refuse(why, 400, "invalid-parameter",
-				      "since is the id of an event.");
-		ask->resume = true;
-	} else if (ask->once) {
-		const char *tag = etag_of(req, a);
-
-		ask->resume = tag && parse_since(ask, tag);
-	}
+	else if (since && !parse_since(ask, since))
+		return refuse(why, 400, "invalid-parameter",
+			      "since is the id of an event.");
+	else
+		ask->resume = since || (tag && parse_since(ask, tag));
 	return true;
 }
 
 int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
 	      struct ask_problem *why)
 {
+	const struct route *route = NULL;
+
 	memset(ask, 0, sizeof(*ask));
+	ask->one.inbox = -1;
 	memset(why, 0, sizeof(*why));
-	ask->ticket = request_query(req, "ticket");
-	return find_resource(ask, req, a, why) && find_format(ask, req, why) &&
+	return find_resource(&ask->one, req, a, &route, why) &&
+			       find_format(ask, req, route, why) &&
+			       find_ticket(ask, req, a, why) &&
 			       find_many(ask, req, a, why) &&
-			       find_page(ask, req, why) &&
-			       find_place(ask, req, a, why)
+			       find_page(&ask->one, req, why) &&
+			       (ask->many || find_place(&ask->one, req, a, why))
 		       ? 0
 		       : EINVAL;
 }

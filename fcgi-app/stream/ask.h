@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "shared/problem.h"
 #include "shared/request.h"
-#include "stream/bytes/render.h"
+#include "stream/many.h"
+#include "stream/viewer.h"
 
 enum {
 	ASK_WAIT_MAX_S = 300,	 /* ?wait= */
@@ -18,41 +20,20 @@ enum {
 	ASK_LIMIT_MAX = 1000,	 /* PAGE_LIMIT_MAX */
 };
 
-struct ask_one;
-
 /** Borrowed from the request, its arena, or constant. */
 struct ask {
-	const char *kind; /* of sql/README.md; null: cannot be streamed */
-	const char *key;
-	int64_t n; /* one item of it; 0: all */
-	enum format format;
-	bool once; /* ?wait=: one answer as JSON */
-	bool diff; /* ?updates=diff: JSON Patch */
-	int wait_s;
-	bool resume;		/* version is what the client has */
-	int64_t version, inbox; /* inbox: negative: none */
-	int64_t upto, after_n;	/* of a list: midway; upto 0: not */
-	int limit;		/* of a list's first page */
-	const char *after;	/* null: from the beginning */
-	const char *ticket;	/* null: none */
-	/* /watch: instead of the above but form and ticket; null: not that */
-	struct ask_one *many;
+	struct viewer_ask one; /* what is watched; who is left to be set */
+	int wait_s;	       /* of a long poll */
+	/* /watch: these instead, with the form and ticket of the one; null: it
+	   is not that */
+	struct many_one *many;
 	size_t nmany;
 };
 
-/** One of many. */
-struct ask_one {
-	const char *name; /* as it was asked for */
-	bool ended;	  /* the client knows that it has */
-	struct ask ask;	  /* what and from where */
-};
-
-/** Why not, as a problem; slug null: of the status. */
+/** Why not. */
 struct ask_problem {
-	int status;
-	const char *slug, *detail;
-	const char *allow;   /* 405: the methods that are */
-	const char *pointer; /* which of many; null: none */
+	struct problem problem; /* its pointer: which of many */
+	const char *allow;	/* 405: the methods that are */
 };
 
 /**

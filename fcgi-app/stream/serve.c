@@ -12,11 +12,9 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "common/secret.h"
 #include "shared/auth.h"
 #include "shared/browser.h"
-#include "shared/cors.h"
-#include "shared/problem.h"
+#include "shared/reply.h"
 #include "shared/request.h"
 #include "shared/response.h"
 #include "stream/ask.h"
@@ -41,7 +39,7 @@ struct call {
 	struct viewer *viewer;
 	struct many *many;
 	struct loop_timer wait; /* of a long poll */
-	struct proof *proof;	/* where a ticket is used up already */
+	struct proof *proof;	/* ask's, where a ticket is used up already */
 	bool asking;		/* who calls is being found out, or counted */
 	bool ends;		/* the session will, before the wait */
 	bool gone;
@@ -60,83 +58,58 @@ static void call_free(struct call *c)
 
 /* ---- answers ---- */
 
-static void call_headers(struct call *c)
+static const char *origins_of(const struct call *c)
 {
-	response_header(&c->res, "X-Request-Id", c->req.id);
-	response_header(&c->res, "Vary", "Accept");
-	cors_headers(&c->res, &c->req, c->serve->app->config->http.cors_origins,
-		     NULL);
+	return c->serve->app->config->http.cors_origins;
 }
 
 static void call_send(struct call *c)
 {
-	struct buf head;
-
-	call_headers(c);
+	response_header(&c->res, "Vary", "Accept");
+	reply_send(c->fcgi, &c->res, &c->req, origins_of(c));
 	log_debug("request", LOG_STR("request_id", c->req.id),
 		  LOG_STR("path", c->req.path),
 		  LOG_INT("status", c->res.status));
-	buf_init(&head, HEAD_MAX);
-	response_head(&c->res, &head);
-	if (head.failed || c->res.failed)
-		log_error("answer_failed", LOG_STR("request_id", c->req.id));
-	else if (!c->gone && !fcgi_write(c->fcgi, head.p, head.len) &&
-		 c->req.method != METHOD_HEAD && c->res.body.len)
-		/* a peer that has gone is noticed at the end */
-		(void)fcgi_write(c->fcgi, c->res.body.p, c->res.body.len);
-	buf_free(&head);
 	fcgi_finish(c->fcgi);
 	call_free(c);
 }
 
-static void call_prepare(struct call *c, struct problem p)
+static void call_problem(struct call *c, struct problem p)
 {
-	p.request_id = c->req.id;
-	p.ask = browser_may_ask(&c->req);
-	problem_answer(&c->res, &p);
-}
-
-static void call_problem(struct call *c, int status, const char *slug,
-			 const char *detail, const char *pointer)
-{
-	call_prepare(c, (struct problem){
-				.status = status,
-				.slug = slug,
-				.detail = detail,
-				.pointer = pointer,
-			});
+	reply_problem(&c->res, &c->req, p);
 	call_send(c);
 }
 
 static void call_error(struct call *c, enum app_err err)
 {
-	const struct app_err_info *info = app_err_info(err);
-
-	call_problem(c, info->status, info->slug, info->detail, NULL);
+	call_problem(c, reply_of_error(err));
 }
 
 /* ---- what becomes of the viewer ---- */
 
-static void call_watch(struct call *c, const char *kind, const char *key,
-		       int64_t n);
+static void call_watch(struct call *c);
 
 /* What is no contact of a login may be a message that was sent to it. */
 static bool call_try_message(struct call *c, const struct db_answer *why)
 {
+	struct viewer_ask *ask = &c->ask.one;
 	const char *key;
 
-	if (why->status != 404 || !c->ask.n || strcmp(c->ask.kind, "login"))
+	if (why->status != 404 || !ask->n || strcmp(ask->kind, "login"))
 		return false;
 	if (!strcmp(why->slug, "user-not-found"))
 		return false;
-	key = arena_fmt(c->arena, "%s/%lld", c->ask.key, (long long)c->ask.n);
+	key = arena_fmt(c->arena, "%s/%lld", ask->key, (long long)ask->n);
 	if (!key)
 		return false;
-	c->ask.kind = "send";
-	if (c->ask.ticket)
-		c->proof = proof_ref(viewer_proof(c->viewer));
+	ask->kind = "send";
+	ask->key = key;
+	ask->n = 0;
+	if (ask->ticket) /* it is used up */
+		ask->proof = c->proof = proof_ref(viewer_proof(c->viewer));
+	ask->ticket = NULL;
 	c->viewer = NULL;
-	call_watch(c, "send", key, 0);
+	call_watch(c);
 	return true;
 }
 
@@ -148,13 +121,7 @@ static void on_refused(const struct db_answer *why, void *arg)
 		return;
 	c->viewer = NULL;
 	c->many = NULL;
-	call_prepare(c, (struct problem){
-				.status = why->status,
-				.slug = why->slug,
-				.detail = why->detail,
-				.pointer = why->pointer,
-				.retry_s = why->retry_s,
-			});
+	reply_problem(&c->res, &c->req, reply_of_answer(why));
 	if (why->status == 401)
 		auth_refused(c->serve->app->auth, &c->who);
 	call_send(c);
@@ -194,7 +161,8 @@ static void answer_unchanged(struct call *c)
 	struct buf id;
 
 	buf_init(&id, HEAD_MAX);
-	render_place(place, c->ask.version, c->ask.upto, c->ask.after_n);
+	render_place(place, c->ask.one.version, c->ask.one.upto,
+		     c->ask.one.after_n);
 	if (c->many)
 		many_add_id(&id, c->many);
 	else
@@ -240,9 +208,10 @@ static void on_waits(uint32_t ends_s, void *arg)
 /* The head of a stream, without a length. */
 static void stream_head(struct call *c, struct buf *head)
 {
-	call_headers(c);
+	response_header(&c->res, "Vary", "Accept");
+	reply_headers(&c->res, &c->req, origins_of(c));
 	buf_fmt(head, "Status: 200 OK\r\nContent-Type: %s\r\n",
-		render_type(c->ask.format));
+		render_type(c->ask.one.format));
 	for (size_t i = 0; i < c->res.headers; i++)
 		buf_fmt(head, "%s: %s\r\n", c->res.header[i].name,
 			c->res.header[i].value);
@@ -314,67 +283,17 @@ static const struct viewer_ops viewer_ops = {
 
 /* ---- the way there ---- */
 
-static struct viewer_ask viewer_ask_of(const struct call *c,
-				       const struct ask *ask)
+/* By one way or the other. */
+static void call_watch(struct call *c)
 {
-	return (struct viewer_ask){
-		.kind = ask->kind,
-		.key = ask->key,
-		.n = ask->n,
-		.who = c->ask.ticket ? NULL : &c->who,
-		.format = c->ask.format,
-		.once = c->ask.once,
-		.diff = c->ask.diff && strcmp(ask->kind, "list") != 0,
-		.quiet = c->req.method == METHOD_HEAD,
-		.resume = ask->resume,
-		.version = ask->version,
-		.inbox = ask->inbox,
-		.upto = ask->upto,
-		.after_n = ask->after_n,
-		.limit = ask->limit,
-		.after = ask->after,
-	};
-}
+	struct hub *hub = c->serve->hub;
+	int err;
 
-static void call_watch(struct call *c, const char *kind, const char *key,
-		       int64_t n)
-{
-	uint8_t ticket[SHA256_SIZE];
-	struct viewer_ask ask = viewer_ask_of(c, &c->ask);
-	int err = 0;
-
-	ask.kind = kind;
-	ask.key = key;
-	ask.n = n;
-	ask.proof = c->proof;
-	if (c->ask.ticket && !c->proof) {
-		ask.ticket = ticket;
-		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
-	}
-	if (!err)
-		err = viewer_new(&c->viewer, c->serve->hub, &ask, &viewer_ops,
-				 c);
-	if (err)
-		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
-}
-
-static void call_watch_many(struct call *c)
-{
-	size_t n = c->ask.nmany;
-	struct many_one *one = arena_alloc(c->arena, n * sizeof(*one));
-	uint8_t ticket[SHA256_SIZE];
-	int err = one ? 0 : ENOMEM;
-
-	if (!err && c->ask.ticket)
-		err = sha256(ticket, c->ask.ticket, strlen(c->ask.ticket));
-	for (size_t i = 0; i < n && !err; i++) {
-		one[i].name = c->ask.many[i].name;
-		one[i].ended = c->ask.many[i].ended;
-		one[i].ask = viewer_ask_of(c, &c->ask.many[i].ask);
-		one[i].ask.ticket = c->ask.ticket ? ticket : NULL;
-	}
-	if (!err)
-		err = many_new(&c->many, c->serve->hub, one, n, &viewer_ops, c);
+	if (c->ask.many)
+		err = many_new(&c->many, hub, c->ask.many, c->ask.nmany,
+			       &viewer_ops, c);
+	else
+		err = viewer_new(&c->viewer, hub, &c->ask.one, &viewer_ops, c);
 	if (err)
 		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
 }
@@ -392,19 +311,6 @@ static void on_gone(void *arg)
 	call_free(c);
 }
 
-static void call_throttled(struct call *c)
-{
-	const struct app_err_info *info = app_err_info(APP_TOO_MANY_GUESSES);
-
-	call_prepare(c, (struct problem){
-				.status = info->status,
-				.slug = info->slug,
-				.detail = info->detail,
-				.retry_s = c->who.retry_s,
-			});
-	call_send(c);
-}
-
 static void on_auth(enum auth_result result, void *arg)
 {
 	struct call *c = arg;
@@ -413,32 +319,25 @@ static void on_auth(enum auth_result result, void *arg)
 	if (c->gone) {
 		fcgi_finish(c->fcgi);
 		call_free(c);
-		return;
-	}
-	switch (result) {
-	case AUTH_DONE:
-		if (c->ask.many)
-			call_watch_many(c);
-		else
-			call_watch(c, c->ask.kind, c->ask.key, c->ask.n);
-		break;
-	case AUTH_DENIED:
-		call_error(c, APP_UNAUTHORIZED);
-		break;
-	case AUTH_MALFORMED:
-		call_problem(c, 400, NULL,
-			     "The Authorization header is malformed.", NULL);
-		break;
-	case AUTH_BUSY:
-		call_error(c, APP_BUSY);
-		break;
-	case AUTH_THROTTLED:
-		call_throttled(c);
-		break;
-	case AUTH_UNAVAILABLE:
-		call_error(c, APP_UNAVAILABLE);
-		break;
-	}
+	} else if (result == AUTH_DONE)
+		call_watch(c);
+	else
+		call_problem(c, reply_of_auth(result, &c->who));
+}
+
+/* Who watches: whoever the request says, or the ticket. */
+static void call_check(struct call *c)
+{
+	struct ask *ask = &c->ask;
+	const bool ticket = ask->one.ticket != NULL;
+
+	ask->one.who = ticket ? NULL : &c->who;
+	for (size_t i = 0; i < ask->nmany; i++)
+		ask->many[i].ask.who = ask->one.who;
+	c->asking = true;
+	auth_check(c->serve->app->auth, &c->req,
+		   ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena, &c->who,
+		   &c->gone, on_auth, c);
 }
 
 static struct call *call_new(struct serve *s, struct fcgi_request *r)
@@ -478,22 +377,19 @@ void serve_request(struct fcgi_request *r, void *arg)
 	buf_free(&none);
 	err = request_parse(&c->req, c->arena, fcgi_params(r), &detail);
 	if (err == EINVAL)
-		call_problem(c, 400, NULL, detail, NULL);
+		call_problem(c,
+			     (struct problem){.status = 400, .detail = detail});
 	else if (err)
 		call_error(c, APP_BUSY);
-	else if (browser_is_cross_site(&c->req,
-				       s->app->config->http.cors_origins, true))
+	else if (browser_is_cross_site(&c->req, origins_of(c), true))
 		call_error(c, APP_CROSS_SITE);
 	else if (ask_parse(&c->ask, &c->req, c->arena, &why)) {
+		reply_problem(&c->res, &c->req, why.problem);
 		if (why.allow)
 			response_header(&c->res, "Allow", why.allow);
-		call_problem(c, why.status, why.slug, why.detail, why.pointer);
+		call_send(c);
 	} else if (!hub_is_ready(s->hub))
 		call_error(c, APP_UNAVAILABLE);
-	else {
-		c->asking = true;
-		auth_check(s->app->auth, &c->req,
-			   c->ask.ticket ? AUTH_NONE : AUTH_REQUIRED, c->arena,
-			   &c->who, &c->gone, on_auth, c);
-	}
+	else
+		call_check(c);
 }

@@ -9,7 +9,7 @@
 #include "common/pidf.h"
 #include "common/sipuri.h"
 #include "worker/body_form.h"
-#include "worker/negotiate.h"
+#include "shared/negotiate.h"
 
 enum {
 	EXPIRES_MAX_S = 7 * 24 * 3600, /* the database's own */

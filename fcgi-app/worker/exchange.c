@@ -12,7 +12,9 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "shared/browser.h"
-#include "shared/cors.h"
+#include "shared/negotiate.h"
+#include "shared/reply.h"
+#include "shared/routes.h"
 #include "shared/turn.h"
 
 static void exchange_free(struct exchange *x)
@@ -38,55 +40,31 @@ static void count(struct exchange *x)
 		  LOG_INT("ms", took_ms), LOG_INT("gone", x->gone));
 }
 
-/* Headers that every answer has. */
-static void finish_headers(struct exchange *x)
+/* nginx goes on when it has read this, and closes the connection. There are no
+ * more headers because it would keep some of them beside the stream's. */
+static void send_redirect(struct exchange *x)
 {
-	const char *allow = NULL;
+	static const char head[] = "Status: 200 OK\r\n"
+				   "X-Accel-Redirect: @stream\r\n\r\n";
 
-	for (size_t i = 0; i < x->res.headers; i++)
-		if (!strcmp(x->res.header[i].name, "Allow"))
-			allow = x->res.header[i].value;
-	response_header(&x->res, "X-Request-Id", x->req.id);
-	cors_headers(&x->res, &x->req, x->app->config->http.cors_origins,
-		     x->req.method == METHOD_OPTIONS ? allow : NULL);
-}
-
-static void exchange_send(struct exchange *x)
-{
-	const struct response *res = &x->res;
-	struct buf head;
-	bool body = x->req.method != METHOD_HEAD && res->status != 204 &&
-		    res->status != 304;
-
-	buf_init(&head, RESPONSE_HEAD_MAX);
-	response_head(res, &head);
-	/* A peer that has gone is noticed by fcgi_finish(). */
-	if (!head.failed && !fcgi_write(x->fcgi, head.p, head.len) && body &&
-	    res->body.len)
-		(void)fcgi_write(x->fcgi, res->body.p, res->body.len);
-	buf_free(&head);
+	(void)fcgi_write(x->fcgi, head, sizeof(head) - 1); /* as reply_send() */
 }
 
 /* Send what was answered; where nothing was and nothing will be, 500. */
 static void exchange_settle(struct exchange *x)
 {
-	if (x->waiting)
+	if (x->phase == EXCHANGE_WAITS)
 		return;
-	if (!x->answered) {
+	if (x->phase == EXCHANGE_RUNS) {
 		log_error("no_answer", LOG_STR("request_id", x->req.id),
 			  LOG_STR("path", x->req.path));
 		exchange_problem(x, 500, NULL, NULL);
 	}
-	finish_headers(x);
-	if (x->res.failed || x->res.body.failed) {
-		log_error("answer_failed", LOG_STR("request_id", x->req.id),
-			  LOG_STR("path", x->req.path));
-		x->answered = false;
-		exchange_problem(x, 500, NULL, NULL);
-		finish_headers(x);
-	}
-	if (!x->gone)
-		exchange_send(x);
+	if (x->phase == EXCHANGE_HANDED_OVER)
+		send_redirect(x);
+	else
+		reply_send(x->fcgi, &x->res, &x->req,
+			   x->app->config->http.cors_origins);
 	count(x);
 	fcgi_finish(x->fcgi);
 	exchange_free(x);
@@ -101,13 +79,7 @@ static void answer_refusal(struct exchange *x, const struct db_answer *a)
 			 LOG_STR("method", x->req.method_name),
 			 LOG_STR("path", x->req.path),
 			 LOG_STR("sqlstate", a->sqlstate));
-	exchange_problem_full(x, &(struct problem){
-					 .status = a->status,
-					 .slug = a->slug,
-					 .detail = a->detail,
-					 .pointer = a->pointer,
-					 .retry_s = a->retry_s,
-				 });
+	exchange_problem_full(x, reply_of_answer(a));
 	if (a->status == 401)
 		auth_refused(x->app->auth, &x->who);
 }
@@ -128,7 +100,7 @@ static void query_answered(const struct db_answer *a, void *arg)
 	struct exchange *x = arg;
 
 	x->query = NULL;
-	x->waiting = false;
+	x->phase = EXCHANGE_RUNS;
 	if (a->outcome == DB_REFUSED && a->status == 401 && x->who.remembered) {
 		check_caller_again(x);
 		return;
@@ -167,19 +139,17 @@ void exchange_query(struct exchange *x, const struct db_stmt *st,
 {
 	const struct db_whose whose = {x->who.caller, target_of(x)};
 
-	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("request_id", x->req.id),
-			  LOG_STR("statement", st->name));
+	if (!exchange_may_end(x))
 		return;
-	}
 	x->on_result = on_result;
 	x->query = args->failed ? NULL
 				: db_ask_as(x->app->db, &whose, st, args,
 					    query_answered, x);
-	x->waiting = x->query != NULL;
-	if (args->failed)
+	if (x->query)
+		x->phase = EXCHANGE_WAITS;
+	else if (args->failed)
 		exchange_error(x, APP_INTERNAL);
-	else if (!x->waiting)
+	else
 		exchange_error(x, db_is_up(x->app->db) ? APP_BUSY
 						       : APP_UNAVAILABLE);
 }
@@ -188,7 +158,7 @@ static void hash_done(int err, const char *hash, void *arg)
 {
 	struct exchange *x = arg;
 
-	x->waiting = false;
+	x->phase = EXCHANGE_RUNS;
 	if (!err)
 		x->on_hash(x, hash);
 	else if (err == EBUSY || err == ECANCELED)
@@ -210,11 +180,8 @@ void exchange_hash(struct exchange *x, const char *password,
 {
 	int err;
 
-	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("request_id", x->req.id),
-			  LOG_STR("path", x->req.path));
+	if (!exchange_may_end(x))
 		return;
-	}
 	x->on_hash = on_hash;
 	err = hasher_ask(x->app->hasher, &(struct hasher_job){
 						 .password = password,
@@ -224,7 +191,7 @@ void exchange_hash(struct exchange *x, const char *password,
 						 .arg = x,
 					 });
 	if (!err)
-		x->waiting = true;
+		x->phase = EXCHANGE_WAITS;
 	else if (err == EINVAL)
 		exchange_problem_at(x, 400, "invalid-member",
 				    "The password is too long.", "/password");
@@ -249,22 +216,18 @@ static bool is_json(const char *type)
 
 static void answer_crowded(struct exchange *x)
 {
-	const struct app_err_info *info = app_err_info(APP_BUSY);
-	const struct problem p = {
-		.status = info->status,
-		.slug = info->slug,
-		.detail = "Too much large content is under way.",
-		.retry_s = larges_retry_s(x->app->larges),
-	};
+	struct problem p = reply_of_error(APP_BUSY);
 
-	exchange_problem_full(x, &p);
+	p.detail = "Too much large content is under way.";
+	p.retry_s = larges_retry_s(x->app->larges);
+	exchange_problem_full(x, p);
 }
 
 static void large_done(bool held, void *arg)
 {
 	struct exchange *x = arg;
 
-	x->waiting = false;
+	x->phase = EXCHANGE_RUNS;
 	if (held)
 		x->on_large(x);
 	else
@@ -272,7 +235,7 @@ static void large_done(bool held, void *arg)
 	exchange_settle(x);
 }
 
-void exchange_hold_large(struct exchange *x, exchange_large_h *on_large)
+void exchange_hold_large(struct exchange *x, route_h *on_large)
 {
 	int err = 0;
 
@@ -285,7 +248,7 @@ void exchange_hold_large(struct exchange *x, exchange_large_h *on_large)
 	else if (x->large.state == LARGE_HOLDS)
 		on_large(x);
 	else
-		x->waiting = true;
+		x->phase = EXCHANGE_WAITS;
 }
 
 /* A large body is for those who have said who they are. */
@@ -317,13 +280,18 @@ static bool read_body(struct exchange *x)
 	else if (x->route->body == BODY_JSON && x->body.len &&
 		 !is_json(request_media_type(&x->req, x->arena)))
 		exchange_unsupported(x, "application/json");
-	return !x->answered;
+	return x->phase == EXCHANGE_RUNS;
+}
+
+static void call_handler(struct exchange *x)
+{
+	x->app->handlers[x->route - routes_table()](x);
 }
 
 static void handle_with_body(struct exchange *x)
 {
 	if (read_body(x))
-		x->route->handle(x);
+		call_handler(x);
 }
 
 static void handle(struct exchange *x)
@@ -332,59 +300,29 @@ static void handle(struct exchange *x)
 
 	x->body_taken = true;
 	if (!first)
-		x->route->handle(x);
+		call_handler(x);
 	else if (body_max(x) > BODY_JSON_MAX && is_large(x))
 		exchange_hold_large(x, handle_with_body);
 	else
 		handle_with_body(x);
 }
 
-static void answer_throttled(struct exchange *x)
-{
-	const struct app_err_info *info = app_err_info(APP_TOO_MANY_GUESSES);
-	const struct problem p = {
-		.status = info->status,
-		.slug = info->slug,
-		.detail = info->detail,
-		.retry_s = x->who.retry_s,
-	};
-
-	exchange_problem_full(x, &p);
-}
-
 static void auth_done(enum auth_result result, void *arg)
 {
 	struct exchange *x = arg;
 
-	x->waiting = false;
-	switch (result) {
-	case AUTH_DONE:
+	x->phase = EXCHANGE_RUNS;
+	if (result == AUTH_DONE)
 		handle(x);
-		break;
-	case AUTH_DENIED:
-		exchange_error(x, APP_UNAUTHORIZED);
-		break;
-	case AUTH_MALFORMED:
-		exchange_problem(x, 400, NULL,
-				 "The Authorization header is malformed.");
-		break;
-	case AUTH_BUSY:
-		exchange_error(x, APP_BUSY);
-		break;
-	case AUTH_THROTTLED:
-		answer_throttled(x);
-		break;
-	case AUTH_UNAVAILABLE:
-		exchange_error(x, APP_UNAVAILABLE);
-		break;
-	}
+	else
+		exchange_problem_full(x, reply_of_auth(result, &x->who));
 	exchange_settle(x);
 }
 
 /* x may be gone when this returns. */
 static void check_caller(struct exchange *x)
 {
-	x->waiting = true;
+	x->phase = EXCHANGE_WAITS;
 	auth_check(x->app->auth, &x->req, x->route->auth, x->arena, &x->who,
 		   &x->gone, auth_done, x);
 }
@@ -405,7 +343,7 @@ static bool find_route(struct exchange *x)
 {
 	const char *allow = "";
 
-	switch (router_find(x->app->routes, &x->req, x->arena, &x->route,
+	switch (router_find(routes_table(), &x->req, x->arena, &x->route,
 			    &x->path, &allow)) {
 	case ROUTE_FOUND:
 		return true;
@@ -429,6 +367,20 @@ static bool find_route(struct exchange *x)
 	return false;
 }
 
+/* nginx itself sees only the plainest of what wants a stream. Whoever says GET
+ * by a POST waits for a document.
+ *
+ * @return whether it was handed over */
+static bool hand_over_if_stream(struct exchange *x)
+{
+	if (!x->route->stream ||
+	    !strcmp(request_param(&x->req, "REQUEST_METHOD"), "POST") ||
+	    negotiate_form_of(&x->req, x->route->types) == FORM_DOCUMENT)
+		return false;
+	exchange_hand_over(x);
+	return true;
+}
+
 static void client_gone(void *arg)
 {
 	struct exchange *x = arg;
@@ -440,7 +392,7 @@ static void client_gone(void *arg)
 	else if (!x->query || !db_forget(x->query))
 		return;
 	x->query = NULL;
-	x->waiting = false;
+	x->phase = EXCHANGE_RUNS;
 	exchange_error(x, APP_BUSY); /* for the count */
 	exchange_settle(x);
 }
@@ -494,7 +446,7 @@ void exchange_start(struct fcgi_request *r, void *arg)
 	else if (browser_is_cross_site(&x->req, app->config->http.cors_origins,
 				       false))
 		exchange_error(x, APP_CROSS_SITE);
-	else if (find_route(x)) {
+	else if (find_route(x) && !hand_over_if_stream(x)) {
 		check_caller(x);
 		return;
 	}

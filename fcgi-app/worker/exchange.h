@@ -7,7 +7,8 @@
  * A handler is called when caller and body are known. It ends with exactly
  * one of exchange_query() (then on_result goes on), exchange_hash(),
  * exchange_answer(), exchange_problem(). Where it forgets to, the answer is
- * 500; a second answer is ignored and logged.
+ * 500; a second end is ignored and logged.
+ * Whoever wants a stream has been handed over to restsip-stream before that.
  */
 #ifndef RESTSIP_EXCHANGE_H
 #define RESTSIP_EXCHANGE_H
@@ -36,13 +37,20 @@ enum {
 
 struct exchange;
 
+/** A handler (resources/handlers.h), or what goes on as one. */
+typedef void(route_h)(struct exchange *x);
 /** Rows have come. res is borrowed during the call; end as a handler does. */
 typedef void(exchange_result_h)(struct exchange *x,
 				const struct pg_result *res);
 /** A password's hash, borrowed during the call; end as a handler does. */
 typedef void(exchange_hash_h)(struct exchange *x, const char *hash);
-/** Much may be held in memory; end as a handler does. */
-typedef void(exchange_large_h)(struct exchange *x);
+
+enum exchange_phase {
+	EXCHANGE_RUNS,	      /* whoever has it ends it, or lets it wait */
+	EXCHANGE_WAITS,	      /* for who calls, rows, a hash, memory */
+	EXCHANGE_ANSWERED,    /* with res */
+	EXCHANGE_HANDED_OVER, /* restsip-stream answers */
+};
 
 /** What a handler may look at, and res and state to write. */
 struct exchange {
@@ -61,10 +69,11 @@ struct exchange {
 	struct db_query *query; /* null: none is under way */
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
-	exchange_large_h *on_large;
+	route_h *on_large;
 	struct large large;
 	uint64_t began_ms;
-	bool answered, waiting, gone, body_taken;
+	enum exchange_phase phase;
+	bool gone, body_taken;
 };
 
 /** A request has arrived (fcgi_request_h; arg is the struct app). */
@@ -97,10 +106,9 @@ void exchange_query(struct exchange *x, const struct db_stmt *st,
 
 /**
  * Before more than 64 KiB of content are taken into memory: on_large goes on,
- * at once or when it is this caller's turn. 503 `busy` where that takes too
- * long.
+ * at once or when it is this caller's turn. 503 `busy` if that takes too long.
  */
-void exchange_hold_large(struct exchange *x, exchange_large_h *on_large);
+void exchange_hold_large(struct exchange *x, route_h *on_large);
 
 /** Hash a new password (sign-up). 503 `busy` when too many wait. */
 void exchange_hash(struct exchange *x, const char *password,
@@ -108,7 +116,6 @@ void exchange_hash(struct exchange *x, const char *password,
 
 /** Answer with x->res. */
 void exchange_answer(struct exchange *x);
-
 /** Answer with what error.h says of it. */
 void exchange_error(struct exchange *x, enum app_err err);
 
@@ -119,11 +126,22 @@ void exchange_problem(struct exchange *x, int status, const char *slug,
 void exchange_problem_at(struct exchange *x, int status, const char *slug,
 			 const char *detail, const char *pointer);
 /** The same, with everything. request_id is filled in. */
-void exchange_problem_full(struct exchange *x, const struct problem *p);
+void exchange_problem_full(struct exchange *x, struct problem p);
 
-/** 406 or 415 with the types that are possible, separated by `, `. */
-void exchange_not_acceptable(struct exchange *x, const char *possible);
+/**
+ * The type, of these in order of preference, that Accept chooses; null: 406 has
+ * been answered. Null is at the end of types; Vary is set.
+ */
+const char *exchange_accept(struct exchange *x, const char *const *types);
+
+/** 415 with the types that are possible, separated by `, `. */
 void exchange_unsupported(struct exchange *x, const char *possible);
+
+/** Let restsip-stream answer: nginx asks it the same (X-Accel-Redirect). */
+void exchange_hand_over(struct exchange *x);
+
+/** Whether it may end or wait; if not, that is logged. For exchange*.c. */
+bool exchange_may_end(const struct exchange *x);
 
 /** JSON text with an ETag; 304 where If-None-Match says so and settled. */
 void exchange_answer_doc(struct exchange *x, const char *doc,

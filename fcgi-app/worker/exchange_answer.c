@@ -4,41 +4,47 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "shared/browser.h"
+#include "shared/negotiate.h"
+#include "shared/reply.h"
 #include "worker/exchange.h"
+
+bool exchange_may_end(const struct exchange *x)
+{
+	if (x->phase != EXCHANGE_RUNS)
+		log_error("second_answer", LOG_STR("request_id", x->req.id),
+			  LOG_STR("path", x->req.path));
+	return x->phase == EXCHANGE_RUNS;
+}
 
 void exchange_answer(struct exchange *x)
 {
-	if (x->answered || x->waiting)
-		log_error("second_answer", LOG_STR("path", x->req.path));
-	x->answered = true;
+	if (exchange_may_end(x))
+		x->phase = EXCHANGE_ANSWERED;
 }
 
-void exchange_problem_full(struct exchange *x, const struct problem *p)
+void exchange_hand_over(struct exchange *x)
 {
-	struct problem with_id = *p;
+	if (exchange_may_end(x))
+		x->phase = EXCHANGE_HANDED_OVER;
+}
 
-	if (x->answered || x->waiting) {
-		log_error("second_answer", LOG_STR("path", x->req.path));
+void exchange_problem_full(struct exchange *x, struct problem p)
+{
+	if (!exchange_may_end(x))
 		return;
-	}
-	with_id.request_id = x->req.id;
-	with_id.ask = browser_may_ask(&x->req);
-	problem_answer(&x->res, &with_id);
-	x->answered = true;
+	reply_problem(&x->res, &x->req, p);
+	x->phase = EXCHANGE_ANSWERED;
 }
 
 void exchange_problem_at(struct exchange *x, int status, const char *slug,
 			 const char *detail, const char *pointer)
 {
-	const struct problem p = {
-		.status = status,
-		.slug = slug,
-		.detail = detail,
-		.pointer = pointer,
-	};
-
-	exchange_problem_full(x, &p);
+	exchange_problem_full(x, (struct problem){
+					 .status = status,
+					 .slug = slug,
+					 .detail = detail,
+					 .pointer = pointer,
+				 });
 }
 
 void exchange_problem(struct exchange *x, int status, const char *slug,
@@ -49,9 +55,7 @@ void exchange_problem(struct exchange *x, int status, const char *slug,
 
 void exchange_error(struct exchange *x, enum app_err err)
 {
-	const struct app_err_info *info = app_err_info(err);
-
-	exchange_problem(x, info->status, info->slug, info->detail);
+	exchange_problem_full(x, reply_of_error(err));
 }
 
 /* `"acceptable":["a/b","c/d"]` of `a/b, c/d`; no character is to be escaped */
@@ -59,7 +63,7 @@ static const char *acceptable(struct arena *a, const char *possible)
 {
 	const char *list = "\"acceptable\":[";
 
-	while (list && *possible) {
+	while (list && possible && *possible) {
 		const int n = (int)strcspn(possible, ",");
 
 		list = arena_fmt(a, "%s\"%.*s\"%s", list, n, possible,
@@ -68,27 +72,32 @@ static const char *acceptable(struct arena *a, const char *possible)
 		possible += strspn(possible, ", ");
 	}
 
-	return list ? arena_fmt(a, "%s]", list) : NULL;
+	return list && possible ? arena_fmt(a, "%s]", list) : NULL;
 }
 
 static void problem_possible(struct exchange *x, enum app_err err,
 			     const char *possible)
 {
-	const struct app_err_info *info = app_err_info(err);
-	const struct problem p = {
-		.status = info->status,
-		.slug = info->slug,
-		.detail = info->detail,
-		.extra = acceptable(x->arena, possible),
-	};
+	struct problem p = reply_of_error(err);
 
-	exchange_problem_full(x, &p);
+	p.extra = acceptable(x->arena, possible);
+	exchange_problem_full(x, p);
 }
 
-void exchange_not_acceptable(struct exchange *x, const char *possible)
+const char *exchange_accept(struct exchange *x, const char *const *types)
 {
-	problem_possible(x, APP_NOT_ACCEPTABLE, possible);
+	const int i = negotiate_pick(request_header(&x->req, "Accept"), types);
+	const char *possible = types[0];
+
+	if (i < 0) {
+		while (possible && *++types)
+			possible = arena_fmt(x->arena, "%s, %s", possible,
+					     *types);
+		problem_possible(x, APP_NOT_ACCEPTABLE, possible);
+	}
 	response_header(&x->res, "Vary", "Accept");
+
+	return i < 0 ? NULL : types[i];
 }
 
 void exchange_unsupported(struct exchange *x, const char *possible)

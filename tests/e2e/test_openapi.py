@@ -28,8 +28,6 @@ ALIASES = {
 ABOUT = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/problems/{slug}")}
 # Any request may meet these of nginx: they are problems too.
 NGINX = {408, 414, 431, 502, 504}
-# Only restsip-stream has these.
-STREAMS = {("GET", "/watch")}
 
 
 def described():
@@ -82,7 +80,7 @@ def test_every_route_is_described():
 
 
 def test_everything_described_is_a_route():
-    assert not described() - routes() - STREAMS
+    assert not described() - routes()
 
 
 def test_the_page_needs_nothing_from_elsewhere(system):

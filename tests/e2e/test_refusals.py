@@ -169,6 +169,10 @@ TABLE = [
         401: ALL, 403: own("not-owner", path="/call/{open}/{open_part}", who="bob"),
         404: at("/call/{call}/999", NO_PART), 405: ALL, 412: ALL, 429: ALL}),
 
+    Row("GET", "/watch?r=/login/{email}", None, {
+        400: at("/watch", "invalid-parameter"), 401: ALL, 404: at("/watch?r=" + LOGIN_404, NO_USER), 405: ALL,
+        406: at("/watch?r=/user", "not-acceptable"), 429: ALL}),
+
     Row("GET", "/health/live", None, {405: ALL}),
     Row("GET", "/health/ready", None, {405: ALL}),
     Row("GET", "/metrics", None, {405: ALL}),

@@ -5,23 +5,31 @@
 
 #include "common/arena.h"
 #include "worker/link.h"
-#include "worker/negotiate.h"
+#include "shared/negotiate.h"
 #include "worker/range.h"
 #include "worker/timestamp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const types[] = {"application/json", "text/plain",
-					    "application/pidf+xml"};
+					    "application/pidf+xml", NULL};
 	char *text = fuzz_text(data, size);
 	struct arena *a = arena_new();
 	struct range_part part;
 	struct range r;
+	enum form form, asked;
 	int picked;
 
 	HOLDS(a);
-	picked = negotiate_pick(text, types, 3);
+	picked = negotiate_pick(text, types);
 	HOLDS(picked >= -1 && picked < 3);
+	/* nobody gets a stream who does not name one */
+	form = negotiate_form(text, false, types);
+	HOLDS(form == FORM_DOCUMENT || strcasestr(text, "stream") ||
+	      strcasestr(text, "ndjson"));
+	asked = negotiate_form(text, true, types);
+	HOLDS(asked != FORM_DOCUMENT);
+	HOLDS(form == FORM_DOCUMENT || form == asked);
 	if (negotiate_type_is_sound(text))
 		HOLDS(!strpbrk(text, "\r\n"));
 	(void)negotiate_charset_is_utf8(text);

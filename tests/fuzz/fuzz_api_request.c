@@ -3,9 +3,9 @@
  */
 #include "fuzz.h"
 
-#include "resources/routes.h"
 #include "shared/request.h"
 #include "shared/router.h"
+#include "shared/routes.h"
 
 enum { PARAMS_MAX = 16 };
 

@@ -17,9 +17,8 @@ static void ids(const char *text)
 		HOLDS(version >= 0 && upto >= 0 && n >= 0);
 }
 
-static void one(const struct ask *ask)
+static void one(const struct viewer_ask *ask)
 {
-	HOLDS(ask->wait_s >= 0 && ask->wait_s <= ASK_WAIT_MAX_S);
 	HOLDS(ask->limit >= 0 && ask->limit <= ASK_LIMIT_MAX);
 	HOLDS(!ask->kind || ask->key);
 }
@@ -45,9 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!request_parse(&req, a, params, &detail)) {
 		if (ask_parse(&ask, &req, a, &why)) {
-			HOLDS(why.status >= 400 && why.status < 600);
+			HOLDS(why.problem.status >= 400 &&
+			      why.problem.status < 600);
 		} else {
-			one(&ask);
+			HOLDS(ask.wait_s >= 0 && ask.wait_s <= ASK_WAIT_MAX_S);
+			one(&ask.one);
 			for (size_t i = 0; i < ask.nmany; i++)
 				one(&ask.many[i].ask);
 		}

@@ -9,14 +9,15 @@
 
 #include <cmocka.h>
 
-#include "worker/negotiate.h"
+#include "shared/negotiate.h"
 
 static const char *const types[] = {"application/json", "text/plain",
-				    "text/uri-list", "application/pidf+xml"};
+				    "text/uri-list", "application/pidf+xml",
+				    NULL};
 
 static void assert_picks(const char *accept, int place)
 {
-	const int got = negotiate_pick(accept, types, 4);
+	const int got = negotiate_pick(accept, types);
 
 	if (got != place)
 		fail_msg("%s: %d, not %d", accept ? accept : "-", got, place);
@@ -63,6 +64,70 @@ static void what_is_not_to_be_had_is_not_picked(void **state)
 	assert_picks("*/json", -1);
 	assert_picks("application/json;q=nonsense", -1);
 	assert_picks("application/json;q=1.5", -1);
+}
+
+static void a_stream_is_for_those_who_prefer_it(void **state)
+{
+	static const struct {
+		const char *accept;
+		enum form form;
+	} all[] = {
+		{NULL, FORM_DOCUMENT},
+		{"", FORM_DOCUMENT},
+		{"*/*", FORM_DOCUMENT},
+		{"text/*", FORM_DOCUMENT},
+		{"text/html", FORM_DOCUMENT},
+		{"text/event-stream", FORM_SSE},
+		{"Text/Event-Stream ; charset=utf-8", FORM_SSE},
+		{"application/x-ndjson", FORM_NDJSON},
+		{"application/x-ndjson, text/event-stream", FORM_SSE},
+		{"text/event-stream;q=0.5, application/x-ndjson", FORM_NDJSON},
+		{"application/json, text/event-stream", FORM_DOCUMENT},
+		{"text/event-stream, application/json", FORM_DOCUMENT},
+		{"text/event-stream, */*", FORM_DOCUMENT},
+		{"text/event-stream, text/plain", FORM_DOCUMENT},
+		{"text/event-stream, text/html", FORM_SSE},
+		{"text/event-stream;q=0.5, application/json", FORM_DOCUMENT},
+		{"text/event-stream, application/json;q=0.9", FORM_SSE},
+		{"text/event-stream, */*;q=0.1", FORM_SSE},
+		{"text/event-stream, text/*;q=0.9, */*;q=0.1", FORM_SSE},
+		{"*/*, application/json;q=0, text/plain;q=0, "
+		 "text/uri-list;q=0, application/pidf+xml;q=0, "
+		 "text/event-stream;q=0.1",
+		 FORM_SSE},
+		{"text/event-stream;q=0", FORM_DOCUMENT},
+		{"text/event-stream;q=0, */*", FORM_DOCUMENT},
+		{"text/event-stream;q=2", FORM_DOCUMENT},
+		{"text/event-stream-x, application/x-ndjson2", FORM_DOCUMENT},
+		{"text/plain;a=\",text/event-stream\"", FORM_DOCUMENT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (negotiate_form(all[i].accept, false, types) != all[i].form)
+			fail_msg("%s", all[i].accept ? all[i].accept : "-");
+}
+
+static void who_asks_for_a_stream_says_which(void **state)
+{
+	static const char *const none[] = {NULL};
+
+	(void)state;
+	for (int asked = 0; asked < 2; asked++) {
+		/* asked for, or there is nothing else */
+		const char *const *of = asked ? types : none;
+
+		assert_int_equal(negotiate_form(NULL, asked, of), FORM_NDJSON);
+		assert_int_equal(negotiate_form("*/*", asked, of), FORM_NDJSON);
+		assert_int_equal(negotiate_form("application/json", asked, of),
+				 FORM_NDJSON);
+		assert_int_equal(negotiate_form("text/event-stream;q=0.1, */*",
+						asked, of),
+				 FORM_SSE);
+		assert_int_equal(
+			negotiate_form("text/event-stream;q=0", asked, of),
+			FORM_NDJSON);
+	}
 }
 
 static void types_that_may_be_kept_are_sound(void **state)
@@ -120,6 +185,8 @@ int main(void)
 		cmocka_unit_test(without_a_wish_it_is_the_first),
 		cmocka_unit_test(what_is_wished_is_picked),
 		cmocka_unit_test(what_is_not_to_be_had_is_not_picked),
+		cmocka_unit_test(a_stream_is_for_those_who_prefer_it),
+		cmocka_unit_test(who_asks_for_a_stream_says_which),
 		cmocka_unit_test(types_that_may_be_kept_are_sound),
 		cmocka_unit_test(a_charset_is_read),
 	};

@@ -11,26 +11,15 @@
 
 #include "shared/router.h"
 
-static void handle_a(struct exchange *x)
-{
-	(void)x;
-}
-
-static void handle_b(struct exchange *x)
-{
-	(void)x;
-}
-
 static const struct route table[] = {
-	{METHOD_GET, "/login", handle_a, AUTH_REQUIRED, BODY_NONE, 0},
-	{METHOD_GET, "/login/{email}", handle_a, AUTH_REQUIRED, BODY_NONE, 0},
-	{METHOD_SEND, "/login/{email}", handle_b, AUTH_REQUIRED, BODY_ANY, 9},
-	{METHOD_GET, "/login/{email}/{n}", handle_b, AUTH_NONE, BODY_NONE, 0},
-	{METHOD_POST, "/login/{email}/messages", handle_b, AUTH_NONE, BODY_ANY,
-	 0},
-	{METHOD_DELETE, "/call/{call}/{n}", handle_a, AUTH_NONE, BODY_NONE, 0},
-	{METHOD_GET, "/problems/{slug}", handle_a, AUTH_NONE, BODY_NONE, 0},
-	{METHOD_OTHER, NULL, NULL, AUTH_NONE, BODY_NONE, 0},
+	{.method = METHOD_GET, .pattern = "/login"},
+	{.method = METHOD_GET, .pattern = "/login/{email}"},
+	{.method = METHOD_SEND, .pattern = "/login/{email}"},
+	{.method = METHOD_GET, .pattern = "/login/{email}/{n}"},
+	{.method = METHOD_POST, .pattern = "/login/{email}/messages"},
+	{.method = METHOD_DELETE, .pattern = "/call/{call}/{n}"},
+	{.method = METHOD_GET, .pattern = "/problems/{slug}"},
+	{.pattern = NULL},
 };
 
 struct found {

@@ -1,5 +1,6 @@
 /*
- * routes.h: every endpoint of restsip-api.
+ * routes.h: every endpoint of restsip, for both programs; routes.def is the
+ * table.
  */
 #ifndef RESTSIP_ROUTES_H
 #define RESTSIP_ROUTES_H

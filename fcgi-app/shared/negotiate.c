@@ -1,14 +1,22 @@
-#include "worker/negotiate.h"
+/*
+ * negotiate.c: Accept and Content-Type.
+ */
+#include "shared/negotiate.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "worker/exchange.h"
-
 enum {
 	Q_ONE = 1000,
 	TYPE_MAX = 255,
-	POSSIBLE_MAX = 512,
+};
+
+/* How well a range of Accept names a type. */
+enum match {
+	MATCH_NOT,
+	MATCH_ALL,  /* any type */
+	MATCH_MAIN, /* its main type */
+	MATCH_NAME,
 };
 
 /* A word between from and to, blanks at its ends left out. */
@@ -78,33 +86,35 @@ static int range_q(const char *p, const char *end)
 	return Q_ONE;
 }
 
-/* How well a range names the type: 0 not at all, 3 exactly. */
-static int match(struct word range, const char *type)
+static enum match match(struct word range, const char *type)
 {
 	const size_t n = strlen(type);
 	const size_t main_n = (size_t)(strchr(type, '/') - type) + 1;
 
 	if (range.n == 3 && !memcmp(range.p, "*/*", 3))
-		return 1;
+		return MATCH_ALL;
 	if (range.n == main_n + 1 && range.p[main_n] == '*' &&
 	    !strncasecmp(range.p, type, main_n))
-		return 2;
+		return MATCH_MAIN;
 
-	return range.n == n && !strncasecmp(range.p, type, n) ? 3 : 0;
+	return range.n == n && !strncasecmp(range.p, type, n) ? MATCH_NAME
+							      : MATCH_NOT;
 }
 
-/* What Accept gives this type: the weight of the range that names it best. */
-static int type_q(const char *accept, const char *type)
+/* What Accept gives this type: the weight of the range that names it best, and
+ * no worse than least. */
+static int type_q(const char *accept, const char *type, enum match least)
 {
 	const char *end = accept + strlen(accept);
-	int best = 0, q = 0;
+	enum match best = MATCH_NOT;
+	int q = 0;
 
 	for (int i = 0; accept < end && i < NEGOTIATE_RANGES_MAX; i++) {
 		const char *stop = find(accept, end, ',');
 		const char *params = find(accept, stop, ';');
-		const int how = match(trim(accept, params), type);
+		const enum match how = match(trim(accept, params), type);
 
-		if (how > best) {
+		if (how >= least && how > best) {
 			best = how;
 			q = range_q(params < stop ? params + 1 : stop, stop);
 		}
@@ -114,17 +124,17 @@ static int type_q(const char *accept, const char *type)
 	return q;
 }
 
-int negotiate_pick(const char *accept, const char *const *types, size_t n)
+int negotiate_pick(const char *accept, const char *const *types)
 {
 	int best = -1, best_q = 0;
 
 	if (!accept || accept[strspn(accept, " \t,")] == '\0')
 		return 0;
-	for (size_t i = 0; i < n; i++) {
-		const int q = type_q(accept, types[i]);
+	for (int i = 0; types[i]; i++) {
+		const int q = type_q(accept, types[i], MATCH_ALL);
 
 		if (q > best_q) {
-			best = (int)i;
+			best = i;
 			best_q = q;
 		}
 	}
@@ -132,25 +142,29 @@ int negotiate_pick(const char *accept, const char *const *types, size_t n)
 	return best;
 }
 
-int negotiate_accept(struct exchange *x, const char *const *types, size_t n)
+enum form negotiate_form(const char *accept, bool asked,
+			 const char *const *types)
 {
-	const int i = negotiate_pick(request_header(&x->req, "Accept"), types,
-				     n);
-	struct buf possible;
+	int sse, ndjson, most;
 
-	if (i >= 0) {
-		response_header(&x->res, "Vary", "Accept");
-		return i;
-	}
-	buf_init(&possible, POSSIBLE_MAX);
-	for (size_t k = 0; k < n; k++) {
-		buf_str(&possible, k ? ", " : "");
-		buf_str(&possible, types[k]);
-	}
-	exchange_not_acceptable(x, possible.p);
-	buf_free(&possible);
+	if (!accept)
+		accept = "";
+	sse = type_q(accept, "text/event-stream", MATCH_NAME);
+	ndjson = type_q(accept, "application/x-ndjson", MATCH_NAME);
+	most = sse > ndjson ? sse : ndjson;
+	for (; *types && !asked; types++)
+		if (type_q(accept, *types, MATCH_ALL) >= most)
+			return FORM_DOCUMENT;
 
-	return -1;
+	return sse && sse >= ndjson ? FORM_SSE : FORM_NDJSON;
+}
+
+enum form negotiate_form_of(const struct request *req, const char *const *types)
+{
+	return negotiate_form(request_header(req, "Accept"),
+			      request_query(req, "stream") ||
+				      request_query(req, "wait"),
+			      types);
 }
 
 static bool is_token(const char *p, size_t n)

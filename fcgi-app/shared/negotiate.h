@@ -1,0 +1,59 @@
+/*
+ * negotiate.h: which media type goes out (RFC 9110, section 12.5.1), and
+ * what one that comes in says of itself (section 8.3.1).
+ */
+#ifndef RESTSIP_NEGOTIATE_H
+#define RESTSIP_NEGOTIATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/request.h"
+
+enum {
+	NEGOTIATE_RANGES_MAX = 32, /* more of Accept is not looked at */
+};
+
+/**
+ * Choose among types.
+ *
+ * @param accept  the header, or null: then the first type it is
+ * @param types   in lower case, in order of preference, null at the end
+ * @return its place, or -1: none will do
+ */
+int negotiate_pick(const char *accept, const char *const *types);
+
+/** How a GET is answered. */
+enum form {
+	FORM_DOCUMENT,
+	FORM_SSE,    /* a stream, text/event-stream */
+	FORM_NDJSON, /* a stream, application/x-ndjson */
+};
+
+/**
+ * Whether a resource that has both goes out as a document or as a stream: as a
+ * stream where one is asked for, or where Accept prefers it to all types of the
+ * document. A range with a `*` names no stream: an answer without an end is for
+ * those who say that they want one.
+ *
+ * @param accept  the header, or null
+ * @param asked   by the query: ?stream, ?wait=
+ * @param types   of the document, null at the end
+ */
+enum form negotiate_form(const char *accept, bool asked,
+			 const char *const *types);
+
+/** The same for a request. */
+enum form negotiate_form_of(const struct request *req,
+			    const char *const *types);
+
+/**
+ * Whether a Content-Type may be kept and given again: no control characters,
+ * `type/subtype`, at most 255 bytes.
+ */
+bool negotiate_type_is_sound(const char *type);
+
+/** Whether its charset is UTF-8 or a part of that, or not there. */
+bool negotiate_charset_is_utf8(const char *type);
+
+#endif

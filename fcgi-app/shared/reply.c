@@ -1,0 +1,102 @@
+/*
+ * reply.c: an answer's last steps.
+ */
+#include "shared/reply.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "shared/browser.h"
+#include "shared/cors.h"
+
+struct problem reply_of_error(enum app_err err)
+{
+	const struct app_err_info *info = app_err_info(err);
+
+	return (struct problem){
+		.status = info->status,
+		.slug = info->slug,
+		.detail = info->detail,
+	};
+}
+
+struct problem reply_of_answer(const struct db_answer *a)
+{
+	return (struct problem){
+		.status = a->status,
+		.slug = a->slug,
+		.detail = a->detail,
+		.pointer = a->pointer,
+		.retry_s = a->retry_s,
+	};
+}
+
+struct problem reply_of_auth(enum auth_result result, const struct principal *p)
+{
+	struct problem why;
+
+	switch (result) {
+	case AUTH_DENIED:
+		return reply_of_error(APP_UNAUTHORIZED);
+	case AUTH_MALFORMED:
+		return (struct problem){
+			.status = 400,
+			.detail = "The Authorization header is malformed.",
+		};
+	case AUTH_BUSY:
+		return reply_of_error(APP_BUSY);
+	case AUTH_THROTTLED:
+		why = reply_of_error(APP_TOO_MANY_GUESSES);
+		why.retry_s = p->retry_s;
+		return why;
+	case AUTH_UNAVAILABLE:
+		return reply_of_error(APP_UNAVAILABLE);
+	case AUTH_DONE:
+		break;
+	}
+	return reply_of_error(APP_INTERNAL);
+}
+
+void reply_problem(struct response *res, const struct request *req,
+		   struct problem p)
+{
+	p.request_id = req->id;
+	p.ask = browser_may_ask(req);
+	problem_answer(res, &p);
+}
+
+void reply_headers(struct response *res, const struct request *req,
+		   const char *origins)
+{
+	const char *allow = NULL;
+
+	for (size_t i = 0; i < res->headers; i++)
+		if (!strcmp(res->header[i].name, "Allow"))
+			allow = res->header[i].value;
+	response_header(res, "X-Request-Id", req->id);
+	cors_headers(res, req, origins,
+		     req->method == METHOD_OPTIONS ? allow : NULL);
+}
+
+void reply_send(struct fcgi_request *r, struct response *res,
+		const struct request *req, const char *origins)
+{
+	struct buf head;
+	bool body;
+
+	reply_headers(res, req, origins);
+	if (res->failed || res->body.failed) {
+		log_error("answer_failed", LOG_STR("request_id", req->id),
+			  LOG_STR("path", req->path));
+		reply_problem(res, req, (struct problem){.status = 500});
+		reply_headers(res, req, origins);
+	}
+	body = req->method != METHOD_HEAD && res->status != 204 &&
+	       res->status != 304 && res->body.len;
+	buf_init(&head, RESPONSE_HEAD_MAX);
+	response_head(res, &head);
+	/* A peer that has gone is noticed by fcgi_finish(). */
+	if (!head.failed && !fcgi_write(r, head.p, head.len) && body)
+		(void)fcgi_write(r, res->body.p, res->body.len);
+	buf_free(&head);
+}
