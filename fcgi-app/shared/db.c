@@ -274,7 +274,8 @@ static size_t writes_max(int writers)
 static int turns_make(struct db *db, const struct db_config *config)
 {
 	struct turns_limits limits[LANE_COUNT] = {
-		[LANE_READ] = {.caller_waiting = (size_t)config->caller_max},
+		[LANE_READ] = {.caller_waiting = (size_t)config->caller_max,
+			       .rest = DB_REST},
 		[LANE_WRITE] = {.caller_waiting = (size_t)config->caller_max,
 				.target_waiting = (size_t)config->target_max,
 				.caller_running = writes_max(config->writers),

@@ -20,7 +20,8 @@ enum {
 	DB_INFLIGHT_MAX = 256, /* on one connection */
 	DB_WAIT_MS = 2000,     /* how long a query waits for its turn */
 	DB_HEALTH_MS = 1500,   /* how long one of a health check takes */
-	DB_SLOW_MS = 20,       /* a read that makes others go elsewhere */
+	DB_REST = 7,	 /* times what a slow read took, before the next */
+	DB_SLOW_MS = 20, /* a read that makes others go elsewhere */
 	DB_CAREFUL_MS = 60000, /* after a read was slow among others */
 	DB_LATE_MS = 2000,     /* after its time-out: the server is gone */
 	DB_CONNS_MAX = 32,

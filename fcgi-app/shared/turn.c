@@ -13,6 +13,7 @@ enum {
 	BUCKETS = 4096,
 	GUESS_US = 200,	  /* of a caller's first */
 	GUESS_WEIGHT = 4, /* of all before it, against the last cost */
+	USUAL_WEIGHT = 64,
 };
 
 /* A caller or a target. Nobody's place in the order changes with time, so a
@@ -27,13 +28,15 @@ struct turn_key {
 	uint64_t guess_us; /* what one costs, by those before */
 	uint64_t slow_us;  /* held against it, as of at_ms */
 	uint64_t at_ms;
+	uint64_t rests_until_ms;
 };
 
 struct turns {
 	struct turns_limits limits;
 	struct turn *first, *last;
 	size_t waiting;
-	uint64_t place; /* of the last whose turn it was */
+	uint64_t place;	   /* of the last whose turn it was */
+	uint64_t usual_us; /* what one costs of those who are not heavy */
 	struct turn_key *bucket[BUCKETS];
 	size_t keys;
 };
@@ -251,7 +254,8 @@ static bool may_run(const struct turns *t, const struct turn *e,
 	const struct turns_limits *limits = &t->limits;
 
 	if ((e->caller &&
-	     is_full(e->caller->running, limits->caller_running)) ||
+	     (is_full(e->caller->running, limits->caller_running) ||
+	      e->caller->rests_until_ms > now_ms)) ||
 	    (e->target && is_full(e->target->running, limits->target_running)))
 		return false;
 	if (class == TURN_ANY)
@@ -295,12 +299,36 @@ void turns_give_back(struct turns *t, struct turn *e)
 	list_add(t, e);
 }
 
+/* What of a cost is held against its caller. */
+static uint64_t slow_of(const struct turns *t, uint64_t cost_us)
+{
+	const uint64_t fair_us = TURN_QUICK_US + TURN_USUAL * t->usual_us;
+
+	return cost_us > fair_us ? cost_us - fair_us : 0;
+}
+
+static void rest(const struct turns *t, struct turn_key *c, uint64_t slow_us,
+		 uint64_t now_ms)
+{
+	uint64_t ms = slow_us / 1000 * t->limits.rest;
+
+	if (!is_heavy(c, now_ms))
+		return;
+	if (ms > TURN_REST_MAX_MS)
+		ms = TURN_REST_MAX_MS;
+	if (c->rests_until_ms < now_ms + ms)
+		c->rests_until_ms = now_ms + ms;
+}
+
 void turns_done(struct turns *t, struct turn *e, uint64_t cost_us,
 		uint64_t now_ms)
 {
 	struct turn_key *c = e->caller;
+	const uint64_t slow_us = slow_of(t, cost_us);
 
-	(void)t;
+	if (!e->heavy)
+		t->usual_us = (t->usual_us * (USUAL_WEIGHT - 1) + cost_us) /
+			      USUAL_WEIGHT;
 	run_ends(e);
 	if (!c)
 		return;
@@ -311,8 +339,8 @@ void turns_done(struct turns *t, struct turn *e, uint64_t cost_us,
 	if (c->guess_us < GUESS_US)
 		c->guess_us = GUESS_US;
 	(void)slow_now(c, now_ms);
-	if (cost_us > TURN_QUICK_US)
-		c->slow_us += cost_us - TURN_QUICK_US;
+	c->slow_us += slow_us;
+	rest(t, c, slow_us, now_ms);
 }
 
 void turns_is_slow(struct turn *e)

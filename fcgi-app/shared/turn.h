@@ -6,6 +6,9 @@
  * asks for much waits behind his own, and who asks once is next. A caller
  * whose work was slow lately is heavy, until as much time has passed as makes
  * up for it; a user keeps servers free of those who are.
+ *
+ * Slow is what takes longer than TURN_QUICK_US, and longer than a few times
+ * what is usual now: where all wait for the machine, nobody is to blame.
  */
 #ifndef RESTSIP_TURN_H
 #define RESTSIP_TURN_H
@@ -18,7 +21,9 @@ enum {
 	TURN_QUICK_US = 5000,	    /* what takes longer is slow */
 	TURN_HEAVY_US = 200 * 1000, /* slow work of one caller until heavy */
 	TURN_FORGIVE = 40,	    /* one second of it is forgotten in 40 */
-	TURN_CALLERS_MAX = 16384,   /* that are remembered */
+	TURN_USUAL = 4,		    /* times the usual cost is not slow yet */
+	TURN_REST_MAX_MS = 1000,
+	TURN_CALLERS_MAX = 16384, /* that are remembered */
 };
 
 struct turns;
@@ -40,6 +45,9 @@ struct turns_limits {
 	size_t waiting;
 	size_t caller_waiting, target_waiting;
 	size_t caller_running, target_running;
+	/* After what was slow a heavy caller rests for so many times as long,
+	 * even if nobody else waits: the server behind has others to serve. */
+	unsigned rest;
 };
 
 enum turn_class {

@@ -162,6 +162,56 @@ static void who_is_slow_is_heavy_until_it_is_made_up_for(void **state)
 	turns_free(t);
 }
 
+static void run(struct turns *t, uint64_t caller, uint64_t cost_us,
+		uint64_t now_ms)
+{
+	struct turn e;
+
+	assert_int_equal(turns_add(t, &e, caller, 0, now_ms), 0);
+	assert_ptr_equal(turns_take(t, TURN_ANY, now_ms), &e);
+	turns_done(t, &e, cost_us, now_ms);
+}
+
+static void who_is_heavy_rests_and_others_do_not(void **state)
+{
+	const struct turns_limits limits = {.rest = 7};
+	struct turns *t = make(&limits);
+	struct turn heavy, light;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		run(t, 7, 70000, 1); /* 200 ms in all are too much */
+	assert_int_equal(turns_add(t, &heavy, 7, 0, 1), 0);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 1), NULL);
+	assert_int_equal(turns_add(t, &light, 8, 0, 1), 0);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 1), &light);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 300), NULL);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 500), &heavy);
+	/* a second at most, however long it took */
+	turns_done(t, &heavy, 60 * 1000 * 1000, 500);
+	assert_int_equal(turns_add(t, &heavy, 7, 0, 500), 0);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 499 + TURN_REST_MAX_MS), NULL);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 500 + TURN_REST_MAX_MS),
+			 &heavy);
+	turns_free(t);
+}
+
+static void where_all_is_slow_nobody_is_heavy(void **state)
+{
+	const struct turns_limits limits = {.rest = 7};
+	struct turns *t = make(&limits);
+	struct turn e;
+
+	(void)state;
+	for (uint64_t i = 0; i < 1000; i++) /* the machine is busy */
+		run(t, 100 + i, 50000, 1);
+	for (int i = 0; i < 20; i++)
+		run(t, 7, 50000, 1);
+	assert_int_equal(turns_add(t, &e, 7, 0, 1), 0);
+	assert_ptr_equal(turns_take(t, TURN_LIGHT, 1), &e);
+	turns_free(t);
+}
+
 static void while_one_is_slow_its_caller_is_heavy(void **state)
 {
 	struct turns *t = make(&none);
@@ -261,6 +311,8 @@ int main(void)
 		cmocka_unit_test(who_has_most_makes_way_for_who_has_less),
 		cmocka_unit_test(of_one_caller_and_on_one_target_few_run),
 		cmocka_unit_test(who_is_slow_is_heavy_until_it_is_made_up_for),
+		cmocka_unit_test(who_is_heavy_rests_and_others_do_not),
+		cmocka_unit_test(where_all_is_slow_nobody_is_heavy),
 		cmocka_unit_test(while_one_is_slow_its_caller_is_heavy),
 		cmocka_unit_test(who_has_waited_too_long_is_found),
 		cmocka_unit_test(callers_that_are_gone_are_forgotten),
