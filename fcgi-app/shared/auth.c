@@ -14,8 +14,8 @@
 #include "common/pgres.h"
 #include "common/secret.h"
 #include "common/source.h"
+#include "common/turn.h"
 #include "shared/auth_cache.h"
-#include "shared/turn.h"
 
 enum {
 	BASIC_MAX = AOR_MAX + 1 + HASHER_PASSWORD_MAX,

@@ -7,8 +7,8 @@
 #include <libpq-fe.h>
 
 #include "common/buf.h"
+#include "common/turn.h"
 #include "shared/db.h"
-#include "shared/turn.h"
 
 enum {
 	DB_PREPARED_MAX = 128,	 /* statements of a connection */

@@ -15,7 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/secret.h"
-#include "shared/turn.h"
+#include "common/turn.h"
 
 enum {
 	LOOK_MS = 100, /* for who has waited too long */

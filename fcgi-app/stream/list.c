@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/pgres.h"
-#include "shared/turn.h"
+#include "common/turn.h"
 #include "stream/sql.h"
 #include "stream/watch.h"
 

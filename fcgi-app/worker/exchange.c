@@ -11,11 +11,11 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
+#include "common/turn.h"
 #include "shared/browser.h"
 #include "shared/negotiate.h"
 #include "shared/reply.h"
 #include "shared/routes.h"
-#include "shared/turn.h"
 
 static void exchange_free(struct exchange *x)
 {

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/turn.h"
 #include "shared/loop.h"
-#include "shared/turn.h"
 
 enum {
 	LARGE_MAX = 2,		 /* that hold at once */

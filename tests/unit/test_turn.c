@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "shared/turn.h"
+#include "common/turn.h"
 
 enum {
 	MANY = 40,

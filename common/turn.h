@@ -10,8 +10,8 @@
  * Slow is what takes longer than TURN_QUICK_US, and longer than a few times
  * what is usual now: where all wait for the machine, nobody is to blame.
  */
-#ifndef RESTSIP_TURN_H
-#define RESTSIP_TURN_H
+#ifndef TURN_H
+#define TURN_H
 
 #include <stdbool.h>
 #include <stddef.h>

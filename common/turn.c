@@ -1,7 +1,7 @@
 /*
  * turn.c: one list in the order of turns, and what is known of each caller.
  */
-#include "shared/turn.h"
+#include "common/turn.h"
 
 #include <errno.h>
 #include <stdlib.h>
