@@ -42,7 +42,7 @@ INC_AGENT := -Isip-agent $(INC_COMMON) -isystem /usr/include/re \
 	-DHAVE_INTTYPES_H -DHAVE_STDBOOL_H -DHAVE_STDLIB_H -DHAVE_INET6 \
 	-DUSE_OPENSSL -DUSE_TLS
 
-SRC_COMMON := $(wildcard common/*.c)
+SRC_COMMON := $(wildcard common/*.c common/*/*.c)
 SRC_SHARED := $(wildcard fcgi-app/shared/*.c)
 SRC_API := $(wildcard fcgi-app/worker/*.c fcgi-app/resources/*.c)
 SRC_STREAM := $(filter-out %/main.c, \
@@ -55,7 +55,8 @@ API_LIBS := $(BUILD)/libapi.a $(SHARED_LIBS)
 STREAM_LIBS := $(BUILD)/libstream.a $(SHARED_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c)) \
+	$(BUILD)/unit/pg_driver
 # Built with clang in a folder of their own: see tests/fuzz/run.
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # A program is built once its main exists.
@@ -145,7 +146,10 @@ $(BUILD)/lib%.a:
 	$(call quiet,AR)rm -f $@ && ar rcs $@ $^
 
 # tests/unit/test_agent_*.c see the agent, test_stream_*.c the stream program,
-# test_api_*.c the worker; all others only common/.
+# test_api_*.c the worker; all others only common/. pg_driver wants a database:
+# tests/sql/race_driver.py runs it.
+$(BUILD)/unit/pg_driver: $(BUILD)/tests/unit/pg_driver.o $(API_LIBS)
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
 $(BUILD)/unit/test_agent_%: $(BUILD)/tests/unit/test_agent_%.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)
 $(BUILD)/unit/test_stream_%: $(BUILD)/tests/unit/test_stream_%.o $(STREAM_LIBS)

@@ -34,42 +34,42 @@ static const struct body_member table[MEMBERS] = {
 	[INVITED] = {"invited", JSON_ARRAY, false, 0, 0, true},
 };
 
-static const struct db_stmt list_stmt = {
+static const struct pg_stmt list_stmt = {
 	.name = "call_list",
 	.sql = "select id, doc, fits from api.call_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt create_stmt = {
+static const struct pg_stmt create_stmt = {
 	.name = "call_create",
 	.sql = "select id, doc, version, bell from api.call_create("
 	       "$1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	.nparams = 9,
 	.write = true,
 };
-static const struct db_stmt get_stmt = {
+static const struct pg_stmt get_stmt = {
 	.name = "call_get",
 	.sql = "select version, doc from api.call_get($1, $2, $3)",
 	.nparams = 3,
 };
-static const struct db_stmt get_as_stmt = {
+static const struct pg_stmt get_as_stmt = {
 	.name = "call_get_as",
 	.sql = "select version, doc from api.call_get_as($1, $2, $3)",
 	.nparams = 3,
 };
-static const struct db_stmt patch_stmt = {
+static const struct pg_stmt patch_stmt = {
 	.name = "call_patch",
 	.sql = "select version, doc, bell from api.call_patch("
 	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 	.nparams = 10,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "call_delete",
 	.sql = "select bell from api.call_delete($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
 };
-static const struct db_stmt join_stmt = {
+static const struct pg_stmt join_stmt = {
 	.name = "call_join",
 	.sql = "select n, version, doc, bell, created from api.call_join("
 	       "$1, $2, $3, $4, $5, $6, $7, $8)",
@@ -80,13 +80,13 @@ static const struct db_stmt join_stmt = {
 void call_list(struct exchange *x)
 {
 	const struct page *p = page_begin(x, "/call", "id", true);
-	struct db_args args;
+	struct pg_args args;
 
 	if (!p)
 		return;
 	exchange_args(x, &args);
-	db_arg_int(&args, p->after_n);
-	db_arg_int(&args, p->limit);
+	pg_arg_int(&args, p->after_n);
+	pg_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 
@@ -125,7 +125,7 @@ static bool read_invited(struct exchange *x, const struct json *invited,
 }
 
 /* Add p_subject, p_starts_at, p_open, p_invited; false: answered. */
-static bool add_members(struct exchange *x, struct db_args *args,
+static bool add_members(struct exchange *x, struct pg_args *args,
 			const struct json *const *found)
 {
 	const char *starts_at = NULL, *invited;
@@ -140,13 +140,13 @@ static bool add_members(struct exchange *x, struct db_args *args,
 	}
 	if (!read_invited(x, found[INVITED], &invited))
 		return false;
-	db_arg_text(args, found[SUBJECT] ? found[SUBJECT]->text : NULL);
-	db_arg_text(args, starts_at);
+	pg_arg_text(args, found[SUBJECT] ? found[SUBJECT]->text : NULL);
+	pg_arg_text(args, starts_at);
 	if (found[OPEN])
-		db_arg_bool(args, found[OPEN]->truth);
+		pg_arg_bool(args, found[OPEN]->truth);
 	else
-		db_arg_null(args);
-	db_arg_text(args, invited);
+		pg_arg_null(args);
+	pg_arg_text(args, invited);
 
 	return true;
 }
@@ -164,14 +164,14 @@ void call_create(struct exchange *x)
 {
 	const struct json *found[MEMBERS];
 	const char *extra;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form_or_empty(x, table, MEMBERS, found, &extra))
 		return;
 	exchange_args(x, &args);
 	if (!add_members(x, &args, found))
 		return;
-	db_arg_text(&args, extra);
+	pg_arg_text(&args, extra);
 	if (exchange_idempotency(x, &args))
 		exchange_query(x, &create_stmt, &args, created);
 }
@@ -190,14 +190,14 @@ void call_get(struct exchange *x)
 {
 	const char *type = exchange_accept(x, x->route->types);
 	const bool json = type && !strcmp(type, "application/json");
-	struct db_args args;
+	struct pg_args args;
 
 	if (!type)
 		return;
 	/* a constant of the table; state is only read */
 	x->state = json ? NULL : (void *)(uintptr_t)type;
 	exchange_args(x, &args);
-	db_arg_int(&args, x->path.call);
+	pg_arg_int(&args, x->path.call);
 	exchange_query(x, json ? &get_stmt : &get_as_stmt, &args, got);
 }
 
@@ -226,7 +226,7 @@ void call_patch(struct exchange *x)
 {
 	const struct json *object, *found[MEMBERS];
 	const char *extra, *given;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form_value(x, &object) ||
 	    !body_form_members(x, object, "", table, MEMBERS, found, &extra))
@@ -237,11 +237,11 @@ void call_patch(struct exchange *x)
 		return;
 	}
 	exchange_args(x, &args);
-	db_arg_int(&args, x->path.call);
-	db_arg_text(&args, given);
+	pg_arg_int(&args, x->path.call);
+	pg_arg_text(&args, given);
 	if (!add_members(x, &args, found))
 		return;
-	db_arg_text(&args, extra);
+	pg_arg_text(&args, extra);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &patch_stmt, &args, patched);
 }
@@ -255,10 +255,10 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 void call_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_int(&args, x->path.call);
+	pg_arg_int(&args, x->path.call);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &delete_stmt, &args, deleted);
 }
@@ -316,7 +316,7 @@ void call_join(struct exchange *x)
 	};
 	const struct json *found[3];
 	const char *extra, *who, *session = NULL;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form_or_empty(x, members, 3, found, &extra))
 		return;
@@ -331,10 +331,10 @@ void call_join(struct exchange *x)
 		}
 	}
 	exchange_args(x, &args);
-	db_arg_int(&args, x->path.call);
-	db_arg_text(&args, who);
-	db_arg_text(&args, session);
-	db_arg_text(&args, extra);
+	pg_arg_int(&args, x->path.call);
+	pg_arg_text(&args, who);
+	pg_arg_text(&args, session);
+	pg_arg_text(&args, extra);
 	if (exchange_idempotency(x, &args))
 		exchange_query(x, &join_stmt, &args, joined);
 }

@@ -16,19 +16,19 @@ enum {
 	ALGORITHM_MAX_BYTES = 20,
 };
 
-static const struct db_stmt create_stmt = {
+static const struct pg_stmt create_stmt = {
 	.name = "credential_create",
 	.sql = "select n, email, username, realm, doc "
 	       "from api.credential_create($1, $2, $3, $4, $5, $6)",
 	.nparams = 6,
 	.write = true,
 };
-static const struct db_stmt list_stmt = {
+static const struct pg_stmt list_stmt = {
 	.name = "credential_list",
 	.sql = "select n, doc from api.credential_list($1, $2, $3)",
 	.nparams = 3,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "credential_delete",
 	.sql = "select gone, bell from api.credential_delete($1, $2, $3, $4)",
 	.nparams = 4,
@@ -85,7 +85,7 @@ void credential_create(struct exchange *x)
 	};
 	const struct json *found[2];
 	char password[PASSWORD_SIZE];
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form_or_empty(x, table, 2, found, NULL))
 		return;
@@ -95,10 +95,10 @@ void credential_create(struct exchange *x)
 		return;
 	}
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, found[0] ? found[0]->text : NULL);
-	db_arg_text(&args, found[1] ? found[1]->text : NULL);
-	db_arg_text(&args, x->state);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, found[0] ? found[0]->text : NULL);
+	pg_arg_text(&args, found[1] ? found[1]->text : NULL);
+	pg_arg_text(&args, x->state);
 	exchange_query(x, &create_stmt, &args, created);
 }
 
@@ -133,10 +133,10 @@ static void got(struct exchange *x, const struct pg_result *res)
 
 static void ask_list(struct exchange *x, exchange_result_h *on_result)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	exchange_query(x, &list_stmt, &args, on_result);
 }
 
@@ -159,10 +159,10 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 void credential_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	exchange_query(x, &delete_stmt, &args, deleted);
 }

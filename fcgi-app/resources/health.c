@@ -11,7 +11,7 @@
 #include "resources/handlers.h"
 #include "worker/exchange.h"
 
-static const struct db_stmt ready_stmt = {
+static const struct pg_stmt ready_stmt = {
 	.name = "ready",
 	.sql = "select schema_version, agents from api.ready()",
 	.nparams = 0,
@@ -61,7 +61,7 @@ static void ready(struct exchange *x, const struct pg_result *res)
 
 void health_ready(struct exchange *x)
 {
-	struct db_args args = {.n = 0};
+	struct pg_args args = {.n = 0};
 
 	if (!is_operator(x))
 		return;

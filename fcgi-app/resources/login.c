@@ -14,56 +14,56 @@
 #define REGISTERED \
 	"select n, email, created, expires, expires_at, version, bell "
 
-static const struct db_stmt list_stmt = {
+static const struct pg_stmt list_stmt = {
 	.name = "login_list",
 	.sql = "select email, doc, fits from api.login_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt get_stmt = {
+static const struct pg_stmt get_stmt = {
 	.name = "login_get",
 	.sql = "select version, settled, doc from api.login_get($1, $2, $3)",
 	.nparams = 3,
 };
-static const struct db_stmt get_as_stmt = {
+static const struct pg_stmt get_as_stmt = {
 	.name = "login_get_as",
 	.sql = "select version, settled, doc "
 	       "from api.login_get_as($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt item_stmt = {
+static const struct pg_stmt item_stmt = {
 	.name = "login_item",
 	.sql = "select version, settled, doc "
 	       "from api.login_item($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt register_stmt = {
+static const struct pg_stmt register_stmt = {
 	.name = "login_register",
 	.sql = REGISTERED "from api.login_register("
 			  "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 	.nparams = 10,
 	.write = true,
 };
-static const struct db_stmt register_many_stmt = {
+static const struct pg_stmt register_many_stmt = {
 	.name = "login_register_many",
 	.sql = REGISTERED "from api.login_register_many("
 			  "$1, $2, $3, $4, $5, $6, $7, $8)",
 	.nparams = 8,
 	.write = true,
 };
-static const struct db_stmt stream_stmt = {
+static const struct pg_stmt stream_stmt = {
 	.name = "login_stream",
 	.sql = REGISTERED "from api.login_stream($1, $2, $3, $4, $5, $6)",
 	.nparams = 6,
 	.write = true,
 };
-static const struct db_stmt refresh_stmt = {
+static const struct pg_stmt refresh_stmt = {
 	.name = "login_refresh",
 	.sql = REGISTERED "from api.login_refresh("
 			  "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 	.nparams = 10,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "login_delete",
 	.sql = "select removed, bell from api.login_delete($1, $2, $3, $4, $5)",
 	.nparams = 5,
@@ -73,13 +73,13 @@ static const struct db_stmt delete_stmt = {
 void login_list(struct exchange *x)
 {
 	const struct page *p = page_begin(x, "/login", "email", false);
-	struct db_args args;
+	struct pg_args args;
 
 	if (!p)
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, p->after);
-	db_arg_int(&args, p->limit);
+	pg_arg_text(&args, p->after);
+	pg_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 
@@ -122,29 +122,29 @@ void login_get(struct exchange *x)
 {
 	const char *type = exchange_accept(x, x->route->types);
 	const char *form = type ? form_of(type) : NULL;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!type)
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	if (!form) {
 		exchange_query(x, &get_stmt, &args, got);
 		return;
 	}
 	/* a constant of the table; state is only read */
 	x->state = (void *)(uintptr_t)type;
-	db_arg_text(&args, form);
+	pg_arg_text(&args, form);
 	exchange_query(x, &get_as_stmt, &args, got_as);
 }
 
 void login_item_get(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	exchange_query(x, &item_stmt, &args, got);
 }
 
@@ -203,58 +203,58 @@ static void registered_many(struct exchange *x, const struct pg_result *res)
 				  pgres_text(res, 0, "email"), NULL, 0));
 }
 
-static void add_expires(struct db_args *args, const struct contact *c)
+static void add_expires(struct pg_args *args, const struct contact *c)
 {
 	if (c->expires_s)
-		db_arg_int(args, c->expires_s);
+		pg_arg_int(args, c->expires_s);
 	else
-		db_arg_null(args);
+		pg_arg_null(args);
 }
 
 /* Idempotency-Key is POST's; a PUT is idempotent by itself. */
-static bool add_idempotency(struct exchange *x, struct db_args *args)
+static bool add_idempotency(struct exchange *x, struct pg_args *args)
 {
 	if (x->req.method == METHOD_POST)
 		return exchange_idempotency(x, args);
-	db_arg_null(args);
-	db_arg_null(args);
+	pg_arg_null(args);
+	pg_arg_null(args);
 
 	return true;
 }
 
 static void register_one(struct exchange *x, const struct contact *c)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, c->uri);
-	db_arg_text(&args, c->key);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, c->uri);
+	pg_arg_text(&args, c->key);
 	add_expires(&args, c);
-	db_arg_text(&args, c->extra);
+	pg_arg_text(&args, c->extra);
 	if (exchange_if_match(x, &args) && add_idempotency(x, &args))
 		exchange_query(x, &register_stmt, &args, registered);
 }
 
 static void register_many(struct exchange *x, const struct contacts *c)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, contacts_json(c, x->arena));
-	db_arg_bool(&args, x->req.method == METHOD_PUT);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, contacts_json(c, x->arena));
+	pg_arg_bool(&args, x->req.method == METHOD_PUT);
 	if (exchange_if_match(x, &args) && add_idempotency(x, &args))
 		exchange_query(x, &register_many_stmt, &args, registered_many);
 }
 
 static void register_stream(struct exchange *x, const struct contact *c)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, c->extra);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, c->extra);
 	if (add_idempotency(x, &args))
 		exchange_query(x, &stream_stmt, &args, registered);
 }
@@ -286,20 +286,20 @@ void login_put(struct exchange *x)
 void login_item_put(struct exchange *x)
 {
 	struct contacts contacts;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!contacts_read(x, CONTACTS_REFRESH, &contacts))
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
-	db_arg_text(&args, contacts.list->uri);
-	db_arg_text(&args, contacts.list->key);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
+	pg_arg_text(&args, contacts.list->uri);
+	pg_arg_text(&args, contacts.list->key);
 	add_expires(&args, contacts.list);
-	db_arg_text(&args, contacts.list->extra);
+	pg_arg_text(&args, contacts.list->extra);
 	if (!exchange_if_match(x, &args))
 		return;
-	db_arg_bool(&args, contacts.merge);
+	pg_arg_bool(&args, contacts.merge);
 	exchange_query(x, &refresh_stmt, &args, registered);
 }
 
@@ -312,14 +312,14 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 static void delete_contacts(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	if (x->path.n)
-		db_arg_int(&args, x->path.n);
+		pg_arg_int(&args, x->path.n);
 	else
-		db_arg_null(&args);
+		pg_arg_null(&args);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &delete_stmt, &args, deleted);
 }

@@ -27,27 +27,27 @@ struct letter {
 	const char *extra;
 };
 
-static const struct db_stmt post_stmt = {
+static const struct pg_stmt post_stmt = {
 	.name = "mail_post",
 	.sql = "select n, email, doc, bell from api.mail_post("
 	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 	.nparams = 11,
 	.write = true,
 };
-static const struct db_stmt list_stmt = {
+static const struct pg_stmt list_stmt = {
 	.name = "mail_list",
 	.sql = "select version, n, doc, fits "
 	       "from api.mail_list($1, $2, $3, $4, $5)",
 	.nparams = 5,
 };
-static const struct db_stmt patch_stmt = {
+static const struct pg_stmt patch_stmt = {
 	.name = "mail_patch",
 	.sql = "select version, doc, bell from api.mail_patch("
 	       "$1, $2, $3, $4, $5, $6, $7)",
 	.nparams = 7,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "mail_delete",
 	.sql = "select bell from api.mail_delete($1, $2, $3, $4, $5)",
 	.nparams = 5,
@@ -202,23 +202,23 @@ static void posted(struct exchange *x, const struct pg_result *res)
 void mail_post(struct exchange *x)
 {
 	struct letter l = {.type = NULL};
-	struct db_args args;
+	struct pg_args args;
 
 	if (!read_letter(x, &l))
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, l.type);
-	db_arg_text(&args, l.url);
-	db_arg_text(&args, l.content_type);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, l.type);
+	pg_arg_text(&args, l.url);
+	pg_arg_text(&args, l.content_type);
 	if (l.content)
-		db_arg_bytea(&args, l.content, l.len);
+		pg_arg_bytea(&args, l.content, l.len);
 	else
-		db_arg_null(&args);
-	db_arg_text(&args, l.extra);
+		pg_arg_null(&args);
+	pg_arg_text(&args, l.extra);
 	if (!exchange_idempotency(x, &args))
 		return;
-	db_arg_text(&args, x->req.remote);
+	pg_arg_text(&args, x->req.remote);
 	exchange_query(x, &post_stmt, &args, posted);
 }
 
@@ -240,17 +240,17 @@ void mail_list(struct exchange *x)
 	const char *path = link_to(x->arena, "/user/", x->path.email,
 				   "/messages", -1);
 	const struct page *p = page_begin(x, path, "n", true);
-	struct db_args args;
+	struct pg_args args;
 
 	if (!p)
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	if (p->after_n)
-		db_arg_int(&args, p->after_n);
+		pg_arg_int(&args, p->after_n);
 	else
-		db_arg_null(&args);
-	db_arg_int(&args, p->limit);
+		pg_arg_null(&args);
+	pg_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, listed);
 }
 
@@ -268,18 +268,18 @@ void mail_patch(struct exchange *x)
 	};
 	const struct json *seen;
 	const char *extra;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form(x, table, 1, &seen, &extra))
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	if (seen)
-		db_arg_bool(&args, seen->truth);
+		pg_arg_bool(&args, seen->truth);
 	else
-		db_arg_null(&args);
-	db_arg_text(&args, extra);
+		pg_arg_null(&args);
+	pg_arg_text(&args, extra);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &patch_stmt, &args, patched);
 }
@@ -293,11 +293,11 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 void mail_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &delete_stmt, &args, deleted);
 }

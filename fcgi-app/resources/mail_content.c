@@ -25,7 +25,7 @@ struct fetch {
 	int64_t first, length;	/* of the content in the present call */
 };
 
-static const struct db_stmt get_stmt = {
+static const struct pg_stmt get_stmt = {
 	.name = "mail_get",
 	.sql = "select version, doc, content_type, size, content "
 	       "from api.mail_get($1, $2, $3, $4, $5, $6)",
@@ -35,13 +35,13 @@ static const struct db_stmt get_stmt = {
 static void ask(struct exchange *x, exchange_result_h *on_result)
 {
 	const struct fetch *f = x->state;
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
-	db_arg_int(&args, f->first);
-	db_arg_int(&args, f->length);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
+	pg_arg_int(&args, f->first);
+	pg_arg_int(&args, f->length);
 	exchange_query(x, &get_stmt, &args, on_result);
 }
 

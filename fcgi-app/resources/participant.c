@@ -5,19 +5,19 @@
 #include "resources/handlers.h"
 #include "worker/body_form.h"
 
-static const struct db_stmt get_stmt = {
+static const struct pg_stmt get_stmt = {
 	.name = "participant_get",
 	.sql = "select version, doc from api.participant_get($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt put_stmt = {
+static const struct pg_stmt put_stmt = {
 	.name = "participant_put",
 	.sql = "select version, doc, bell from api.participant_put("
 	       "$1, $2, $3, $4, $5, $6, $7)",
 	.nparams = 7,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "participant_delete",
 	.sql = "select version, bell "
 	       "from api.participant_delete($1, $2, $3, $4, $5)",
@@ -25,11 +25,11 @@ static const struct db_stmt delete_stmt = {
 	.write = true,
 };
 
-static void begin(struct exchange *x, struct db_args *args)
+static void begin(struct exchange *x, struct pg_args *args)
 {
 	exchange_args(x, args);
-	db_arg_int(args, x->path.call);
-	db_arg_int(args, x->path.n);
+	pg_arg_int(args, x->path.call);
+	pg_arg_int(args, x->path.n);
 }
 
 static void got(struct exchange *x, const struct pg_result *res)
@@ -42,7 +42,7 @@ static void got(struct exchange *x, const struct pg_result *res)
 
 void participant_get(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	begin(x, &args);
 	exchange_query(x, &get_stmt, &args, got);
@@ -62,7 +62,7 @@ void participant_put(struct exchange *x)
 	};
 	const struct json *found;
 	const char *extra, *session = NULL;
-	struct db_args args;
+	struct pg_args args;
 
 	if (!body_form(x, table, 1, &found, &extra))
 		return;
@@ -74,8 +74,8 @@ void participant_put(struct exchange *x)
 		}
 	}
 	begin(x, &args);
-	db_arg_text(&args, session);
-	db_arg_text(&args, extra);
+	pg_arg_text(&args, session);
+	pg_arg_text(&args, extra);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &put_stmt, &args, changed);
 }
@@ -89,7 +89,7 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 void participant_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	begin(x, &args);
 	if (exchange_if_match(x, &args))

@@ -11,21 +11,21 @@
 #include "shared/negotiate.h"
 #include "worker/timestamp.h"
 
-static const struct db_stmt post_stmt = {
+static const struct pg_stmt post_stmt = {
 	.name = "send_post",
 	.sql = "select n, email, version, doc, bell from api.send_post("
 	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 	.nparams = 11,
 	.write = true,
 };
-static const struct db_stmt cancel_stmt = {
+static const struct pg_stmt cancel_stmt = {
 	.name = "send_cancel",
 	.sql = "select status, version, doc, bell "
 	       "from api.send_cancel($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
 };
-static const struct db_stmt trace_stmt = {
+static const struct pg_stmt trace_stmt = {
 	.name = "send_trace",
 	.sql = "select version, settled, doc "
 	       "from api.send_trace($1, $2, $3, $4)",
@@ -90,21 +90,21 @@ static bool read_options(struct exchange *x, struct options *o)
 void send_post(struct exchange *x)
 {
 	struct options o = {.offline = true};
-	struct db_args args;
+	struct pg_args args;
 
 	if (!read_options(x, &o))
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	if (x->path.n)
-		db_arg_int(&args, x->path.n);
+		pg_arg_int(&args, x->path.n);
 	else
-		db_arg_null(&args);
-	db_arg_text(&args, o.type);
-	db_arg_bytea(&args, x->body.len ? x->body.p : "", x->body.len);
-	db_arg_bool(&args, o.offline);
-	db_arg_text(&args, o.send_at);
-	db_arg_text(&args, x->req.id);
+		pg_arg_null(&args);
+	pg_arg_text(&args, o.type);
+	pg_arg_bytea(&args, x->body.len ? x->body.p : "", x->body.len);
+	pg_arg_bool(&args, o.offline);
+	pg_arg_text(&args, o.send_at);
+	pg_arg_text(&args, x->req.id);
 	if (exchange_idempotency(x, &args))
 		exchange_query(x, &post_stmt, &args, sent);
 }
@@ -140,11 +140,11 @@ static void cancelled(struct exchange *x, const struct pg_result *res)
 
 void send_cancel(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	exchange_query(x, &cancel_stmt, &args, cancelled);
 }
 
@@ -157,10 +157,10 @@ static void traced(struct exchange *x, const struct pg_result *res)
 
 void send_trace(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_int(&args, x->path.n);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_int(&args, x->path.n);
 	exchange_query(x, &trace_stmt, &args, traced);
 }

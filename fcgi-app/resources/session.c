@@ -19,20 +19,20 @@ struct made {
 	uint8_t hash[SHA256_SIZE];
 };
 
-static const struct db_stmt create_stmt = {
+static const struct pg_stmt create_stmt = {
 	.name = "session_create",
 	.sql = "select email, expires, expires_at, bell "
 	       "from api.session_create($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "session_delete",
 	.sql = "select ended, bell from api.session_delete($1, $2)",
 	.nparams = 2,
 	.write = true,
 };
-static const struct db_stmt ticket_stmt = {
+static const struct pg_stmt ticket_stmt = {
 	.name = "ticket_create",
 	.sql = "select expires, expires_at "
 	       "from api.ticket_create($1, $2, $3)",
@@ -87,7 +87,7 @@ void session_create(struct exchange *x)
 	};
 	const struct json *expires;
 	long long expires_s;
-	struct db_args args;
+	struct pg_args args;
 	const struct made *m;
 
 	if (!body_form_or_empty(x, table, 1, &expires, NULL))
@@ -96,11 +96,11 @@ void session_create(struct exchange *x)
 	if (!m)
 		return;
 	exchange_args(x, &args);
-	db_arg_bytea(&args, m->hash, sizeof(m->hash));
+	pg_arg_bytea(&args, m->hash, sizeof(m->hash));
 	if (expires && body_integer(expires, &expires_s))
-		db_arg_int(&args, expires_s);
+		pg_arg_int(&args, expires_s);
 	else
-		db_arg_null(&args);
+		pg_arg_null(&args);
 	exchange_query(x, &create_stmt, &args, session_created);
 }
 
@@ -113,7 +113,7 @@ static void session_deleted(struct exchange *x, const struct pg_result *res)
 
 void session_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
 	exchange_query(x, &delete_stmt, &args, session_deleted);
@@ -131,11 +131,11 @@ static void ticket_created(struct exchange *x, const struct pg_result *res)
 void ticket_create(struct exchange *x)
 {
 	const struct made *m = make(x);
-	struct db_args args;
+	struct pg_args args;
 
 	if (!m)
 		return;
 	exchange_args(x, &args);
-	db_arg_bytea(&args, m->hash, sizeof(m->hash));
+	pg_arg_bytea(&args, m->hash, sizeof(m->hash));
 	exchange_query(x, &ticket_stmt, &args, ticket_created);
 }

@@ -27,37 +27,37 @@ struct change {
 	bool merge, revoke;
 };
 
-static const struct db_stmt take_stmt = {
+static const struct pg_stmt take_stmt = {
 	.name = "signup_take",
 	.sql = "select api.signup_take($1, $2)",
 	.nparams = 2,
 	.write = true,
 };
-static const struct db_stmt create_stmt = {
+static const struct pg_stmt create_stmt = {
 	.name = "user_create",
 	.sql = "select email, doc, version, bell "
 	       "from api.user_create($1, $2, $3)",
 	.nparams = 3,
 	.write = true,
 };
-static const struct db_stmt list_stmt = {
+static const struct pg_stmt list_stmt = {
 	.name = "user_list",
 	.sql = "select email, doc, fits from api.user_list($1, $2, $3, $4)",
 	.nparams = 4,
 };
-static const struct db_stmt get_stmt = {
+static const struct pg_stmt get_stmt = {
 	.name = "user_get",
 	.sql = "select doc, version from api.user_get($1, $2, $3)",
 	.nparams = 3,
 };
-static const struct db_stmt put_stmt = {
+static const struct pg_stmt put_stmt = {
 	.name = "user_put",
 	.sql = "select doc, version, bell "
 	       "from api.user_put($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	.nparams = 9,
 	.write = true,
 };
-static const struct db_stmt delete_stmt = {
+static const struct pg_stmt delete_stmt = {
 	.name = "user_delete",
 	.sql = "select bell from api.user_delete($1, $2, $3, $4)",
 	.nparams = 4,
@@ -93,11 +93,11 @@ static void created(struct exchange *x, const struct pg_result *res)
 static void create_hashed(struct exchange *x, const char *hash)
 {
 	const struct change *change = x->state;
-	struct db_args args = {.n = 0};
+	struct pg_args args = {.n = 0};
 
-	db_arg_text(&args, change->email);
-	db_arg_text(&args, arena_str(x->arena, hash));
-	db_arg_text(&args, change->extra);
+	pg_arg_text(&args, change->email);
+	pg_arg_text(&args, arena_str(x->arena, hash));
+	pg_arg_text(&args, change->extra);
 	exchange_query(x, &create_stmt, &args, created);
 }
 
@@ -156,7 +156,7 @@ void user_create(struct exchange *x)
 	const struct json *found[2];
 	struct change *change = arena_alloc(x->arena, sizeof(*change));
 	char made[PASSWORD_SIZE];
-	struct db_args args = {.n = 0};
+	struct pg_args args = {.n = 0};
 
 	if (!x->app->config->http.signup_open) {
 		exchange_problem(x, 403, "signup-closed",
@@ -181,21 +181,21 @@ void user_create(struct exchange *x)
 		body_form_no_memory(x);
 		return;
 	}
-	db_arg_text(&args, change->email);
-	db_arg_text(&args, x->who.source);
+	pg_arg_text(&args, change->email);
+	pg_arg_text(&args, x->who.source);
 	exchange_query(x, &take_stmt, &args, create_taken);
 }
 
 void user_list(struct exchange *x)
 {
 	const struct page *p = page_begin(x, "/user", "email", false);
-	struct db_args args;
+	struct pg_args args;
 
 	if (!p)
 		return;
 	exchange_args(x, &args);
-	db_arg_text(&args, p->after);
-	db_arg_int(&args, p->limit);
+	pg_arg_text(&args, p->after);
+	pg_arg_int(&args, p->limit);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 
@@ -209,10 +209,10 @@ static void got(struct exchange *x, const struct pg_result *res)
 
 void user_get(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	exchange_query(x, &get_stmt, &args, got);
 }
 
@@ -226,17 +226,17 @@ static void changed(struct exchange *x, const struct pg_result *res)
 static void change_hashed(struct exchange *x, const char *hash)
 {
 	const struct change *change = x->state;
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
-	db_arg_text(&args, change->extra);
-	db_arg_bool(&args, change->merge);
-	db_arg_text(&args, hash ? arena_str(x->arena, hash) : NULL);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, change->extra);
+	pg_arg_bool(&args, change->merge);
+	pg_arg_text(&args, hash ? arena_str(x->arena, hash) : NULL);
 	if (!exchange_if_match(x, &args))
 		return;
-	db_arg_bool(&args, change->revoke);
-	db_arg_text(&args, x->who.source);
+	pg_arg_bool(&args, change->revoke);
+	pg_arg_text(&args, x->who.source);
 	exchange_query(x, &put_stmt, &args, changed);
 }
 
@@ -299,10 +299,10 @@ static void deleted(struct exchange *x, const struct pg_result *res)
 
 void user_delete(struct exchange *x)
 {
-	struct db_args args;
+	struct pg_args args;
 
 	exchange_args(x, &args);
-	db_arg_text(&args, x->path.email);
+	pg_arg_text(&args, x->path.email);
 	if (exchange_if_match(x, &args))
 		exchange_query(x, &delete_stmt, &args, deleted);
 }

@@ -44,20 +44,20 @@ struct auth {
 	uint64_t known[AUTH_KNOWN_MAX];
 };
 
-static const struct db_stmt password_look = {
+static const struct pg_stmt password_look = {
 	.name = "password_look",
 	.sql = "select * from api.password_look($1, $2)",
 	.nparams = 2,
 };
 
-static const struct db_stmt password_try = {
+static const struct pg_stmt password_try = {
 	.name = "password_try",
 	.sql = "select api.password_try($1, $2)",
 	.nparams = 2,
 	.write = true,
 };
 
-static const struct db_stmt password_settled = {
+static const struct pg_stmt password_settled = {
 	.name = "password_settled",
 	.sql = "select api.password_settled($1, $2, $3, $4)",
 	.nparams = 4,
@@ -168,7 +168,7 @@ static void check_end(struct check *c, enum auth_result result,
 	}
 }
 
-static void settled_answered(const struct db_answer *answer, void *arg)
+static void settled_answered(const struct pg_answer *answer, void *arg)
 {
 	(void)answer; /* a try that stays counted is forgotten soon */
 	free(arg);
@@ -178,17 +178,17 @@ static void settled_answered(const struct db_answer *answer, void *arg)
 static void tell_settled(struct auth *auth, struct principal *p, bool right)
 {
 	struct db_whose whose = {0, 0};
-	struct db_args args = {.n = 0};
+	struct pg_args args = {.n = 0};
 	struct settled *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return;
 	(void)snprintf(s->email, sizeof(s->email), "%s", p->who);
 	memcpy(s->source, p->source, sizeof(s->source));
-	db_arg_text(&args, s->email);
-	db_arg_text(&args, s->source);
-	db_arg_bool(&args, p->counted);
-	db_arg_bool(&args, right);
+	pg_arg_text(&args, s->email);
+	pg_arg_text(&args, s->source);
+	pg_arg_bool(&args, p->counted);
+	pg_arg_bool(&args, right);
 	p->counted = p->unknown = false;
 	whose.caller = turn_key_of_source(s->source);
 	if (!db_ask_as(auth->db, &whose, &password_settled, &args,
@@ -249,16 +249,16 @@ static void check_throttled(struct check *c, int retry_s)
 	check_end(c, AUTH_THROTTLED, NULL);
 }
 
-static enum auth_result not_asked(const struct db_answer *answer)
+static enum auth_result not_asked(const struct pg_answer *answer)
 {
-	return answer->outcome == DB_BUSY ? AUTH_BUSY : AUTH_UNAVAILABLE;
+	return answer->err == APP_BUSY ? AUTH_BUSY : AUTH_UNAVAILABLE;
 }
 
-static void try_answered(const struct db_answer *answer, void *arg)
+static void try_answered(const struct pg_answer *answer, void *arg)
 {
 	struct check *c = arg;
 
-	if (answer->outcome == DB_OK) {
+	if (answer->end == PG_OK) {
 		c->principal->counted = true;
 		hash_start(c);
 	} else if (answer->status == 429)
@@ -268,28 +268,28 @@ static void try_answered(const struct db_answer *answer, void *arg)
 }
 
 /* Email and source, which are those of the first who gave the password. */
-static bool ask_of_password(struct check *c, const struct db_stmt *st,
-			    db_answer_h *answered)
+static bool ask_of_password(struct check *c, const struct pg_stmt *st,
+			    pg_answer_h *answered)
 {
 	const char *who = c->principal->who;
 	const struct db_whose whose = {
 		.caller = turn_key_of_source(c->principal->source),
 		.target = turn_key_of('u', who, strlen(who)),
 	};
-	struct db_args args = {.n = 0};
+	struct pg_args args = {.n = 0};
 
-	db_arg_text(&args, who);
-	db_arg_text(&args, c->principal->source);
+	pg_arg_text(&args, who);
+	pg_arg_text(&args, c->principal->source);
 	return db_ask_as(c->auth->db, &whose, st, &args, answered, c) != NULL;
 }
 
-static void look_answered(const struct db_answer *answer, void *arg)
+static void look_answered(const struct pg_answer *answer, void *arg)
 {
 	struct check *c = arg;
 	const char *setting;
 	int wait_s;
 
-	if (answer->outcome != DB_OK) {
+	if (answer->end != PG_OK) {
 		check_end(c, not_asked(answer), NULL);
 		return;
 	}
@@ -463,8 +463,8 @@ void auth_refused(struct auth *auth, const struct principal *p)
 		auth_cache_remove(auth->cache, p->key);
 }
 
-void auth_args(struct db_args *args, const struct principal *p)
+void auth_args(struct pg_args *args, const struct principal *p)
 {
-	db_arg_text(args, p->who);
-	db_arg_bytea(args, p->proof, p->proof_len);
+	pg_arg_text(args, p->who);
+	pg_arg_bytea(args, p->proof, p->proof_len);
 }

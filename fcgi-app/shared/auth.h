@@ -85,6 +85,6 @@ void auth_accepted(struct auth *auth, struct principal *p);
 void auth_refused(struct auth *auth, const struct principal *p);
 
 /** The first two parameters of a statement: p_who, p_proof. */
-void auth_args(struct db_args *args, const struct principal *p);
+void auth_args(struct pg_args *args, const struct principal *p);
 
 #endif

@@ -20,7 +20,7 @@ struct problem reply_of_error(enum app_err err)
 	};
 }
 
-struct problem reply_of_answer(const struct db_answer *a)
+struct problem reply_of_answer(const struct pg_answer *a)
 {
 	return (struct problem){
 		.status = a->status,

@@ -16,7 +16,7 @@
 /** The problems of an error, of a refusal by the database, and of a caller who
  *  is not let in (not AUTH_DONE). Borrowed from the table, a, or constant. */
 struct problem reply_of_error(enum app_err err);
-struct problem reply_of_answer(const struct db_answer *a);
+struct problem reply_of_answer(const struct pg_answer *a);
 struct problem reply_of_auth(enum auth_result result,
 			     const struct principal *p);
 

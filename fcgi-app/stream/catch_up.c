@@ -65,7 +65,7 @@ bool viewer_inbox_known(struct viewer *v, int64_t at)
 
 /* A row; of a state, for differences, what others have of that version. */
 static void row_read(struct change *c, struct viewer *v,
-		     const struct db_answer *a, int row)
+		     const struct pg_answer *a, int row)
 {
 	change_read(c, v->hub, a->res, row);
 	if (v->diff && c->fresh && !c->gone)
@@ -73,7 +73,7 @@ static void row_read(struct change *c, struct viewer *v,
 }
 
 /* Changes since its version; of whole documents that do not fit, the last. */
-static void viewer_catch_up(struct viewer *v, const struct db_answer *a)
+static void viewer_catch_up(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = PQntuples(a->res);
 	struct change c = {0};
@@ -112,7 +112,7 @@ static void refuse_gone(struct viewer *v)
 }
 
 /* The one answer: what has become of what the client has. */
-static void once_loaded(struct viewer *v, const struct db_answer *a)
+static void once_loaded(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = PQntuples(a->res);
 	struct change c, base;
@@ -139,7 +139,7 @@ static void once_loaded(struct viewer *v, const struct db_answer *a)
 /* Who comes back may since have been let in, or have been in before: then what
    it has is not what differences would start from. */
 static bool may_have_had_another_view(const struct viewer *v,
-				      const struct db_answer *a)
+				      const struct pg_answer *a)
 {
 	int rows = PQntuples(a->res);
 
@@ -156,7 +156,7 @@ static bool may_have_had_another_view(const struct viewer *v,
 	return rows && pgres_bool(a->res, rows - 1, "more");
 }
 
-static void viewer_loaded(struct viewer *v, const struct db_answer *a)
+static void viewer_loaded(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = PQntuples(a->res);
 	struct change c;
@@ -189,13 +189,13 @@ static void viewer_loaded(struct viewer *v, const struct db_answer *a)
 		viewer_catch_up(v, a);
 }
 
-static void on_read(const struct db_answer *a, void *arg)
+static void on_read(const struct pg_answer *a, void *arg)
 {
 	struct viewer *v = arg;
 	struct resource *r = v->sub.resource;
 
 	v->query = NULL;
-	if (a->outcome != DB_OK) {
+	if (a->end != PG_OK) {
 		if (v->state == VIEWER_LOADING)
 			viewer_refuse(v, a);
 		return; /* the poll comes by */

@@ -47,13 +47,13 @@ static void hub_reopen(struct hub *hub)
 	open_pump(hub);
 }
 
-static void hub_started(const struct db_answer *a, void *arg)
+static void hub_started(const struct pg_answer *a, void *arg)
 {
 	struct hub *hub = arg;
 
-	if (a->outcome != DB_OK) {
+	if (a->end != PG_OK) {
 		/* After a kill the database needs a moment to see it. */
-		if (a->outcome == DB_REFUSED)
+		if (a->end == PG_REFUSED)
 			log_debug("stream_waits", LOG_STR("why", a->slug));
 		start_again(hub); /* which a connection that is lost ends */
 		return;
@@ -70,11 +70,11 @@ static void hub_started(const struct db_answer *a, void *arg)
 static void hub_start(void *arg)
 {
 	struct hub *hub = arg;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!hub->db)
 		return;
-	db_arg_text(&args, hub->name);
+	pg_arg_text(&args, hub->name);
 	if (!db_ask(hub->db, &sql_stream_start, &args, hub_started, hub))
 		start_again(hub);
 }

@@ -26,7 +26,7 @@ struct inbox {
 	size_t nlive;
 	int64_t head;  /* all have it that keep up */
 	int64_t asked; /* what it was when query was asked */
-	struct db_query *query;
+	struct pg_query *query;
 	bool again;
 	uint32_t bells;
 	struct loop_timer timer;
@@ -134,11 +134,10 @@ static void confirm_soon(struct inbox *b)
 			 b); /* else the poll does */
 }
 
-static void confirmed(const struct db_answer *a, void *arg)
+static void confirmed(const struct pg_answer *a, void *arg)
 {
 	struct inbox *b = arg;
-	bool lost = a->outcome == DB_UNAVAILABLE || a->outcome == DB_BUSY ||
-		    a->outcome == DB_UNKNOWN;
+	bool lost = a->end == PG_AWAY;
 
 	b->confirming = false;
 	if (!lost) {
@@ -159,7 +158,7 @@ static void confirm_ask(void *arg)
 {
 	struct inbox *b = arg;
 	struct hub *hub = b->resource->hub;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (b->confirming || !b->nwritten || !hub->db)
 		return;
@@ -173,9 +172,9 @@ static void confirm_ask(void *arg)
 	buf_char(&b->numbers, '}');
 	if (b->numbers.failed)
 		return;
-	db_arg_int(&args, hub->process);
-	db_arg_int(&args, b->account);
-	db_arg_text(&args, b->numbers.p);
+	pg_arg_int(&args, hub->process);
+	pg_arg_int(&args, b->account);
+	pg_arg_text(&args, b->numbers.p);
 	b->confirming = db_ask(hub->db, &sql_inbox_written, &args, confirmed,
 			       b) != NULL;
 }
@@ -206,36 +205,36 @@ void inbox_retry(struct inbox *b)
 /* ---- reading ---- */
 
 /* since_s: what was not delivered by then; 0: all. */
-static struct db_query *inbox_ask(struct inbox *b, int64_t after,
-				  uint32_t since_s, db_answer_h *answered,
+static struct pg_query *inbox_ask(struct inbox *b, int64_t after,
+				  uint32_t since_s, pg_answer_h *answered,
 				  void *arg)
 {
 	struct hub *hub = b->resource->hub;
 	struct db *db = hub->db;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!db)
 		return NULL;
-	db_arg_int(&args, b->account);
+	pg_arg_int(&args, b->account);
 	if (after < 0)
-		db_arg_null(&args);
+		pg_arg_null(&args);
 	else
-		db_arg_int(&args, after);
-	db_arg_int(&args, INBOX_PAGE);
+		pg_arg_int(&args, after);
+	pg_arg_int(&args, INBOX_PAGE);
 	if (since_s)
-		db_arg_int(&args, stream_now_s(hub->pool) - since_s);
+		pg_arg_int(&args, stream_now_s(hub->pool) - since_s);
 	else
-		db_arg_null(&args);
+		pg_arg_null(&args);
 	return db_ask(db, &sql_inbox_read, &args, answered, arg);
 }
 
 /* Rows with a message: a lone row without one only tells the head. */
-static int rows_of(const struct db_answer *a)
+static int rows_of(const struct pg_answer *a)
 {
 	return pgres_null(a->res, 0, "inbox") ? 0 : PQntuples(a->res);
 }
 
-static void row_render(struct buf *out, const struct db_answer *a, int row)
+static void row_render(struct buf *out, const struct pg_answer *a, int row)
 {
 	const char *type = pgres_text(a->res, row, "content_type");
 	const char *from = pgres_text(a->res, row, "sender");
@@ -259,7 +258,7 @@ static void row_render(struct buf *out, const struct db_answer *a, int row)
 	PQfreemem(body);
 }
 
-static void inbox_broadcast(struct inbox *b, const struct db_answer *a, int row)
+static void inbox_broadcast(struct inbox *b, const struct pg_answer *a, int row)
 {
 	int64_t number = pgres_int(a->res, row, "inbox");
 	uint64_t event = ++b->resource->hub->events;
@@ -278,15 +277,15 @@ static void inbox_broadcast(struct inbox *b, const struct db_answer *a, int row)
 	b->head = number;
 }
 
-static void inbox_is_read(const struct db_answer *a, void *arg)
+static void inbox_is_read(const struct pg_answer *a, void *arg)
 {
 	struct inbox *b = arg;
 	struct resource *r = b->resource;
-	int rows = a->outcome == DB_OK ? rows_of(a) : 0;
+	int rows = a->end == PG_OK ? rows_of(a) : 0;
 	int64_t head;
 
 	b->query = NULL;
-	if (a->outcome != DB_OK)
+	if (a->end != PG_OK)
 		return; /* the poll comes by */
 	if (b->asked != b->head) {
 		/* All for whom it was asked have gone, and who has come since
@@ -326,7 +325,7 @@ void inbox_bell(struct inbox *b)
 
 /* It has come back with a number: what it had by then it has got, even if
    we died before we could say so. */
-static void inbox_checked(struct viewer *v, const struct db_answer *a,
+static void inbox_checked(struct viewer *v, const struct pg_answer *a,
 			  int64_t head)
 {
 	int rows = rows_of(a);
@@ -346,7 +345,7 @@ static void inbox_checked(struct viewer *v, const struct db_answer *a,
 }
 
 /* @return whether all of the page was written */
-static bool inbox_replay(struct viewer *v, const struct db_answer *a)
+static bool inbox_replay(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = rows_of(a);
 
@@ -370,13 +369,13 @@ static bool inbox_replay(struct viewer *v, const struct db_answer *a)
 	return rows < INBOX_PAGE;
 }
 
-static void inbox_loaded(const struct db_answer *a, void *arg)
+static void inbox_loaded(const struct pg_answer *a, void *arg)
 {
 	struct viewer *v = arg;
 	int64_t head;
 
 	v->query = NULL;
-	if (a->outcome != DB_OK) {
+	if (a->end != PG_OK) {
 		if (v->state == VIEWER_LOADING)
 			viewer_refuse(v, a);
 		return; /* the poll comes by */

@@ -140,7 +140,7 @@ static void list_soon(struct list *list)
 /* ---- items ---- */
 
 static void item_read(struct item *item, struct hub *hub,
-		      const struct db_answer *a, int row)
+		      const struct pg_answer *a, int row)
 {
 	const struct pg_result *res = a->res;
 
@@ -209,31 +209,31 @@ static void list_restart(struct viewer *v)
 	viewer_step(v);
 }
 
-static int rows_of(const struct db_answer *a)
+static int rows_of(const struct pg_answer *a)
 {
 	return pgres_null(a->res, 0, "n") ? 0 : PQntuples(a->res);
 }
 
-static struct db_query *list_ask(struct resource *r, int64_t version,
-				 int64_t upto, int64_t n, db_answer_h *answered,
+static struct pg_query *list_ask(struct resource *r, int64_t version,
+				 int64_t upto, int64_t n, pg_answer_h *answered,
 				 void *arg)
 {
 	struct hub *hub = r->hub;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!hub->db || !hub->started)
 		return NULL;
-	db_arg_int(&args, hub->process);
-	db_arg_text(&args, r->topic + strlen("list/"));
-	db_arg_int(&args, version);
+	pg_arg_int(&args, hub->process);
+	pg_arg_text(&args, r->topic + strlen("list/"));
+	pg_arg_int(&args, version);
 	if (upto) {
-		db_arg_int(&args, upto);
-		db_arg_int(&args, n);
+		pg_arg_int(&args, upto);
+		pg_arg_int(&args, n);
 	} else {
-		db_arg_null(&args);
-		db_arg_null(&args);
+		pg_arg_null(&args);
+		pg_arg_null(&args);
 	}
-	db_arg_int(&args, LIST_PAGE);
+	pg_arg_int(&args, LIST_PAGE);
 	return db_ask(hub->db, &sql_list_read, &args, answered, arg);
 }
 
@@ -258,7 +258,7 @@ static void item_tell(struct resource *r, const struct item *item)
 }
 
 /* @return whether there is more to be read at once */
-static bool list_tell(struct resource *r, const struct db_answer *a)
+static bool list_tell(struct resource *r, const struct pg_answer *a)
 {
 	struct list *list = r->list;
 	int rows = rows_of(a);
@@ -295,7 +295,7 @@ static void list_tell_all_restart(struct resource *r)
 	}
 }
 
-static void list_is_read(const struct db_answer *a, void *arg)
+static void list_is_read(const struct pg_answer *a, void *arg)
 {
 	struct resource *r = arg;
 	struct list *list = r->list;
@@ -304,7 +304,7 @@ static void list_is_read(const struct db_answer *a, void *arg)
 	bool again = r->again || !same;
 
 	r->query = NULL;
-	if (a->outcome != DB_OK)
+	if (a->end != PG_OK)
 		return; /* the poll comes by */
 	r->busy++;
 	r->locked = r->watched;
@@ -358,13 +358,13 @@ static void list_put(struct viewer *v, const char *doc, const char *key,
 		     strlen(doc), ++v->hub->events);
 }
 
-static void on_rest(const struct db_answer *a, void *arg)
+static void on_rest(const struct pg_answer *a, void *arg)
 {
 	struct viewer *v = arg;
 	int rows;
 
 	v->query = NULL;
-	if (a->outcome != DB_OK)
+	if (a->end != PG_OK)
 		return; /* the poll comes by */
 	rows = PQntuples(a->res);
 	if (rows == 0) /* they have gone meanwhile */
@@ -387,25 +387,24 @@ static void on_rest(const struct db_answer *a, void *arg)
 
 static void list_ask_rest(struct viewer *v)
 {
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
-	db_arg_int(&args, v->hub->process);
-	db_arg_text(&args, v->sub.resource->topic + strlen("list/"));
-	db_arg_int(&args, v->caller);
-	db_arg_text(&args, v->list->last);
-	db_arg_int(&args, v->list->missing);
+	pg_arg_int(&args, v->hub->process);
+	pg_arg_text(&args, v->sub.resource->topic + strlen("list/"));
+	pg_arg_int(&args, v->caller);
+	pg_arg_text(&args, v->list->last);
+	pg_arg_int(&args, v->list->missing);
 	v->query = db_ask(v->hub->db, &sql_list_rest, &args, on_rest, v);
 }
 
-static void on_page(const struct db_answer *a, void *arg)
+static void on_page(const struct pg_answer *a, void *arg)
 {
 	struct viewer *v = arg;
-	const char *doc = a->outcome == DB_OK ? pgres_text(a->res, 0, "doc")
-					      : NULL;
+	const char *doc = a->end == PG_OK ? pgres_text(a->res, 0, "doc") : NULL;
 	struct change c = {.doc = doc, .fresh = true};
 
 	v->query = NULL;
-	if (a->outcome != DB_OK) {
+	if (a->end != PG_OK) {
 		if (v->state == VIEWER_LOADING)
 			viewer_refuse(v, a);
 		return; /* the poll comes by */
@@ -434,7 +433,7 @@ static void on_page(const struct db_answer *a, void *arg)
 }
 
 /* @return whether all of it was shown */
-static bool list_replay(struct viewer *v, const struct db_answer *a)
+static bool list_replay(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = rows_of(a);
 	struct item item;
@@ -450,7 +449,7 @@ static bool list_replay(struct viewer *v, const struct db_answer *a)
 }
 
 /* once: whether there is anything new. */
-static bool list_has_news(struct viewer *v, const struct db_answer *a)
+static bool list_has_news(struct viewer *v, const struct pg_answer *a)
 {
 	int rows = rows_of(a);
 	struct item item;
@@ -467,7 +466,7 @@ static bool list_has_news(struct viewer *v, const struct db_answer *a)
 	return false;
 }
 
-static void list_reached(struct viewer *v, const struct db_answer *a)
+static void list_reached(struct viewer *v, const struct pg_answer *a)
 {
 	struct list *list = v->sub.resource->list;
 	bool more = pgres_bool(a->res, 0, "more");
@@ -487,12 +486,12 @@ static void list_reached(struct viewer *v, const struct db_answer *a)
 	list_caught_up(v);
 }
 
-static void on_read(const struct db_answer *a, void *arg)
+static void on_read(const struct pg_answer *a, void *arg)
 {
 	struct viewer *v = arg;
 
 	v->query = NULL;
-	if (a->outcome != DB_OK) {
+	if (a->end != PG_OK) {
 		if (v->state == VIEWER_LOADING)
 			viewer_refuse(v, a);
 		return; /* the poll comes by */
@@ -512,7 +511,7 @@ void list_load(struct viewer *v)
 	const struct db_whose whose = {
 		.caller = turn_key_of('a', &v->caller, sizeof(v->caller)),
 	};
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!r->watched || !hub->started)
 		return; /* it is opened anew */
@@ -525,11 +524,11 @@ void list_load(struct viewer *v)
 				    v->list->n, on_read, v);
 		return;
 	}
-	db_arg_int(&args, hub->process);
-	db_arg_text(&args, r->topic + strlen("list/"));
-	db_arg_int(&args, v->caller);
-	db_arg_text(&args, v->list->after);
-	db_arg_int(&args, v->list->limit);
+	pg_arg_int(&args, hub->process);
+	pg_arg_text(&args, r->topic + strlen("list/"));
+	pg_arg_int(&args, v->caller);
+	pg_arg_text(&args, v->list->after);
+	pg_arg_int(&args, v->list->limit);
 	v->query = db_ask_as(hub->db, &whose, &sql_list_page, &args, on_page,
 			     v);
 }

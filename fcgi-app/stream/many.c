@@ -243,8 +243,8 @@ static void many_open(struct many *m)
 static void many_turn(void *arg)
 {
 	struct many *m = arg;
-	const struct db_answer why = {
-		.outcome = DB_REFUSED,
+	const struct pg_answer why = {
+		.end = PG_REFUSED,
 		.status = m->why.status,
 		.sqlstate = "",
 		.slug = m->why.slug,
@@ -304,7 +304,7 @@ bool many_has_inbox(struct viewer *v)
 /* ---- what becomes of one ---- */
 
 /* Whether it may be a message that was sent to that login. */
-static bool member_try_send(struct member *o, const struct db_answer *why)
+static bool member_try_send(struct member *o, const struct pg_answer *why)
 {
 	char *key;
 	int n;
@@ -328,7 +328,7 @@ static bool member_try_send(struct member *o, const struct db_answer *why)
 
 /* Whether it is one that the client has seen, which is no more, or may not be
    seen: that is told, and does not end the others. */
-static bool member_has_gone(struct member *o, const struct db_answer *why)
+static bool member_has_gone(struct member *o, const struct pg_answer *why)
 {
 	struct many *m = o->many;
 
@@ -349,7 +349,7 @@ static bool member_has_gone(struct member *o, const struct db_answer *why)
 	return true;
 }
 
-static void member_refused(const struct db_answer *why, void *arg)
+static void member_refused(const struct pg_answer *why, void *arg)
 {
 	struct member *o = arg;
 	struct many *m = o->many;

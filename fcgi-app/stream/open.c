@@ -170,7 +170,7 @@ static uint32_t expires_in_s(const char *text)
 }
 
 /* A ticket is used up: from now on its session stands for it. */
-static void keep_session(struct opening *o, const struct db_answer *a)
+static void keep_session(struct opening *o, const struct pg_answer *a)
 {
 	struct principal who = {0};
 	unsigned char *bytes;
@@ -188,7 +188,7 @@ static void keep_session(struct opening *o, const struct db_answer *a)
 }
 
 /* The account's row: that it has streams here. */
-static struct resource *session_of(struct opening *o, const struct db_answer *a)
+static struct resource *session_of(struct opening *o, const struct pg_answer *a)
 {
 	const char *caller = pgres_text(a->res, 0, "caller");
 	const struct view view = {
@@ -213,7 +213,7 @@ static bool ask_once_more(struct opening *o)
 }
 
 /* @return whether o is still in use */
-static bool opened(struct opening *o, const struct db_answer *a)
+static bool opened(struct opening *o, const struct pg_answer *a)
 {
 	struct hub *hub = o->hub;
 	struct viewer *v = o->viewer;
@@ -264,7 +264,7 @@ static bool opened(struct opening *o, const struct db_answer *a)
 	return false;
 }
 
-static void on_answer(const struct db_answer *a, void *arg)
+static void on_answer(const struct pg_answer *a, void *arg)
 {
 	struct opening *o = arg;
 	struct hub *hub = o->hub;
@@ -273,11 +273,11 @@ static void on_answer(const struct db_answer *a, void *arg)
 
 	hub->opens.asked--;
 	/* Of an earlier start: the rows of then are gone. */
-	if (a->outcome == DB_OK && o->epoch == hub->epoch && hub->started)
+	if (a->end == PG_OK && o->epoch == hub->epoch && hub->started)
 		again = opened(o, a);
 	else if (!v)
 		again = false;
-	else if (a->outcome == DB_REFUSED || a->outcome == DB_BUG)
+	else if (a->end == PG_REFUSED || a->end == PG_BUG)
 		viewer_refuse(v, a);
 	else if (v->state == VIEWER_ASKING)
 		viewer_refuse_unavailable(v);
@@ -293,21 +293,21 @@ static bool open_ask(struct opening *o)
 {
 	struct hub *hub = o->hub;
 	const struct proof *p = o->proof;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
-	db_arg_int(&args, hub->process);
-	db_arg_text(&args, p && p->who_size ? p->bytes : NULL);
+	pg_arg_int(&args, hub->process);
+	pg_arg_text(&args, p && p->who_size ? p->bytes : NULL);
 	if (p)
-		db_arg_bytea(&args, p->bytes + p->who_size, p->proof_len);
+		pg_arg_bytea(&args, p->bytes + p->who_size, p->proof_len);
 	else
-		db_arg_null(&args);
+		pg_arg_null(&args);
 	if (o->ticket_used)
-		db_arg_bytea(&args, o->ticket, sizeof(o->ticket));
+		pg_arg_bytea(&args, o->ticket, sizeof(o->ticket));
 	else
-		db_arg_null(&args);
-	db_arg_text(&args, o->kind);
-	db_arg_text(&args, o->key);
-	db_arg_bool(&args, o->quiet);
+		pg_arg_null(&args);
+	pg_arg_text(&args, o->kind);
+	pg_arg_text(&args, o->key);
+	pg_arg_bool(&args, o->quiet);
 	if (!db_ask(hub->db, &sql_watch_open, &args, on_answer, o))
 		return false;
 	o->seq = ++hub->opens.seq;

@@ -76,10 +76,10 @@ static void poll_end(struct poll *p)
 	p->asked = false;
 }
 
-static void poll_answered(const struct db_answer *a, void *arg)
+static void poll_answered(const struct pg_answer *a, void *arg)
 {
 	struct poll *p = arg;
-	int rows = a->outcome == DB_OK ? PQntuples(a->res) : 0;
+	int rows = a->end == PG_OK ? PQntuples(a->res) : 0;
 
 	for (int i = 0; i < rows; i++) {
 		int64_t place = pgres_int(a->res, i, "place");
@@ -141,7 +141,7 @@ static void poll_look(struct poll *p, struct resource *r)
 
 static void poll_ask(struct poll *p)
 {
-	struct db_args args = {0};
+	struct pg_args args = {0};
 	struct buf *arrays[] = {&p->kinds, &p->ids, &p->versions, &p->inboxes};
 
 	for (size_t i = 0; i < sizeof(arrays) / sizeof(*arrays); i++) {
@@ -150,7 +150,7 @@ static void poll_ask(struct poll *p)
 			poll_end(p);
 			return;
 		}
-		db_arg_text(&args, arrays[i]->p);
+		pg_arg_text(&args, arrays[i]->p);
 	}
 	p->asked = db_ask(p->hub->db, &sql_watch_poll, &args, poll_answered,
 			  p) != NULL;

@@ -152,7 +152,7 @@ void resource_free(struct resource *r)
 
 /* ---- its row in the database ---- */
 
-static void watch_closed(const struct db_answer *a, void *arg)
+static void watch_closed(const struct pg_answer *a, void *arg)
 {
 	struct resource *r = arg;
 
@@ -187,7 +187,7 @@ bool resource_was_closed(const struct resource *r, uint64_t seq, bool mine)
 static void resource_close(struct resource *r, bool only_owner)
 {
 	struct hub *hub = r->hub;
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!only_owner && row_is_needed(r, false)) {
 		/* Others look at it, but perhaps no owner any more. */
@@ -200,10 +200,10 @@ static void resource_close(struct resource *r, bool only_owner)
 		r->watched_mine = r->locked_mine = false;
 		return;
 	}
-	db_arg_int(&args, hub->process);
-	db_arg_text(&args, r->kind);
-	db_arg_int(&args, r->id);
-	db_arg_bool(&args, only_owner);
+	pg_arg_int(&args, hub->process);
+	pg_arg_text(&args, r->kind);
+	pg_arg_int(&args, r->id);
+	pg_arg_bool(&args, only_owner);
 	if (!db_ask(hub->db, &sql_watch_close, &args, watch_closed, r))
 		return; /* the poll comes by again */
 	r->closes++;
@@ -336,44 +336,44 @@ bool sub_catch_up(struct sub *s)
 
 /* ---- reading it ---- */
 
-struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
-			      int limit, enum lock lock, db_answer_h *answered,
+struct pg_query *resource_ask(struct resource *r, int64_t since, bool diff,
+			      int limit, enum lock lock, pg_answer_h *answered,
 			      void *arg)
 {
-	const struct db_stmt *st = lock == LOCK_NO ? &sql_watch_read
+	const struct pg_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;
 	const uint64_t topic = turn_key_of('r', r->topic, strlen(r->topic));
 	struct db_whose whose = {0, 0};
-	struct db_args args = {0};
+	struct pg_args args = {0};
 
 	if (!r->hub->db)
 		return NULL;
-	db_arg_text(&args, r->kind);
-	db_arg_int(&args, r->id);
+	pg_arg_text(&args, r->kind);
+	pg_arg_int(&args, r->id);
 	if (since)
-		db_arg_int(&args, since);
+		pg_arg_int(&args, since);
 	else
-		db_arg_null(&args);
-	db_arg_bool(&args, r->inside);
+		pg_arg_null(&args);
+	pg_arg_bool(&args, r->inside);
 	if (r->n)
-		db_arg_int(&args, r->n);
+		pg_arg_int(&args, r->n);
 	else
-		db_arg_null(&args);
-	db_arg_bool(&args, diff);
-	db_arg_int(&args, limit);
+		pg_arg_null(&args);
+	pg_arg_bool(&args, diff);
+	pg_arg_int(&args, limit);
 	whose.caller = lock == LOCK_NO ? topic : 0;
 	whose.target = topic; /* a row that is locked holds up its own */
 	return db_ask_as(r->hub->db, &whose, st, &args, answered, arg);
 }
 
-static void resource_read(const struct db_answer *a, void *arg)
+static void resource_read(const struct pg_answer *a, void *arg)
 {
 	struct resource *r = arg;
-	int rows = a->outcome == DB_OK ? PQntuples(a->res) : 0;
+	int rows = a->end == PG_OK ? PQntuples(a->res) : 0;
 	bool more = rows && pgres_bool(a->res, rows - 1, "more");
 
 	r->query = NULL;
-	if (a->outcome == DB_OK)
+	if (a->end == PG_OK)
 		resource_locked(r, r->lock);
 	r->busy++;
 	resource_pass_on(r, a->res, rows);
@@ -382,7 +382,7 @@ static void resource_read(const struct db_answer *a, void *arg)
 		inbox_bell(r->inbox);
 	}
 	/* Where it failed the poll comes by. */
-	if ((r->again || more) && a->outcome == DB_OK)
+	if ((r->again || more) && a->end == PG_OK)
 		resource_bell(r);
 	r->busy--;
 	resource_release(r);

@@ -90,7 +90,7 @@ static void call_error(struct call *c, enum app_err err)
 static void call_watch(struct call *c);
 
 /* What is no contact of a login may be a message that was sent to it. */
-static bool call_try_message(struct call *c, const struct db_answer *why)
+static bool call_try_message(struct call *c, const struct pg_answer *why)
 {
 	struct viewer_ask *ask = &c->ask.one;
 	const char *key;
@@ -113,7 +113,7 @@ static bool call_try_message(struct call *c, const struct db_answer *why)
 	return true;
 }
 
-static void on_refused(const struct db_answer *why, void *arg)
+static void on_refused(const struct pg_answer *why, void *arg)
 {
 	struct call *c = arg;
 

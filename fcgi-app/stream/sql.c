@@ -3,7 +3,7 @@
  */
 #include "stream/sql.h"
 
-const struct db_stmt sql_stream_start = {
+const struct pg_stmt sql_stream_start = {
 	.name = "stream_start",
 	.sql = "select * from api.stream_start($1)",
 	.nparams = 1,
@@ -11,7 +11,7 @@ const struct db_stmt sql_stream_start = {
 	.session = true,
 };
 
-const struct db_stmt sql_watch_open = {
+const struct pg_stmt sql_watch_open = {
 	.name = "watch_open",
 	.sql = "select * from api.watch_open($1, $2, $3, $4, $5, $6, $7)",
 	.nparams = 7,
@@ -19,7 +19,7 @@ const struct db_stmt sql_watch_open = {
 	.session = true,
 };
 
-const struct db_stmt sql_watch_close = {
+const struct pg_stmt sql_watch_close = {
 	.name = "watch_close",
 	.sql = "select api.watch_close($1, $2, $3, $4)",
 	.nparams = 4,
@@ -27,7 +27,7 @@ const struct db_stmt sql_watch_close = {
 	.session = true,
 };
 
-const struct db_stmt sql_watch_read = {
+const struct pg_stmt sql_watch_read = {
 	.name = "watch_read",
 	.sql = "select * from api.watch_read($1, $2, $3, false, $4, $5, $6, "
 	       "$7)",
@@ -35,7 +35,7 @@ const struct db_stmt sql_watch_read = {
 };
 
 /* On a connection for writers: readers do not wait behind it. */
-const struct db_stmt sql_watch_read_locked = {
+const struct pg_stmt sql_watch_read_locked = {
 	.name = "watch_read_locked",
 	.sql = "select * from api.watch_read($1, $2, $3, true, $4, $5, $6, "
 	       "$7)",
@@ -43,40 +43,40 @@ const struct db_stmt sql_watch_read_locked = {
 	.write = true,
 };
 
-const struct db_stmt sql_watch_poll = {
+const struct pg_stmt sql_watch_poll = {
 	.name = "watch_poll",
 	.sql = "select place, version from api.watch_poll($1, $2, $3, $4)",
 	.nparams = 4,
 };
 
 /* These mark the watch row: that whoever did not see it has ended. */
-const struct db_stmt sql_list_page = {
+const struct pg_stmt sql_list_page = {
 	.name = "list_page",
 	.sql = "select * from api.list_page($1, $2, $3, $4, $5)",
 	.nparams = 5,
 	.write = true,
 };
 
-const struct db_stmt sql_list_rest = {
+const struct pg_stmt sql_list_rest = {
 	.name = "list_rest",
 	.sql = "select * from api.list_rest($1, $2, $3, $4, $5)",
 	.nparams = 5,
 };
 
-const struct db_stmt sql_list_read = {
+const struct pg_stmt sql_list_read = {
 	.name = "list_read",
 	.sql = "select * from api.list_read($1, $2, $3, $4, $5, $6)",
 	.nparams = 6,
 	.write = true,
 };
 
-const struct db_stmt sql_inbox_read = {
+const struct pg_stmt sql_inbox_read = {
 	.name = "inbox_read",
 	.sql = "select * from api.inbox_read($1, $2, $3, $4)",
 	.nparams = 4,
 };
 
-const struct db_stmt sql_inbox_written = {
+const struct pg_stmt sql_inbox_written = {
 	.name = "inbox_written",
 	.sql = "select * from api.inbox_written($1, $2, $3)",
 	.nparams = 3,

@@ -10,27 +10,27 @@
  * stream_start, watch_open and watch_close run on the connection that LISTENs
  * and in the order in which they are asked.
  */
-extern const struct db_stmt sql_stream_start;	   /* name */
-extern const struct db_stmt sql_watch_open;	   /* process, who, proof,
+extern const struct pg_stmt sql_stream_start;	   /* name */
+extern const struct pg_stmt sql_watch_open;	   /* process, who, proof,
 						      ticket, kind, key,
 						      quiet */
-extern const struct db_stmt sql_watch_close;	   /* process, kind, id,
+extern const struct pg_stmt sql_watch_close;	   /* process, kind, id,
 						      only_owner */
-extern const struct db_stmt sql_watch_read;	   /* kind, id, since,
+extern const struct pg_stmt sql_watch_read;	   /* kind, id, since,
 						      inside, n, base,
 						      limit */
-extern const struct db_stmt sql_watch_read_locked; /* the same: waits for who
+extern const struct pg_stmt sql_watch_read_locked; /* the same: waits for who
 						      writes */
-extern const struct db_stmt sql_watch_poll;	   /* kinds, ids, versions,
+extern const struct pg_stmt sql_watch_poll;	   /* kinds, ids, versions,
 						      inboxes */
-extern const struct db_stmt
+extern const struct pg_stmt
 	sql_list_page; /* process, list, caller, after, limit */
-extern const struct db_stmt
+extern const struct pg_stmt
 	sql_list_rest; /* process, list, caller, after, limit */
-extern const struct db_stmt
+extern const struct pg_stmt
 	sql_list_read; /* process, list, from, upto, n, limit */
-extern const struct db_stmt sql_inbox_read;    /* account, after, limit,
+extern const struct pg_stmt sql_inbox_read;    /* account, after, limit,
 						  opened_s */
-extern const struct db_stmt sql_inbox_written; /* process, account, numbers */
+extern const struct pg_stmt sql_inbox_written; /* process, account, numbers */
 
 #endif

@@ -122,7 +122,7 @@ int viewer_new(struct viewer **out, struct hub *hub,
 	return 0;
 }
 
-void viewer_refuse(struct viewer *v, const struct db_answer *why)
+void viewer_refuse(struct viewer *v, const struct pg_answer *why)
 {
 	if (v->state != VIEWER_ASKING && v->state != VIEWER_LOADING) {
 		viewer_end(v, why->status == 401   ? "session-ended"
@@ -138,8 +138,8 @@ void viewer_refuse(struct viewer *v, const struct db_answer *why)
 void viewer_refuse_unavailable(struct viewer *v)
 {
 	const struct app_err_info *info = app_err_info(APP_UNAVAILABLE);
-	const struct db_answer why = {
-		.outcome = DB_UNAVAILABLE,
+	const struct pg_answer why = {
+		.end = PG_AWAY,
 		.status = info->status,
 		.sqlstate = "",
 		.slug = info->slug,
@@ -283,8 +283,8 @@ void viewer_answer(struct viewer *v, const struct change *c)
 {
 	if (c->gone) {
 		const struct app_err_info *info = app_err_info(APP_NOT_FOUND);
-		const struct db_answer why = {
-			.outcome = DB_REFUSED,
+		const struct pg_answer why = {
+			.end = PG_REFUSED,
 			.status = info->status,
 			.sqlstate = "",
 			.slug = info->slug,

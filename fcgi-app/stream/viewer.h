@@ -45,7 +45,7 @@ struct viewer_ask {
  *  viewer_new(). */
 struct viewer_ops {
 	/* It cannot be; the viewer is freed after this. */
-	void (*refused)(const struct db_answer *why, void *arg);
+	void (*refused)(const struct pg_answer *why, void *arg);
 	/* It can be: make the stream. Errno: the viewer is freed after it. */
 	int (*open)(struct stream **out, const struct stream_ops *ops,
 		    void *stream_arg, void *arg);

@@ -96,7 +96,7 @@ struct resource {
 	int64_t version;	    /* that all have that keep up */
 	char *base; /* as of base_version, for ndiff; may be null */
 	int64_t base_version;
-	struct db_query *query;
+	struct pg_query *query;
 	bool again;	/* it was rung since query was asked */
 	uint32_t bells; /* counts them */
 	unsigned busy;	/* it is being walked over: not to be freed */
@@ -150,7 +150,7 @@ struct viewer {
 	char *key;		/* as asked; null: as in the topic */
 	struct proof *proof;	/* null: a ticket, not yet used */
 	struct opening *opening;
-	struct db_query *query;
+	struct pg_query *query;
 	enum lock lock;	 /* of query */
 	char *first_doc; /* read, until the first event can be written */
 	uint32_t ends_s; /* when the session does; 0: never */
@@ -307,8 +307,8 @@ void resource_locked(struct resource *r, enum lock lock);
  * @param limit  rows; 0: the last alone and, diff, what it starts from
  * @return null: not now
  */
-struct db_query *resource_ask(struct resource *r, int64_t since, bool diff,
-			      int limit, enum lock lock, db_answer_h *answered,
+struct pg_query *resource_ask(struct resource *r, int64_t since, bool diff,
+			      int limit, enum lock lock, pg_answer_h *answered,
 			      void *arg);
 
 /* change.c */
@@ -358,7 +358,7 @@ bool viewer_must_recheck(struct viewer *v, const struct change *c);
 /* viewer.c */
 
 /** Before there is a stream; else it ends. */
-void viewer_refuse(struct viewer *v, const struct db_answer *why);
+void viewer_refuse(struct viewer *v, const struct pg_answer *why);
 
 /** A change of its resource, while it keeps up. */
 void viewer_change(struct viewer *v, const struct change *c);

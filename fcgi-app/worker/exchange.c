@@ -72,7 +72,7 @@ static void exchange_settle(struct exchange *x)
 
 /* The one SQL call */
 
-static void answer_refusal(struct exchange *x, const struct db_answer *a)
+static void answer_refusal(struct exchange *x, const struct pg_answer *a)
 {
 	if (a->status >= 500) /* the line before, of the database, has no id */
 		log_warn("request_failed", LOG_STR("request_id", x->req.id),
@@ -95,17 +95,17 @@ static void check_caller_again(struct exchange *x)
 	check_caller(x);
 }
 
-static void query_answered(const struct db_answer *a, void *arg)
+static void query_answered(const struct pg_answer *a, void *arg)
 {
 	struct exchange *x = arg;
 
 	x->query = NULL;
 	x->phase = EXCHANGE_RUNS;
-	if (a->outcome == DB_REFUSED && a->status == 401 && x->who.remembered) {
+	if (a->end == PG_REFUSED && a->status == 401 && x->who.remembered) {
 		check_caller_again(x);
 		return;
 	}
-	if (a->outcome == DB_OK) {
+	if (a->end == PG_OK) {
 		auth_accepted(x->app->auth, &x->who);
 		x->on_result(x, a->res);
 	} else
@@ -113,7 +113,7 @@ static void query_answered(const struct db_answer *a, void *arg)
 	exchange_settle(x);
 }
 
-void exchange_args(struct exchange *x, struct db_args *args)
+void exchange_args(struct exchange *x, struct pg_args *args)
 {
 	memset(args, 0, sizeof(*args));
 	auth_args(args, &x->who);
@@ -134,8 +134,8 @@ static uint64_t target_of(const struct exchange *x)
 	return email ? turn_key_of('u', email, strlen(email)) : 0;
 }
 
-void exchange_query(struct exchange *x, const struct db_stmt *st,
-		    const struct db_args *args, exchange_result_h *on_result)
+void exchange_query(struct exchange *x, const struct pg_stmt *st,
+		    const struct pg_args *args, exchange_result_h *on_result)
 {
 	const struct db_whose whose = {x->who.caller, target_of(x)};
 

@@ -66,7 +66,7 @@ struct exchange {
 
 	/* exchange.c's own */
 	struct fcgi_request *fcgi;
-	struct db_query *query; /* null: none is under way */
+	struct pg_query *query; /* null: none is under way */
 	exchange_result_h *on_result;
 	exchange_hash_h *on_hash;
 	route_h *on_large;
@@ -80,7 +80,7 @@ struct exchange {
 void exchange_start(struct fcgi_request *r, void *arg);
 
 /** Parameters of a statement, p_who and p_proof already in them. */
-void exchange_args(struct exchange *x, struct db_args *args);
+void exchange_args(struct exchange *x, struct pg_args *args);
 
 /**
  * Add p_key and p_print: Idempotency-Key, and SHA-256 of method, path and
@@ -88,21 +88,21 @@ void exchange_args(struct exchange *x, struct db_args *args);
  *
  * @return false: the key is too long or empty, and the problem is answered
  */
-bool exchange_idempotency(struct exchange *x, struct db_args *args);
+bool exchange_idempotency(struct exchange *x, struct pg_args *args);
 
 /**
  * Add If-Match as p_if_match, null without one.
  *
  * @return false: no version of ours can match, and 412 is answered
  */
-bool exchange_if_match(struct exchange *x, struct db_args *args);
+bool exchange_if_match(struct exchange *x, struct pg_args *args);
 
 /**
  * The one SQL call. A refusal or loss is answered by exchange.c: RSnnn as a
  * problem of status nnn. `bell` of a write's rows is rung.
  */
-void exchange_query(struct exchange *x, const struct db_stmt *st,
-		    const struct db_args *args, exchange_result_h *on_result);
+void exchange_query(struct exchange *x, const struct pg_stmt *st,
+		    const struct pg_args *args, exchange_result_h *on_result);
 
 /**
  * Before more than 64 KiB of content are taken into memory: on_large goes on,

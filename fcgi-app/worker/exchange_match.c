@@ -8,7 +8,7 @@
 #include "common/secret.h"
 #include "worker/exchange.h"
 
-bool exchange_if_match(struct exchange *x, struct db_args *args)
+bool exchange_if_match(struct exchange *x, struct pg_args *args)
 {
 	int64_t version;
 	bool given;
@@ -19,9 +19,9 @@ bool exchange_if_match(struct exchange *x, struct db_args *args)
 		return false;
 	}
 	if (given)
-		db_arg_int(args, version);
+		pg_arg_int(args, version);
 	else
-		db_arg_null(args);
+		pg_arg_null(args);
 	return true;
 }
 
@@ -55,14 +55,14 @@ static uint8_t *print_of(struct exchange *x)
 	return print;
 }
 
-bool exchange_idempotency(struct exchange *x, struct db_args *args)
+bool exchange_idempotency(struct exchange *x, struct pg_args *args)
 {
 	const char *key = request_header(&x->req, "Idempotency-Key");
 	const uint8_t *print;
 
 	if (!key) {
-		db_arg_null(args);
-		db_arg_null(args);
+		pg_arg_null(args);
+		pg_arg_null(args);
 		return true;
 	}
 	if (!is_key(key)) {
@@ -74,7 +74,7 @@ bool exchange_idempotency(struct exchange *x, struct db_args *args)
 	print = print_of(x);
 	if (!print)
 		args->failed = true;
-	db_arg_text(args, key);
-	db_arg_bytea(args, print, SHA256_SIZE);
+	pg_arg_text(args, key);
+	pg_arg_bytea(args, print, SHA256_SIZE);
 	return true;
 }

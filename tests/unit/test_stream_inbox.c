@@ -21,7 +21,7 @@ enum {
 
 /* What was asked, oldest first; in the order in which a test answers. */
 static struct {
-	db_answer_h *answered;
+	pg_answer_h *answered;
 	void *arg;
 	char after[24];
 } asked[ASKED_MAX];
@@ -31,8 +31,8 @@ static struct viewer *viewers[2];
 
 /* ---- those around it ---- */
 
-struct db_query *db_ask(struct db *db, const struct db_stmt *st,
-			const struct db_args *args, db_answer_h *answered,
+struct pg_query *db_ask(struct db *db, const struct pg_stmt *st,
+			const struct pg_args *args, pg_answer_h *answered,
 			void *arg)
 {
 	(void)db;
@@ -42,10 +42,10 @@ struct db_query *db_ask(struct db *db, const struct db_stmt *st,
 	asked[nasked].arg = arg;
 	(void)snprintf(asked[nasked].after, sizeof(asked->after), "%s",
 		       args->value[1] ? args->value[1] : "null");
-	return (struct db_query *)&asked[nasked++];
+	return (struct pg_query *)&asked[nasked++];
 }
 
-bool db_forget(struct db_query *q)
+bool db_forget(struct pg_query *q)
 {
 	(void)q;
 
@@ -80,7 +80,7 @@ void viewer_step(struct viewer *v)
 		inbox_load(v);
 }
 
-void viewer_refuse(struct viewer *v, const struct db_answer *why)
+void viewer_refuse(struct viewer *v, const struct pg_answer *why)
 {
 	(void)v;
 	(void)why;
@@ -115,7 +115,7 @@ static void answer(size_t which, int64_t head, int64_t from, int64_t to)
 				   "content_type", "body",  "sent_at"};
 	PGresAttDesc columns[7] = {0};
 	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-	struct db_answer a = {.outcome = DB_OK, .res = res};
+	struct pg_answer a = {.end = PG_OK, .res = res};
 	int row = 0;
 
 	for (int i = 0; i < 7; i++)
