@@ -45,22 +45,37 @@ struct auth {
 };
 
 static const struct pg_stmt stmt_algorithm = {
-	"digest_algorithm", "select api.digest_algorithm($1) as algorithm", 1,
-	0};
+	.name = "digest_algorithm",
+	.sql = "select api.digest_algorithm($1) as algorithm",
+	.nparams = 1,
+};
 static const struct pg_stmt stmt_credential = {
-	"digest_credential", "select * from api.digest_credential($1, $2, $3)",
-	3, 0};
+	.name = "digest_credential",
+	.sql = "select * from api.digest_credential($1, $2, $3)",
+	.nparams = 3,
+};
 static const struct pg_stmt stmt_failed = {
-	"digest_failed", "select api.digest_failed($1, $2, $3)", 3, 0};
+	.name = "digest_failed",
+	.sql = "select api.digest_failed($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
 
 static const struct pg_stmt stmt_algorithms = {
-	"digest_algorithm_many",
-	"select * from api.digest_algorithm_many($1, $2)", 2, 0};
+	.name = "digest_algorithm_many",
+	.sql = "select * from api.digest_algorithm_many($1, $2)",
+	.nparams = 2,
+};
 static const struct pg_stmt stmt_known = {
-	"digest_known", "select * from api.digest_known($1, $2)", 2, 0};
+	.name = "digest_known",
+	.sql = "select * from api.digest_known($1, $2)",
+	.nparams = 2,
+};
 static const struct pg_stmt stmt_credentials = {
-	"digest_credential_many",
-	"select * from api.digest_credential_many($1, $2)", 2, 0};
+	.name = "digest_credential_many",
+	.sql = "select * from api.digest_credential_many($1, $2)",
+	.nparams = 2,
+};
 
 /**
  * Open what this file needs of an agent that has its database

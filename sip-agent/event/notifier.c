@@ -38,10 +38,17 @@ struct ended {
 };
 
 static const struct pg_stmt stmt_claim = {
-	"notify_claim", "select * from api.notify_claim($1, $2, $3, $4)", 4, 0};
+	.name = "notify_claim",
+	.sql = "select * from api.notify_claim($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
 static const struct pg_stmt stmt_settle = {
-	"notify_settle", "select * from api.notify_settle($1, $2, $3, $4, $5)",
-	5, 0};
+	.name = "notify_settle",
+	.sql = "select * from api.notify_settle($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
 
 /* --- settling ----------------------------------------------------------- */
 

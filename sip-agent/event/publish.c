@@ -39,10 +39,12 @@ struct document {
 };
 
 static const struct pg_stmt stmt_publish = {
-	"sip_publish",
-	"select * from api.sip_publish($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-	"$10, $11)",
-	11, 0};
+	.name = "sip_publish",
+	.sql = "select * from api.sip_publish($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+	       "$10, $11)",
+	.nparams = 11,
+	.write = true,
+};
 
 static void destructor(void *arg)
 {

@@ -38,8 +38,11 @@ struct subscribe {
 };
 
 static const struct pg_stmt stmt_subscribe = {
-	"sip_subscribe",
-	"select * from api.sip_subscribe($1, $2, $3, $4, $5, $6, $7)", 7, 0};
+	.name = "sip_subscribe",
+	.sql = "select * from api.sip_subscribe($1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
+	.write = true,
+};
 
 static void destructor(void *arg)
 {

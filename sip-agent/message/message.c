@@ -46,11 +46,16 @@ struct incoming {
 };
 
 static const struct pg_stmt stmt_message = {
-	"sip_message",
-	"select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
-	1u << 5};
+	.name = "sip_message",
+	.sql = "select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	.nparams = 9,
+	.write = true,
+};
 static const struct pg_stmt stmt_outcome = {
-	"send_outcome", "select * from api.send_outcome($1::bigint[])", 1, 0};
+	.name = "send_outcome",
+	.sql = "select * from api.send_outcome($1::bigint[])",
+	.nparams = 1,
+};
 
 static void poll_outcomes(void *arg);
 
@@ -338,7 +343,7 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 		pg_text(id->ha1),
 		pg_text(to),
 		pg_text(type),
-		pg_pl(body),
+		pg_bytes(body),
 		pg_text(origin),
 		pg_text(uas_id(m->u)),
 		pg_bool(!pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips")),

@@ -47,15 +47,23 @@ struct ended {
 };
 
 static const struct pg_stmt stmt_claim = {
-	"delivery_claim",
-	"select * from api.delivery_claim($1, $2, $3, $4, $5::text[], $6)", 6,
-	0};
+	.name = "delivery_claim",
+	.sql = "select * from api.delivery_claim($1, $2, $3, $4, $5::text[], $6)",
+	.nparams = 6,
+	.write = true,
+};
 static const struct pg_stmt stmt_renew = {
-	"delivery_renew",
-	"select * from api.delivery_renew($1, $2::bigint[], $3)", 3, 0};
+	.name = "delivery_renew",
+	.sql = "select * from api.delivery_renew($1, $2::bigint[], $3)",
+	.nparams = 3,
+	.write = true,
+};
 static const struct pg_stmt stmt_settle = {
-	"delivery_settle",
-	"select * from api.delivery_settle($1, $2, $3, $4, $5)", 5, 0};
+	.name = "delivery_settle",
+	.sql = "select * from api.delivery_settle($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
 
 /* --- settling ----------------------------------------------------------- */
 

@@ -39,8 +39,10 @@ struct flight {
 
 static const struct pg_answer gone = {
 	.end = PG_AWAY,
+	.err = APP_UNAVAILABLE,
 	.slug = "",
 	.detail = "",
+	.pointer = "",
 	.sqlstate = "",
 };
 
@@ -49,6 +51,7 @@ static const struct pg_answer alone = {
 	.end = PG_OK,
 	.slug = "",
 	.detail = "",
+	.pointer = "",
 	.sqlstate = "",
 };
 
@@ -118,8 +121,11 @@ static void on_answer(const struct pg_answer *ans, void *arg)
 	b->under_way--;
 	if (ans->end == PG_OK)
 		deal_out(f, ans);
-	else /* what the server refused as a whole it has not done at all */
-		answer_all(&f->items, ans->sqlstate[0] ? &alone : ans);
+	else if (ans->sqlstate[0] && ans->err != APP_TOO_SLOW)
+		/* what the server refused as a whole it has not done at all */
+		answer_all(&f->items, &alone);
+	else
+		answer_all(&f->items, ans);
 	mem_deref(f);
 	send_waiting(b);
 	mem_deref(b);

@@ -5,29 +5,26 @@
 #ifndef PGLISTEN_H
 #define PGLISTEN_H
 
-#include "pg/pgconn.h"
+#include <stdint.h>
 
+struct pg_server;
 struct pglisten;
 
 /** Listening has begun: read everything anew */
 typedef void(pglisten_ready_h)(int agent, void *arg);
 /** A doorbell rang; the payload says for which work */
 typedef void(pglisten_bell_h)(const char *payload, void *arg);
-/** The database is of a version that we cannot use */
-typedef void(pglisten_fatal_h)(void *arg);
 
 struct pglisten_conf {
-	const char *conninfo;
+	struct pg_server *server;
 	const char *name;      /**< of this agent, as others see it */
 	const char *addresses; /**< that it listens on, commas between */
 	const char *boot;      /**< names this process among all of that name */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
-	pglisten_fatal_h *fatal;
 	void *arg;
 };
 
 int pglisten_alloc(struct pglisten **plp, const struct pglisten_conf *conf);
-void pglisten_check(struct pglisten *pl, uint64_t now_ms);
 
 #endif

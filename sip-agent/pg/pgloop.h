@@ -7,13 +7,8 @@
 #define PGLOOP_H
 
 #include "common/pgres.h"
-#include "pg/pgconn.h"
+#include "pg/pgask.h"
 #include "pg/pglisten.h"
-
-enum {
-	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
-	PG_QUEUE_MAX = 8192,   /* statements of a line that wait for one */
-};
 
 /** Where a statement stands in line: each line has connections of its own */
 enum pg_line {
@@ -31,7 +26,8 @@ struct pgloop_conf {
 	const char *addresses; /**< that it listens on, commas between */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
-	pglisten_fatal_h *fatal;
+	/** the database is of a version that we cannot use */
+	void (*fatal)(void *arg);
 	void *arg;
 };
 

@@ -11,7 +11,7 @@
 #include "common/sipuri.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
-#include "pg/pgconn.h"
+#include "pg/pgval.h"
 #include "settings.h"
 #include "transaction/flow.h"
 

@@ -47,13 +47,18 @@ struct reg {
 };
 
 static const struct pg_stmt stmt_register = {
-	"sip_register",
-	"select * from api.sip_register($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-	"$10, $11)",
-	11, 0};
+	.name = "sip_register",
+	.sql = "select * from api.sip_register($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+	       "$10, $11)",
+	.nparams = 11,
+	.write = true,
+};
 static const struct pg_stmt stmt_registers = {
-	"sip_register_many", "select * from api.sip_register_many($1, $2)", 2,
-	0};
+	.name = "sip_register_many",
+	.sql = "select * from api.sip_register_many($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
 
 /** Open what this file needs of an agent that has its database */
 int registrar_open(struct agent *ag)

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "pg/pgconn.h"
+#include "common/pg/pg.h"
 
 static const char *const reasons[700] = {
 	[200] = "OK",

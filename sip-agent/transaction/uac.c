@@ -13,7 +13,7 @@
 
 #include "agent.h"
 #include "logre.h"
-#include "pg/pgconn.h"
+#include "pg/pgval.h"
 #include "settings.h"
 #include "transaction/address.h"
 #include "transaction/next_hop.h"

@@ -11,10 +11,10 @@
 #include <stdio.h>
 
 #include "agent.h"
+#include "common/pg/pg.h"
 #include "compat.h"
 #include "gate/trust.h"
 #include "logre.h"
-#include "pg/pgconn.h"
 #include "transaction/answer.h"
 #include "transaction/codes.h"
 #include "transaction/strans.h"

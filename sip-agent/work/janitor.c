@@ -29,9 +29,17 @@ struct lost_flow {
 };
 
 static const struct pg_stmt stmt_janitor = {
-	"janitor", "select * from api.janitor($1)", 1, 0};
+	.name = "janitor",
+	.sql = "select * from api.janitor($1)",
+	.nparams = 1,
+	.write = true,
+};
 static const struct pg_stmt stmt_flow_lost = {
-	"flow_lost", "select * from api.flow_lost($1, $2)", 2, 0};
+	.name = "flow_lost",
+	.sql = "select * from api.flow_lost($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
 
 static void lost_destructor(void *arg)
 {

@@ -7,7 +7,7 @@
 
 #include <re.h>
 
-#include "pg/pgconn.h"
+#include "pg/pgval.h"
 
 enum {
 	SETTLER_VALUES_MAX = 8,

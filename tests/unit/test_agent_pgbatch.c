@@ -147,7 +147,11 @@ static void turn(void)
 	tmr_cancel(&tmr);
 }
 
-static const struct pg_stmt stmt = {"many", "select", 2, 0};
+static const struct pg_stmt stmt = {
+	.name = "many",
+	.sql = "select",
+	.nparams = 2,
+};
 
 static struct pgbatch *make(unsigned at_once)
 {
