@@ -35,6 +35,7 @@
 #include "transaction/strans.h"
 #include "transaction/uas.h"
 #include "transport/transport.h"
+#include "work/claimer.h"
 #include "work/janitor.h"
 
 #define PROGRAM "restsip-agent"
@@ -45,6 +46,7 @@ enum {
 	DRAIN_MS = 3000,    /* for what is under way at SIGTERM */
 	GIVE_BACK_MS = 500, /* then to say what was not done */
 	DRAIN_STEP_MS = 50,
+	CLAIMERS = 2,
 };
 
 struct program {
@@ -52,6 +54,7 @@ struct program {
 	struct settings *set;
 	struct gate *gate;
 	struct transport *tp;
+	struct claimer *claimerv[CLAIMERS]; /* of the outbox, the notifier */
 	struct tmr tmr_drain;
 	uint64_t drain_until_ms;
 	bool draining, given_back;
@@ -68,8 +71,8 @@ static void on_ready(int agent, void *arg)
 	struct program *p = arg;
 
 	(void)agent;
-	outbox_kick(p->ag.outbox);
-	notifier_kick(p->ag.notifier);
+	for (size_t i = 0; i < CLAIMERS; i++)
+		claimer_ready(p->claimerv[i]);
 }
 
 static void on_bell(const char *payload, void *arg)
@@ -79,7 +82,7 @@ static void on_bell(const char *payload, void *arg)
 	if (!strcmp(payload, NOTIFIER_BELL))
 		notifier_ring(p->ag.notifier);
 	else
-		outbox_kick(p->ag.outbox);
+		claimer_kick(outbox_claimer(p->ag.outbox));
 }
 
 static void on_fatal(void *arg)
@@ -96,8 +99,8 @@ static void on_flow_lost(const char *flow, void *arg)
 
 	log_debug("flow_lost", LOG_STR("flow", flow));
 	janitor_flow_lost(p->ag.janitor, flow);
-	outbox_flow_lost(p->ag.outbox, flow);
-	notifier_flow_lost(p->ag.notifier, flow);
+	for (size_t i = 0; i < CLAIMERS; i++)
+		claimer_flow_lost(p->claimerv[i], flow);
 }
 
 static void on_request(const struct sip_msg *msg, void *arg)
@@ -129,8 +132,9 @@ static void drain(void *arg)
 	size_t left;
 
 	inbound_release(p->ag.inbound);
-	left = outbox_drain(p->ag.outbox) + notifier_drain(p->ag.notifier) +
-	       uas_list_count(p->ag.uas);
+	left = uas_list_count(p->ag.uas);
+	for (size_t i = 0; i < CLAIMERS; i++)
+		left += claimer_drain(p->claimerv[i]);
 	if (!left || (p->given_back && now >= p->drain_until_ms)) {
 		log_info("stopped", LOG_INT("unfinished", (int64_t)left));
 		re_cancel();
@@ -140,7 +144,8 @@ static void drain(void *arg)
 	if (now >= p->drain_until_ms) {
 		p->given_back = true;
 		p->drain_until_ms = now + GIVE_BACK_MS;
-		outbox_give_back(p->ag.outbox);
+		for (size_t i = 0; i < CLAIMERS; i++)
+			claimer_give_back(p->claimerv[i]);
 	}
 	tmr_start(&p->tmr_drain, DRAIN_STEP_MS, drain, p);
 }
@@ -240,6 +245,8 @@ static int open_all(struct program *p)
 				      on_request, on_response, p);
 	if (err)
 		return err;
+	p->claimerv[0] = outbox_claimer(p->ag.outbox);
+	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);
 
 	return prober_alloc(&p->ag.prober, p->ag.addresses, p->ag.sip,

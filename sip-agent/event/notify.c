@@ -1,47 +1,21 @@
 /*
- * Writes a NOTIFY and sends it.  The dialog is the database's, the CSeq too:
- * it is committed there before it is used here.
+ * Writes a NOTIFY.  The dialog is the database's, the CSeq too: it is committed
+ * there before it is used here.
  */
 #include "event/notify.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "agent.h"
-#include "common/log.h"
+#include "common/pgres.h"
 #include "parse/hdr.h"
 #include "parse/uri.h"
-#include "pg/pgloop.h"
-#include "transaction/uac.h"
+#include "pg/pgval.h"
 
 enum {
 	BODY_MAX = 1024 * 1024,
 	RETRY_MAX_S = 86400,
 };
-
-struct notify {
-	struct le le;
-	struct agent *ag;
-	notify_end_h *h;
-	void *arg;
-	int64_t subscription, cseq, account;
-	char *uri, *route, *flow; /* route, flow: NULL where there is none */
-	struct mbuf *mb;
-	size_t body_len;
-	struct uac *uac;
-};
-
-static void destructor(void *arg)
-{
-	struct notify *n = arg;
-
-	list_unlink(&n->le);
-	mem_deref(n->uac);
-	mem_deref(n->mb);
-	mem_deref(n->uri);
-	mem_deref(n->route);
-	mem_deref(n->flow);
-}
 
 /* --- what is sent ------------------------------------------------------- */
 
@@ -102,8 +76,8 @@ static int write_headers(struct mbuf *mb, const struct notify *n,
 	int err;
 
 	err = mbuf_write_str(mb, "Max-Forwards: 70\r\n");
-	if (n->route)
-		err |= mbuf_printf(mb, "Route: %s\r\n", n->route);
+	if (n->job.req.route)
+		err |= mbuf_printf(mb, "Route: %s\r\n", n->job.req.route);
 	err |= mbuf_printf(mb,
 			   "To: <%s>;tag=%s\r\n"
 			   "From: <%s>;tag=%s\r\n"
@@ -116,164 +90,78 @@ static int write_headers(struct mbuf *mb, const struct notify *n,
 			   text(r, "local_target"));
 	err |= write_state(mb, r);
 	err |= mbuf_write_str(mb, "User-Agent: restsip\r\n");
-	if (n->body_len)
+	if (n->job.req.body_len)
 		err |= mbuf_printf(mb, "Content-Type: %s\r\n",
 				   text(r, "content_type"));
 
-	return err |
-	       mbuf_printf(mb, "Content-Length: %zu\r\n\r\n", n->body_len);
+	return err | mbuf_printf(mb, "Content-Length: %zu\r\n\r\n",
+				 n->job.req.body_len);
 }
 
 static int encode(struct notify *n, const struct row *r)
 {
+	struct uac_request *req = &n->job.req;
 	const char *body = text(r, "body");
 	int err;
 
 	if (!is_sound(r))
 		return EINVAL;
 
-	n->body_len = strlen(body);
-	if (n->body_len > BODY_MAX)
+	req->body_len = strlen(body);
+	if (req->body_len > BODY_MAX)
 		return EMSGSIZE;
 
-	n->mb = mbuf_alloc(1024 + n->body_len);
-	if (!n->mb)
+	req->mb = mbuf_alloc(1024 + req->body_len);
+	if (!req->mb)
 		return ENOMEM;
 
-	err = write_headers(n->mb, n, r);
+	err = write_headers(req->mb, n, r);
 	if (!err)
-		err = mbuf_write_str(n->mb, body);
+		err = mbuf_write_str(req->mb, body);
 
 	return err;
-}
-
-static int take_str(char **sp, const struct row *r, const char *col)
-{
-	const char *s = text(r, col);
-
-	return *s ? str_dup(sp, s) : 0;
 }
 
 /**
- * Allocate a NOTIFY from a row of api.notify_claim
+ * Fill in a NOTIFY from a row of api.notify_claim
  *
- * @param np Set to it, owned by the caller
- * @param h  Called once, when it has ended; may be called by notify_start
+ * @param n job.id is set
  *
- * @return 0, or an errno where the row cannot be sent
+ * @return 0, EINVAL where something would break a header, or another errno
  */
-int notify_alloc(struct notify **np, struct agent *ag,
-		 const struct pg_answer *ans, int row, notify_end_h *h,
-		 void *arg)
+int notify_read(struct notify *n, const struct pg_answer *ans, int row)
 {
-	struct notify *n = mem_zalloc(sizeof(*n), destructor);
+	struct uac_request *req = &n->job.req;
 	const struct row r = {ans, row};
 	int err;
 
-	if (!n)
-		return ENOMEM;
-
-	n->ag = ag;
-	n->h = h;
-	n->arg = arg;
-	n->subscription = pgres_int(ans->res, row, "subscription");
 	n->cseq = pgres_int(ans->res, row, "cseq");
-	n->account = pgres_int(ans->res, row, "account");
+	n->retry_s = NOTIFY_NO_RETRY;
+	req->method = "NOTIFY";
+	req->sort_key = (uint64_t)n->job.id;
+	req->account = pgres_int(ans->res, row, "account");
 
-	err = uri_of_contact(&n->uri, text(&r, "remote_target"));
+	err = job_set_target(&n->job, text(&r, "remote_target"));
 	if (!err)
-		err = take_str(&n->route, &r, "route");
+		err = job_take(&req->route, ans, row, "route");
 	if (!err)
-		err = take_str(&n->flow, &r, "flow");
+		err = job_take(&req->flow, ans, row, "flow");
 	if (!err)
 		err = encode(n, &r);
-
-	if (err)
-		mem_deref(n);
-	else
-		*np = n;
 
 	return err;
 }
 
-int64_t notify_subscription(const struct notify *n)
-{
-	return n->subscription;
-}
-
-int64_t notify_cseq(const struct notify *n)
-{
-	return n->cseq;
-}
-
-/** The flow that it goes over, NULL where it goes to the contact itself */
-const char *notify_flow(const struct notify *n)
-{
-	return n->flow;
-}
-
-struct le *notify_le(struct notify *n)
-{
-	return &n->le;
-}
-
-/* --- its end ------------------------------------------------------------ */
-
-static void end(struct notify *n, int code, int64_t retry_s)
-{
-	notify_end_h *h = n->h;
-
-	n->h = NULL;
-	n->uac = mem_deref(n->uac);
-	if (!h)
-		return;
-
-	log_debug("notify", LOG_INT("subscription", n->subscription),
-		  LOG_INT("cseq", n->cseq), LOG_INT("code", code));
-	h(n, code, retry_s, n->arg);
-}
-
-static int64_t retry_after(const struct sip_msg *msg)
+/**
+ * It has ended: see when the phone wants to be asked again
+ *
+ * @param msg The answer, or NULL
+ */
+void notify_ended(struct notify *n, const struct sip_msg *msg)
 {
 	const struct pl *val = msg ? hdr_get(msg, HDR_RETRY_AFTER) : NULL;
 	uint64_t s;
 
-	if (!val || hdr_delay(&s, val, RETRY_MAX_S))
-		return NOTIFY_NO_RETRY;
-
-	return (int64_t)s;
-}
-
-static void on_uac_end(int code, const char *reason, const struct sip_msg *msg,
-		       void *arg)
-{
-	(void)reason;
-	end(arg, code, retry_after(msg));
-}
-
-/** Send it; its end is told by the handler, maybe within this call */
-void notify_start(struct notify *n)
-{
-	const struct uac_request req = {
-		.method = "NOTIFY",
-		.uri = n->uri,
-		.route = n->route,
-		.flow = n->flow,
-		.account = n->account,
-		.mb = n->mb,
-		.body_len = n->body_len,
-		.sort_key = (uint64_t)n->subscription,
-	};
-
-	if (uac_alloc(&n->uac, n->ag, &req, on_uac_end, n))
-		end(n, 0, NOTIFY_NO_RETRY);
-	else
-		uac_start(n->uac);
-}
-
-/** The connection that it was sent over has closed */
-void notify_flow_failed(struct notify *n)
-{
-	if (n->uac)
-		uac_flow_failed(n->uac);
+	if (val && !hdr_delay(&s, val, RETRY_MAX_S))
+		n->retry_s = (int64_t)s;
 }

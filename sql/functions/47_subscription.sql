@@ -189,8 +189,9 @@ end $$;
 
 -- The NOTIFYs that an agent is to send, one for each row: the CSeq is committed before it is used. A document that the
 -- subscriber has already is not sent again, and none sooner than notify_pause after the one before. p_target: the agent's
--- own URI, for what it takes over from a dead one.
-create function api.notify_claim(p_agent int, p_target text, p_limit int, p_lease_s int)
+-- own URI, for what it takes over from a dead one. p_lost: also what it has claimed without getting to know it (it renews
+-- the leases of all that it knows of).
+create function api.notify_claim(p_agent int, p_target text, p_limit int, p_lease_s int, p_lost bool default true)
 returns table (subscription bigint, cseq bigint, event text, event_id text, call_id text, local_tag text,
 	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
 	expires int, ended text, content_type text, body text, account bigint)
@@ -205,7 +206,7 @@ begin
 	for v_sub in
 		select s.* from app.subscription s
 		where (s.agent_id = p_agent or s.agent_id is null)
-			and (s.due and s.due_at <= now() and s.until is null or s.until < now())
+			and (s.due and s.due_at <= now() and s.until is null or p_lost and s.until < now())
 		order by s.due_at
 	loop
 		exit when v_made >= p_limit;
@@ -213,7 +214,7 @@ begin
 		continue when v_sub.account_id is not null and not app.notify_try_lock(v_sub.account_id);
 		select s.* into v_sub from app.subscription s
 		where s.id = v_sub.id and s.agent_id is not distinct from v_sub.agent_id
-			and (s.due and s.due_at <= now() and s.until is null or s.until < now())
+			and (s.due and s.due_at <= now() and s.until is null or p_lost and s.until < now())
 		for update skip locked;
 		continue when v_sub.id is null;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
@@ -257,6 +258,27 @@ begin
 		v_made := v_made + 1;
 		return next;
 	end loop;
+end $$;
+
+-- An agent is still at these NOTIFYs. Writers wait for this as for a claim, and those of accounts that have a writer come
+-- the next time.
+create function api.notify_renew(p_agent int, p_subscriptions bigint[], p_lease_s int) returns table (renewed int)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_mine bigint[];
+	v_renewed int;
+begin
+	v_mine := array(
+		select s.id from app.subscription s
+		where s.id = any (p_subscriptions) and s.agent_id = p_agent and s.until is not null
+			and (s.account_id is null or app.notify_try_lock(s.account_id)));
+	v_mine := array(
+		select s.id from app.subscription s
+		where s.id = any (v_mine) and s.agent_id = p_agent and s.until is not null
+		order by s.id for update skip locked);
+	update app.subscription s set until = now() + make_interval(secs => p_lease_s) where s.id = any (v_mine);
+	get diagnostics v_renewed = row_count;
+	return query select v_renewed;
 end $$;
 
 -- Whether what was meant for a flow may go to the subscription's first hop instead: what came over TLS stays on it.
@@ -358,4 +380,4 @@ begin
 	return v_bell;
 end $$;
 
-grant execute on function api.sip_subscribe, api.notify_claim, api.notify_settle to restsip_agent;
+grant execute on function api.sip_subscribe, api.notify_claim, api.notify_renew, api.notify_settle to restsip_agent;

@@ -1,6 +1,6 @@
 -- Subscriptions and publications: who may, what is due when, and what becomes of it.
 begin;
-select plan(71);
+select plan(76);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
@@ -146,7 +146,19 @@ select pg_temp.claim(), pg_temp.settle(200) \g /dev/null
 select is(app.orphan_subscriptions(:agent), array['restsip_job|notify'], 'a dead agent''s are anybody''s');
 select is((select local_target from api.notify_claim(:agent, 'sip:192.0.2.2', 10, 40)), 'sip:192.0.2.2',
 	'who takes one tells its own address');
+
+-- Leases
+select is((select renewed from api.notify_renew(:agent, array(select id from app.subscription), 30)), 1,
+	'who is still at it renews its lease');
+select is((select renewed from api.notify_renew(:agent + 1, array(select id from app.subscription), 30)), 0,
+	'another agent does not');
+update app.subscription set until = now() - interval '1 s' where until is not null;
+select is_empty(format('select * from api.notify_claim(%s, %L, 10, 40, false)', :agent, 'sip:192.0.2.2'),
+	'what a lease has run out of is not claimed beside new work');
+select isnt_empty('select pg_temp.claim()', 'but by who looks for what it does not know of');
 select pg_temp.settle(200) \g /dev/null
+select is((select renewed from api.notify_renew(:agent, array(select id from app.subscription), 30)), 0,
+	'what is settled has no lease');
 
 -- Publications
 create function pg_temp.publish(p_cseq bigint, p_etag text, p_presence jsonb, p_key text default null,
@@ -165,7 +177,7 @@ select throws_ok($$ select pg_temp.publish(2, 'none', '{"note": "x"}') $$, 'RS41
 	'an unknown tag');
 select pg_temp.publish(3, :'e1', '{"basic": "closed", "note": "out"}') as e3 \gset
 select results_eq('select pg_temp.shown()', array['publish out'], 'of no contact: of its own');
-select results_eq('select pg_temp.claim()', array['presence 3 active'], 'subscribers hear of it');
+select results_eq('select pg_temp.claim()', array['presence 4 active'], 'subscribers hear of it');
 select pg_temp.publish(4, :'e3', null) as e4 \gset
 select pg_temp.publish(5, :'e4', '{"note": "back"}', 'k3') as e5 \gset
 select results_eq('select pg_temp.shown()', array['rest sip:a@192.0.2.3 back'], 'it moves to where it belongs');

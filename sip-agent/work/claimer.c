@@ -1,0 +1,366 @@
+/*
+ * Claims work while there is room, renews the leases, and settles what has
+ * ended, however long that takes.  Everything is done at least once: what is
+ * not settled when its lease runs out goes to whoever comes after us.
+ *
+ * Settling is fenced, so that a lease that was lost does no harm.
+ */
+#include "work/claimer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "pg/pgloop.h"
+
+struct claimer {
+	struct agent *ag;
+	const struct claimer_kind *kind;
+	void *arg;
+	struct list active; /* struct job: under way */
+	struct list ended;  /* struct job: not settled */
+	size_t in_flight;   /* of both */
+	size_t body_len;    /* bytes of the active ones' bodies */
+	struct tmr tmr_poll, tmr_renew, tmr_settle;
+	size_t asked;	/* rows, of the last claim */
+	unsigned empty; /* claims in a row that brought nothing */
+	bool claiming, again, draining;
+	bool more; /* the last claim got all that it asked for, or was told
+		      that there is more for when something has ended */
+	bool lost; /* look for what was claimed without our knowing */
+};
+
+/* --- settling ----------------------------------------------------------- */
+
+static void settle(struct claimer *cl, struct job *job);
+
+static void settle_all(void *arg)
+{
+	struct claimer *cl = arg;
+	struct le *le = list_head(&cl->ended);
+
+	while (le) {
+		struct job *job = le->data;
+
+		le = le->next;
+		if (!job->settling)
+			settle(cl, job);
+	}
+}
+
+static void settle_later(struct claimer *cl)
+{
+	if (!tmr_isrunning(&cl->tmr_settle))
+		tmr_start(&cl->tmr_settle, CLAIMER_AGAIN_MS, settle_all, cl);
+}
+
+static void on_settled(const struct pg_answer *ans, void *arg)
+{
+	struct job *job = arg;
+	struct claimer *cl = job->arg;
+
+	job->settling = false;
+	if (!job->le.list) {
+		/* the claimer is gone */
+	} else if (ans->end == PG_AWAY) {
+		settle_later(cl);
+	} else {
+		if (cl->kind->settled)
+			cl->kind->settled(job, ans, cl->arg);
+		list_unlink(&job->le);
+		mem_deref(job);
+		cl->in_flight--;
+		if (cl->more || cl->kind->is_series)
+			claimer_kick(cl);
+	}
+	mem_deref(job);
+}
+
+static void settle(struct claimer *cl, struct job *job)
+{
+	struct pgloop *pl = cl->ag->pl;
+	struct pg_val valv[PG_ARGS_MAX];
+
+	valv[0] = pg_int(pgloop_agent(pl));
+	cl->kind->settle_values(valv + 1, job);
+	mem_ref(job);
+	job->settling = true;
+	if (!pgloop_query_in(pl, PG_SETTLE, cl->kind->settle, valv, on_settled,
+			     job))
+		return;
+
+	job->settling = false;
+	mem_deref(job);
+	settle_later(cl);
+}
+
+static void on_end(struct job *job, const struct sip_msg *msg, void *arg)
+{
+	struct claimer *cl = arg;
+
+	cl->body_len -= job->req.body_len;
+	cl->kind->ended(job, msg, cl->arg);
+	list_unlink(&job->le);
+	list_append(&cl->ended, &job->le, job);
+	settle(cl, job);
+}
+
+/* --- claiming ----------------------------------------------------------- */
+
+/* What cannot be done is final, unless memory was short */
+static void refuse(struct job *job, int err)
+{
+	job_end(job, err == ENOMEM ? 0 : 400,
+		err == EINVAL ? "Cannot be written as a header"
+			      : "Cannot be delivered",
+		NULL);
+}
+
+static void take_row(struct claimer *cl, const struct pg_answer *ans, int row)
+{
+	struct job *job = job_alloc(cl->kind->job_size, on_end, cl);
+	int err;
+
+	if (!job)
+		return; /* its lease will run out */
+
+	job->id = pgres_int(ans->res, row, cl->kind->id);
+	list_append(&cl->active, &job->le, job);
+	cl->in_flight++;
+	err = cl->kind->read(job, ans, row, cl->arg);
+	cl->body_len += job->req.body_len;
+	if (err)
+		refuse(job, err);
+	else if (cl->draining)
+		job_end(job, 0, "", NULL);
+	else if (cl->kind->start)
+		cl->kind->start(job, cl->arg);
+	else
+		job_send(job, cl->ag);
+}
+
+static void take_rows(struct claimer *cl, const struct pg_answer *ans)
+{
+	int rows = ans->end == PG_OK ? pg_rows(ans) : 0;
+	bool held = false, again = false;
+
+	if (rows) {
+		held = pgres_null(ans->res, rows - 1, cl->kind->id);
+		again = held && pgres_bool(ans->res, rows - 1, "again");
+		if (cl->kind->claimed)
+			cl->kind->claimed(ans, rows - 1, cl->arg);
+	}
+	if (held)
+		rows--;
+	cl->empty = rows ? 0 : cl->empty + 1;
+	cl->more = held || (size_t)rows == cl->asked;
+	for (int i = 0; i < rows; i++)
+		take_row(cl, ans, i);
+
+	if ((size_t)rows == cl->asked ||
+	    (again && cl->empty < CLAIMER_EMPTY_MAX) || cl->again)
+		claimer_kick(cl);
+}
+
+static void on_claimed(const struct pg_answer *ans, void *arg)
+{
+	struct claimer *cl = arg;
+
+	cl->claiming = false;
+	take_rows(cl, ans);
+	mem_deref(cl);
+}
+
+static void claim(struct claimer *cl)
+{
+	struct pgloop *pl = cl->ag->pl;
+	struct pg_val valv[PG_ARGS_MAX] = {
+		pg_int(pgloop_agent(pl)),
+		pg_int((int64_t)cl->asked),
+		pg_int(CLAIMER_LEASE_S),
+		pg_bool(cl->lost),
+	};
+
+	if (cl->kind->claim_values &&
+	    cl->kind->claim_values(valv + CLAIMER_VALUES_FIRST, cl->arg))
+		return;
+
+	cl->again = false;
+	if (!pgloop_query_in(pl, PG_CLAIM, cl->kind->claim, valv, on_claimed,
+			     cl)) {
+		cl->claiming = true;
+		cl->lost = false;
+		mem_ref(cl);
+	}
+}
+
+/** There may be work: claim what there is room for */
+void claimer_kick(struct claimer *cl)
+{
+	if (cl->claiming || cl->draining) {
+		cl->again = true;
+		return;
+	}
+	if (cl->in_flight >= CLAIMER_MAX || cl->body_len >= CLAIMER_BODY_MAX ||
+	    !pgloop_is_ready(cl->ag->pl))
+		return;
+
+	cl->asked = CLAIMER_MAX - cl->in_flight;
+	if (cl->asked > cl->kind->rows_max)
+		cl->asked = cl->kind->rows_max;
+	claim(cl);
+}
+
+static void poll(void *arg)
+{
+	struct claimer *cl = arg;
+
+	tmr_start(&cl->tmr_poll, CLAIMER_POLL_MS, poll, cl);
+	cl->lost = true;
+	claimer_kick(cl);
+}
+
+/* --- leases ------------------------------------------------------------- */
+
+static void on_renewed(const struct pg_answer *ans, void *arg)
+{
+	(void)ans; /* the next time will do */
+	(void)arg;
+}
+
+static void renew_ids(struct claimer *cl, struct mbuf *ids)
+{
+	struct pgloop *pl = cl->ag->pl;
+	const struct pl text = {(const char *)ids->buf, ids->end};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(pl)),
+		pg_pl(&text),
+		pg_int(CLAIMER_LEASE_S),
+	};
+
+	(void)pgloop_query_in(pl, PG_CLAIM, cl->kind->renew, valv, on_renewed,
+			      NULL);
+}
+
+/* A statement for each CLAIMER_RENEW_MAX of a list */
+static void renew_list(struct claimer *cl, const struct list *list)
+{
+	struct le *le = list_head(list);
+
+	while (le) {
+		struct mbuf *ids = mbuf_alloc(256);
+		int err = ids ? 0 : ENOMEM;
+		unsigned n = 0;
+
+		for (; le && n < CLAIMER_RENEW_MAX && !err; le = le->next) {
+			const struct job *job = le->data;
+
+			err = mbuf_printf(ids, "%c%lld", n++ ? ',' : '{',
+					  job->id);
+		}
+		if (!err)
+			err = mbuf_write_str(ids, "}");
+		if (!err)
+			renew_ids(cl, ids);
+		mem_deref(ids);
+		if (err)
+			return;
+	}
+}
+
+static void renew(void *arg)
+{
+	struct claimer *cl = arg;
+
+	tmr_start(&cl->tmr_renew, CLAIMER_RENEW_MS, renew, cl);
+	if (!pgloop_is_ready(cl->ag->pl))
+		return;
+
+	renew_list(cl, &cl->active);
+	renew_list(cl, &cl->ended);
+}
+
+/* --- life --------------------------------------------------------------- */
+
+/**
+ * The database is there, maybe again: leases may have run out meanwhile, and
+ * doorbells have not been heard.  Statements of a line run in order: nothing
+ * that we hold is claimed anew
+ */
+void claimer_ready(struct claimer *cl)
+{
+	renew(cl);
+	claimer_kick(cl);
+}
+
+/**
+ * A connection has closed: what was sent over it will not be answered
+ *
+ * @param flow Its name
+ */
+void claimer_flow_lost(struct claimer *cl, const char *flow)
+{
+	struct le *le = list_head(&cl->active);
+
+	while (le) {
+		struct job *job = le->data;
+
+		le = le->next;
+		if (job->req.flow && !strcmp(job->req.flow, flow))
+			job_flow_failed(job);
+	}
+}
+
+/** Claim nothing more; @return how many jobs are in flight */
+size_t claimer_drain(struct claimer *cl)
+{
+	cl->draining = true;
+
+	return cl->in_flight;
+}
+
+/** Give back what has no answer yet: whoever comes next does it again */
+void claimer_give_back(struct claimer *cl)
+{
+	struct le *le;
+
+	cl->draining = true;
+	while ((le = list_head(&cl->active)))
+		job_end(le->data, 0, "", NULL);
+}
+
+static void destructor(void *arg)
+{
+	struct claimer *cl = arg;
+
+	tmr_cancel(&cl->tmr_poll);
+	tmr_cancel(&cl->tmr_renew);
+	tmr_cancel(&cl->tmr_settle);
+	list_flush(&cl->active);
+	list_flush(&cl->ended);
+}
+
+/**
+ * Allocate
+ *
+ * @param clp  Set to the claimer, owned by the caller
+ * @param kind Constant
+ * @param arg  Of the kind's functions
+ */
+int claimer_alloc(struct claimer **clp, struct agent *ag,
+		  const struct claimer_kind *kind, void *arg)
+{
+	struct claimer *cl = mem_zalloc(sizeof(*cl), destructor);
+
+	if (!cl)
+		return ENOMEM;
+
+	cl->ag = ag;
+	cl->kind = kind;
+	cl->arg = arg;
+	tmr_start(&cl->tmr_poll, CLAIMER_POLL_MS, poll, cl);
+	tmr_start(&cl->tmr_renew, CLAIMER_RENEW_MS, renew, cl);
+	*clp = cl;
+
+	return 0;
+}
