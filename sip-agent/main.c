@@ -34,6 +34,7 @@
 #include "transaction/probe.h"
 #include "transaction/strans.h"
 #include "transaction/uas.h"
+#include "transport/libre_seam.h"
 #include "transport/transport.h"
 #include "work/claimer.h"
 #include "work/janitor.h"
@@ -278,7 +279,9 @@ static int run(struct program *p)
 	dbg_init(DBG_WARNING, DBG_NONE);
 	dbg_handler_set(on_debug, NULL);
 
-	err = open_all(p);
+	err = seam_check();
+	if (!err)
+		err = open_all(p);
 	if (!err)
 		err = re_main(on_signal);
 	close_all(p);

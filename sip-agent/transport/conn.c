@@ -1,8 +1,7 @@
 /*
  * libre accepts connections itself and shows none before its first message is
- * decoded.  So its tcp_accept() is replaced by one of our own, which calls
- * libre's and puts itself between the connection and its handlers.  (A shared
- * library calls its own functions by name, and the program's come first.)
+ * decoded.  By the seam (libre_seam.c) this puts itself between the connection
+ * and libre's handlers.
  *
  * libre tells nobody when it closes a connection of its own accord.  We hold a
  * reference, and once it is the only one, libre has let go.
@@ -12,7 +11,6 @@
  */
 #include "transport/conn.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 
@@ -23,6 +21,7 @@
 #include "settings.h"
 #include "transport/crowd.h"
 #include "transport/hello.h"
+#include "transport/libre_seam.h"
 
 enum {
 	SWEEP_MS = 1000,
@@ -53,18 +52,10 @@ struct conn {
 	bool shaking;	  /* a handshake is counted */
 	struct mbuf *acc; /* what is not whole yet */
 	size_t held;	  /* of it, as counted */
-	/* libre's */
-	tcp_estab_h *estabh;
-	tcp_recv_h *recvh;
-	tcp_close_h *closeh;
-	void *arg;
+	struct seam_conn libre;
 };
 
-typedef int(accept_f)(struct tcp_conn **tcp, struct tcp_sock *ts,
-		      tcp_estab_h *eh, tcp_recv_h *rh, tcp_close_h *ch,
-		      void *arg);
-
-/* tcp_accept() has no argument of ours */
+/* who proves who he is knows of no table */
 static struct conn_table *table;
 
 /* --- beginning and end ---------------------------------------------------- */
@@ -103,8 +94,10 @@ static void table_destructor(void *arg)
 	tmr_cancel(&ct->tmr);
 	list_flush(&ct->conns);
 	mem_deref(ct->by_tc);
-	if (table == ct)
+	if (table == ct) {
 		table = NULL;
+		seam_set_tcp(NULL, NULL);
+	}
 }
 
 static bool is_abandoned(const struct conn *c)
@@ -115,11 +108,11 @@ static bool is_abandoned(const struct conn *c)
 /* As if the other side had closed it */
 static void hang_up(struct conn *c, int err)
 {
-	tcp_close_h *closeh = c->closeh;
+	tcp_close_h *closeh = c->libre.closeh;
 
-	c->closeh = NULL;
+	c->libre.closeh = NULL;
 	if (closeh && !is_abandoned(c))
-		closeh(err, c->arg);
+		closeh(err, c->libre.arg);
 }
 
 static void end(void *arg, int err)
@@ -148,54 +141,6 @@ static void sweep(void *arg)
 	}
 	crowd_sweep(&ct->handshakes, now);
 	crowd_sweep(&ct->strangers, now);
-}
-
-static void crowd_init(struct crowd *cr, struct budget *budget,
-		       enum budget_counter counter, uint64_t most_ms)
-{
-	*cr = (struct crowd){
-		.budget = budget,
-		.counter = counter,
-		.most_ms = most_ms,
-		.end = end,
-	};
-}
-
-/**
- * From now on all connections that come in are of this table
- *
- * @param ctp    Set to the table, owned by the caller; to be freed after
- * libre's stack
- * @param set    Borrowed
- * @param gate   Borrowed
- * @param budget Borrowed
- */
-int conn_table_alloc(struct conn_table **ctp, const struct settings *set,
-		     struct gate *gate, struct budget *budget)
-{
-	struct conn_table *ct = mem_zalloc(sizeof(*ct), table_destructor);
-	int err;
-
-	if (!ct)
-		return ENOMEM;
-
-	ct->set = set;
-	ct->gate = gate;
-	ct->budget = budget;
-	crowd_init(&ct->strangers, budget, BUDGET_CONNECTIONS,
-		   CONN_STRANGER_MS);
-	crowd_init(&ct->handshakes, budget, BUDGET_HANDSHAKES,
-		   settings_handshake_ms(set));
-	err = hash_alloc(&ct->by_tc, BUCKETS);
-	if (err) {
-		mem_deref(ct);
-		return err;
-	}
-	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
-	table = ct;
-	*ctp = ct;
-
-	return 0;
 }
 
 static uint32_t tc_key(const struct tcp_conn *tc)
@@ -244,7 +189,7 @@ static int pass_on(struct conn *c, const char *p, size_t len)
 				    tmr_jiffies());
 	}
 	if (!err)
-		c->recvh(mb, c->arg);
+		c->libre.recvh(mb, c->libre.arg);
 	mem_deref(mb);
 
 	return err == EACCES ? 0 : err;
@@ -325,7 +270,7 @@ static void estab_handler(void *arg)
 
 	handshake_over(c);
 	if (!is_abandoned(c))
-		c->estabh(c->arg);
+		c->libre.estabh(c->libre.arg);
 }
 
 static void close_handler(int err, void *arg)
@@ -345,7 +290,7 @@ static bool send_handler(int *err, struct mbuf *mb, void *arg)
 	return false;
 }
 
-/* --- libre's function ------------------------------------------------------
+/* --- who comes in ----------------------------------------------------------
  */
 
 /* Counts it; where there are too many another one ends for it: of the same
@@ -412,9 +357,8 @@ static int admit(struct conn *c)
 				   NULL, c);
 }
 
-static int accept_own(struct conn_table *ct, accept_f *real,
-		      struct tcp_conn **tcp, struct tcp_sock *ts,
-		      const struct conn *handlers)
+static int accept_handler(struct tcp_conn **tcp, struct tcp_sock *ts,
+			  const struct seam_conn *libre, void *arg)
 {
 	struct conn *c = mem_zalloc(sizeof(*c), conn_destructor);
 	int err;
@@ -422,9 +366,11 @@ static int accept_own(struct conn_table *ct, accept_f *real,
 	if (!c)
 		return ENOMEM;
 
-	*c = *handlers;
-	c->ct = ct;
-	err = real(&c->tc, ts, estab_handler, recv_handler, close_handler, c);
+	c->ct = arg;
+	c->libre = *libre;
+	err = seam_accept(&c->tc, ts,
+			  &(struct seam_conn){estab_handler, recv_handler,
+					      close_handler, c});
 	if (!err)
 		err = admit(c);
 	if (err)
@@ -435,21 +381,54 @@ static int accept_own(struct conn_table *ct, accept_f *real,
 	return err;
 }
 
-/** In the place of libre's: called by libre for each connection that comes */
-int tcp_accept(struct tcp_conn **tcp, struct tcp_sock *ts, tcp_estab_h *eh,
-	       tcp_recv_h *rh, tcp_close_h *ch, void *arg)
+/* --- the table --------------------------------------------------------------
+ */
+
+static void crowd_init(struct crowd *cr, struct budget *budget,
+		       enum budget_counter counter, uint64_t most_ms)
 {
-	const struct conn handlers = {
-		.estabh = eh, .recvh = rh, .closeh = ch, .arg = arg};
-	union {
-		void *p;
-		accept_f *f;
-	} real = {.p = dlsym(RTLD_NEXT, "tcp_accept")};
+	*cr = (struct crowd){
+		.budget = budget,
+		.counter = counter,
+		.most_ms = most_ms,
+		.end = end,
+	};
+}
 
-	if (!real.p)
-		return ENOSYS;
-	if (!table)
-		return real.f(tcp, ts, eh, rh, ch, arg);
+/**
+ * From now on all connections that come in are of this table
+ *
+ * @param ctp    Set to the table, owned by the caller; to be freed after
+ * libre's stack
+ * @param set    Borrowed
+ * @param gate   Borrowed
+ * @param budget Borrowed
+ */
+int conn_table_alloc(struct conn_table **ctp, const struct settings *set,
+		     struct gate *gate, struct budget *budget)
+{
+	struct conn_table *ct = mem_zalloc(sizeof(*ct), table_destructor);
+	int err;
 
-	return accept_own(table, real.f, tcp, ts, &handlers);
+	if (!ct)
+		return ENOMEM;
+
+	ct->set = set;
+	ct->gate = gate;
+	ct->budget = budget;
+	crowd_init(&ct->strangers, budget, BUDGET_CONNECTIONS,
+		   CONN_STRANGER_MS);
+	crowd_init(&ct->handshakes, budget, BUDGET_HANDSHAKES,
+		   settings_handshake_ms(set));
+	err = hash_alloc(&ct->by_tc, BUCKETS);
+	if (err) {
+		mem_deref(ct);
+		return err;
+	}
+	tmr_start(&ct->tmr, SWEEP_MS, sweep, ct);
+	seam_set_tcp(accept_handler, ct);
+	table = ct;
+	*ctp = ct;
+
+	return 0;
 }

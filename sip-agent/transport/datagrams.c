@@ -1,23 +1,21 @@
 /*
  * libre reads one datagram each time its loop comes round, and writes one at a
  * time; under load that is most of what a registration costs.  Its sockets come
- * to light through udp_listen(), which is replaced by one of our own (as
- * tcp_accept() is, see conn.c): it calls libre's and notes what libre would be
- * told.  From then on the socket is read here, and libre gets what is its own:
- * INVITE, ACK, CANCEL, responses and STUN.
+ * to light by the seam (libre_seam.c).  From then on they are read here, and
+ * libre gets what is its own: INVITE, ACK, CANCEL, responses and STUN.
  *
  * Answers leave together at the end of the loop's turn.  Requests go out at
  * once, for whoever sends one wants to know of an error.
  */
 #include "transport/datagrams.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "compat.h"
 #include "gate/gate.h"
+#include "transport/libre_seam.h"
 
 enum {
 	BATCH = 32,
@@ -65,12 +63,6 @@ struct datagrams {
 	void *arg;
 	struct inflow *in;
 };
-
-typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
-		      udp_recv_h *rh, void *arg);
-
-/* udp_listen() has no argument of ours */
-static struct listener *adopting;
 
 /* --- out ------------------------------------------------------------------ */
 
@@ -257,6 +249,16 @@ int datagrams_alloc(struct datagrams **dp, struct gate *gate,
 	return 0;
 }
 
+static void udp_handler(struct udp_sock *us, udp_recv_h *rh, void *rarg,
+			void *arg)
+{
+	struct listener *l = arg;
+
+	l->us = mem_ref(us);
+	l->recvh = rh;
+	l->arg = rarg;
+}
+
 static int adopt(struct listener *l)
 {
 	int err;
@@ -296,40 +298,13 @@ int datagrams_listen(struct datagrams *d, struct sip *sip,
 	fd_watch_init(&l->watch);
 	list_append(&d->listeners, &l->le, l);
 
-	adopting = l;
+	seam_set_udp(udp_handler, l);
 	err = sip_transp_add(sip, SIP_TRANSP_UDP, laddr);
-	adopting = NULL;
+	seam_set_udp(NULL, NULL);
 	if (!err)
 		err = adopt(l);
 	if (err)
 		mem_deref(l);
-
-	return err;
-}
-
-/* --- libre's function ------------------------------------------------------
- */
-
-/** In the place of libre's: called by libre for each UDP socket that it opens
- */
-int udp_listen(struct udp_sock **usp, const struct sa *local, udp_recv_h *rh,
-	       void *arg)
-{
-	union {
-		void *p;
-		listen_f *f;
-	} real = {.p = dlsym(RTLD_NEXT, "udp_listen")};
-	int err;
-
-	if (!real.p)
-		return ENOSYS;
-
-	err = real.f(usp, local, rh, arg);
-	if (!err && adopting) {
-		adopting->us = mem_ref(*usp);
-		adopting->recvh = rh;
-		adopting->arg = arg;
-	}
 
 	return err;
 }

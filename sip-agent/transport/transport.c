@@ -10,10 +10,10 @@
 #include "gate/gate.h"
 #include "logre.h"
 #include "settings.h"
-#include "transport/backlog.h"
 #include "transport/certificate.h"
 #include "transport/conn.h"
 #include "transport/datagrams.h"
+#include "transport/libre_seam.h"
 
 enum {
 	CLIENT_BUCKETS = 1024,
@@ -128,7 +128,7 @@ static int listen_all(struct transport *t, const struct settings *set)
 			   sip_transp_add(t->sip, SIP_TRANSP_TLS, &sav[i],
 					  certificate_tls(t->certificate)));
 	if (!err)
-		backlog_lengthen();
+		seam_lengthen_queues();
 
 	return err;
 }

@@ -1,0 +1,243 @@
+/*
+ * libre 1.1.0 reads one datagram a turn, shows a connection only when its first
+ * message is decoded, and has no hook before that.  So udp_listen()
+ * and tcp_accept() are defined here once more.  A shared library
+ * calls its own exported functions by name, and the program's come first; ours
+ * call libre's, found by RTLD_NEXT.
+ *
+ * That holds only while libre is a shared library that was not linked with
+ * -Bsymbolic or the like.  Otherwise UDP and TCP would pass by the gate and
+ * every limit, without a word: seam_check() looks before anything is served.
+ */
+#include "transport/libre_seam.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
+		      udp_recv_h *rh, void *arg);
+typedef int(accept_f)(struct tcp_conn **tcp, struct tcp_sock *ts,
+		      tcp_estab_h *eh, tcp_recv_h *rh, tcp_close_h *ch,
+		      void *arg);
+/* libre's functions have no argument of ours */
+static struct {
+	seam_udp_h *udph;
+	void *udp_arg;
+	seam_tcp_h *tcph;
+	void *tcp_arg;
+} seam;
+
+/** From now on libre's UDP sockets are shown to this; NULL: to nobody */
+void seam_set_udp(seam_udp_h *h, void *arg)
+{
+	seam.udph = h;
+	seam.udp_arg = arg;
+}
+
+/** From now on connections are accepted by this; NULL: by libre alone */
+void seam_set_tcp(seam_tcp_h *h, void *arg)
+{
+	seam.tcph = h;
+	seam.tcp_arg = arg;
+}
+
+/* --- in the place of libre's ---------------------------------------------- */
+
+/** As libre's; called by libre for each UDP socket that it opens */
+int udp_listen(struct udp_sock **usp, const struct sa *local, udp_recv_h *rh,
+	       void *arg)
+{
+	union {
+		void *p;
+		listen_f *f;
+	} real = {.p = dlsym(RTLD_NEXT, "udp_listen")};
+	int err;
+
+	if (!real.p)
+		return ENOSYS;
+
+	err = real.f(usp, local, rh, arg);
+	if (!err && seam.udph)
+		seam.udph(*usp, rh, arg, seam.udp_arg);
+
+	return err;
+}
+
+/** As libre's; called by libre for each connection that comes */
+int tcp_accept(struct tcp_conn **tcp, struct tcp_sock *ts, tcp_estab_h *eh,
+	       tcp_recv_h *rh, tcp_close_h *ch, void *arg)
+{
+	const struct seam_conn libre = {
+		.estabh = eh, .recvh = rh, .closeh = ch, .arg = arg};
+
+	if (!seam.tcph)
+		return seam_accept(tcp, ts, &libre);
+
+	return seam.tcph(tcp, ts, &libre, seam.tcp_arg);
+}
+
+/**
+ * Accept a connection, as libre does
+ *
+ * @param tcp      Set to it, owned by the caller
+ * @param handlers Whom it tells
+ */
+int seam_accept(struct tcp_conn **tcp, struct tcp_sock *ts,
+		const struct seam_conn *handlers)
+{
+	union {
+		void *p;
+		accept_f *f;
+	} real = {.p = dlsym(RTLD_NEXT, "tcp_accept")};
+
+	if (!real.p)
+		return ENOSYS;
+
+	return real.f(tcp, ts, handlers->estabh, handlers->recvh,
+		      handlers->closeh, handlers->arg);
+}
+
+/* --- queues --------------------------------------------------------------- */
+
+static bool is_listening(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
+}
+
+/**
+ * libre listens with a queue of five, which drops connections when phones come
+ * back all at once, and keeps its sockets to itself.  To listen again on a
+ * socket that listens only changes the length of its queue.
+ *
+ * To be called once all sockets are there: looks at each open descriptor.
+ */
+void seam_lengthen_queues(void)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		if (is_listening(fd))
+			(void)listen(fd, SEAM_QUEUE);
+	}
+}
+
+/* --- the check ------------------------------------------------------------ */
+
+struct check {
+	bool udp, tcp;
+};
+
+static void check_udp(struct udp_sock *us, udp_recv_h *rh, void *rarg,
+		      void *arg)
+{
+	struct check *c = arg;
+
+	(void)us;
+	(void)rh;
+	(void)rarg;
+	c->udp = true;
+}
+
+static int check_tcp(struct tcp_conn **tcp, struct tcp_sock *ts,
+		     const struct seam_conn *libre, void *arg)
+{
+	struct check *c = arg;
+
+	(void)tcp;
+	(void)ts;
+	(void)libre;
+	c->tcp = true;
+	re_cancel();
+
+	return ECONNREFUSED;
+}
+
+static void late(void *arg)
+{
+	(void)arg;
+	re_cancel();
+}
+
+/* Connects to the stack, which accepts in the loop */
+static int connect_once(const struct sa *to)
+{
+	struct tmr tmr;
+	const int fd = socket(sa_af(to), SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int err;
+
+	if (fd < 0)
+		return errno;
+
+	err = connect(fd, &to->u.sa, to->len) ? errno : 0;
+	if (!err) {
+		tmr_init(&tmr);
+		tmr_start(&tmr, SEAM_CHECK_MS, late, NULL);
+		err = re_main(NULL);
+		tmr_cancel(&tmr);
+	}
+	(void)close(fd);
+
+	return err;
+}
+
+static int run_check(const char *host)
+{
+	struct sip *sip = NULL;
+	struct sa laddr;
+	int err;
+
+	err = sa_set_str(&laddr, host, 0);
+	if (!err)
+		err = sip_alloc(&sip, NULL, 1, 1, 1, "restsip", NULL, NULL);
+	if (!err)
+		err = sip_transp_add(sip, SIP_TRANSP_UDP, &laddr);
+	if (!err)
+		err = sip_transp_add(sip, SIP_TRANSP_TCP, &laddr);
+	if (!err)
+		err = sip_transp_laddr(sip, &laddr, SIP_TRANSP_TCP, &laddr);
+	if (!err)
+		err = connect_once(&laddr);
+	sip_close(sip, true);
+	mem_deref(sip);
+
+	return err;
+}
+
+/**
+ * Whether libre does call what stands here: a stack of its own on a loopback
+ * address gets a connection.  Runs the loop: to be called before anything else
+ * is in it
+ *
+ * @return 0, ENOSYS where it does not, or another errno; the log says what
+ */
+int seam_check(void)
+{
+	struct check c = {.udp = false};
+	int err;
+
+	seam_set_udp(check_udp, &c);
+	seam_set_tcp(check_tcp, &c);
+	err = run_check("127.0.0.1");
+	if (err)
+		err = run_check("::1");
+	seam_set_udp(NULL, NULL);
+	seam_set_tcp(NULL, NULL);
+	if (err)
+		log_error("libre_unchecked", LOG_INT("errno", err));
+	else if (!c.udp || !c.tcp)
+		log_error("libre_unfit",
+			  LOG_STR("why", "it does not call the program's "
+					 "functions in the place of its own: "
+					 "is it linked with -Bsymbolic?"),
+			  LOG_STR("function",
+				  c.udp ? "tcp_accept" : "udp_listen"));
+	if (!err && (!c.udp || !c.tcp))
+		err = ENOSYS;
+
+	return err;
+}

@@ -1,0 +1,167 @@
+/*
+ * That libre calls what the agent puts in the place of its own functions, and
+ * how long its queues are.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "transport/libre_seam.h"
+
+static struct tcp_conn *accepted;
+
+static void on_estab(void *arg)
+{
+	(void)arg;
+}
+
+static void on_recv(struct mbuf *mb, void *arg)
+{
+	(void)mb;
+	(void)arg;
+}
+
+static void on_close(int err, void *arg)
+{
+	(void)err;
+	(void)arg;
+}
+
+static int tcp_handler(struct tcp_conn **tcp, struct tcp_sock *ts,
+		       const struct seam_conn *libre, void *arg)
+{
+	const int err = seam_accept(tcp, ts, libre);
+
+	assert_ptr_equal(arg, &accepted);
+	assert_int_equal(err, 0);
+	accepted = mem_ref(*tcp);
+	re_cancel();
+
+	return err;
+}
+
+static void udp_handler(struct udp_sock *us, udp_recv_h *rh, void *rarg,
+			void *arg)
+{
+	(void)rarg;
+	assert_non_null(us);
+	assert_non_null(rh);
+	++*(int *)arg;
+}
+
+static void late(void *arg)
+{
+	(void)arg;
+	re_cancel();
+}
+
+/* Of the one socket that listens here */
+static unsigned queue_length(void)
+{
+	for (int fd = 0; fd < 64; fd++) {
+		struct tcp_info info;
+		socklen_t len = sizeof(info);
+
+		if (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+		    info.tcpi_state == TCP_LISTEN)
+			return info.tcpi_sacked;
+	}
+
+	return 0;
+}
+
+static unsigned queue_most(void)
+{
+	FILE *f = fopen("/proc/sys/net/core/somaxconn", "r");
+	unsigned n = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%u", &n), 1);
+	(void)fclose(f);
+
+	return n < SEAM_QUEUE ? n : SEAM_QUEUE;
+}
+
+/* --- tests ---------------------------------------------------------------- */
+
+static void libre_calls_what_is_put_in_its_place(void **state)
+{
+	(void)state;
+	assert_int_equal(seam_check(), 0);
+	assert_int_equal(seam_check(), 0);
+}
+
+static void udp_sockets_are_shown(void **state)
+{
+	struct sip *sip;
+	struct sa laddr;
+	int seen = 0;
+
+	(void)state;
+	assert_int_equal(sa_set_str(&laddr, "127.0.0.1", 0), 0);
+	assert_int_equal(sip_alloc(&sip, NULL, 1, 1, 1, "test", NULL, NULL), 0);
+	seam_set_udp(udp_handler, &seen);
+	assert_int_equal(sip_transp_add(sip, SIP_TRANSP_UDP, &laddr), 0);
+	seam_set_udp(NULL, NULL);
+	assert_int_equal(seen, 1);
+	sip_close(sip, true);
+	mem_deref(sip);
+}
+
+static void connections_are_shown_and_queues_are_long(void **state)
+{
+	struct tcp_conn *made;
+	struct sip *sip;
+	struct sa laddr;
+	struct tmr tmr;
+
+	(void)state;
+	tmr_init(&tmr);
+	assert_int_equal(sa_set_str(&laddr, "127.0.0.1", 0), 0);
+	assert_int_equal(sip_alloc(&sip, NULL, 1, 1, 1, "test", NULL, NULL), 0);
+	assert_int_equal(sip_transp_add(sip, SIP_TRANSP_TCP, &laddr), 0);
+	assert_int_equal(sip_transp_laddr(sip, &laddr, SIP_TRANSP_TCP, &laddr),
+			 0);
+	assert_true(queue_length() < queue_most());
+	seam_lengthen_queues();
+	assert_int_equal(queue_length(), queue_most());
+
+	seam_set_tcp(tcp_handler, &accepted);
+	assert_int_equal(
+		tcp_connect(&made, &laddr, on_estab, on_recv, on_close, NULL),
+		0);
+	tmr_start(&tmr, 5000, late, NULL);
+	assert_int_equal(re_main(NULL), 0);
+	tmr_cancel(&tmr);
+	seam_set_tcp(NULL, NULL);
+	assert_non_null(accepted);
+
+	mem_deref(made);
+	sip_close(sip, true);
+	mem_deref(sip);
+	accepted = mem_deref(accepted);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(libre_calls_what_is_put_in_its_place),
+		cmocka_unit_test(udp_sockets_are_shown),
+		cmocka_unit_test(connections_are_shown_and_queues_are_long),
+	};
+	int err;
+
+	if (libre_init())
+		return 1;
+	err = cmocka_run_group_tests(tests, NULL, NULL);
+	libre_close();
+
+	return err;
+}
