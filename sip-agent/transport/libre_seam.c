@@ -1,7 +1,7 @@
 /*
  * libre 1.1.0 reads one datagram a turn, shows a connection only when its first
- * message is decoded, and has no hook before that.  So udp_listen()
- * and tcp_accept() are defined here once more.  A shared library
+ * message is decoded, and has no hook before that.  So udp_listen(),
+ * tcp_accept() and tcp_connect() are defined here once more.  A shared library
  * calls its own exported functions by name, and the program's come first; ours
  * call libre's, found by RTLD_NEXT.
  *
@@ -13,6 +13,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +24,10 @@ typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
 typedef int(accept_f)(struct tcp_conn **tcp, struct tcp_sock *ts,
 		      tcp_estab_h *eh, tcp_recv_h *rh, tcp_close_h *ch,
 		      void *arg);
+typedef int(connect_f)(struct tcp_conn **tcp, const struct sa *peer,
+		       tcp_estab_h *eh, tcp_recv_h *rh, tcp_close_h *ch,
+		       void *arg);
+
 /* libre's functions have no argument of ours */
 static struct {
 	seam_udp_h *udph;
@@ -43,6 +48,16 @@ void seam_set_tcp(seam_tcp_h *h, void *arg)
 {
 	seam.tcph = h;
 	seam.tcp_arg = arg;
+}
+
+/* An answer does not wait for the other side to have acknowledged what went
+   before: after a handshake that would be 40 ms */
+static void send_at_once(const struct tcp_conn *tc)
+{
+	const int yes = 1;
+
+	(void)setsockopt(tcp_conn_fd(tc), IPPROTO_TCP, TCP_NODELAY, &yes,
+			 sizeof(yes));
 }
 
 /* --- in the place of libre's ---------------------------------------------- */
@@ -80,6 +95,26 @@ int tcp_accept(struct tcp_conn **tcp, struct tcp_sock *ts, tcp_estab_h *eh,
 	return seam.tcph(tcp, ts, &libre, seam.tcp_arg);
 }
 
+/** As libre's; called by libre for each connection that it makes, and by us */
+int tcp_connect(struct tcp_conn **tcp, const struct sa *peer, tcp_estab_h *eh,
+		tcp_recv_h *rh, tcp_close_h *ch, void *arg)
+{
+	union {
+		void *p;
+		connect_f *f;
+	} real = {.p = dlsym(RTLD_NEXT, "tcp_connect")};
+	int err;
+
+	if (!real.p)
+		return ENOSYS;
+
+	err = real.f(tcp, peer, eh, rh, ch, arg);
+	if (!err)
+		send_at_once(*tcp);
+
+	return err;
+}
+
 /**
  * Accept a connection, as libre does
  *
@@ -93,12 +128,17 @@ int seam_accept(struct tcp_conn **tcp, struct tcp_sock *ts,
 		void *p;
 		accept_f *f;
 	} real = {.p = dlsym(RTLD_NEXT, "tcp_accept")};
+	int err;
 
 	if (!real.p)
 		return ENOSYS;
 
-	return real.f(tcp, ts, handlers->estabh, handlers->recvh,
-		      handlers->closeh, handlers->arg);
+	err = real.f(tcp, ts, handlers->estabh, handlers->recvh,
+		     handlers->closeh, handlers->arg);
+	if (!err)
+		send_at_once(*tcp);
+
+	return err;
 }
 
 /* --- queues --------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /*
  * That libre calls what the agent puts in the place of its own functions, and
- * how long its queues are.
+ * what its sockets are set to.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -62,6 +62,18 @@ static void late(void *arg)
 	re_cancel();
 }
 
+static bool sends_at_once(const struct tcp_conn *tc)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	assert_int_equal(getsockopt(tcp_conn_fd(tc), IPPROTO_TCP, TCP_NODELAY,
+				    &yes, &len),
+			 0);
+
+	return yes;
+}
+
 /* Of the one socket that listens here */
 static unsigned queue_length(void)
 {
@@ -115,7 +127,7 @@ static void udp_sockets_are_shown(void **state)
 	mem_deref(sip);
 }
 
-static void connections_are_shown_and_queues_are_long(void **state)
+static void connections_send_at_once_and_queues_are_long(void **state)
 {
 	struct tcp_conn *made;
 	struct sip *sip;
@@ -142,6 +154,8 @@ static void connections_are_shown_and_queues_are_long(void **state)
 	tmr_cancel(&tmr);
 	seam_set_tcp(NULL, NULL);
 	assert_non_null(accepted);
+	assert_true(sends_at_once(made));
+	assert_true(sends_at_once(accepted));
 
 	mem_deref(made);
 	sip_close(sip, true);
@@ -154,7 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(libre_calls_what_is_put_in_its_place),
 		cmocka_unit_test(udp_sockets_are_shown),
-		cmocka_unit_test(connections_are_shown_and_queues_are_long),
+		cmocka_unit_test(connections_send_at_once_and_queues_are_long),
 	};
 	int err;
 
