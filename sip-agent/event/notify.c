@@ -11,6 +11,7 @@
 #include "parse/hdr.h"
 #include "parse/uri.h"
 #include "pg/pgval.h"
+#include "transaction/dialog.h"
 
 enum {
 	BODY_MAX = 1024 * 1024,
@@ -31,13 +32,11 @@ static const char *text(const struct row *r, const char *col)
 	return s ? s : "";
 }
 
-/* Nothing of it may end its line */
+/* Nothing of it may end its line; the dialog is looked at by dialog_write */
 static bool is_sound(const struct row *r)
 {
-	static const char *const columns[] = {
-		"event",     "event_id",   "call_id",	  "local_tag",
-		"local_uri", "remote_uri", "remote_tag",  "local_target",
-		"route",     "ended",	   "content_type"};
+	static const char *const columns[] = {"event", "event_id", "ended",
+					      "content_type"};
 
 	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
 		struct pl pl;
@@ -70,54 +69,41 @@ static int write_state(struct mbuf *mb, const struct row *r)
 	return err;
 }
 
-static int write_headers(struct mbuf *mb, const struct notify *n,
-			 const struct row *r)
+static int write_rest(struct mbuf *mb, const struct row *r, const char *body,
+		      size_t len)
 {
 	int err;
 
-	err = mbuf_write_str(mb, "Max-Forwards: 70\r\n");
-	if (n->job.req.route)
-		err |= mbuf_printf(mb, "Route: %s\r\n", n->job.req.route);
-	err |= mbuf_printf(mb,
-			   "To: <%s>;tag=%s\r\n"
-			   "From: <%s>;tag=%s\r\n"
-			   "Call-ID: %s\r\n"
-			   "CSeq: %lld NOTIFY\r\n"
-			   "Contact: <%s>\r\n",
-			   text(r, "remote_uri"), text(r, "remote_tag"),
-			   text(r, "local_uri"), text(r, "local_tag"),
-			   text(r, "call_id"), n->cseq,
-			   text(r, "local_target"));
-	err |= write_state(mb, r);
+	err = write_state(mb, r);
 	err |= mbuf_write_str(mb, "User-Agent: restsip\r\n");
-	if (n->job.req.body_len)
+	if (len)
 		err |= mbuf_printf(mb, "Content-Type: %s\r\n",
 				   text(r, "content_type"));
+	err |= mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%s", len, body);
 
-	return err | mbuf_printf(mb, "Content-Length: %zu\r\n\r\n",
-				 n->job.req.body_len);
+	return err ? ENOMEM : 0;
 }
 
-static int encode(struct notify *n, const struct row *r)
+static int encode(struct uac_request *req, const struct dialog *d,
+		  const struct row *r)
 {
-	struct uac_request *req = &n->job.req;
 	const char *body = text(r, "body");
+	const size_t len = strlen(body);
 	int err;
 
 	if (!is_sound(r))
 		return EINVAL;
-
-	req->body_len = strlen(body);
-	if (req->body_len > BODY_MAX)
+	if (len > BODY_MAX)
 		return EMSGSIZE;
 
-	req->mb = mbuf_alloc(1024 + req->body_len);
+	req->mb = mbuf_alloc(1024 + len);
 	if (!req->mb)
 		return ENOMEM;
 
-	err = write_headers(req->mb, n, r);
+	req->body_len = len;
+	err = dialog_write(req->mb, d, req->method, req->route);
 	if (!err)
-		err = mbuf_write_str(req->mb, body);
+		err = write_rest(req->mb, r, body, len);
 
 	return err;
 }
@@ -133,21 +119,21 @@ int notify_read(struct notify *n, const struct pg_answer *ans, int row)
 {
 	struct uac_request *req = &n->job.req;
 	const struct row r = {ans, row};
+	struct dialog d;
 	int err;
 
-	n->cseq = pgres_int(ans->res, row, "cseq");
+	dialog_of_row(&d, ans, row);
+	n->cseq = d.local_cseq;
 	n->retry_s = NOTIFY_NO_RETRY;
 	req->method = "NOTIFY";
 	req->sort_key = (uint64_t)n->job.id;
 	req->account = pgres_int(ans->res, row, "account");
 
-	err = job_set_target(&n->job, text(&r, "remote_target"));
-	if (!err)
-		err = job_take(&req->route, ans, row, "route");
+	err = job_set_dialog(&n->job, &d);
 	if (!err)
 		err = job_take(&req->flow, ans, row, "flow");
 	if (!err)
-		err = encode(n, &r);
+		err = encode(req, &d, &r);
 
 	return err;
 }

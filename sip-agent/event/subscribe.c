@@ -15,10 +15,10 @@
 #include "event/notifier.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
-#include "parse/route.h"
 #include "pg/pgloop.h"
 #include "settings.h"
 #include "transaction/address.h"
+#include "transaction/dialog.h"
 #include "transaction/flow.h"
 #include "transaction/uas.h"
 
@@ -110,14 +110,15 @@ static int make_local_target(struct subscribe *s)
 }
 
 /* The one Contact, which is where NOTIFYs go; @return false: refused */
-static bool read_contact(struct nameaddr *contact, struct uas *u)
+static bool check_contact(struct uas *u)
 {
 	const struct sip_msg *msg = uas_msg(u);
+	struct nameaddr contact;
 	struct sipuri uri;
 
 	if (hdr_count(msg, HDR_CONTACT) != 1 ||
-	    nameaddr_decode(contact, hdr_get(msg, HDR_CONTACT)) ||
-	    sipuri_parse(&uri, contact->uri.p, contact->uri.l)) {
+	    nameaddr_decode(&contact, hdr_get(msg, HDR_CONTACT)) ||
+	    sipuri_parse(&uri, contact.uri.p, contact.uri.l)) {
 		uas_reply(u, 400, "Needs One SIP Contact", NULL);
 		return false;
 	}
@@ -151,52 +152,32 @@ static bool read_expires(struct subscribe *s)
 	return true;
 }
 
-static void json_pl(struct buf *b, const char *key, const struct pl *pl)
-{
-	json_key(b, key);
-	json_str(b, pl->p, pl->l);
-}
-
-static void write_tags(struct buf *b, const struct uas *u)
-{
-	const struct sip_msg *msg = uas_msg(u);
-	char tag[UAS_TAG_SIZE];
-
-	json_pl(b, "remote_tag", &msg->from.tag);
-	if (pl_isset(&msg->to.tag)) {
-		json_pl(b, "local_tag", &msg->to.tag);
-		return;
-	}
-	uas_tag(u, tag, sizeof(tag));
-	json_member(b, "local_tag", tag);
-}
-
 /* The dialog as app.subscription has it */
 static int write_dialog(struct subscribe *s, const struct event *ev,
-			const struct nameaddr *contact, const char *flow)
+			const char *flow)
 {
-	const struct sip_msg *msg = uas_msg(s->u);
 	struct buf *b = &s->json;
-	struct nameaddr from, to;
+	char tag[UAS_TAG_SIZE];
+	struct dialog d;
 
-	if (nameaddr_decode(&from, hdr_get(msg, HDR_FROM)) ||
-	    nameaddr_decode(&to, hdr_get(msg, HDR_TO)))
+	if (dialog_of_request(&d, uas_msg(s->u)))
 		return EBADMSG;
+	if (!pl_isset(&d.local_tag)) {
+		uas_tag(s->u, tag, sizeof(tag));
+		pl_set_str(&d.local_tag, tag);
+	}
+	pl_set_str(&d.local_target, s->local_target);
+	if (s->route)
+		pl_set_str(&d.route, s->route);
 
 	buf_init(b, JSON_MAX);
 	buf_char(b, '{');
 	json_member(b, "event", ev->package->name);
-	if (pl_isset(&ev->id))
-		json_pl(b, "event_id", &ev->id);
-	json_pl(b, "call_id", &msg->callid);
-	write_tags(b, s->u);
-	json_member_int(b, "remote_cseq", msg->cseq.num);
-	json_pl(b, "local_uri", &to.uri);
-	json_pl(b, "remote_uri", &from.uri);
-	json_member(b, "local_target", s->local_target);
-	json_pl(b, "remote_target", &contact->uri);
-	if (s->route)
-		json_member(b, "route", s->route);
+	if (pl_isset(&ev->id)) {
+		json_key(b, "event_id");
+		json_str(b, ev->id.p, ev->id.l);
+	}
+	dialog_json(b, &d);
 	if (*flow)
 		json_member(b, "flow", flow);
 	buf_char(b, '}');
@@ -223,7 +204,7 @@ static int ask(struct subscribe *s, const struct auth_id *id, const char *aor)
 
 /* Whatever it needs of the request, and then the database */
 static int subscribe(struct subscribe *s, const struct auth_id *id,
-		     const char *aor, const struct nameaddr *contact)
+		     const char *aor)
 {
 	struct agent *ag = uas_agent(s->u);
 	const struct sip_msg *msg = uas_msg(s->u);
@@ -233,13 +214,13 @@ static int subscribe(struct subscribe *s, const struct auth_id *id,
 
 	err = event_decode(&ev, msg);
 	if (!err)
-		err = route_read(&s->route, msg, HDR_RECORD_ROUTE);
+		err = dialog_route(&s->route, msg);
 	if (!err)
 		err = make_local_target(s);
 	if (!err)
 		err = flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg);
 	if (!err)
-		err = write_dialog(s, &ev, contact, flow);
+		err = write_dialog(s, &ev, flow);
 	if (!err)
 		err = ask(s, id, aor);
 
@@ -250,7 +231,6 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const bool within = pl_isset(&msg->to.tag);
-	struct nameaddr contact;
 	struct subscribe *s;
 	char aor[AOR_BUF] = "";
 	int err;
@@ -259,7 +239,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 		uas_refuse(u, 404);
 		return;
 	}
-	if (!read_contact(&contact, u))
+	if (!check_contact(u))
 		return;
 
 	s = mem_zalloc(sizeof(*s), destructor);
@@ -274,7 +254,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 		return;
 	}
 
-	err = subscribe(s, id, aor, &contact);
+	err = subscribe(s, id, aor);
 	if (err) {
 		uas_db_away(u, err);
 		mem_deref(s);

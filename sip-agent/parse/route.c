@@ -35,6 +35,39 @@ static bool line_handler(const struct pl *val, void *arg)
 }
 
 /**
+ * Turn a route round
+ *
+ * @param dstp  Set to it, owned by the caller
+ * @param route As route_read gives it
+ *
+ * @return 0, EBADMSG or ENOMEM
+ */
+int route_reverse(char **dstp, const char *route)
+{
+	char *all = NULL, *more;
+	struct nameaddr na;
+	struct pl list;
+	int err;
+
+	pl_set_str(&list, route);
+	while (!(err = nameaddr_take(&na, &list))) {
+		err = re_sdprintf(&more, "<%r>%r%s%s", &na.uri, &na.params,
+				  all ? ", " : "", all ? all : "");
+		mem_deref(all);
+		all = err ? NULL : more;
+		if (err)
+			return err;
+	}
+	if (err != ENOENT || !all) {
+		mem_deref(all);
+		return EBADMSG;
+	}
+	*dstp = all;
+
+	return 0;
+}
+
+/**
  * Read a route
  *
  * @param routep Set to it, owned by the caller; NULL where there is none

@@ -11,6 +11,7 @@ enum {
 	ROUTE_MAX_LEN = 2048,
 };
 
+int route_reverse(char **dstp, const char *route);
 int route_read(char **routep, const struct sip_msg *msg, enum hdr h);
 
 #endif

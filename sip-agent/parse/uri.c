@@ -83,7 +83,7 @@ int uri_of_contact(char **urip, const char *contact)
 	struct pl pl, uri;
 
 	pl_set_str(&pl, contact);
-	if (!uri_is_line(&pl) || strpbrk(contact, "<>\" \t"))
+	if (!*contact || !uri_is_line(&pl) || strpbrk(contact, "<>\" \t"))
 		return EINVAL;
 
 	uri = (struct pl){contact, strcspn(contact, "?")};

@@ -9,6 +9,7 @@
 #include "common/pgres.h"
 #include "parse/uri.h"
 #include "pg/pgval.h"
+#include "transaction/dialog.h"
 
 static void free_text(const char **sp)
 {
@@ -94,6 +95,25 @@ int job_set_target(struct job *job, const char *contact)
 		job->req.uri = uri;
 
 	return err;
+}
+
+/**
+ * Set Request-URI and Route to those of a request within a dialog
+ *
+ * @return 0, EINVAL or ENOMEM
+ */
+int job_set_dialog(struct job *job, const struct dialog *d)
+{
+	char *uri, *route;
+	int err;
+
+	err = dialog_way(&uri, &route, d);
+	if (err)
+		return err;
+	job->req.uri = uri;
+	job->req.route = route;
+
+	return 0;
 }
 
 /**

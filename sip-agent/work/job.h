@@ -10,6 +10,7 @@
 #include "transaction/uac.h"
 
 struct agent;
+struct dialog;
 struct job;
 struct pg_answer;
 
@@ -41,6 +42,7 @@ void *job_alloc(size_t size, job_end_h *h, void *arg);
 int job_take(const char **sp, const struct pg_answer *ans, int row,
 	     const char *column);
 int job_set_target(struct job *job, const char *contact);
+int job_set_dialog(struct job *job, const struct dialog *d);
 void job_send(struct job *job, struct agent *ag);
 void job_end(struct job *job, int code, const char *reason,
 	     const struct sip_msg *msg);
