@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "transaction/codes.h"
+
 enum { SIZE = 768 }; /* of most answers */
 
 static int write_line(struct mbuf *mb, const struct sip_hdr *hdr)
@@ -37,6 +39,20 @@ static int write_top_via(struct mbuf *mb, const struct sip_hdr *hdr,
 	return err;
 }
 
+static int write_end(struct mbuf *mb, const struct answer *a)
+{
+	int err;
+
+	err = mbuf_write_str(mb, "Server: restsip\r\n");
+	if (a->hdrs)
+		err |= mbuf_write_str(mb, a->hdrs);
+	if (a->body.l)
+		err |= mbuf_printf(mb, "Content-Type: %s\r\n", a->content_type);
+
+	return err | mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%r", a->body.l,
+				 &a->body);
+}
+
 static int write_to(struct mbuf *mb, const struct sip_hdr *hdr,
 		    const struct sip_msg *msg, uint16_t scode)
 {
@@ -52,17 +68,14 @@ static int write_to(struct mbuf *mb, const struct sip_hdr *hdr,
 /**
  * Write an answer
  *
- * @param mbp   Set to it, owned by the caller
- * @param dst   Set to where it goes
- * @param msg   The request
- * @param route Copy Record-Route (RFC 3261 section 12.1.1)
- * @param hdrs  Further headers, each ended by CRLF
+ * @param mbp Set to it, owned by the caller
+ * @param dst Set to where it goes
+ * @param msg The request
  *
  * @return 0 or ENOMEM
  */
 int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
-		  bool route, uint16_t scode, const char *reason,
-		  const char *hdrs)
+		  const struct answer *a)
 {
 	struct mbuf *mb = mbuf_alloc(SIZE);
 	struct pl param = pl_null;
@@ -73,7 +86,8 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 		return ENOMEM;
 
 	rport = !msg_param_exists(&msg->via.params, "rport", &param);
-	err = mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason);
+	err = mbuf_printf(mb, "SIP/2.0 %u %s\r\n", a->scode,
+			  a->reason ? a->reason : codes_reason(a->scode));
 	for (struct le *le = list_head(&msg->hdrl); le && !err; le = le->next) {
 		const struct sip_hdr *hdr = le->data;
 
@@ -85,11 +99,12 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 			break;
 
 		case SIP_HDR_TO:
-			err = write_to(mb, hdr, msg, scode);
+			err = write_to(mb, hdr, msg, a->scode);
 			break;
 
 		case SIP_HDR_RECORD_ROUTE:
-			if (!route)
+			/* section 12.1.1 */
+			if (!a->dialog)
 				continue;
 			err = write_line(mb, hdr);
 			break;
@@ -105,9 +120,7 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 		}
 		err |= mbuf_write_str(mb, "\r\n");
 	}
-	err |= mbuf_write_str(mb, "Server: restsip\r\n");
-	err |= mbuf_write_str(mb, hdrs);
-	err |= mbuf_write_str(mb, "Content-Length: 0\r\n\r\n");
+	err |= write_end(mb, a);
 	mbuf_set_pos(mb, 0);
 	if (err) {
 		mem_deref(mb);

@@ -1,14 +1,22 @@
 /*
- * The bytes of an answer to a request (RFC 3261 section 8.2.6), and sending
- * them.
+ * The bytes of an answer to a request (RFC 3261 section 8.2.6).
  */
 #ifndef ANSWER_H
 #define ANSWER_H
 
 #include <re.h>
 
+/** What is said; all of it is borrowed, NULL or zero: nothing */
+struct answer {
+	uint16_t scode;
+	const char *reason;	  /**< NULL: the usual phrase */
+	const char *hdrs;	  /**< further ones, each ended by CRLF */
+	bool dialog;		  /**< makes one, or is within one */
+	const char *content_type; /**< of the body */
+	struct pl body;
+};
+
 int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
-		  bool route, uint16_t scode, const char *reason,
-		  const char *hdrs);
+		  const struct answer *a);
 
 #endif

@@ -8,6 +8,9 @@
 #include "common/pg/pg.h"
 
 static const char *const reasons[700] = {
+	[100] = "Trying",
+	[180] = "Ringing",
+	[183] = "Session Progress",
 	[200] = "OK",
 	[202] = "Accepted",
 	[400] = "Bad Request",
@@ -29,6 +32,7 @@ static const char *const reasons[700] = {
 	[481] = "Call/Transaction Does Not Exist",
 	[482] = "Loop Detected",
 	[483] = "Too Many Hops",
+	[487] = "Request Terminated",
 	[489] = "Bad Event",
 	[500] = "Server Internal Error",
 	[501] = "Not Implemented",

@@ -1,7 +1,8 @@
 /*
  * Requests being served.  The server transaction (libre's for INVITE, ours for
  * all else) is there before the first question to the database, so that
- * retransmissions are absorbed while the answer is awaited.
+ * retransmissions are absorbed while the answer is awaited, and that a CANCEL
+ * finds its INVITE.
  */
 #include "transaction/uas.h"
 
@@ -32,7 +33,9 @@ struct uas {
 	struct sip_strans *st; /* of INVITE */
 	struct strans *rep;    /* of all else */
 	struct sip_msg *msg;
-	bool answered;
+	bool answered; /* for good */
+	uas_cancel_h *cancelh;
+	void *cancel_arg;
 	char id[UAS_ID_SIZE];
 	bool proven; /* who sent it */
 };
@@ -62,27 +65,46 @@ size_t uas_list_count(const struct uas_list *ul)
 	return ul->count;
 }
 
+static void leave_list(struct uas *u)
+{
+	if (!u->le.list)
+		return;
+
+	u->ag->uas->count--;
+	budget_close(u->ag->budget, BUDGET_REQUESTS, &u->msg->src);
+	if (!u->proven)
+		budget_close(u->ag->budget, BUDGET_STRANGERS, &u->msg->src);
+	list_unlink(&u->le);
+}
+
 static void uas_destructor(void *arg)
 {
 	struct uas *u = arg;
 
-	if (u->le.list) {
-		u->ag->uas->count--;
-		budget_close(u->ag->budget, BUDGET_REQUESTS, &u->msg->src);
-		if (!u->proven)
-			budget_close(u->ag->budget, BUDGET_STRANGERS,
-				     &u->msg->src);
-	}
-	list_unlink(&u->le);
+	leave_list(u);
 	mem_deref(u->st);
 	mem_deref(u->rep);
 	mem_deref(u->msg);
 }
 
+/* libre has answered the CANCEL.  Who has not taken on the INVITE yet has
+   nothing to undo */
+static void cancel_handler(void *arg)
+{
+	struct uas *u = mem_ref(arg);
+
+	if (u->cancelh)
+		u->cancelh(u, u->cancel_arg);
+	else
+		uas_refuse(u, 487);
+	mem_deref(u);
+}
+
 static int open_transaction(struct uas *u, const struct sip_msg *msg)
 {
 	if (!pl_strcmp(&msg->met, "INVITE"))
-		return sip_strans_alloc(&u->st, u->ag->sip, msg, NULL, NULL);
+		return sip_strans_alloc(&u->st, u->ag->sip, msg, cancel_handler,
+					u);
 
 	return strans_begin(&u->rep, u->ag->strans, msg);
 }
@@ -168,6 +190,33 @@ void uas_set_proven(struct uas *u)
 		  tmr_jiffies());
 }
 
+/**
+ * Be told of a CANCEL, from now until the INVITE is answered
+ *
+ * @param h NULL: it is answered with 487 at once
+ */
+void uas_set_cancel(struct uas *u, uas_cancel_h *h, void *arg)
+{
+	u->cancelh = h;
+	u->cancel_arg = arg;
+}
+
+/** It waits for people: so long it is no load, and takes none of the places of
+    its source */
+void uas_set_waiting(struct uas *u)
+{
+	leave_list(u);
+}
+
+/** @param tag Our tag, as uas_tag gave it for this request or an equal one */
+void uas_set_tag(struct uas *u, const char *tag)
+{
+	struct pl pl;
+
+	pl_set_str(&pl, tag);
+	u->msg->tag = pl_x64(&pl);
+}
+
 static void log_answer(const struct uas *u, uint16_t scode)
 {
 	log_debug("answer", LOG_STR("request_id", u->id),
@@ -175,10 +224,24 @@ static void log_answer(const struct uas *u, uint16_t scode)
 		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
 }
 
+/* libre keeps it for repeats, and the transaction for what follows; where it
+   cannot be sent libre drops that too, and with it our handler */
+static int send_progress(struct uas *u, uint16_t scode, struct mbuf *mb,
+			 const struct sa *dst)
+{
+	const int err = sip_strans_reply(&u->st, u->ag->sip, u->msg, dst, scode,
+					 mb);
+
+	if (!u->st)
+		(void)open_transaction(u, u->msg);
+
+	return err;
+}
+
 /* Nothing is kept for a stranger: a repeat is just refused again (RFC 3261
    section 8.2.7) */
-static int send_answer(struct uas *u, uint16_t scode, struct mbuf *mb,
-		       const struct sa *dst)
+static int send_final(struct uas *u, uint16_t scode, struct mbuf *mb,
+		      const struct sa *dst)
 {
 	struct sip *sip = u->ag->sip;
 	int err;
@@ -201,43 +264,69 @@ static int send_answer(struct uas *u, uint16_t scode, struct mbuf *mb,
 	return err;
 }
 
-/* @param route Copy Record-Route (RFC 3261 section 12.1.1) */
-static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
-		  const char *fmt, va_list *ap)
+static int send_answer(struct uas *u, const struct answer *a)
 {
-	struct mbuf *mb = NULL;
-	char *hdrs = NULL;
+	struct mbuf *mb;
 	struct sa dst;
-	int err = 0;
+	int err;
 
-	if (u->answered)
+	err = answer_encode(&mb, &dst, u->msg, a);
+	if (err)
+		return err;
+
+	err = a->scode < 200 ? send_progress(u, a->scode, mb, &dst)
+			     : send_final(u, a->scode, mb, &dst);
+	mem_deref(mb);
+
+	return err;
+}
+
+/**
+ * Answer a request: an INVITE with as many provisional answers as need be, any
+ * with one that is final; what follows that does nothing
+ *
+ * @param a Provisional ones are for INVITE alone (RFC 4320 section 4.1), to
+ *          others they are not sent
+ */
+void uas_answer(struct uas *u, const struct answer *a)
+{
+	const bool final = a->scode >= 200;
+	int err;
+
+	if (u->answered || (!final && !u->st))
 		return;
-	u->answered = true;
+	u->answered = final;
 
 	/* libre would dial a phone whose connection has closed */
 	if (u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) {
-		close_transaction(u);
+		if (final)
+			close_transaction(u);
 		return;
 	}
 
-	if (fmt)
-		err = re_vsdprintf(&hdrs, fmt, *ap);
-	if (!err)
-		err = answer_encode(&mb, &dst, u->msg, route, scode,
-				    reason ? reason : codes_reason(scode),
-				    hdrs ? hdrs : "");
-	if (!err)
-		err = send_answer(u, scode, mb, &dst);
+	err = send_answer(u, a);
 	if (err)
 		log_warn("reply_failed", LOG_STR("request_id", u->id),
-			 LOG_INT("code", scode), LOG_INT("errno", err));
-	log_answer(u, scode);
-	mem_deref(mb);
+			 LOG_INT("code", a->scode), LOG_INT("errno", err));
+	log_answer(u, a->scode);
+}
+
+static void reply(struct uas *u, struct answer *a, const char *fmt, va_list *ap)
+{
+	char *hdrs = NULL;
+
+	if (fmt && re_vsdprintf(&hdrs, fmt, *ap)) {
+		log_warn("reply_failed", LOG_STR("request_id", u->id),
+			 LOG_INT("code", a->scode), LOG_INT("errno", ENOMEM));
+		return;
+	}
+	a->hdrs = hdrs;
+	uas_answer(u, a);
 	mem_deref(hdrs);
 }
 
 /**
- * Answer a request; further answers do nothing
+ * Answer a request for good
  *
  * @param reason NULL for the usual phrase
  * @param fmt    Further headers, each ended by CRLF, or NULL
@@ -245,10 +334,11 @@ static void reply(struct uas *u, bool route, uint16_t scode, const char *reason,
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...)
 {
+	struct answer a = {.scode = scode, .reason = reason};
 	va_list ap;
 
 	va_start(ap, fmt);
-	reply(u, false, scode, reason, fmt, &ap);
+	reply(u, &a, fmt, &ap);
 	va_end(ap);
 }
 
@@ -261,17 +351,16 @@ void uas_tag(const struct uas *u, char *tag, size_t size)
 /**
  * Answer 200 to a request that makes a dialog or is within one
  *
- * @param tag Our tag, as uas_tag gave it for this request or an equal one
+ * @param tag Of uas_set_tag
  */
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...)
 {
-	struct pl pl;
+	struct answer a = {.scode = 200, .dialog = true};
 	va_list ap;
 
-	pl_set_str(&pl, tag);
-	u->msg->tag = pl_x64(&pl);
+	uas_set_tag(u, tag);
 	va_start(ap, fmt);
-	reply(u, true, 200, NULL, fmt, &ap);
+	reply(u, &a, fmt, &ap);
 	va_end(ap);
 }
 
@@ -314,15 +403,15 @@ void uas_db_away(struct uas *u, int err)
 void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 			 uint16_t scode, const char *reason, const char *hdrs)
 {
+	const struct answer a = {
+		.scode = scode, .reason = reason, .hdrs = hdrs};
 	struct mbuf *mb;
 	struct sa dst;
 
 	if (msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(msg))
 		return;
 
-	if (answer_encode(&mb, &dst, msg, false, scode,
-			  reason ? reason : codes_reason(scode),
-			  hdrs ? hdrs : ""))
+	if (answer_encode(&mb, &dst, msg, &a))
 		return;
 	(void)compat_sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
 	mem_deref(mb);

@@ -10,6 +10,7 @@
 #include "gate/budget.h"
 
 struct agent;
+struct answer;
 struct pg_answer;
 struct uas;
 struct uas_list;
@@ -21,6 +22,10 @@ enum {
 	TOO_OFTEN_S = 60, /* where the database does not say */
 };
 
+/** The INVITE is no longer wanted; whoever serves it answers 487 (section 9.2)
+ */
+typedef void(uas_cancel_h)(struct uas *u, void *arg);
+
 int uas_list_alloc(struct uas_list **ulp);
 size_t uas_list_count(const struct uas_list *ul);
 
@@ -31,6 +36,10 @@ void uas_tag(const struct uas *u, char *tag, size_t size);
 const char *uas_id(const struct uas *u);
 bool uas_is_answered(const struct uas *u);
 void uas_set_proven(struct uas *u);
+void uas_set_cancel(struct uas *u, uas_cancel_h *h, void *arg);
+void uas_set_waiting(struct uas *u);
+void uas_set_tag(struct uas *u, const char *tag);
+void uas_answer(struct uas *u, const struct answer *a);
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...);
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);
