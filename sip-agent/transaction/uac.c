@@ -27,9 +27,10 @@ struct uac {
 	struct agent *ag;
 	struct uac_request out;
 	uac_end_h *h;
+	uac_progress_h *progressh;
 	void *arg;
 	struct sip_request *req;
-	struct tmr tmr;		 /* until something may be sent */
+	struct tmr tmr;		 /* until something may be sent; after CANCEL */
 	struct probe_wait *wait; /* for an answer to a probe */
 	struct address next;	 /* the address that is to be asked */
 	bool has_next;
@@ -38,7 +39,8 @@ struct uac {
 	bool is_direct;	     /* to an address that we have chosen */
 	bool wants_tcp;	     /* it is long, and UDP would be our idea */
 	bool may_fall_back;  /* TCP was our idea: try UDP next */
-	bool is_ours;	     /* it ended by what we know without the network */
+	bool cancelled;
+	bool is_ours; /* it ended by what we know without the network */
 };
 
 static void destructor(void *arg)
@@ -74,6 +76,12 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	*up = u;
 
 	return 0;
+}
+
+/** Be told of provisional answers, of which there may be any number */
+void uac_set_progress(struct uac *u, uac_progress_h *h)
+{
+	u->progressh = h;
 }
 
 /* --- the end ------------------------------------------------------------ */
@@ -157,6 +165,15 @@ static void transport_failed(struct uac *u, int err)
 	}
 }
 
+/* ECONNABORTED: it had not been sent */
+static void end_cancelled(struct uac *u, int err)
+{
+	if (err == ECONNABORTED)
+		end(u, 487, "Request Terminated", NULL);
+	else
+		transport_failed(u, err);
+}
+
 /* --- where it may go ------------------------------------------------------ */
 
 /* To be asked before anything is sent there; one that may not be sent to only
@@ -208,11 +225,13 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 	struct uac *u = arg;
 	char reason[UAC_REASON_SIZE];
 
-	if (!err && msg->scode < 200)
-		return;
-
 	if (err) {
 		go_on(u, err);
+		return;
+	}
+	if (msg->scode < 200) {
+		if (u->progressh)
+			u->progressh(msg, u->arg);
 		return;
 	}
 
@@ -353,7 +372,9 @@ static void ask(struct uac *u)
 /* It was not sent, or got no answer */
 static void go_on(struct uac *u, int err)
 {
-	if (u->has_next) {
+	if (u->cancelled) {
+		end_cancelled(u, err);
+	} else if (u->has_next) {
 		u->has_next = false;
 		ask(u);
 	} else if (u->may_fall_back) {
@@ -377,6 +398,33 @@ void uac_start(struct uac *u)
 
 	if (err)
 		go_on(u, err);
+}
+
+static void unanswered_handler(void *arg)
+{
+	transport_failed(arg, ETIMEDOUT);
+}
+
+/**
+ * Cancel an INVITE (section 9.1): CANCEL is sent as soon as there has been a
+ * provisional answer
+ *
+ * The end is told by the handler, maybe within this call: 487 as a rule, a 2xx
+ * where that was quicker, 408 where none comes for UAC_CANCEL_MS.
+ */
+void uac_cancel(struct uac *u)
+{
+	if (u->cancelled || !u->h)
+		return;
+
+	u->cancelled = true;
+	if (!u->req) {
+		end_cancelled(u, ECONNABORTED);
+		return;
+	}
+
+	tmr_start(&u->tmr, UAC_CANCEL_MS, unanswered_handler, u);
+	sip_request_cancel(u->req);
 }
 
 /** Whether its end says anything of who is there; from within the handler */

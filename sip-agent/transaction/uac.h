@@ -14,6 +14,8 @@ enum {
 	UAC_REASON_SIZE = 201,
 	/* until an address must have been found and have answered */
 	UAC_UNPROVEN_MS = 4000,
+	/* for a final answer after CANCEL (RFC 3261 section 9.1) */
+	UAC_CANCEL_MS = 32000,
 };
 
 /** What is sent, and where to; all of it is borrowed until the end */
@@ -42,10 +44,15 @@ struct uac_request {
 typedef void(uac_end_h)(int code, const char *reason, const struct sip_msg *msg,
 			void *arg);
 
+/** A provisional answer has come; may let go of the request */
+typedef void(uac_progress_h)(const struct sip_msg *msg, void *arg);
+
 void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src);
 int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	      uac_end_h *h, void *arg);
+void uac_set_progress(struct uac *u, uac_progress_h *h);
 void uac_start(struct uac *u);
+void uac_cancel(struct uac *u);
 bool uac_went_out(const struct uac *u);
 void uac_flow_failed(struct uac *u);
 
