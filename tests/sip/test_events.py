@@ -419,6 +419,18 @@ def test_what_a_killed_agent_had_under_way_is_sent_again(own_system, own_account
     until(lambda: subscriptions(bob)[0]["code"] == 200)
 
 
+def test_a_terminated_agent_gives_back_what_has_no_answer(own_system, own_account, phone):
+    alice, bob = own_account("alice"), own_account("bob")
+    b = phone(bob, answer=None)
+    sub = b.subscribe(f"sip:{alice.email}", "presence")
+    sub.next()
+    own_system.kill_and_wait(AGENT, signal.SIGTERM)
+    b.answer = 200
+    assert sub.next(20).get("cseq") == "2 NOTIFY"
+    stopped = [line for line in own_system.log(AGENT).splitlines() if "event=stopped" in line]
+    assert stopped[-1].endswith("unfinished=0")
+
+
 def test_an_equal_subscribe_to_a_restarted_agent_makes_no_second_one(own_system, own_account, phone, until):
     alice, bob = own_account("alice"), own_account("bob")
     b = phone(bob)
