@@ -10,6 +10,7 @@
 #include "common/secret.h"
 #include "shared/negotiate.h"
 #include "shared/routes.h"
+#include "stream/hub/kinds.h"
 
 static bool refuse(struct ask_problem *why, int status, const char *slug,
 		   const char *detail)
@@ -20,9 +21,15 @@ static bool refuse(struct ask_problem *why, int status, const char *slug,
 	return false;
 }
 
-static bool is_kind(const struct viewer_ask *ask, const char *kind)
+static bool is_list(const struct viewer_ask *ask)
 {
-	return !strcmp(ask->kind, kind);
+	return ask->kind && ask->kind->is_list;
+}
+
+/* It is no resource, but what looks at many. */
+static bool is_watch(const struct viewer_ask *ask)
+{
+	return !ask->kind;
 }
 
 /* @param route  where it was found */
@@ -51,10 +58,10 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 	if (!(*route)->stream)
 		return refuse(why, 406, NULL,
 			      "This resource is not to be had as a stream.");
-	ask->kind = (*route)->stream;
+	ask->kind = kind_find((*route)->stream);
 	ask->n = path.n;
 	ask->key = path.email;
-	if (is_kind(ask, "list") || is_kind(ask, "watch"))
+	if (is_list(ask) || is_watch(ask))
 		ask->key = req->segment[0];
 	if (path.call)
 		ask->key = arena_fmt(a, "%lld", (long long)path.call);
@@ -157,10 +164,9 @@ static const char *etag_of(const struct request *req, struct arena *a)
 
 static bool parse_since(struct viewer_ask *ask, const char *s)
 {
-	return is_kind(ask, "list")
-		       ? !ask_parse_place(s, &ask->version, &ask->upto,
-					  &ask->after_n)
-		       : !ask_parse_id(s, &ask->version, &ask->inbox);
+	return is_list(ask) ? !ask_parse_place(s, &ask->version, &ask->upto,
+					       &ask->after_n)
+			    : !ask_parse_id(s, &ask->version, &ask->inbox);
 }
 
 /* A list's first page. */
@@ -169,7 +175,7 @@ static bool find_page(struct viewer_ask *ask, const struct request *req,
 {
 	long long limit = ASK_LIMIT_DEFAULT;
 
-	if (!is_kind(ask, "list"))
+	if (!is_list(ask))
 		return true;
 	ask->diff = false; /* items come whole */
 	ask->after = request_query(req, "after");
@@ -181,7 +187,7 @@ static bool find_page(struct viewer_ask *ask, const struct request *req,
 }
 
 /* One of many: what it is. */
-static bool find_one(struct many_one *one, const char *path, struct arena *a,
+static bool find_one(struct watch_one *one, const char *path, struct arena *a,
 		     struct ask_problem *why)
 {
 	const struct route *route;
@@ -193,19 +199,19 @@ static bool find_one(struct many_one *one, const char *path, struct arena *a,
 		return refuse(why, 400, "invalid-parameter", detail);
 	if (!find_resource(&one->ask, &req, a, &route, why))
 		return false;
-	if (is_kind(&one->ask, "watch"))
+	if (is_watch(&one->ask))
 		return refuse(why, 406, NULL,
 			      "A watch is no resource to be watched.");
 	return find_page(&one->ask, &req, why);
 }
 
-/* Where they stand: a part for each, see many.h. */
+/* Where they stand: a part for each, see watch.h. */
 static bool parse_places(struct ask *ask, const char *s, struct arena *a)
 {
 	bool some = false;
 
 	for (size_t i = 0; i < ask->nmany; i++) {
-		struct many_one *one = &ask->many[i];
+		struct watch_one *one = &ask->many[i];
 		size_t n = strcspn(s, ",");
 		const char *part = arena_mem(a, s, n);
 
@@ -228,18 +234,18 @@ static bool find_many(struct ask *ask, const struct request *req,
 	const char *since = request_query(req, "since");
 	size_t size = sizeof(*ask->many);
 
-	if (!is_kind(&ask->one, "watch"))
+	if (!is_watch(&ask->one))
 		return true;
 	if (ask->one.once && !last && !since)
 		last = etag_of(req, a);
-	ask->many = arena_alloc(a, MANY_MAX * size);
+	ask->many = arena_alloc(a, WATCH_MAX * size);
 	if (!ask->many)
 		return refuse(why, 503, "busy", NULL);
-	memset(ask->many, 0, MANY_MAX * size);
+	memset(ask->many, 0, WATCH_MAX * size);
 	for (size_t i = 0; i < req->queries; i++) {
 		if (strcmp(req->query[i].name, "r") != 0)
 			continue;
-		if (ask->nmany == MANY_MAX)
+		if (ask->nmany == WATCH_MAX)
 			return refuse(why, 400, "invalid-parameter",
 				      "A watch has at most 100 resources.");
 		why->problem.pointer = arena_fmt(a, "/r/%zu", ask->nmany);

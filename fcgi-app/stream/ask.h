@@ -11,8 +11,8 @@
 #include "common/arena.h"
 #include "shared/problem.h"
 #include "shared/request.h"
-#include "stream/many.h"
-#include "stream/viewer.h"
+#include "stream/out/watch.h"
+#include "stream/viewer/viewers.h"
 
 enum {
 	ASK_WAIT_MAX_S = 300,	 /* ?wait= */
@@ -26,7 +26,7 @@ struct ask {
 	int wait_s;	       /* of a long poll */
 	/* /watch: these instead, with the form and ticket of the one; null: it
 	   is not that */
-	struct many_one *many;
+	struct watch_one *many;
 	size_t nmany;
 };
 

@@ -16,9 +16,10 @@
 #include "shared/fcgi.h"
 #include "shared/hasher.h"
 #include "shared/loop.h"
-#include "stream/bytes/stream.h"
-#include "stream/hub.h"
+#include "stream/bytes/stream_pool.h"
+#include "stream/hub/hub.h"
 #include "stream/serve.h"
+#include "stream/viewer/viewers.h"
 
 enum {
 	DRAIN_MS = 5000, /* what is not out by then is cut off */
@@ -31,6 +32,7 @@ enum {
 struct program {
 	struct app app;
 	struct config config;
+	struct hub *hub;
 	struct serve serve;
 	struct loop_timer drain;
 };
@@ -88,7 +90,7 @@ static void on_term(void *arg)
 	if (loop_after(p->app.loop, &p->drain, DRAIN_MS, drain_timed_out, p))
 		loop_stop(p->app.loop);
 	stream_pool_on_empty(p->serve.pool, stop_if_empty, p);
-	hub_drain(p->serve.hub);
+	viewers_drain(p->serve.viewers);
 	fcgi_server_drain(p->app.server, stop_if_empty, p);
 }
 
@@ -116,10 +118,12 @@ static int program_open(struct program *p)
 	if (!err)
 		err = stream_pool_new(&p->serve.pool, app->loop);
 	if (!err)
-		err = hub_new(&p->serve.hub, app->loop, p->serve.pool, name);
+		err = hub_new(&p->hub, app->loop, p->serve.pool, name);
+	if (!err)
+		err = viewers_new(&p->serve.viewers, p->hub);
 	if (err)
 		return err;
-	db.session = hub_session(p->serve.hub);
+	db.session = hub_session(p->hub);
 	err = db_new(&app->db, app->loop, &db);
 	if (!err)
 		err = auth_new(&app->auth, app->loop, app->db, app->hasher);
@@ -129,7 +133,7 @@ static int program_open(struct program *p)
 				      &p->serve);
 	if (err)
 		return err;
-	hub_use(p->serve.hub, app->db);
+	hub_use(p->hub, app->db);
 	loop_on_term(app->loop, on_term, p);
 	return 0;
 }
@@ -140,9 +144,10 @@ static void program_close(struct program *p)
 
 	/* The database answers what is under way, so the rest is there. */
 	db_free(app->db);
-	if (p->serve.hub)
-		hub_use(p->serve.hub, NULL);
-	hub_free(p->serve.hub);
+	if (p->hub)
+		hub_use(p->hub, NULL);
+	viewers_free(p->serve.viewers);
+	hub_free(p->hub);
 	stream_pool_free(p->serve.pool);
 	fcgi_server_free(app->server);
 	auth_free(app->auth);

@@ -18,9 +18,9 @@
 #include "shared/request.h"
 #include "shared/response.h"
 #include "stream/ask.h"
-#include "stream/many.h"
-#include "stream/open.h"
-#include "stream/viewer.h"
+#include "stream/hub/proof.h"
+#include "stream/out/single.h"
+#include "stream/out/watch.h"
 
 enum {
 	HEAD_MAX = 4096,
@@ -36,8 +36,8 @@ struct call {
 	struct response res;
 	struct ask ask;
 	struct principal who;
-	struct viewer *viewer;
-	struct many *many;
+	struct single single;
+	struct watch *watch;	/* instead, of many */
 	struct loop_timer wait; /* of a long poll */
 	struct proof *proof;	/* ask's, where a ticket is used up already */
 	bool asking;		/* who calls is being found out, or counted */
@@ -45,7 +45,7 @@ struct call {
 	bool gone;
 };
 
-static const struct viewer_ops viewer_ops;
+static const struct outcome_ops outcome_ops;
 
 static void call_free(struct call *c)
 {
@@ -93,22 +93,23 @@ static void call_watch(struct call *c);
 static bool call_try_message(struct call *c, const struct pg_answer *why)
 {
 	struct viewer_ask *ask = &c->ask.one;
+	struct proof *proof = viewer_proof(c->single.viewer);
 	const char *key;
 
-	if (why->status != 404 || !ask->n || strcmp(ask->kind, "login"))
+	if (why->status != 404 || !ask->n || !ask->kind->item)
 		return false;
 	if (!strcmp(why->slug, "user-not-found"))
 		return false;
 	key = arena_fmt(c->arena, "%s/%lld", ask->key, (long long)ask->n);
 	if (!key)
 		return false;
-	ask->kind = "send";
+	ask->kind = ask->kind->item;
 	ask->key = key;
 	ask->n = 0;
-	if (ask->ticket) /* it is used up */
-		ask->proof = c->proof = proof_ref(viewer_proof(c->viewer));
-	ask->ticket = NULL;
-	c->viewer = NULL;
+	if (ask->ticket && proof) { /* it is used up */
+		ask->proof = c->proof = proof_ref(proof);
+		ask->ticket = NULL;
+	}
 	call_watch(c);
 	return true;
 }
@@ -117,10 +118,9 @@ static void on_refused(const struct pg_answer *why, void *arg)
 {
 	struct call *c = arg;
 
-	if (!c->many && call_try_message(c, why))
+	if (!c->watch && call_try_message(c, why))
 		return;
-	c->viewer = NULL;
-	c->many = NULL;
+	c->watch = NULL;
 	reply_problem(&c->res, &c->req, reply_of_answer(why));
 	if (why->status == 401)
 		auth_refused(c->serve->app->auth, &c->who);
@@ -132,7 +132,6 @@ static void on_answer(int64_t version, const char *doc, bool patch, void *arg)
 	struct call *c = arg;
 	const char *tag = arena_fmt(c->arena, "%lld", (long long)version);
 
-	c->viewer = NULL;
 	auth_accepted(c->serve->app->auth, &c->who);
 	response_bytes(&c->res, 200,
 		       patch ? "application/json-patch+json"
@@ -148,7 +147,7 @@ static void on_answer_many(const char *id, const char *docs, size_t n,
 {
 	struct call *c = arg;
 
-	c->many = NULL;
+	c->watch = NULL;
 	auth_accepted(c->serve->app->auth, &c->who);
 	response_bytes(&c->res, 200, "application/json", docs, n);
 	response_etag(&c->res, id);
@@ -163,8 +162,8 @@ static void answer_unchanged(struct call *c)
 	buf_init(&id, HEAD_MAX);
 	render_place(place, c->ask.one.version, c->ask.one.upto,
 		     c->ask.one.after_n);
-	if (c->many)
-		many_add_id(&id, c->many);
+	if (c->watch)
+		watch_add_id(&id, c->watch);
 	else
 		buf_str(&id, place);
 	response_empty(&c->res, 304);
@@ -179,10 +178,9 @@ static void on_wait_over(void *arg)
 
 	if (!c->ends)
 		answer_unchanged(c);
-	viewer_free(c->viewer);
-	many_free(c->many);
-	c->viewer = NULL;
-	c->many = NULL;
+	single_free(&c->single);
+	watch_free(c->watch);
+	c->watch = NULL;
 	if (c->ends)
 		call_error(c, APP_UNAUTHORIZED);
 	else
@@ -251,8 +249,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 	struct buf head;
 	int err;
 
-	c->viewer = NULL;
-	c->many = NULL;
+	c->watch = NULL;
 	trim_later(c->serve);
 	auth_accepted(c->serve->app->auth, &c->who);
 	buf_init(&head, HEAD_MAX);
@@ -273,7 +270,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 	return err ? err : stream_new(out, pool, &fs, ops, stream_arg);
 }
 
-static const struct viewer_ops viewer_ops = {
+static const struct outcome_ops outcome_ops = {
 	.refused = on_refused,
 	.open = on_open,
 	.answer = on_answer,
@@ -286,14 +283,15 @@ static const struct viewer_ops viewer_ops = {
 /* By one way or the other. */
 static void call_watch(struct call *c)
 {
-	struct hub *hub = c->serve->hub;
+	struct viewers *viewers = c->serve->viewers;
 	int err;
 
 	if (c->ask.many)
-		err = many_new(&c->many, hub, c->ask.many, c->ask.nmany,
-			       &viewer_ops, c);
+		err = watch_new(&c->watch, viewers, c->ask.many, c->ask.nmany,
+				&outcome_ops, c);
 	else
-		err = viewer_new(&c->viewer, hub, &c->ask.one, &viewer_ops, c);
+		err = single_ask(&c->single, viewers, &c->ask.one, &outcome_ops,
+				 c);
 	if (err)
 		call_error(c, err == EAGAIN ? APP_UNAVAILABLE : APP_BUSY);
 }
@@ -305,8 +303,8 @@ static void on_gone(void *arg)
 	c->gone = true;
 	if (c->asking)
 		return; /* it is looked at then */
-	viewer_free(c->viewer);
-	many_free(c->many);
+	single_free(&c->single);
+	watch_free(c->watch);
 	fcgi_finish(c->fcgi);
 	call_free(c);
 }
@@ -388,7 +386,7 @@ void serve_request(struct fcgi_request *r, void *arg)
 		if (why.allow)
 			response_header(&c->res, "Allow", why.allow);
 		call_send(c);
-	} else if (!hub_is_ready(s->hub))
+	} else if (!hub_is_ready(viewers_hub(s->viewers)))
 		call_error(c, APP_UNAVAILABLE);
 	else
 		call_check(c);

@@ -8,12 +8,12 @@
 #include "shared/app.h"
 #include "shared/fcgi.h"
 #include "shared/loop.h"
-#include "stream/bytes/stream.h"
-#include "stream/hub.h"
+#include "stream/bytes/stream_pool.h"
+#include "stream/viewer/viewers.h"
 
 struct serve {
 	const struct app *app;
-	struct hub *hub;
+	struct viewers *viewers;
 	struct stream_pool *pool;
 	struct loop_timer trim;
 };

@@ -1,6 +1,6 @@
 /*
- * Who of an inbox's viewers gets what is read for all, with the database and
- * the viewers played here.
+ * Who of an inbox's seats gets what is read for all, with the database and
+ * the owners of the seats played here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,9 @@
 #include <cmocka.h>
 #include <libpq-fe.h>
 
-#include "stream/inbox.h"
-#include "stream/watch.h"
+#include "stream/hub/inbox.h"
+#include "stream/hub/kinds.h"
+#include "stream/hub/topic_parts.h"
 
 enum {
 	ASKED_MAX = 8,
@@ -26,8 +27,8 @@ static struct {
 	char after[24];
 } asked[ASKED_MAX];
 static size_t nasked;
-static char *shown[2]; /* to each viewer: " 101 102" */
-static struct viewer *viewers[2];
+static char *shown[2]; /* to each seat: " 101 102" */
+static struct inbox_seat seats[2];
 
 /* ---- those around it ---- */
 
@@ -45,51 +46,19 @@ struct pg_query *db_ask(struct db *db, const struct pg_stmt *st,
 	return (struct pg_query *)&asked[nasked++];
 }
 
+struct pg_query *db_ask_as(struct db *db, const struct db_whose *whose,
+			   const struct pg_stmt *st, const struct pg_args *args,
+			   pg_answer_h *answered, void *arg)
+{
+	(void)whose;
+	return db_ask(db, st, args, answered, arg);
+}
+
 bool db_forget(struct pg_query *q)
 {
 	(void)q;
 
 	return false;
-}
-
-bool viewer_message(struct viewer *v, int64_t inbox, const char *data, size_t n,
-		    uint64_t event)
-{
-	char **to = &shown[v == viewers[1]];
-	char *was = *to;
-
-	(void)data;
-	(void)n;
-	(void)event;
-	assert_true(asprintf(to, "%s %lld", was ? was : "", (long long)inbox) >
-		    0);
-	free(was);
-	v->inbox_at = inbox;
-	return true;
-}
-
-bool viewer_inbox_known(struct viewer *v, int64_t at)
-{
-	v->inbox_at = at;
-	return true;
-}
-
-void viewer_step(struct viewer *v)
-{
-	if (!v->query && v->inbox && v->inbox_behind)
-		inbox_load(v);
-}
-
-void viewer_refuse(struct viewer *v, const struct pg_answer *why)
-{
-	(void)v;
-	(void)why;
-	fail();
-}
-
-void resource_release(struct resource *r)
-{
-	(void)r;
 }
 
 uint32_t stream_now_s(const struct stream_pool *pool)
@@ -135,48 +104,82 @@ static void answer(size_t which, int64_t head, int64_t from, int64_t to)
 
 /* ---- an account with two ---- */
 
-static struct hub hub = {.db = (struct db *)&hub};
-static struct resource resource = {.hub = &hub};
+static struct place place = {.db = (struct db *)&place};
+static struct topics topics;
+static struct topic *topic;
+
+static bool on_message(struct inbox_seat *s, int64_t number, const char *data,
+		       size_t n, uint64_t event)
+{
+	char **to = &shown[s == &seats[1]];
+	char *was = *to;
+
+	(void)data;
+	(void)n;
+	(void)event;
+	assert_true(asprintf(to, "%s %lld", was ? was : "", (long long)number) >
+		    0);
+	free(was);
+	s->at = number;
+	return true;
+}
+
+static const struct inbox_ops inbox_ops = {.message = on_message};
 
 static int setup(void **state)
 {
+	const struct view view = {
+		.kind = kind_find("login"),
+		.key = "alice@example.net",
+		.id = 7,
+	};
+
+	(void)state;
 	nasked = 0;
-	resource.inbox = inbox_new(&resource, 7);
+	assert_int_equal(topics_init(&topics, &place), 0);
+	topic = topic_get(&topics, &view);
+	assert_non_null(topic);
 	for (size_t i = 0; i < 2; i++) {
-		viewers[i] = calloc(1, sizeof(*viewers[i]));
-		viewers[i]->hub = &hub;
-		viewers[i]->state = VIEWER_OPEN;
-		viewers[i]->inbox_at = 99;
+		seats[i] = (struct inbox_seat){.ops = &inbox_ops, .at = 99};
 		shown[i] = NULL;
 	}
-	*state = resource.inbox;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	for (size_t i = 0; i < 2; i++) {
-		if (viewers[i]->inbox)
-			inbox_detach(viewers[i]);
-		free(viewers[i]);
+	(void)state;
+	topics_clear(&topics);
+	for (size_t i = 0; i < 2; i++)
 		free(shown[i]);
-	}
-	inbox_free(*state);
 	return 0;
 }
 
-/* It comes with number 99, and asks for what it lacks. */
-static void come(struct inbox *b, struct viewer *v)
+/* An owner's answer, which has all but what is read for all. */
+static void on_own(const struct pg_answer *a, void *arg)
 {
-	inbox_attach(b, v);
-	v->inbox_check = false;
-	viewer_step(v);
+	struct inbox_seat *s = arg;
+
+	if (inbox_rows(a))
+		for (int i = 0; i < inbox_rows(a); i++)
+			(void)on_message(s, inbox_number(a, i), "", 0, 0);
+	inbox_join(s);
+	if (s->behind)
+		assert_non_null(inbox_ask(s, on_own, s));
+}
+
+/* It comes with number 99, and asks for what it lacks. */
+static void come(struct inbox_seat *s)
+{
+	assert_int_equal(inbox_attach(s, topic), 0);
+	s->check = false;
+	assert_non_null(inbox_ask(s, on_own, s));
 }
 
 /* The first one keeps up, and nothing is under way. */
-static void begin(struct inbox *b)
+static void begin(void)
 {
-	come(b, viewers[0]);
+	come(&seats[0]);
 	answer(0, 99, 1, 0);
 	answer(1, 99, 1, 0); /* for all, once more */
 	assert_int_equal(nasked, 2);
@@ -184,38 +187,36 @@ static void begin(struct inbox *b)
 
 static void what_is_read_for_all_goes_to_all_who_keep_up(void **state)
 {
-	struct inbox *b = *state;
-
-	begin(b);
-	come(b, viewers[1]);
+	(void)state;
+	begin();
+	come(&seats[1]);
 	answer(2, 99, 1, 0);
-	inbox_bell(b);
+	topic_ring(topic);
 	assert_int_equal(nasked, 4);
 	assert_string_equal(asked[3].after, "99");
 	answer(3, 101, 100, 101);
 	assert_string_equal(shown[0], " 100 101");
 	assert_string_equal(shown[1], " 100 101");
-	assert_int_equal(inbox_head(b), 101);
+	assert_int_equal(inbox_head(topic->inbox), 101);
 }
 
 static void who_was_not_there_when_it_was_asked_misses_nothing(void **state)
 {
-	struct inbox *b = *state;
-
-	begin(b);
-	come(b, viewers[1]); /* asks; the answer takes a while */
-	inbox_bell(b);
+	(void)state;
+	begin();
+	come(&seats[1]); /* asks; the answer takes a while */
+	topic_ring(topic);
 	answer(3, 100, 100, 100);
-	inbox_bell(b); /* asks for all, from 100 on */
+	topic_ring(topic); /* asks for all, from 100 on */
 	assert_string_equal(asked[4].after, "100");
-	inbox_detach(viewers[0]);
+	inbox_detach(&seats[0]);
 	answer(2, 99, 1, 0); /* from before 100 was there */
 	answer(4, 101, 101, 101);
 	assert_int_equal(nasked, 6);
 	assert_string_equal(asked[5].after, "99");
 	answer(5, 101, 100, 101);
 	assert_string_equal(shown[1], " 100 101");
-	assert_int_equal(inbox_head(b), 101);
+	assert_int_equal(inbox_head(topic->inbox), 101);
 }
 
 int main(void)

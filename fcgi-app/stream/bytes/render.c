@@ -146,3 +146,27 @@ void render_message(struct buf *b, const struct message *m)
 	add_body(b, m->body, m->body_len);
 	buf_char(b, '}');
 }
+
+void frame_init(struct frame *f)
+{
+	buf_init(&f->text, FRAME_MAX);
+}
+
+void frame_free(struct frame *f)
+{
+	buf_free(&f->text);
+}
+
+const struct buf *frame_event(struct frame *f, enum format format,
+			      uint64_t number, const char *name, const char *id,
+			      const char *data, size_t n)
+{
+	if (f->number == number && f->format == format && !strcmp(f->id, id))
+		return &f->text;
+	buf_reset(&f->text);
+	render_event(&f->text, format, name, *id ? id : NULL, data, n);
+	f->number = f->text.failed ? 0 : number;
+	f->format = format;
+	(void)snprintf(f->id, sizeof(f->id), "%s", id);
+	return f->text.failed ? NULL : &f->text;
+}

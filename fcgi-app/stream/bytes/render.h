@@ -11,7 +11,8 @@
 #include "common/buf.h"
 
 enum {
-	RENDER_ID_SIZE = 64, /* three numbers, with the NUL */
+	RENDER_ID_SIZE = 64,  /* three numbers, with the NUL */
+	FRAME_MAX = 16 << 20, /* bytes: one event, a resource with all it has */
 };
 
 enum format {
@@ -63,5 +64,27 @@ void render_event(struct buf *b, enum format f, const char *name,
  * else in base64 (RFC 4648, section 4).
  */
 void render_message(struct buf *b, const struct message *m);
+
+/** The event that was rendered last, for the next who wants the same. */
+struct frame {
+	struct buf text;
+	char id[RENDER_ID_SIZE];
+	enum format format;
+	uint64_t number;
+};
+
+void frame_init(struct frame *f);
+void frame_free(struct frame *f);
+
+/**
+ * Render an event, if it is not there already.
+ *
+ * @param number  not 0; the same for the same name and data
+ * @param id      "": none
+ * @return null: too large, or no memory; borrowed
+ */
+const struct buf *frame_event(struct frame *f, enum format format,
+			      uint64_t number, const char *name, const char *id,
+			      const char *data, size_t n);
 
 #endif

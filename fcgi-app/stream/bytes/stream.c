@@ -283,9 +283,3 @@ int stream_new(struct stream **out, struct stream_pool *pool,
 	*out = s;
 	return 0;
 }
-
-void stream_free(struct stream *s)
-{
-	if (s)
-		stream_destroy(s);
-}

@@ -31,9 +31,6 @@ int stream_new(struct stream **out, struct stream_pool *pool,
 	       const struct fcgi_stream *fs, const struct stream_ops *ops,
 	       void *arg);
 
-/** Close without a word; ops are not called any more. */
-void stream_free(struct stream *s);
-
 /**
  * Write, or queue. It always takes all of it: the caller looks at
  * stream_pending() before. Without memory the stream is lost.

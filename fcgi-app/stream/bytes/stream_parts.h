@@ -59,7 +59,4 @@ void stream_die(struct stream *s);
 /** Put it where it is looked at next. */
 void stream_schedule(struct stream *s);
 
-/** Free it, now. */
-void stream_destroy(struct stream *s);
-
 #endif

@@ -31,7 +31,7 @@ static void stream_link(struct stream *s, struct stream **list)
 	*list = s;
 }
 
-void stream_destroy(struct stream *s)
+static void stream_destroy(struct stream *s)
 {
 	struct stream_pool *pool = s->pool;
 

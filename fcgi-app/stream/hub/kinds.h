@@ -1,0 +1,15 @@
+/*
+ * kinds.h: the kinds of resources that can be watched.
+ */
+#ifndef RESTSIP_STREAM_KINDS_H
+#define RESTSIP_STREAM_KINDS_H
+
+#include "stream/hub/topic.h"
+
+/** An account's right to look at all: topics of it are not read. */
+extern const struct topic_kind kind_session;
+
+/** @param name  as in sql/README.md; null: none. @return null: no such kind */
+const struct topic_kind *kind_find(const char *name);
+
+#endif
