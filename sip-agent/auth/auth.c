@@ -107,7 +107,7 @@ static void auth_destructor(void *arg)
 
 static void db_away(struct auth *a, int err)
 {
-	uas_db_away(a->u, err);
+	uas_fail(a->u, err);
 	mem_deref(a);
 }
 

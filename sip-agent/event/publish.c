@@ -198,7 +198,7 @@ static void publish(struct uas *u, const struct auth_id *id,
 	str_ncpy(p->aor, id->aor, sizeof(p->aor));
 	err = ask(p, id, doc, expires_s);
 	if (err) {
-		uas_db_away(u, err);
+		uas_fail(u, err);
 		mem_deref(p);
 	}
 }

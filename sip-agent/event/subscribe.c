@@ -256,7 +256,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 
 	err = subscribe(s, id, aor);
 	if (err) {
-		uas_db_away(u, err);
+		uas_fail(u, err);
 		mem_deref(s);
 	}
 }

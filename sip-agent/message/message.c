@@ -369,7 +369,7 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 	str_ncpy(m->aor, id->aor, sizeof(m->aor));
 	err = ask(m, id, to, type, body);
 	if (err) {
-		uas_db_away(u, err);
+		uas_fail(u, err);
 		mem_deref(m);
 	}
 }

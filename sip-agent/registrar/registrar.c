@@ -249,7 +249,7 @@ static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
 	else
 		err = ask_alone(reg);
 	if (err) {
-		uas_db_away(reg->u, err);
+		uas_fail(reg->u, err);
 		mem_deref(reg);
 	}
 }
@@ -344,7 +344,7 @@ static void bind_contacts(struct reg *reg)
 	err = contact_set_decode(&cs, uas_msg(reg->u), uas_agent(reg->u)->set,
 				 &why);
 	if (err == EBADMSG || err == EACCES) {
-		uas_reply(reg->u, err == EACCES ? 403 : 400, why, NULL);
+		uas_reply(reg->u, codes_of_error(err), why, NULL);
 		goto out;
 	}
 	if (!err && is_too_brief(reg->u, &cs))
@@ -367,7 +367,7 @@ static void bind_contacts(struct reg *reg)
 	}
 
 	if (err)
-		uas_db_away(reg->u, err);
+		uas_fail(reg->u, err);
 	else
 		mem_ref(reg); /* on_registered has it */
 out:

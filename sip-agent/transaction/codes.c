@@ -3,6 +3,7 @@
  */
 #include "transaction/codes.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "common/pg/pg.h"
@@ -86,5 +87,24 @@ uint16_t codes_of_answer(const struct pg_answer *ans)
 
 	default:
 		return 500;
+	}
+}
+
+/** What to answer where one of our own functions gave an error (errno) */
+uint16_t codes_of_error(int err)
+{
+	switch (err) {
+	case EBADMSG: /* what it says cannot be read */
+	case EILSEQ:  /* text that is not UTF-8 */
+		return 400;
+
+	case EACCES:
+		return 403;
+
+	case E2BIG:
+		return 413;
+
+	default: /* no memory, no database, no place: our own trouble */
+		return 503;
 	}
 }

@@ -10,5 +10,6 @@ struct pg_answer;
 
 const char *codes_reason(uint16_t scode);
 uint16_t codes_of_answer(const struct pg_answer *ans);
+uint16_t codes_of_error(int err);
 
 #endif

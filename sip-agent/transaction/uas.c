@@ -388,10 +388,10 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 		uas_refuse(u, scode);
 }
 
-/** Answer that a statement could not even be sent (pgloop_query's error) */
-void uas_db_away(struct uas *u, int err)
+/** Answer what an error of our own functions means in SIP */
+void uas_fail(struct uas *u, int err)
 {
-	uas_refuse(u, err == EILSEQ ? 400 : 503);
+	uas_refuse(u, codes_of_error(err));
 }
 
 /**

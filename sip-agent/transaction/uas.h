@@ -45,7 +45,7 @@ void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);
 void uas_refuse(struct uas *u, uint16_t scode);
 void uas_db_failed(struct uas *u, const struct pg_answer *ans);
-void uas_db_away(struct uas *u, int err);
+void uas_fail(struct uas *u, int err);
 
 void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 			 uint16_t scode, const char *reason, const char *hdrs);
