@@ -71,34 +71,43 @@ static void invite_handle(struct agent *ag, const struct sip_msg *msg)
 	auth_request(ag, msg, on_caller);
 }
 
-static const struct {
-	const char *method;
-	method_h *handle;
-} methods[] = {
-	{"ACK", ack_handle},
-	{"BYE", stray_handle},
-	{"CANCEL", cancel_handle},
-	{"INFO", known_handle},
-	{"INVITE", invite_handle},
-	{"MESSAGE", message_handle},
-	{"NOTIFY", stray_handle},
-	{"OPTIONS", options_handle},
-	{"PRACK", stray_handle},
-	{"PUBLISH", publish_handle},
-	{"REFER", known_handle},
-	{"REGISTER", registrar_handle},
-	{"SUBSCRIBE", subscribe_handle},
-	{"UPDATE", stray_handle},
+enum {
+	NO_ANSWER = 1 << 0,  /* RFC 3261 section 17: an ACK has none */
+	NO_REPEATS = 1 << 1, /* libre knows what came again, or nobody */
+	NO_REQUIRE = 1 << 2, /* what it requires is not looked at */
 };
 
-static method_h *find(const struct pl *method)
+static const struct method {
+	const char *name;
+	method_h *handle;
+	unsigned flags;
+} methods[] = {
+	{"ACK", ack_handle, NO_ANSWER | NO_REPEATS | NO_REQUIRE},
+	{"BYE", stray_handle, NO_REQUIRE},
+	{"CANCEL", cancel_handle, NO_REPEATS | NO_REQUIRE},
+	{"INFO", known_handle, 0},
+	{"INVITE", invite_handle, NO_REPEATS},
+	{"MESSAGE", message_handle, 0},
+	{"NOTIFY", stray_handle, NO_REQUIRE},
+	{"OPTIONS", options_handle, 0},
+	{"PRACK", stray_handle, NO_REQUIRE},
+	{"PUBLISH", publish_handle, 0},
+	{"REFER", known_handle, 0},
+	{"REGISTER", registrar_handle, 0},
+	{"SUBSCRIBE", subscribe_handle, 0},
+	{"UPDATE", stray_handle, NO_REQUIRE},
+};
+
+static const struct method unknown;
+
+static const struct method *find(const struct pl *name)
 {
 	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
-		if (!pl_strcmp(method, methods[i].method))
-			return methods[i].handle;
+		if (!pl_strcmp(name, methods[i].name))
+			return &methods[i];
 	}
 
-	return NULL;
+	return &unknown;
 }
 
 struct unsupported {
@@ -153,14 +162,9 @@ static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }
 
-/* @return whether it was here before; of INVITE libre knows */
-static bool is_repeat(struct agent *ag, const struct sip_msg *msg,
-		      method_h *handle)
+/* @return whether it was here before */
+static bool is_repeat(struct agent *ag, const struct sip_msg *msg)
 {
-	if (handle == ack_handle || handle == cancel_handle ||
-	    handle == invite_handle)
-		return false;
-
 	switch (strans_look(ag->strans, ag->sip, msg, tmr_jiffies())) {
 	case STRANS_SAME:
 		return true;
@@ -181,25 +185,24 @@ static bool is_repeat(struct agent *ag, const struct sip_msg *msg,
  */
 void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 {
-	method_h *handle = find(&msg->met);
+	const struct method *method = find(&msg->met);
 	const char *why;
 	int scode;
 
 	scode = recheck_request(msg, &why);
 	if (scode) {
-		if (handle != ack_handle)
+		if (!(method->flags & NO_ANSWER))
 			refuse(ag, msg, scode, why);
 		return;
 	}
-	if (is_repeat(ag, msg, handle))
+	if (!(method->flags & NO_REPEATS) && is_repeat(ag, msg))
 		return;
-	if (!handle) {
+	if (!method->handle) {
 		uas_reply_stateless(ag, msg, 501, NULL, ALLOW);
 		return;
 	}
-	if (handle != ack_handle && handle != cancel_handle &&
-	    handle != stray_handle && needs_unknown(ag, msg))
+	if (!(method->flags & NO_REQUIRE) && needs_unknown(ag, msg))
 		return;
 
-	handle(ag, msg);
+	method->handle(ag, msg);
 }
