@@ -255,7 +255,7 @@ static bool may_run(const struct turns *t, const struct turn *e,
 
 	if ((e->caller &&
 	     (is_full(e->caller->running, limits->caller_running) ||
-	      e->caller->rests_until_ms > now_ms)) ||
+	      (e->rests && e->caller->rests_until_ms > now_ms))) ||
 	    (e->target && is_full(e->target->running, limits->target_running)))
 		return false;
 	if (class == TURN_ANY)
@@ -307,10 +307,9 @@ static uint64_t slow_of(const struct turns *t, uint64_t cost_us)
 	return cost_us > fair_us ? cost_us - fair_us : 0;
 }
 
-static void rest(const struct turns *t, struct turn_key *c, uint64_t slow_us,
-		 uint64_t now_ms)
+static void rest(struct turn_key *c, uint64_t slow_us, uint64_t now_ms)
 {
-	uint64_t ms = slow_us / 1000 * t->limits.rest;
+	uint64_t ms = slow_us / 1000 * TURN_REST;
 
 	if (!is_heavy(c, now_ms))
 		return;
@@ -340,7 +339,8 @@ void turns_done(struct turns *t, struct turn *e, uint64_t cost_us,
 		c->guess_us = GUESS_US;
 	(void)slow_now(c, now_ms);
 	c->slow_us += slow_us;
-	rest(t, c, slow_us, now_ms);
+	if (e->rests)
+		rest(c, slow_us, now_ms);
 }
 
 void turns_is_slow(struct turn *e)

@@ -22,6 +22,7 @@ enum {
 	TURN_HEAVY_US = 200 * 1000, /* slow work of one caller until heavy */
 	TURN_FORGIVE = 40,	    /* one second of it is forgotten in 40 */
 	TURN_USUAL = 4,		    /* times the usual cost is not slow yet */
+	TURN_REST = 7, /* times what was slow, before a heavy one's next */
 	TURN_REST_MAX_MS = 1000,
 	TURN_CALLERS_MAX = 16384, /* that are remembered */
 };
@@ -38,6 +39,10 @@ struct turn {
 	uint64_t guess_us; /* what it was taken to cost */
 	bool heavy;	   /* of a caller who was, when its turn came */
 	bool slow;	   /* as turns_is_slow() said */
+	/* The user's to set once it is added: that after what was slow its
+	 * heavy caller rests before the next such, even if nobody else waits,
+	 * for the server behind has others to serve. */
+	bool rests;
 };
 
 /** 0: no limit. */
@@ -45,9 +50,6 @@ struct turns_limits {
 	size_t waiting;
 	size_t caller_waiting, target_waiting;
 	size_t caller_running, target_running;
-	/* After what was slow a heavy caller rests for so many times as long,
-	 * even if nobody else waits: the server behind has others to serve. */
-	unsigned rest;
 };
 
 enum turn_class {

@@ -417,13 +417,14 @@ static int query_add(struct pg_lane *lane, struct pg_query *q,
 {
 	struct turns *t = lane->waiting;
 	const uint64_t now_ms = clock_ms();
-	struct turn *e;
+	struct turn *e = NULL;
 	int err = turns_add(t, &q->turn, ask->caller, ask->target, now_ms);
 
-	if (err != EBUSY || !(e = turns_make_room(t, ask->caller, ask->target)))
-		return err;
-	err = turns_add(t, &q->turn, ask->caller, ask->target, now_ms);
-	query_end(lane, query_of_turn(e), APP_BUSY);
+	if (err == EBUSY && (e = turns_make_room(t, ask->caller, ask->target)))
+		err = turns_add(t, &q->turn, ask->caller, ask->target, now_ms);
+	q->turn.rests = ask->rests;
+	if (e)
+		query_end(lane, query_of_turn(e), APP_BUSY);
 	return err;
 }
 

@@ -41,6 +41,7 @@ struct pg_ask {
 	const struct pg_stmt *stmt;
 	const struct pg_args *args; /**< may be null if there are none */
 	uint64_t caller, target;    /**< keys of turn.h */
+	bool rests;		    /**< as turn.h has it */
 	void *data; /**< free()d after the answer: what args point at */
 	pg_answer_h *h;
 	void *arg;

@@ -44,7 +44,7 @@ struct pg_query *db_ask(struct db *db, const struct pg_stmt *st,
 			const struct pg_args *args, pg_answer_h *answered,
 			void *arg)
 {
-	const struct db_whose nobodys = {0, 0};
+	const struct db_whose nobodys = {0};
 
 	return db_ask_as(db, &nobodys, st, args, answered, arg);
 }
@@ -57,6 +57,7 @@ struct pg_query *db_ask_as(struct db *db, const struct db_whose *whose,
 		.stmt = st,
 		.args = args,
 		.caller = whose->caller,
+		.rests = whose->rests,
 		.target = st->write ? whose->target : 0,
 		.h = answered,
 		.arg = arg,
@@ -142,8 +143,7 @@ static int read_lane(struct db *db, const struct db_config *config)
 		.late_ms = PG_LATE_MS,
 		.wait_ms = DB_WAIT_MS,
 		.turns = {.waiting = DB_QUEUE_MAX,
-			  .caller_waiting = (size_t)config->caller_max,
-			  .rest = DB_REST},
+			  .caller_waiting = (size_t)config->caller_max},
 	};
 
 	return pg_lane_new(&db->lane[READ], &conf);

@@ -19,9 +19,8 @@ enum {
 	DB_WRITES_MAX = 2,   /* under way of one caller, or on one target */
 	DB_BATCH_MAX = 16,   /* reads that share a round trip */
 	DB_INFLIGHT_MAX = 256, /* on the session's connection */
-	DB_REST = 7,	     /* times what a slow read took, before the next */
-	DB_WAIT_MS = 2000,   /* how long a query waits for its turn */
-	DB_HEALTH_MS = 1500, /* how long one of a health check takes */
+	DB_WAIT_MS = 2000,     /* how long a query waits for its turn */
+	DB_HEALTH_MS = 1500,   /* how long one of a health check takes */
 };
 
 struct db;
@@ -30,6 +29,7 @@ struct pg_query;
 /** Who asks, and about what, as keys of turn.h; 0: nobody, nothing. */
 struct db_whose {
 	uint64_t caller, target;
+	bool rests; /* as turn.h has it */
 };
 
 /**

@@ -137,7 +137,8 @@ static uint64_t target_of(const struct exchange *x)
 void exchange_query(struct exchange *x, const struct pg_stmt *st,
 		    const struct pg_args *args, exchange_result_h *on_result)
 {
-	const struct db_whose whose = {x->who.caller, target_of(x)};
+	const struct db_whose whose = {.caller = x->who.caller,
+				       .target = target_of(x)};
 
 	if (!exchange_may_end(x))
 		return;

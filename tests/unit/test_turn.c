@@ -168,28 +168,34 @@ static void run(struct turns *t, uint64_t caller, uint64_t cost_us,
 	struct turn e;
 
 	assert_int_equal(turns_add(t, &e, caller, 0, now_ms), 0);
+	e.rests = true;
 	assert_ptr_equal(turns_take(t, TURN_ANY, now_ms), &e);
 	turns_done(t, &e, cost_us, now_ms);
 }
 
 static void who_is_heavy_rests_and_others_do_not(void **state)
 {
-	const struct turns_limits limits = {.rest = 7};
-	struct turns *t = make(&limits);
-	struct turn heavy, light;
+	struct turns *t = make(&none);
+	struct turn heavy, light, other;
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
 		run(t, 7, 70000, 1); /* 200 ms in all are too much */
 	assert_int_equal(turns_add(t, &heavy, 7, 0, 1), 0);
+	heavy.rests = true;
 	assert_ptr_equal(turns_take(t, TURN_ANY, 1), NULL);
 	assert_int_equal(turns_add(t, &light, 8, 0, 1), 0);
+	light.rests = true;
 	assert_ptr_equal(turns_take(t, TURN_ANY, 1), &light);
+	/* nor does what is not to */
+	assert_int_equal(turns_add(t, &other, 7, 0, 1), 0);
+	assert_ptr_equal(turns_take(t, TURN_ANY, 1), &other);
 	assert_ptr_equal(turns_take(t, TURN_ANY, 300), NULL);
 	assert_ptr_equal(turns_take(t, TURN_ANY, 500), &heavy);
 	/* a second at most, however long it took */
 	turns_done(t, &heavy, 60 * 1000 * 1000, 500);
 	assert_int_equal(turns_add(t, &heavy, 7, 0, 500), 0);
+	heavy.rests = true;
 	assert_ptr_equal(turns_take(t, TURN_ANY, 499 + TURN_REST_MAX_MS), NULL);
 	assert_ptr_equal(turns_take(t, TURN_ANY, 500 + TURN_REST_MAX_MS),
 			 &heavy);
@@ -198,8 +204,7 @@ static void who_is_heavy_rests_and_others_do_not(void **state)
 
 static void where_all_is_slow_nobody_is_heavy(void **state)
 {
-	const struct turns_limits limits = {.rest = 7};
-	struct turns *t = make(&limits);
+	struct turns *t = make(&none);
 	struct turn e;
 
 	(void)state;
