@@ -177,7 +177,7 @@ static void settled_answered(const struct pg_answer *answer, void *arg)
 /* It was right, or not looked at: it is no wrong one. */
 static void tell_settled(struct auth *auth, struct principal *p, bool right)
 {
-	struct db_whose whose = {0, 0};
+	struct db_whose whose = {.caller = 0};
 	struct pg_args args = {.n = 0};
 	struct settled *s = calloc(1, sizeof(*s));
 
