@@ -111,8 +111,7 @@ static void on_request(const struct sip_msg *msg, void *arg)
 	if (!p->draining)
 		dispatch_request(&p->ag, msg);
 	else if (pl_strcmp(&msg->met, "ACK"))
-		uas_reply_stateless(&p->ag, msg, 503, NULL,
-				    "Retry-After: 1\r\n");
+		uas_busy_stateless(&p->ag, msg);
 }
 
 static bool on_response(const struct sip_msg *msg, void *arg)

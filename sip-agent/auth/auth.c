@@ -589,7 +589,7 @@ void auth_request(struct agent *ag, const struct sip_msg *msg, auth_h *h)
 	struct uas *u;
 
 	if (!pgloop_is_ready(ag->pl) || uas_alloc(&u, ag, msg)) {
-		uas_reply_stateless(ag, msg, 503, NULL, "Retry-After: 1\r\n");
+		uas_busy_stateless(ag, msg);
 		return;
 	}
 

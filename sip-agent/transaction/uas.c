@@ -416,3 +416,13 @@ void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 	(void)compat_sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
 	mem_deref(mb);
 }
+
+/** The same where we have too much to do: 503, and when to come again */
+void uas_busy_stateless(struct agent *ag, const struct sip_msg *msg)
+{
+	char hdr[32];
+
+	(void)re_snprintf(hdr, sizeof(hdr), "Retry-After: %u\r\n",
+			  RETRY_AFTER_S);
+	uas_reply_stateless(ag, msg, 503, NULL, hdr);
+}

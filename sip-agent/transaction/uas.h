@@ -49,5 +49,6 @@ void uas_fail(struct uas *u, int err);
 
 void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 			 uint16_t scode, const char *reason, const char *hdrs);
+void uas_busy_stateless(struct agent *ag, const struct sip_msg *msg);
 
 #endif
