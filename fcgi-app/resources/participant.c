@@ -35,7 +35,7 @@ static void begin(struct exchange *x, struct pg_args *args)
 static void got(struct exchange *x, const struct pg_result *res)
 {
 	/* a session is shown to some and not to others */
-	response_header(&x->res, "Vary", "Authorization");
+	response_header_add(&x->res, "Vary", "Authorization");
 	exchange_answer_doc(x, pgres_text(res, 0, "doc"),
 			    pgres_text(res, 0, "version"), true);
 }

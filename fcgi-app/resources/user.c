@@ -202,7 +202,7 @@ void user_list(struct exchange *x)
 static void got(struct exchange *x, const struct pg_result *res)
 {
 	/* the owner sees more than others */
-	response_header(&x->res, "Vary", "Authorization");
+	response_header_add(&x->res, "Vary", "Authorization");
 	exchange_answer_doc(x, pgres_text(res, 0, "doc"),
 			    pgres_text(res, 0, "version"), true);
 }

@@ -99,6 +99,8 @@ void db_ring(struct db *db, const char *bells)
 
 bool db_is_up(const struct db *db)
 {
+	if (db->closing)
+		return false;
 	for (int i = 0; i < LANES; i++)
 		if (!pg_lane_is_up(db->lane[i]))
 			return false;

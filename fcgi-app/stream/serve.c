@@ -176,6 +176,8 @@ static void on_wait_over(void *arg)
 {
 	struct call *c = arg;
 
+	if (!c->ends && c->watch && watch_wait_over(c->watch))
+		return; /* something has moved after all */
 	if (!c->ends)
 		answer_unchanged(c);
 	single_free(&c->single);

@@ -390,7 +390,9 @@ static void client_gone(void *arg)
 	/* What is under way in the database goes on; what waits does not. */
 	if (x->large.state == LARGE_WAITS)
 		large_end(x->app->larges, &x->large);
-	else if (!x->query || !db_forget(x->query))
+	else if (x->query)
+		(void)db_forget(x->query); /* sent or not, no answer comes */
+	else
 		return;
 	x->query = NULL;
 	x->phase = EXCHANGE_RUNS;

@@ -23,13 +23,22 @@ enum {
 	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
 };
 
+/* What libre knows of a request, for as long as it may send it: where it is
+   still looking for an address it lets go of nothing, and would send it later
+   without asking send_handler. */
+struct way {
+	struct uac *u; /* NULL: nobody waits any more */
+	struct sip_request *req;
+	bool sent;
+};
+
 struct uac {
 	struct agent *ag;
 	struct uac_request out;
 	uac_end_h *h;
 	uac_progress_h *progressh;
 	void *arg;
-	struct sip_request *req;
+	struct way *way;	 /* NULL: nothing is under way */
 	struct tmr tmr;		 /* until something may be sent; after CANCEL */
 	struct probe_wait *wait; /* for an answer to a probe */
 	struct address next;	 /* the address that is to be asked */
@@ -43,13 +52,29 @@ struct uac {
 	bool is_ours; /* it ended by what we know without the network */
 };
 
+/* Where it has not been sent yet, send_handler refuses, and resp_handler frees
+   the way */
+static void let_go(struct uac *u)
+{
+	struct way *w = u->way;
+
+	u->way = NULL;
+	if (!w)
+		return;
+	w->u = NULL;
+	if (w->req && !w->sent)
+		return;
+	mem_deref(w->req);
+	mem_deref(w);
+}
+
 static void destructor(void *arg)
 {
 	struct uac *u = arg;
 
 	tmr_cancel(&u->tmr);
 	mem_deref(u->wait);
-	mem_deref(u->req);
+	let_go(u);
 }
 
 /**
@@ -94,7 +119,7 @@ static void end(struct uac *u, int code, const char *reason,
 	u->h = NULL;
 	tmr_cancel(&u->tmr);
 	u->wait = mem_deref(u->wait);
-	u->req = mem_deref(u->req);
+	let_go(u);
 	if (h)
 		h(code, reason, msg, u->arg);
 }
@@ -191,11 +216,14 @@ static int ask_first(struct uac *u, const struct address *a)
 static int send_handler(enum sip_transp tp, const struct sa *src,
 			const struct sa *dst, struct mbuf *mb, void *arg)
 {
-	struct uac *u = arg;
+	struct way *w = arg;
+	struct uac *u = w->u;
 	struct address a = {.sa = *dst, .tp = tp};
 
 	(void)src;
 	(void)mb;
+	if (!u || u->cancelled)
+		return ECONNABORTED;
 	a.refused = !settings_may_send(u->ag->set, dst, u->out.rest) ||
 		    (u->tls && tp != SIP_TRANSP_TLS);
 	if (a.refused)
@@ -211,6 +239,7 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 
 	u->has_next = false;
 	u->sent = a;
+	w->sent = true;
 	tmr_cancel(&u->tmr);
 
 	return 0;
@@ -222,16 +251,22 @@ static void go_on(struct uac *u, int err);
 
 static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 {
-	struct uac *u = arg;
+	struct way *w = arg;
+	struct uac *u = w->u;
 	char reason[UAC_REASON_SIZE];
 
-	if (err) {
-		go_on(u, err);
+	if (!err && msg->scode < 200) {
+		if (u && u->progressh)
+			u->progressh(msg, u->arg);
 		return;
 	}
-	if (msg->scode < 200) {
-		if (u->progressh)
-			u->progressh(msg, u->arg);
+	if (u)
+		u->way = NULL;
+	mem_deref(w);
+	if (!u)
+		return;
+	if (err) {
+		go_on(u, err);
 		return;
 	}
 
@@ -245,14 +280,27 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 
 static int start_request(struct uac *u, const struct uri *route)
 {
-	u->has_next = false;
-	u->req = mem_deref(u->req);
-	mbuf_set_pos(u->out.mb, 0);
+	struct way *w = mem_zalloc(sizeof(*w), NULL);
+	int err;
 
-	return sip_request(&u->req, u->ag->sip, true, u->out.method, -1,
-			   u->out.uri, -1, route, u->out.mb,
-			   (size_t)u->out.sort_key, send_handler, resp_handler,
-			   u);
+	if (!w)
+		return ENOMEM;
+
+	let_go(u);
+	u->has_next = false;
+	mbuf_set_pos(u->out.mb, 0);
+	w->u = u;
+	u->way = w;
+	err = sip_request(&w->req, u->ag->sip, true, u->out.method, -1,
+			  u->out.uri, -1, route, u->out.mb,
+			  (size_t)u->out.sort_key, send_handler, resp_handler,
+			  w);
+	if (err) {
+		u->way = NULL;
+		mem_deref(w);
+	}
+
+	return err;
 }
 
 /* Over the flow that the phone has opened: it has proven that by doing so */
@@ -418,13 +466,13 @@ void uac_cancel(struct uac *u)
 		return;
 
 	u->cancelled = true;
-	if (!u->req) {
+	if (!u->way || !u->way->req) {
 		end_cancelled(u, ECONNABORTED);
 		return;
 	}
 
 	tmr_start(&u->tmr, UAC_CANCEL_MS, unanswered_handler, u);
-	sip_request_cancel(u->req);
+	sip_request_cancel(u->way->req);
 }
 
 /** Whether its end says anything of who is there; from within the handler */
@@ -433,8 +481,11 @@ bool uac_went_out(const struct uac *u)
 	return !u->is_ours;
 }
 
-/** The connection that it was sent over has closed */
+/** A connection has closed, which it was to go over */
 void uac_flow_failed(struct uac *u)
 {
+	if (!is_for_flow(u))
+		return;
+
 	end(u, 430, "Flow failed", NULL);
 }

@@ -28,6 +28,7 @@ struct claimer {
 	bool more; /* the last claim got all that it asked for, or was told
 		      that there is more for when something has ended */
 	bool lost; /* look for what was claimed without our knowing */
+	uint64_t renewed_ms; /* all leases; 0: not, or not known to be */
 };
 
 /* --- settling ----------------------------------------------------------- */
@@ -105,6 +106,80 @@ static void on_end(struct job *job, const struct sip_msg *msg, void *arg)
 	settle(cl, job);
 }
 
+/* --- leases ------------------------------------------------------------- */
+
+static void on_renewed(const struct pg_answer *ans, void *arg)
+{
+	struct claimer *cl = arg;
+
+	if (ans->end != PG_OK)
+		cl->renewed_ms = 0;
+	mem_deref(cl);
+}
+
+static void renew_ids(struct claimer *cl, struct mbuf *ids)
+{
+	struct pgloop *pl = cl->ag->pl;
+	const struct pl text = {(const char *)ids->buf, ids->end};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(pl)),
+		pg_pl(&text),
+		pg_int(CLAIMER_LEASE_S),
+	};
+
+	if (pgloop_query_in(pl, PG_CLAIM, cl->kind->renew, valv, on_renewed,
+			    cl))
+		cl->renewed_ms = 0;
+	else
+		mem_ref(cl);
+}
+
+/* A statement for each CLAIMER_RENEW_MAX of a list */
+static void renew_list(struct claimer *cl, const struct list *list)
+{
+	struct le *le = list_head(list);
+
+	while (le) {
+		struct mbuf *ids = mbuf_alloc(256);
+		int err = ids ? 0 : ENOMEM;
+		unsigned n = 0;
+
+		for (; le && n < CLAIMER_RENEW_MAX && !err; le = le->next) {
+			const struct job *job = le->data;
+
+			err = mbuf_printf(ids, "%c%lld", n++ ? ',' : '{',
+					  job->id);
+		}
+		if (!err)
+			err = mbuf_write_str(ids, "}");
+		if (!err)
+			renew_ids(cl, ids);
+		mem_deref(ids);
+		if (err) {
+			cl->renewed_ms = 0;
+			return;
+		}
+	}
+}
+
+static void renew_all(struct claimer *cl)
+{
+	cl->renewed_ms = tmr_jiffies();
+	renew_list(cl, &cl->active);
+	renew_list(cl, &cl->ended);
+}
+
+static void renew(void *arg)
+{
+	struct claimer *cl = arg;
+
+	tmr_start(&cl->tmr_renew, CLAIMER_RENEW_MS, renew, cl);
+	if (!pgloop_is_ready(cl->ag->pl))
+		return;
+
+	renew_all(cl);
+}
+
 /* --- claiming ----------------------------------------------------------- */
 
 /* What cannot be done is final, unless memory was short */
@@ -178,8 +253,15 @@ static void claim(struct claimer *cl)
 		pg_int(pgloop_agent(pl)),
 		pg_int((int64_t)cl->asked),
 		pg_int(CLAIMER_LEASE_S),
-		pg_bool(cl->lost),
 	};
+	bool lost = false;
+
+	/* What we hold ourselves must not look as if it was lost: the line
+	   renews it before. */
+	if (cl->lost && tmr_jiffies() - cl->renewed_ms >= 2 * CLAIMER_RENEW_MS)
+		renew_all(cl);
+	lost = cl->lost && cl->renewed_ms;
+	valv[CLAIMER_VALUES_FIRST - 1] = pg_bool(lost);
 
 	if (cl->kind->claim_values &&
 	    cl->kind->claim_values(valv + CLAIMER_VALUES_FIRST, cl->arg))
@@ -189,7 +271,7 @@ static void claim(struct claimer *cl)
 	if (!pgloop_query_in(pl, PG_CLAIM, cl->kind->claim, valv, on_claimed,
 			     cl)) {
 		cl->claiming = true;
-		cl->lost = false;
+		cl->lost = cl->lost && !lost;
 		mem_ref(cl);
 	}
 }
@@ -218,66 +300,6 @@ static void poll(void *arg)
 	tmr_start(&cl->tmr_poll, CLAIMER_POLL_MS, poll, cl);
 	cl->lost = true;
 	claimer_kick(cl);
-}
-
-/* --- leases ------------------------------------------------------------- */
-
-static void on_renewed(const struct pg_answer *ans, void *arg)
-{
-	(void)ans; /* the next time will do */
-	(void)arg;
-}
-
-static void renew_ids(struct claimer *cl, struct mbuf *ids)
-{
-	struct pgloop *pl = cl->ag->pl;
-	const struct pl text = {(const char *)ids->buf, ids->end};
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)),
-		pg_pl(&text),
-		pg_int(CLAIMER_LEASE_S),
-	};
-
-	(void)pgloop_query_in(pl, PG_CLAIM, cl->kind->renew, valv, on_renewed,
-			      NULL);
-}
-
-/* A statement for each CLAIMER_RENEW_MAX of a list */
-static void renew_list(struct claimer *cl, const struct list *list)
-{
-	struct le *le = list_head(list);
-
-	while (le) {
-		struct mbuf *ids = mbuf_alloc(256);
-		int err = ids ? 0 : ENOMEM;
-		unsigned n = 0;
-
-		for (; le && n < CLAIMER_RENEW_MAX && !err; le = le->next) {
-			const struct job *job = le->data;
-
-			err = mbuf_printf(ids, "%c%lld", n++ ? ',' : '{',
-					  job->id);
-		}
-		if (!err)
-			err = mbuf_write_str(ids, "}");
-		if (!err)
-			renew_ids(cl, ids);
-		mem_deref(ids);
-		if (err)
-			return;
-	}
-}
-
-static void renew(void *arg)
-{
-	struct claimer *cl = arg;
-
-	tmr_start(&cl->tmr_renew, CLAIMER_RENEW_MS, renew, cl);
-	if (!pgloop_is_ready(cl->ag->pl))
-		return;
-
-	renew_list(cl, &cl->active);
-	renew_list(cl, &cl->ended);
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -316,7 +338,7 @@ size_t claimer_drain(struct claimer *cl)
 {
 	cl->draining = true;
 
-	return cl->in_flight;
+	return cl->in_flight + cl->claiming;
 }
 
 /** Give back what has no answer yet: whoever comes next does it again */

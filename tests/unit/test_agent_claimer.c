@@ -489,13 +489,27 @@ static void a_poll_looks_for_what_was_lost(void **state)
 	answer_away(0);
 }
 
+static void what_is_held_is_renewed_before_that(void **state)
+{
+	(void)state;
+	claimer_kick(cl);
+	CLAIM(1);
+	assert_true(until_asked(3));
+	assert_string_equal(asked[1].name, "renew");
+	assert_string_equal(asked[1].valv[1], "{1}");
+	assert_string_equal(asked[2].name, "claim");
+	assert_string_equal(asked[2].valv[3], "t");
+	answer_away(1);
+	answer_away(2);
+}
+
 static void what_has_no_answer_is_given_back(void **state)
 {
 	(void)state;
 	claimer_kick(cl);
 	CLAIM(1, 2);
 	claimer_kick(cl); /* which brings something later */
-	assert_int_equal(claimer_drain(cl), 2);
+	assert_int_equal(claimer_drain(cl), 3); /* with the claim */
 	claimer_give_back(cl);
 	assert_int_equal(let_go, 2);
 	assert_int_equal(askedc, 4);
@@ -536,6 +550,7 @@ int main(void)
 		TEST(a_lost_flow_ends_what_went_over_it),
 		TEST(leases_are_renewed_before_more_is_claimed),
 		TEST(a_poll_looks_for_what_was_lost),
+		TEST(what_is_held_is_renewed_before_that),
 		TEST(what_has_no_answer_is_given_back),
 		TEST(one_that_goes_while_the_database_works_leaves_nothing),
 	};

@@ -636,6 +636,20 @@ static void who_is_slow_reads_for_itself_until_it_keeps_up(void **state)
 	assert_int_equal(v->state, VIEWER_LIVE);
 }
 
+static void what_is_passed_over_may_end_access_all_the_same(void **state)
+{
+	struct viewer *v = reach_behind();
+
+	(void)state;
+	buf_reset(&said);
+	stream_of(v)->pending = 0;
+	viewer_moved(v);
+	stream_of(v)->pending = STREAM_QUEUE_MAX + 1; /* shows the last alone */
+	ANSWER("watch_read", READ, "2|1|{2}|f|{7}|f", "3|2|{3}|f|~|f");
+	expect("");
+	assert_int_equal(v->state, VIEWER_CHECKING);
+}
+
 static void what_the_database_cannot_take_is_asked_later(void **state)
 {
 	struct viewer *v = come("call");
@@ -1047,6 +1061,7 @@ int main(void)
 		TEST(a_session_that_is_lost_while_loading_is_refused),
 		TEST(what_no_bell_told_is_found_by_the_poll),
 		TEST(a_change_that_may_end_access_is_not_shown),
+		TEST(what_is_passed_over_may_end_access_all_the_same),
 		TEST(another_s_login_of_that_name_is_not_shown),
 		TEST(who_waits_for_a_first_state_is_refused),
 		TEST(streams_outlive_the_connection),

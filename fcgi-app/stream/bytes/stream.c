@@ -35,7 +35,9 @@ uint64_t stream_sent(const struct stream *s)
 
 uint64_t stream_position(const struct stream *s)
 {
-	return s->sent + stream_pending(s);
+	/* What is written to one that ends goes nowhere. */
+	return s->state == STREAM_OPEN ? s->sent + stream_pending(s)
+				       : UINT64_MAX;
 }
 
 static void head_make(uint8_t h[STREAM_RECORD_HEADER], uint8_t type,

@@ -110,6 +110,8 @@ static void poll_add(struct poll *p, struct topic *t)
 static void poll_look(struct poll *p, struct topic *t)
 {
 	if (!t->nseats) {
+		if (t->inbox) /* what went out is to be told all the same */
+			t->kind->mail->retry(t);
 		topic_release(t);
 		return;
 	}

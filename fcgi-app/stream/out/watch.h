@@ -49,6 +49,13 @@ int watch_new(struct watch **out, struct viewers *viewers,
 /** Where all of them stand, as the id of an event. Added to b. */
 void watch_add_id(struct buf *b, const struct watch *w);
 
+/**
+ * The wait for one answer is over.
+ *
+ * @return whether it is answered, now or soon: nothing else is to be said
+ */
+bool watch_wait_over(struct watch *w);
+
 /** The client has gone before outcome; nothing is called any more. Null is
  * fine.
  */

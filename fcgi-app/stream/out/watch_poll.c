@@ -83,15 +83,28 @@ static void watch_answer(struct watch *w)
 	buf_free(&docs);
 }
 
+static bool has_answer(const struct watch *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->member[i].answer)
+			return true;
+	return false;
+}
+
+bool watch_wait_over(struct watch *w)
+{
+	if (!w->refused && has_answer(w)) {
+		watch_answer(w);
+		return true;
+	}
+	return w->refused;
+}
+
 void watch_poll_look(struct watch *w)
 {
-	bool some = false;
-
 	if (!watch_all_ready(w))
 		return;
-	for (size_t i = 0; i < w->n; i++)
-		some = some || w->member[i].answer;
-	if (some)
+	if (has_answer(w))
 		watch_answer(w);
 	else if (!w->waiting) {
 		w->waiting = true;

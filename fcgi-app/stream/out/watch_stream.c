@@ -39,7 +39,10 @@ static int member_begin(struct viewer *v, bool resumed)
 	(void)resumed; /* the stream has begun by itself */
 	o->ready = true;
 	member_loaded(o);
-	return o->watch->stream ? 0 : EAGAIN;
+	if (!o->watch->stream)
+		return EAGAIN;
+	o->ask.resume = false; /* its own place counts from here on */
+	return 0;
 }
 
 static void member_event(struct viewer *v, const char *name, bool with_id,
@@ -198,8 +201,10 @@ void watch_stream_begin(struct watch *w)
 		if (o->viewer) {
 			viewer_set_stream(o->viewer, w->stream);
 			ends_s = viewer_ends_s(o->viewer);
-		} else if (o->news)
+		} else if (o->news) {
+			o->news = false; /* ids have it from here on */
 			member_write(o, "gone", NULL, "null", 4);
+		}
 	}
 	stream_deadline(w->stream, ends_s);
 	if (watch_all_ended(w))

@@ -30,7 +30,7 @@ static void add_part(struct buf *b, const struct member *o)
 	const struct viewer *v = o->viewer;
 	char id[RENDER_ID_SIZE];
 
-	if (o->ended)
+	if (o->ended && !o->news)
 		buf_char(b, '-');
 	else if (v && viewer_place_id(id, v))
 		buf_str(b, id);

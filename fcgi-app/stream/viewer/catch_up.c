@@ -117,11 +117,11 @@ static void catch_up(struct viewer *v, const struct pg_answer *a)
 	for (int i = 0; i < rows && viewer_has_begun(v); i++) {
 		if (viewer_is_full(v) && v->seat.diff)
 			return; /* it goes on from there */
-		if (viewer_is_full(v) && i < rows - 1)
-			continue;
 		row_read(&c, v, a, i);
 		if (c.version > v->seat.version && access_must_recheck(v, &c))
 			return;
+		if (viewer_is_full(v) && i < rows - 1)
+			continue; /* but whom it shut out was looked at */
 		c.from = from;
 		from = c.doc;
 		if (c.gone)
