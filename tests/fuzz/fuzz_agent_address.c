@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		HOLDS(n <= UINT32_MAX);
 	if (!sanity_field_find(&id, &val))
 		(void)sanity_field_is_impostor(&val);
-	if (!wire_request_uri(&uri, text)) {
+	if (!uri_of_contact(&uri, text)) {
 		HOLDS(!strpbrk(uri, "<>\"\r\n ?"));
 		mem_deref(uri);
 	}
