@@ -23,6 +23,9 @@ const contacts = (list) => {
 	if (!list.length) item($('contacts'), 'Nowhere but here.', 'Register a phone to change that.');
 	for (const c of list) item($('contacts'), c.contact || (c.source === 'publish' ? 'presence only' : 'this page'), `${c.source}${c.expires_at ? ', until ' + new Date(c.expires_at).toLocaleTimeString() : ''}`);
 };
+// After a crash a message may come once more: nobody could say that it had been here.
+const seen = new Set();
+const isNew = ({ id }) => seen.size !== seen.add(id).size;
 const enter = async (email, password) => {
 	await api.signIn(email, password);
 	$('me').textContent = email;
@@ -30,7 +33,7 @@ const enter = async (email, password) => {
 	document.querySelector('main').hidden = false;
 	stop = api.listen('/login/me', ({ event, data }) => {
 		if (event === 'state' || event === 'change') contacts(data);
-		if (event === 'message') item($('messages'), data.body ?? '(binary)', `from ${data.from}, ${new Date(data.sent_at).toLocaleTimeString()}`);
+		if (event === 'message' && isNew(data)) item($('messages'), data.body ?? '(binary)', `from ${data.from}, ${new Date(data.sent_at).toLocaleTimeString()}`);
 	});
 };
 
