@@ -65,22 +65,18 @@ const char *versions_base(struct topic *t, int64_t version, const char *doc)
 
 /* ---- reading ---- */
 
-static void on_read(const struct pg_answer *a, void *arg);
-
 static struct pg_query *read_ask(struct topic *t,
 				 const struct versions_ask *ask, enum lock lock,
 				 pg_answer_h *answered, void *arg)
 {
 	const struct pg_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;
-	const bool live = answered == on_read;
 	const uint64_t turn = turn_key_of('r', t->name, strlen(t->name));
 	/* A row that is locked holds up its own. */
 	const struct db_whose whose = {
 		.caller = lock == LOCK_NO ? turn : 0,
 		.target = turn,
-		/* However often it changes, others need the database too. */
-		.rests = live,
+		.rests = ask->rests,
 	};
 	struct pg_args args = {0};
 
@@ -167,6 +163,8 @@ static void versions_bell(struct topic *t)
 	const struct versions_ask ask = {
 		.since = t->version,
 		.limit = VERSIONS_PAGE,
+		/* However often it changes, others need the database too. */
+		.rests = true,
 	};
 
 	t->query = versions_ask(t, &ask, &t->lock, on_read, t);

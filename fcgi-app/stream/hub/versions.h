@@ -56,6 +56,7 @@ struct versions_ask {
 	int64_t since; /* 0: for the whole */
 	bool diff;     /* for differences */
 	int limit;     /* rows; 0: the last alone and, diff, its start */
+	bool rests;    /* as turn.h has it */
 };
 
 /**
