@@ -31,7 +31,7 @@ const enter = async (email, password) => {
 	$('me').textContent = email;
 	$('door').hidden = true;
 	document.querySelector('main').hidden = false;
-	stop = api.listen('/login/me', ({ event, data }) => {
+	stop = api.watch('/login/me', ({ event, data }) => {
 		if (event === 'state' || event === 'change') contacts(data);
 		if (event === 'message' && isNew(data)) item($('messages'), data.body ?? '(binary)', `from ${data.from}, ${new Date(data.sent_at).toLocaleTimeString()}`);
 	});

@@ -61,7 +61,7 @@ export class Restsip {
 
 	/**
 	 * Watches a resource: on({event, id, data}) for its state, each change and each message. Comes back by itself
-	 * after a drop, from where it was.
+	 * after a drop, from where it was; a request that is refused for good is told as the event `end`.
 	 * @returns {() => void} call it to stop
 	 */
 	watch(path, on) {
@@ -70,69 +70,13 @@ export class Restsip {
 		return () => stop.abort();
 	}
 
-	/**
-	 * As watch(), by the browser's own EventSource. That cannot say who it is, so each connection has a ticket of its
-	 * own, which serves once: after a drop a new one is got, and the stream goes on behind the last event.
-	 * @returns {() => void} call it to stop
-	 */
-	listen(path, on) {
-		const stop = new AbortController();
-		this.#listen(path, on, stop.signal);
-		return () => stop.abort();
-	}
-
-	async #listen(path, on, signal) {
-		const place = { last: null, over: false, opened: false };
-		let wait_ms = 500;
-		while (!signal.aborted && !place.over) {
-			place.opened = false;
-			try {
-				const { ticket } = await this.call('POST', '/session/ticket');
-				if (!signal.aborted) await this.#hear(path, ticket, place, on, signal);
-			} catch (error) {
-				if (error.status === 401 && !signal.aborted) {
-					on({ event: 'end', data: { reason: 'HTTP 401' } });
-					return;
-				}
-			}
-			if (signal.aborted || place.over) return;
-			wait_ms = place.opened ? 500 : Math.min(wait_ms * 2, 10000);
-			await new Promise((done) => setTimeout(done, wait_ms));
-		}
-	}
-
-	/** One connection, until it breaks. */
-	#hear(path, ticket, place, on, signal) {
-		const query = new URLSearchParams({ ticket });
-		if (place.last !== null) query.set('since', place.last);
-		const source = new EventSource(`${this.base}${path}${path.includes('?') ? '&' : '?'}${query}`);
-		return new Promise((done) => {
-			const end = () => {
-				source.close();
-				done();
-			};
-			for (const event of ['state', 'change', 'put', 'remove', 'message', 'gone', 'end']) {
-				source.addEventListener(event, ({ data, lastEventId }) => {
-					if (signal.aborted) return;
-					if (lastEventId) place.last = lastEventId;
-					const value = JSON.parse(data);
-					on({ event, id: lastEventId || undefined, data: value });
-					place.over = isOver(event, value);
-					if (isEnd(event, value)) end();
-				});
-			}
-			source.onopen = () => { place.opened = true; };
-			source.onerror = end;
-			signal.addEventListener('abort', end);
-		});
-	}
-
 	async #follow(path, on, signal) {
 		let last = null;
 		let wait_ms = 500;
 		while (!signal.aborted) {
 			try {
-				const headers = { Accept: 'application/x-ndjson', Authorization: `Bearer ${this.token}` };
+				const headers = { Accept: 'application/x-ndjson' };
+				if (this.token) headers.Authorization = `Bearer ${this.token}`;
 				if (last !== null) headers['Last-Event-ID'] = last;
 				const response = await fetch(this.base + path, { headers, signal, credentials: 'omit' });
 				if (response.status >= 400 && response.status < 500 && response.status !== 429) {
@@ -156,14 +100,9 @@ export class Restsip {
 	}
 }
 
-/** Whether the stream ends with it: of /watch not where it is one resource's. */
-function isEnd(event, data) {
-	return (event === 'gone' || event === 'end') && !data?.resource;
-}
-
-/** Whether there is nothing to come back for. */
+/** Whether there is nothing to come back for. A /watch goes on when one of its resources is gone. */
 function isOver(event, data) {
-	return isEnd(event, data) && (event === 'gone' || data?.reason === 'gone');
+	return !data?.resource && (event === 'gone' || (event === 'end' && data?.reason === 'gone'));
 }
 
 /** Each line of a body as JSON; empty lines are heartbeats. */

@@ -1,4 +1,4 @@
-"""The web client in a browser: EventSource with tickets, and what survives a kill."""
+"""The web client in a browser, EventSource with a ticket, and what survives a kill."""
 import time
 
 import pytest
@@ -99,7 +99,7 @@ def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser
 
 
 def test_a_session_that_ends_ends_the_page(account, browser, until):
-    """A new ticket is refused then: the page is told why and does not try for ever."""
+    """Coming back is refused then: the page is told why and does not try for ever."""
     alice = account("alice")
     browser.get(alice.system.url + "/")
     browser.execute_script("""
@@ -107,7 +107,7 @@ def test_a_session_that_ends_ends_the_page(account, browser, until):
         import('/restsip.js').then(async ({ Restsip }) => {
             window.api = new Restsip();
             await api.signIn(arguments[0], arguments[1]);
-            api.listen('/login/me', (event) => came.push(event));
+            api.watch('/login/me', (event) => came.push(event));
         });
         """, alice.email, alice.password)
     until(lambda: browser.execute_script("return came.length"), WAIT_S)
@@ -117,8 +117,7 @@ def test_a_session_that_ends_ends_the_page(account, browser, until):
     assert ends[0]["data"]["reason"] == "session-ended"
 
 
-@pytest.mark.parametrize("how", ["watch", "listen"])
-def test_one_of_many_that_goes_stops_not_the_others(account, browser, until, how):
+def test_one_of_many_that_goes_stops_not_the_others(account, browser, until):
     alice = account("alice")
     calls = [alice.request("POST", "/call", json={"subject": "s"}).json()["url"] for _ in range(3)]
     browser.get(alice.system.url + "/docs")
@@ -127,9 +126,9 @@ def test_one_of_many_that_goes_stops_not_the_others(account, browser, until, how
         import('/restsip.js').then(async ({ Restsip }) => {
             const api = new Restsip();
             await api.signIn(arguments[0], arguments[1]);
-            api[arguments[2]]('/watch?' + arguments[3].map((r) => 'r=' + r).join('&'), (event) => came.push(event));
+            api.watch('/watch?' + arguments[2].map((r) => 'r=' + r).join('&'), (event) => came.push(event));
         });
-        """, alice.email, alice.password, how, calls)
+        """, alice.email, alice.password, calls)
 
     def came(name):
         return [e["data"].get("resource") for e in browser.execute_script("return came") if e["event"] == name]
