@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "common/arena.h"
 #include "common/pgres.h"
 #include "resources/handlers.h"
 #include "worker/exchange.h"
@@ -20,7 +21,7 @@ static const struct pg_stmt post_stmt = {
 };
 static const struct pg_stmt cancel_stmt = {
 	.name = "send_cancel",
-	.sql = "select status, version, doc, bell "
+	.sql = "select status, version, doc, recipients, bell "
 	       "from api.send_cancel($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
@@ -109,18 +110,8 @@ void send_post(struct exchange *x)
 		exchange_query(x, &post_stmt, &args, sent);
 }
 
-/* `"recipients":[…]` of a message's document: its last member. */
-static const char *recipients_of(struct exchange *x, const char *doc)
-{
-	const char *from = strstr(doc, ",\"recipients\":");
-
-	return from ? arena_mem(x->arena, from + 1, strlen(from + 1) - 1)
-		    : NULL;
-}
-
 static void cancelled(struct exchange *x, const struct pg_result *res)
 {
-	const char *doc = pgres_text(res, 0, "doc");
 	struct problem p = {
 		.status = 409,
 		.slug = "message-not-cancellable",
@@ -130,11 +121,12 @@ static void cancelled(struct exchange *x, const struct pg_result *res)
 
 	if (pgres_int(res, 0, "status") == 200) {
 		response_etag(&x->res, pgres_text(res, 0, "version"));
-		response_json(&x->res, 200, doc);
+		response_json(&x->res, 200, pgres_text(res, 0, "doc"));
 		exchange_answer(x);
 		return;
 	}
-	p.extra = recipients_of(x, doc);
+	p.extra = arena_fmt(x->arena, "\"recipients\":%s",
+			    pgres_text(res, 0, "recipients"));
 	exchange_problem_full(x, p);
 }
 

@@ -32,12 +32,17 @@ begin
 		|| ',"changed_at":"' || app.time_text(p_delivery.changed_at) || '"';
 end $$;
 
+create function app.send_recipients(p_send bigint) returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return (select '[' || coalesce(string_agg(app.recipient_head(d.*::app.delivery) || '}', ',' order by d.id), '') || ']'
+		from app.delivery d where d.send_id = p_send);
+end $$;
+
 create function app.send_doc(p_send bigint) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return (select app.send_head(s.*::app.send, a.email) || ',"recipients":[' || coalesce((
-			select string_agg(app.recipient_head(d.*::app.delivery) || '}', ',' order by d.id)
-			from app.delivery d where d.send_id = s.id), '') || ']}'
+	return (select app.send_head(s.*::app.send, a.email) || ',"recipients":' || app.send_recipients(s.id) || '}'
 		from app.send s join app.account a on a.id = s.account_id where s.id = p_send);
 end $$;
 
@@ -380,7 +385,7 @@ end $$;
 -- Takes back what was not claimed yet. 409 where any recipient was claimed: the rest are stopped all the same, so this
 -- is an answer and not a refusal.
 create function api.send_cancel(p_who text, p_proof bytea, p_email text, p_n bigint)
-returns table (status int, version bigint, doc text, bell text[])
+returns table (status int, version bigint, doc text, recipients text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -406,7 +411,7 @@ begin
 	end if;
 	return query
 		select case when exists (select from app.delivery d where d.send_id = v_send and d.state <> 'cancelled')
-			then 409 else 200 end, s.version, app.send_doc(v_send), v_bell
+			then 409 else 200 end, s.version, app.send_doc(v_send), app.send_recipients(v_send), v_bell
 		from app.send s where s.id = v_send;
 end $$;
 

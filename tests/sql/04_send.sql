@@ -1,6 +1,6 @@
 -- Sends and their deliveries, from both doors to either end.
 begin;
-select plan(52);
+select plan(54);
 \o /dev/null
 \ir setup.inc
 select * from api.credential_create('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', 'me', 'desk', null, 'pw');
@@ -57,6 +57,11 @@ where id = (select min(d.id) from app.delivery d join app.send s on s.id = d.sen
 \o
 select is((select status from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', 5)), 409,
 	'one recipient has it: 409');
+select is((select jsonb_path_query_array(recipients::jsonb, '$[*].status')
+	from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', 5)), '["delivered", "cancelled"]'::jsonb,
+	'and who has it is said');
+select is((select recipients::jsonb = doc::jsonb -> 'recipients'
+	from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', 5)), true, 'as the document says it');
 select is(pg_temp.state(5), 'contact:delivered contact:cancelled', 'the other is stopped');
 
 \o /dev/null
