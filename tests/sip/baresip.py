@@ -4,6 +4,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import time
 
 CONFIG = """poll_method epoll
 net_interface 127.0.0.1
@@ -18,6 +19,7 @@ module_app menu.so
 module_app contact.so
 module_app ctrl_tcp.so
 """
+MWI_TIMER_S = 0.001
 
 
 def free_ports(count):
@@ -54,10 +56,10 @@ class Baresip:
         (self.folder / "config").write_text(CONFIG.format(
             port=self.port, control=self.control, certificate=account.system.certificate)
             + "".join(f"module_app {name}.so\n" for name in modules))
-        (self.folder / "accounts").write_text(
-            f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
-            f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
-            f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}\n")
+        line = (f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
+                f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
+                f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}")
+        (self.folder / "accounts").write_text("" if "mwi" in modules else line + "\n")
         presence = ";presence=p2p" if "presence" in modules else ""
         (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow{presence}\n')
         self.log = self.folder / "log"
@@ -65,6 +67,17 @@ class Baresip:
             self.process = subprocess.Popen(["baresip", "-f", self.folder, "-v", "-s"], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
         self.socket = self.until(lambda: socket.create_connection(("127.0.0.1", self.control)), 10)
+        if "mwi" in modules:
+            self._register_late(line)
+
+    def _register_late(self, line):
+        """Gives it its account once mwi's first timer is over. When that finds a user that has registered already, it
+        subscribes without end: it walks over a list to which each subscription is appended."""
+        self.ask("help")
+        over = time.monotonic() + 2 * MWI_TIMER_S
+        self.until(lambda: time.monotonic() > over)
+        self.ask("help")  # timers come after what is read, so by the next command it is over
+        self.command("uanew", line)
 
     def close(self):
         self.socket.close()

@@ -111,9 +111,10 @@ def test_reg_follows_both_doors_and_counts(account, phone, transport):
     assert contacts(sub.next()) == (3, ["sip:alice@192.0.2.7"])
 
 
-def test_the_mailbox_lights_the_lamp(account, phone):
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_the_mailbox_lights_the_lamp(account, phone, transport):
     alice, bob = account("alice"), account("bob")
-    a = phone(alice)
+    a = phone(alice, transport=transport)
     sub = a.subscribe(a.aor, "message-summary", headers=[("Accept", SUMMARY)])
     first = sub.next()
     assert first.get("content-type") == SUMMARY

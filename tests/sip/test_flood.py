@@ -2,6 +2,7 @@
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -76,6 +77,47 @@ def test_others_are_served_meanwhile(flooded, kind):
             stop.set()
         assert not thread.is_alive()
         assert phone.register(timeout_s=30).code == 200
+    assert flooded.pid("restsip-agent") == pid
+    if not SANITIZED:
+        until(lambda: rss_kb(flooded) - before <= GROWTH_MAX_KB, 10, "memory within its bounds")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_phone_that_subscribes_without_end(flooded, transport):
+    """As baresip does where it registers within a millisecond: each SUBSCRIBE is a dialog of its own and has no
+    credentials. That it is a phone of ours gets it no more answers than its budget has, and others are served."""
+    burst, per_s = 2000, 200  # agent.unproven_burst, unproven_per_s
+    own_burst, own_per_s = 32, 4  # of a phone's address and port
+    server = (flooded.sip_host, flooded.sip_port)
+    pid = flooded.pid("restsip-agent")
+
+    def phone_of(name, **more):
+        user = new_account(flooded, name)
+        made = user.credential()
+        phone = Phone(server, user.email.split("@")[0], made["password"], **more)
+        phone.username = made["username"]
+        assert phone.register().code == 200
+        return phone
+
+    def storm(phone):
+        for n in range(PACKETS):
+            phone.send(phone.build("SUBSCRIBE", phone.aor, [
+                ("Event", "message-summary"), ("Contact", f"<{phone.contact}>"), ("Expires", "600"),
+                ("Call-ID", f"storm-{n}"), ("From", f"<{phone.aor}>;tag={n}")]))
+
+    with phone_of("alice", local=FLOODER, transport=transport) as mad, phone_of("bob") as phone:
+        before, already = rss_kb(flooded), len(mad.seen)
+        began = time.monotonic()
+        thread = threading.Thread(target=storm, args=(mad,), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            assert phone.register(timeout_s=30).code == 200
+        assert phone.register(timeout_s=30).code == 200
+        elapsed_s = time.monotonic() - began
+        codes = [m.code for m in mad.seen[already:]]
+        served = codes.count(401)
+        assert 0 < served <= burst + own_burst + (per_s + own_per_s) * elapsed_s + 1
+        assert set(codes) <= ({401, 480} if transport == "tcp" else {401}), set(codes)
     assert flooded.pid("restsip-agent") == pid
     if not SANITIZED:
         until(lambda: rss_kb(flooded) - before <= GROWTH_MAX_KB, 10, "memory within its bounds")
