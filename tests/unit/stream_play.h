@@ -330,6 +330,19 @@ uint32_t stream_now_s(const struct stream_pool *pool)
 	return (uint32_t)(now_ms / 1000) + 1;
 }
 
+/* ---- what was said ---- */
+
+static struct buf said;
+
+/* Since the last look: it is forgotten then. */
+static inline void expect(const char *what)
+{
+	buf_char(&said, '\0');
+	assert_false(said.failed);
+	assert_string_equal(said.p, what);
+	buf_reset(&said);
+}
+
 /* ---- the program ---- */
 
 static struct hub *hub;

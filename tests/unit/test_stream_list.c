@@ -3,120 +3,26 @@
  * and what it reads for itself. The database, the loop and the outlet are
  * played.
  */
-#include "tests/unit/stream_play.h"
+#include "tests/unit/stream_outlet.h"
 
 #define PAGE "doc upto missing last"
 #define REST "doc key fits"
 #define ITEMS "upto n xid doc gone seen_by was_seen_by stale reaches more"
 
-static struct buf said;
-static struct stream stream;
-
-static void expect(const char *what)
-{
-	buf_char(&said, '\0');
-	assert_false(said.failed);
-	assert_string_equal(said.p, what);
-	buf_reset(&said);
-}
-
-static int on_begin(struct viewer *v, bool resumed)
-{
-	buf_str(&said, resumed ? "resumed " : "begun ");
-	viewer_set_stream(v, &stream);
-	return 0;
-}
-
-static void on_event(struct viewer *v, const char *name, bool with_id,
-		     const char *data, size_t n, uint64_t number)
-{
-	char id[RENDER_ID_SIZE] = "-";
-
-	assert_true(number);
-	if (with_id)
-		viewer_id(id, v, 0);
-	buf_fmt(&said, "%s %s %.*s ", name, id, (int)n, data);
-}
-
-static void on_end(struct viewer *v, const char *reason)
-{
-	(void)v;
-	buf_fmt(&said, "end %s ", reason);
-}
-
-static void on_refuse(struct viewer *v, const struct pg_answer *why)
-{
-	(void)v;
-	buf_fmt(&said, "refused %d ", why->status);
-}
-
-static void on_answer(struct viewer *v, int64_t version, const char *doc,
-		      bool patch)
-{
-	(void)v;
-	assert_false(patch);
-	buf_fmt(&said, "answer %lld %s ", (long long)version, doc);
-}
-
-static void on_wait(struct viewer *v, uint32_t ends_s)
-{
-	(void)v;
-	(void)ends_s;
-	buf_str(&said, "waits ");
-}
-
-static const struct outlet_ops outlet = {
-	.begin = on_begin,
-	.event = on_event,
-	.end = on_end,
-	.refuse = on_refuse,
-};
-
-static const struct outlet_ops once_outlet = {
-	.once = true,
-	.answer = on_answer,
-	.wait = on_wait,
-	.refuse = on_refuse,
-};
-
-static int setup(void **state)
-{
-	(void)state;
-	memset(&stream, 0, sizeof(stream));
-	buf_init(&said, 4096);
-	play_begin();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	play_end();
-	buf_free(&said);
-	return 0;
-}
-
 /* Account 7; from a version on, or anew. */
 static struct viewer *come(int64_t version, bool once)
 {
-	static const uint8_t token[4] = "abc";
-	const struct principal who = {.proof = token, .proof_len = 4};
-	const struct viewer_ask ask = {
+	struct viewer_ask ask = {
 		.kind = kind_find("list"),
 		.key = "call",
-		.who = &who,
 		.once = once,
 		.resume = version != 0,
 		.version = version,
 		.inbox = -1,
 		.limit = 100,
 	};
-	struct viewer *v;
+	struct viewer *v = come_as(&ask);
 
-	assert_int_equal(viewer_new(&v, viewers, &ask,
-				    once ? &once_outlet : &outlet, NULL),
-			 0);
-	turn();
 	ANSWER("watch_open", OPENED, "call|1|f|f|~|1|~|7|1");
 	return v;
 }
@@ -235,11 +141,11 @@ static void who_is_slow_reads_on_from_the_last_item(void **state)
 
 	(void)state;
 	ring("list/call");
-	stream.pending = STREAM_QUEUE_MAX + 1;
+	stream_of(v)->pending = STREAM_QUEUE_MAX + 1;
 	ANSWER("list_read", ITEMS, "20|1|11|{1}|\"1\"|~|~|f|t|f");
 	expect("");
 	assert_int_equal(v->state, VIEWER_BEHIND);
-	stream.pending = 0;
+	stream_of(v)->pending = 0;
 	viewer_moved(v);
 	assert_string_equal(ask_of("list_read")->value[2], "10");
 	ANSWER("list_read", ITEMS, "20|1|11|{1}|\"1\"|~|~|f|t|f");

@@ -16,17 +16,8 @@ enum {
 static struct stream stream;
 static const struct stream_ops *ops;
 static void *ops_arg;
-static struct buf said;
 static struct watch *watch;
 static int open_error;
-
-static void expect(const char *what)
-{
-	buf_char(&said, '\0');
-	assert_false(said.failed);
-	assert_string_equal(said.p, what);
-	buf_reset(&said);
-}
 
 /* What was written since. */
 static void expect_text(const char *what)
