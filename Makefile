@@ -55,8 +55,8 @@ API_LIBS := $(BUILD)/libapi.a $(SHARED_LIBS)
 STREAM_LIBS := $(BUILD)/libstream.a $(SHARED_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c)) \
-	$(BUILD)/unit/pg_driver
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%, \
+	$(wildcard tests/unit/test_*.c tests/unit/pg_*.c))
 # Built with clang in a folder of their own: see tests/fuzz/run.
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # A program is built once its main exists.
@@ -146,9 +146,9 @@ $(BUILD)/lib%.a:
 	$(call quiet,AR)rm -f $@ && ar rcs $@ $^
 
 # tests/unit/test_agent_*.c see the agent, test_stream_*.c the stream program,
-# test_api_*.c the worker; all others only common/. pg_driver wants a database:
-# tests/sql/race_driver.py runs it.
-$(BUILD)/unit/pg_driver: $(BUILD)/tests/unit/pg_driver.o $(API_LIBS)
+# test_api_*.c the worker; all others only common/. pg_*.c want a database:
+# tests/sql/race_driver.py runs them.
+$(BUILD)/unit/pg_%: $(BUILD)/tests/unit/pg_%.o $(API_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
 $(BUILD)/unit/test_agent_%: $(BUILD)/tests/unit/test_agent_%.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_AGENT)

@@ -1,6 +1,6 @@
 /*
  * What needs no server of the driver of PostgreSQL: parameters, answers, and
- * doorbells, with the loop played here. pg_driver.c has the rest.
+ * doorbells, with the loop played here. pg_conn.c and pg_lane.c have the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,76 +1,16 @@
 /*
- * The driver of PostgreSQL, against a real one: RESTSIP_TEST_PG is the
- * conninfo of a superuser. tests/sql/race_driver.py runs it.
+ * One connection: what goes together, what is asked once more, and what is told
+ * when it is lost.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/pg_play.h"
 
 #include "common/clock.h"
-#include "common/pg/lane.h"
-#include "common/pgres.h"
-#include "shared/loop_pg.h"
 
-enum {
-	ASKED_MAX = 64,
-	DEADLINE_MS = 30000,
-	LIMIT_MS = 10000,
-};
-
-/* One that asks: its statement, and what it was told. */
-struct asked {
-	struct pg_job job;
-	struct pg_conn *conn;
-	unsigned times, agains;
-	enum pg_end end;
-	enum app_err err;
-	int64_t n; /* of column n */
-};
-
-static struct loop *loop;
-static struct loop_timer deadline;
-static struct pg_server server;
 static struct pg_conn *conns[2];
-static struct asked asked[ASKED_MAX];
-static size_t nasked, answers, wanted;
-static unsigned ups, losses, notifies;
+static unsigned notifies;
 static bool again_later; /* when it is up again */
 
 /* ---- the program ---- */
-
-static void too_late(void *arg)
-{
-	(void)arg;
-	loop_stop(loop);
-}
-
-static void run_until(const unsigned *count, unsigned n)
-{
-	assert_int_equal(
-		loop_after(loop, &deadline, DEADLINE_MS, too_late, NULL), 0);
-	while (*count < n && loop_pending(&deadline))
-		assert_int_equal(loop_run(loop), 0);
-	assert_true(*count >= n);
-	loop_cancel(loop, &deadline);
-}
-
-static void answered(const struct pg_answer *ans, void *arg)
-{
-	struct asked *a = arg;
-
-	a->times++;
-	a->end = ans->end;
-	a->err = ans->err;
-	a->n = ans->end == PG_OK ? pgres_int(ans->res, 0, "n") : 0;
-	answers++;
-	if (answers == wanted)
-		loop_stop(loop);
-}
 
 static void put(struct asked *a, enum pg_then then)
 {
@@ -106,13 +46,6 @@ static void on_up(void *arg)
 	loop_stop(loop);
 }
 
-static void on_lost(void *arg)
-{
-	(void)arg;
-	losses++;
-	loop_stop(loop);
-}
-
 static void on_notified(const char *channel, const char *payload, void *arg)
 {
 	(void)arg;
@@ -136,9 +69,8 @@ static void open_conns(size_t n, bool reads, int limit_ms)
 		.h = {on_up, on_lost, on_done, NULL, on_notified, NULL},
 	};
 
-	nasked = answers = 0;
-	ups = losses = notifies = 0;
-	memset(asked, 0, sizeof(asked));
+	forget_all();
+	notifies = 0;
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(pg_conn_new(&conns[i], &conf), 0);
 	run_until(&ups, (unsigned)n);
@@ -150,8 +82,7 @@ static void close_conns(void)
 		pg_conn_free(conns[i]);
 		conns[i] = NULL;
 	}
-	for (size_t i = 0; i < nasked; i++)
-		assert_int_equal(asked[i].times, 1);
+	each_was_told_once();
 }
 
 static struct asked *ask_on(struct pg_conn *c, const struct pg_stmt *stmt,
@@ -177,13 +108,7 @@ static void wait_for_all(void)
 	for (size_t i = 0; i < 2; i++)
 		if (conns[i])
 			pg_conn_flush(conns[i]);
-	wanted = nasked;
-	assert_int_equal(
-		loop_after(loop, &deadline, DEADLINE_MS, too_late, NULL), 0);
-	while (answers < nasked && loop_pending(&deadline))
-		assert_int_equal(loop_run(loop), 0);
-	assert_int_equal(answers, nasked);
-	loop_cancel(loop, &deadline);
+	run_until_answered();
 }
 
 static void must(const struct pg_stmt *stmt)
@@ -197,20 +122,10 @@ static void must(const struct pg_stmt *stmt)
 /* ---- statements ---- */
 
 /* clang-format off */
-#define STMT(text) \
-	{ \
-		.name = "s", .sql = (text) \
-	}
-#define WRITE(text) \
-	{ \
-		.name = "s", .sql = (text), .write = true \
-	}
-
 static const struct pg_stmt one = STMT("select 1 as n");
 static const struct pg_stmt two = STMT("select 2 as n");
 static const struct pg_stmt wrong = STMT("select 1 / (random() * 0)::int");
 static const struct pg_stmt slow = STMT("select pg_sleep(20)");
-static const struct pg_stmt nap = STMT("select 3 as n, pg_sleep(0.4)");
 static const struct pg_stmt no_limit = STMT("set statement_timeout to 0");
 static const struct pg_stmt bell = STMT("notify driver_bell, 'ding'");
 static const struct pg_stmt kill_self = STMT(
@@ -237,6 +152,8 @@ static const struct pg_stmt count = STMT(
 	"insert into driver_test select " #n " from c"
 static const struct pg_stmt lock_12 = WRITE(LOCKS(7001, 7002, 1));
 static const struct pg_stmt lock_21 = WRITE(LOCKS(7002, 7001, 2));
+
+/* clang-format on */
 
 /* ---- tests ---- */
 
@@ -453,145 +370,6 @@ static void bells_are_heard_after_a_loss(void **state)
 	close_conns();
 }
 
-/* ---- lanes ---- */
-
-static struct pg_lane *lane;
-
-static void lane_open(struct pg_lane_conf conf)
-{
-	nasked = answers = 0;
-	ups = losses = 0;
-	memset(asked, 0, sizeof(asked));
-	conf.server = &server;
-	conf.name = "lane";
-	conf.limit_ms = LIMIT_MS;
-	conf.late_ms = LIMIT_MS;
-	conf.h.up = on_up;
-	conf.h.lost = on_lost;
-	assert_int_equal(pg_lane_new(&lane, &conf), 0);
-	run_until(&ups, (unsigned)conf.conns);
-}
-
-static struct asked *lane_ask(const struct pg_stmt *stmt, uint64_t caller)
-{
-	struct asked *a = &asked[nasked++];
-	const struct pg_ask q = {
-		.stmt = stmt, .caller = caller, .h = answered, .arg = a};
-
-	assert_int_equal(pg_lane_ask(NULL, lane, &q), 0);
-	a->job.sent = true; /* it is not ours to put again */
-	return a;
-}
-
-static void lane_close(void)
-{
-	pg_lane_free(lane);
-	for (size_t i = 0; i < nasked; i++)
-		assert_int_equal(asked[i].times, 1);
-}
-
-static void nobody_waits_behind_a_slow_read(void **state)
-{
-	const struct asked *slow_one, *quick[3];
-
-	(void)state;
-	lane_open((struct pg_lane_conf){.conns = 3,
-					.depth = 16,
-					.reads = true,
-					.fair = true,
-					.wait_ms = LIMIT_MS});
-	slow_one = lane_ask(&nap, 1);
-	for (int i = 0; i < 3; i++)
-		quick[i] = lane_ask(&two, 2);
-	wanted = 3;
-	assert_int_equal(
-		loop_after(loop, &deadline, DEADLINE_MS, too_late, NULL), 0);
-	assert_int_equal(loop_run(loop), 0);
-	assert_int_equal(slow_one->times, 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(quick[i]->n, 2);
-	assert_true(pg_lane_stats(lane)->moved >= 3);
-	wait_for_all();
-	assert_int_equal(slow_one->n, 3);
-	lane_close();
-}
-
-static void who_waits_too_long_for_a_turn_is_told(void **state)
-{
-	const struct asked *first, *second;
-
-	(void)state;
-	lane_open((struct pg_lane_conf){.conns = 1, .depth = 1, .wait_ms = 50});
-	first = lane_ask(&nap, 0);
-	second = lane_ask(&two, 0);
-	wait_for_all();
-	assert_int_equal(first->end, PG_OK);
-	assert_int_equal(second->err, APP_BUSY);
-	assert_int_equal(pg_lane_stats(lane)->busy, 1);
-	lane_close();
-}
-
-static void who_waits_too_long_for_an_answer_is_told(void **state)
-{
-	const struct asked *first, *second;
-
-	(void)state;
-	lane_open((struct pg_lane_conf){.conns = 1,
-					.depth = 8,
-					.wait_ms = LIMIT_MS,
-					.answer_ms = 100});
-	first = lane_ask(&nap, 0);
-	wait_for_all();
-	assert_int_equal(first->err, APP_OUTCOME_UNKNOWN);
-	do { /* the first still runs, for a while */
-		second = lane_ask(&two, 0);
-		wait_for_all();
-	} while (second->end != PG_OK && nasked < ASKED_MAX);
-	assert_int_equal(second->n, 2);
-	lane_close();
-}
-
-static void what_waits_goes_with_the_next_connection(void **state)
-{
-	const struct asked *second;
-
-	(void)state;
-	lane_open((struct pg_lane_conf){
-		.conns = 1, .depth = 1, .wait_ms = LIMIT_MS});
-	lane_ask(&kill_self, 0);
-	second = lane_ask(&two, 0);
-	wait_for_all();
-	assert_int_equal(second->n, 2);
-	lane_close();
-}
-
-static void who_is_in_a_hurry_waits_for_no_connection(void **state)
-{
-	const struct asked *second;
-
-	(void)state;
-	lane_open((struct pg_lane_conf){.conns = 1,
-					.depth = 1,
-					.hasty = true,
-					.wait_ms = LIMIT_MS});
-	lane_ask(&kill_self, 0);
-	second = lane_ask(&two, 0);
-	wait_for_all();
-	assert_int_equal(second->err, APP_UNAVAILABLE);
-	lane_close();
-}
-
-static void all_are_told_at_the_end(void **state)
-{
-	(void)state;
-	lane_open((struct pg_lane_conf){
-		.conns = 1, .depth = 1, .wait_ms = LIMIT_MS});
-	lane_ask(&nap, 0);
-	lane_ask(&two, 0);
-	lane_close();
-	assert_int_equal(asked[1].err, APP_UNAVAILABLE);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,23 +384,11 @@ int main(void)
 		cmocka_unit_test(a_server_that_hangs_is_given_up),
 		cmocka_unit_test(what_is_taken_back_is_not_told),
 		cmocka_unit_test(bells_are_heard_after_a_loss),
-		cmocka_unit_test(nobody_waits_behind_a_slow_read),
-		cmocka_unit_test(who_waits_too_long_for_a_turn_is_told),
-		cmocka_unit_test(who_waits_too_long_for_an_answer_is_told),
-		cmocka_unit_test(what_waits_goes_with_the_next_connection),
-		cmocka_unit_test(who_is_in_a_hurry_waits_for_no_connection),
-		cmocka_unit_test(all_are_told_at_the_end),
 	};
 	int err;
 
-	if (!getenv("RESTSIP_TEST_PG") || loop_new(&loop))
+	if (!play_begin())
 		return 2;
-	server = (struct pg_server){
-		.loop = loop_pg(loop),
-		.conninfo = getenv("RESTSIP_TEST_PG"),
-		.user = "postgres",
-		.application = "driver",
-	};
 	err = cmocka_run_group_tests(tests, NULL, NULL);
 	loop_free(loop);
 	return err;
