@@ -52,6 +52,20 @@ uint64_t source_key(const struct sockaddr *sa)
 	return key ? key : 1;
 }
 
+/** A place for a key in a table, quickly: for who does not know the secret, and
+ * does not see what shares a place, nothing follows from it. */
+uint64_t source_mix(uint64_t key, uint64_t secret)
+{
+	uint64_t x = key ^ secret;
+
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+
+	return x ^ x >> 31;
+}
+
 /** A source in words, empty for what is no IP address */
 void source_text(char text[static SOURCE_SIZE], const struct sockaddr *sa)
 {

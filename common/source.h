@@ -13,6 +13,7 @@ enum {
 };
 
 uint64_t source_key(const struct sockaddr *sa);
+uint64_t source_mix(uint64_t key, uint64_t secret);
 void source_text(char text[static SOURCE_SIZE], const struct sockaddr *sa);
 void source_of_text(char text[static SOURCE_SIZE], const char *address);
 

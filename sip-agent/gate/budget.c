@@ -99,16 +99,6 @@ int budget_alloc(struct budget **bp, const struct budget_conf *conf)
 
 /* --- who ----------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-
-	return x ^ x >> 31;
-}
-
 static uint64_t key_of(const struct sa *src)
 {
 	return source_key(&src->u.sa);
@@ -142,7 +132,8 @@ static void refill(const struct budget *b, struct place *pl, uint64_t now_ms)
 
 static struct place *set_of(struct budget *b, uint64_t key)
 {
-	const uint64_t h = mix(mix(key ^ b->secret[0]) ^ b->secret[1]);
+	const uint64_t h = source_mix(source_mix(key, b->secret[0]),
+				      b->secret[1]);
 
 	return b->places[h & (SETS - 1)];
 }

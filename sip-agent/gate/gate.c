@@ -1,8 +1,5 @@
 /*
  * From bytes to libre, or to an answer, or to nothing.
- *
- * A request without a branch is valid (RFC 2543), but libre drops it: it gets
- * one of ours on the way in, which is taken out of the answer on the way out.
  */
 #include "gate/gate.h"
 
@@ -10,33 +7,26 @@
 #include <string.h>
 
 #include "agent.h"
-#include "common/source.h"
 #include "gate/budget.h"
-#include "gate/decode.h"
-#include "gate/nonce.h"
-#include "gate/recheck.h"
+#include "gate/prepare.h"
 #include "gate/refusal.h"
 #include "gate/sockfilter.h"
 #include "gate/trust.h"
+#include "gate/welcome.h"
 #include "logre.h"
-#include "parse/digest.h"
 #include "parse/peer.h"
 #include "parse/sanity.h"
 #include "settings.h"
 
 enum {
 	STUN_HEADER_LEN = 20,
-	VIA_LOOKED_AT = 1024,
-	/* so many challenges of one source are being made at once */
-	STRANGERS_MAX = 512,
-	STRANGERS_FIRST = 8, /* before anybody there has said who he is */
 };
 
 struct gate {
 	const struct settings *set;
 	struct budget *budget;
 	struct trust *trust;
-	const struct nonce_pool *nonces;
+	struct welcome welcome;
 	struct sockfilter *filter;
 };
 
@@ -64,7 +54,7 @@ int gate_alloc(struct gate **gp, const struct agent *ag)
 	g->set = ag->set;
 	g->budget = ag->budget;
 	g->trust = ag->trust;
-	g->nonces = ag->nonces;
+	g->welcome = (struct welcome){ag->budget, ag->trust, ag->nonces};
 	err = sockfilter_alloc(&g->filter);
 	if (err)
 		mem_deref(g);
@@ -148,183 +138,12 @@ static bool is_stun(const uint8_t *p, size_t len)
 	       (size_t)(p[2] << 8 | p[3]) == len - STUN_HEADER_LEN;
 }
 
-/* Opens a gap of len bytes at an offset behind the buffer's position */
-static int insert(struct mbuf *mb, size_t off, const char *text, size_t len)
-{
-	const size_t pos = mb->pos, end = mb->end;
-	int err = 0;
-
-	if (mbuf_get_space(mb) < mbuf_get_left(mb) + len)
-		err = mbuf_resize(mb, end + len);
-	if (err)
-		return err;
-
-	memmove(mb->buf + pos + off + len, mb->buf + pos + off,
-		end - pos - off);
-	memcpy(mb->buf + pos + off, text, len);
-	mb->end = end + len;
-
-	return 0;
-}
-
-static int add_branch(struct mbuf *mb, const struct sanity *m)
-{
-	char text[SANITY_BRANCH_SIZE + sizeof(";branch=")],
-		branch[SANITY_BRANCH_SIZE];
-	const size_t off = (size_t)(m->via.val.p + m->via.val.l -
-				    (const char *)mbuf_buf(mb));
-	int n;
-
-	if (sanity_branch(branch, sizeof(branch), m))
-		return ENOMEM;
-	n = re_snprintf(text, sizeof(text), ";branch=%s", branch);
-
-	return n < 0 ? ENOMEM : insert(mb, off, text, (size_t)n);
-}
-
-/* libre prints what it cannot decode, and its transactions answer repeats
-   wherever Via says, as it reads it: neither must come so far.  NULL where it
-   is refused; else the caller's, and the buffer stands where the body begins */
-static struct sip_msg *decode(struct sanity *m, struct mbuf *mb,
-			      const struct sa *src, bool for_libre)
-{
-	struct sip_msg *msg;
-
-	if (for_libre ? sip_msg_decode(&msg, mb)
-		      : decode_request(&msg, m, mb)) {
-		m->scode = 400;
-		m->why = "Bad Request";
-		return NULL;
-	}
-	msg->src = *src;
-	if (!recheck_via(msg)) {
-		m->kind = SANITY_JUNK; /* an answer would go elsewhere */
-		m->why = "Via Leads Elsewhere";
-		msg = mem_deref(msg);
-	}
-
-	return msg;
-}
-
-/* What is answered without the database need not wait, nor be dropped, for
-   those who do */
-static bool waits_for_nobody(const struct sanity *m)
-{
-	return !pl_strcmp(&m->method, "OPTIONS") ||
-	       !pl_strcmp(&m->method, "CANCEL") || sanity_is_ack(m);
-}
-
-/* How many requests of a source may wait for the database before one knows who
-   sends them: each is in the way of others */
-static bool is_in_the_way(struct gate *g, const struct sa *src, uint64_t now)
-{
-	const uint32_t n = budget_count(g->budget, BUDGET_STRANGERS, src, now);
-
-	return n >= STRANGERS_MAX ||
-	       (n >= STRANGERS_FIRST && !budget_is_known(g->budget, src, now));
-}
-
-/* Whether a message brings a nonce that we have sent to its source: only who is
-   there can have it */
-static bool has_our_nonce(const struct gate *g, const struct sanity *m,
-			  const struct sa *src)
-{
-	const uint64_t source = source_key(&src->u.sa);
-	struct digest_auth digest;
-	enum digest_alg alg;
-
-	for (unsigned i = 0; m->has_credentials && i < m->linec; i++) {
-		const struct sanity_line *line = &m->linev[i];
-
-		if (!pl_strcasecmp(&line->name, "Authorization") &&
-		    !digest_parse(&digest, &line->val) &&
-		    nonce_check(g->nonces, &digest.nonce, source, &alg,
-				tmr_jiffies()) == NONCE_GOOD)
-			return true;
-	}
-
-	return false;
-}
-
-/* A stranger's request, in its turn */
-static bool is_served(struct gate *g, const struct sanity *m,
-		      const struct sa *src, bool is_stream)
-{
-	const uint64_t now = tmr_jiffies();
-
-	if (!is_stream && !waits_for_nobody(m) && is_in_the_way(g, src, now))
-		return false;
-	if (m->has_credentials) /* charged once they are known to be wrong */
-		return budget_has_unproven(g->budget, BUDGET_CLAIMED, src, now);
-
-	return budget_unproven(
-		g->budget, is_stream ? BUDGET_SHOWN : BUDGET_CLAIMED, src, now);
-}
-
-/* Whether a sound message is for libre: a request that says nothing of who
-   sends it may come so often only, and over UDP credentials say nothing unless
-   they are an answer to what we have sent there.  Phones that have proved who
-   they are have a share that nobody else spends. */
-static bool is_welcome(struct gate *g, const struct sanity *m,
-		       const struct sa *src, bool is_stream)
-{
-	if (m->kind != SANITY_REQUEST || (m->has_credentials && is_stream))
-		return true;
-
-	return is_served(g, m, src, is_stream) || has_our_nonce(g, m, src) ||
-	       trust_spend(g->trust, src, is_stream, tmr_jiffies());
-}
-
-/* Makes of a sound message what libre understands; NULL where it cannot */
-static struct sip_msg *prepare(struct sanity *m, struct mbuf *mb,
-			       const struct sa *src, bool for_libre)
-{
-	mb->end = mb->pos + m->head_len + m->body_len;
-	if (m->kind == SANITY_REQUEST && !m->via.branch.l) {
-		if (add_branch(mb, m)) {
-			m->scode = 503;
-			m->why = "Service Unavailable";
-			return NULL;
-		}
-		(void)sanity_parse(m, (const char *)mbuf_buf(mb),
-				   mbuf_get_left(mb));
-	}
-
-	return decode(m, mb, src, for_libre);
-}
-
 /* The transactions of INVITE are libre's, and with them ACK and CANCEL */
 static bool is_for_libre(const struct sanity *m)
 {
 	return m->kind != SANITY_REQUEST || sanity_is_ack(m) ||
 	       !pl_strcmp(&m->method, "INVITE") ||
 	       !pl_strcmp(&m->method, "CANCEL");
-}
-
-/* Whether a source is listened to, as far as datagrams tell */
-static bool is_heard(struct gate *g, const struct sa *src)
-{
-	const uint64_t now = tmr_jiffies();
-
-	return budget_may_speak(g->budget, BUDGET_CLAIMED, src, now) &&
-	       budget_may_speak(g->budget, BUDGET_SHOWN, src, now);
-}
-
-/* What comes through though its source is not listened to, because somebody
-   there floods, or somebody elsewhere who forges it: what answers a challenge
-   of ours, and what comes from the very port of a phone.  For others than
-   phones the kernel drops it. */
-static bool is_heard_anyway(struct gate *g, const struct sanity *m,
-			    const struct sa *src)
-{
-	const uint64_t now = tmr_jiffies();
-
-	if (m->kind == SANITY_JUNK)
-		return false;
-
-	return (budget_may_speak(g->budget, BUDGET_SHOWN, src, now) &&
-		has_our_nonce(g, m, src)) ||
-	       trust_spend(g->trust, src, false, now);
 }
 
 /**
@@ -345,7 +164,7 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 
 	if (!peer_is_possible(src) || settings_is_own(g->set, src) || !len)
 		return GATE_DONE;
-	heard = is_heard(g, src);
+	heard = welcome_is_heard(&g->welcome, src);
 	if (!heard && !trust_has_source(g->trust, src, tmr_jiffies())) {
 		sockfilter_dropped(g->filter, src, tmr_jiffies());
 		return GATE_DONE;
@@ -358,15 +177,15 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 			       : GATE_DONE;
 
 	if (sanity_parse(&m, p, len) == SANITY_KEEPALIVE ||
-	    (!heard && !is_heard_anyway(g, &m, src)))
+	    (!heard && !welcome_is_heard_anyway(&g->welcome, &m, src)))
 		return GATE_DONE;
 
 	if (m.kind != SANITY_JUNK && !m.scode) {
 		struct sip_msg *msg;
 
-		if (heard && !is_welcome(g, &m, src, false))
+		if (heard && !welcome_request(&g->welcome, &m, src, false))
 			return GATE_DONE;
-		msg = prepare(&m, mb, src, is_for_libre(&m));
+		msg = prepare_message(&m, mb, src, is_for_libre(&m));
 		if (msg && !is_for_libre(&m)) {
 			*msgp = msg;
 			return GATE_REQUEST;
@@ -450,7 +269,7 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		if (!m.scode) {
 			struct sip_msg *msg;
 
-			if (!is_welcome(g, &m, src, true)) {
+			if (!welcome_request(&g->welcome, &m, src, true)) {
 				/* nobody repeats over a stream */
 				m.scode = 480;
 				m.why = "Too Many Requests";
@@ -458,7 +277,7 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 					    (const char *)mbuf_buf(mb));
 				return EACCES;
 			}
-			msg = prepare(&m, mb, src, true);
+			msg = prepare_message(&m, mb, src, true);
 			mb->pos = pos;
 			if (msg) {
 				mem_deref(msg);
@@ -511,29 +330,6 @@ void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		break;
 	}
 	answer_stream(g, tc, src, &m, (const char *)mb->buf);
-}
-
-/** Take our branch out of an answer that goes out */
-void gate_sent(struct mbuf *mb)
-{
-	const char mark[] = ";branch=" SANITY_MARK;
-	char *p = (char *)mbuf_buf(mb), *at, *end;
-	size_t look = mbuf_get_left(mb);
-
-	if (look < 8 || memcmp(p, "SIP/2.0 ", 8))
-		return;
-
-	if (look > VIA_LOOKED_AT)
-		look = VIA_LOOKED_AT;
-	at = memmem(p, look, mark, sizeof(mark) - 1);
-	if (!at)
-		return;
-
-	end = at + sizeof(mark) - 1 + SANITY_MARKED_LEN;
-	if (end > p + mbuf_get_left(mb))
-		return;
-	memmove(at, end, (size_t)(p + mbuf_get_left(mb) - end));
-	mb->end -= (size_t)(end - at);
 }
 
 /** A response that nobody waits for */

@@ -29,7 +29,6 @@ int gate_message(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		 struct mbuf *mb);
 void gate_unframed(struct gate *g, struct tcp_conn *tc, const struct sa *src,
 		   const struct mbuf *mb, int err);
-void gate_sent(struct mbuf *mb);
 void gate_stray(struct gate *g, const struct sip_msg *msg);
 
 #endif

@@ -52,22 +52,12 @@ int trust_alloc(struct trust **tp)
 	return err;
 }
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-
-	return x ^ x >> 31;
-}
-
 static uint64_t key_of(const struct trust *t, const struct sa *src,
 		       enum kind kind)
 {
 	const uint64_t port = kind == WHOLE_SOURCE ? 0 : sa_port(src);
-	const uint64_t key = mix(mix(source_key(&src->u.sa) ^ t->secret[kind]) +
-				 port);
+	const uint64_t key = source_mix(
+		source_mix(source_key(&src->u.sa), t->secret[kind]), port);
 
 	return key ? key : 1;
 }

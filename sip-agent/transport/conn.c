@@ -16,6 +16,7 @@
 
 #include "gate/budget.h"
 #include "gate/gate.h"
+#include "gate/prepare.h"
 #include "logre.h"
 #include "parse/framing.h"
 #include "settings.h"
@@ -285,7 +286,7 @@ static bool send_handler(int *err, struct mbuf *mb, void *arg)
 {
 	(void)err;
 	(void)arg;
-	gate_sent(mb);
+	prepare_answer(mb);
 
 	return false;
 }

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "gate/gate.h"
+#include "gate/prepare.h"
 #include "transport/libre_seam.h"
 
 enum {
@@ -112,7 +113,7 @@ static bool send_handler(int *err, struct sa *dst, struct mbuf *mb, void *arg)
 	struct outgoing *o;
 
 	(void)err;
-	gate_sent(mb);
+	prepare_answer(mb);
 	if (!is_answer(mb))
 		return false;
 

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gate/budget.h"
 #include "gate/gate.h"
+#include "gate/prepare.h"
 #include "gate/nonce.h"
 #include "gate/trust.h"
 #include "settings.h"
@@ -71,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	}
 	mem_deref(msg);
-	gate_sent(mb);
+	prepare_answer(mb);
 	mem_deref(mb);
 
 	return 0;
