@@ -11,21 +11,16 @@
 #include "transaction/probe.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "compat.h"
 #include "logre.h"
 #include "transaction/address.h"
+#include "transaction/question.h"
 #include "transaction/share.h"
 
 enum {
 	BUCKETS = 1024,
-	ID_SIZE = 17,
-	CODE_FIRST = 200, /* of final answers */
 };
-
-/* the rest of it is random: who answers has read it */
-#define BRANCH "z9hG4bKprobe"
 
 struct prober {
 	struct address_book *book;
@@ -223,37 +218,6 @@ static void answered(struct probe *pr)
 
 /* --- the question --------------------------------------------------------- */
 
-static int write_question(struct probe *pr)
-{
-	const enum sip_transp tp = pr->to.tp;
-	const struct sa *dst = &pr->to.sa;
-	struct sa laddr;
-	int err;
-
-	err = sip_transp_laddr(pr->p->sip, &laddr, tp, dst);
-	if (err)
-		return err;
-
-	pr->mb = mbuf_alloc(512);
-	if (!pr->mb)
-		return ENOMEM;
-
-	/* not to be forwarded: it is of this hop alone */
-	return mbuf_printf(pr->mb,
-			   "OPTIONS sip:%J%s SIP/2.0\r\n"
-			   "Via: SIP/2.0/%s %J;branch=" BRANCH
-			   "%016llx;rport\r\n"
-			   "Max-Forwards: 0\r\n"
-			   "To: <sip:%J>\r\n"
-			   "From: <sip:%J>;tag=%08x\r\n"
-			   "Call-ID: %016llx@restsip\r\n"
-			   "CSeq: 1 OPTIONS\r\n"
-			   "User-Agent: restsip\r\n"
-			   "Content-Length: 0\r\n\r\n",
-			   dst, sip_transp_param(tp), sip_transp_name(tp),
-			   &laddr, pr->id, dst, &laddr, rand_u32(), rand_u64());
-}
-
 static void send_datagram(struct probe *pr)
 {
 	mbuf_set_pos(pr->mb, 0);
@@ -298,34 +262,6 @@ static void established_handler(void *arg)
 		closed(pr);
 }
 
-/* Whether what has come is, or begins with, a final answer to our question:
-   `SIP/2.0 200`, and the branch that nobody else can know */
-static bool is_final(const struct mbuf *in, uint64_t id)
-{
-	static const char version[] = "SIP/2.0 ";
-	const size_t len = sizeof(version) - 1;
-	const char *p = (const char *)in->buf, *end = p + in->end;
-	char branch[sizeof(BRANCH) + ID_SIZE];
-
-	(void)re_snprintf(branch, sizeof(branch), BRANCH "%016llx", id);
-	while (p < end) {
-		const char *next = memmem(p, (size_t)(end - p), "\r\n\r\n", 4);
-		struct pl code;
-
-		if (!next)
-			return false;
-		if (next > p + len + 3 && !memcmp(p, version, len) &&
-		    memmem(p, (size_t)(next - p), branch, strlen(branch))) {
-			code = (struct pl){p + len, 3};
-			if (pl_u32(&code) >= CODE_FIRST)
-				return true;
-		}
-		p = next + 4;
-	}
-
-	return false;
-}
-
 static void received_handler(struct mbuf *mb, void *arg)
 {
 	struct probe *pr = arg;
@@ -336,7 +272,7 @@ static void received_handler(struct mbuf *mb, void *arg)
 		closed(pr);
 		return;
 	}
-	if (is_final(pr->in, pr->id))
+	if (question_is_answered(pr->in, pr->id))
 		answered(pr);
 }
 
@@ -364,7 +300,7 @@ static int connect_to(struct probe *pr)
 /* What goes wrong is not told: it looks as if nothing were there */
 static void ask(struct probe *pr)
 {
-	int err = write_question(pr);
+	int err = question_encode(&pr->mb, pr->p->sip, &pr->to, pr->id);
 
 	if (!err && pr->to.tp == SIP_TRANSP_UDP) {
 		send_datagram(pr);
@@ -525,20 +461,16 @@ int probe_ask(struct probe_wait **wp, struct prober *p,
  */
 bool probe_response(struct prober *p, const struct sip_msg *msg)
 {
-	const size_t len = sizeof(BRANCH) - 1;
-	struct pl hex = msg->via.branch;
 	struct probe *pr;
 	uint64_t id;
 
-	if (hex.l != len + ID_SIZE - 1 || memcmp(hex.p, BRANCH, len))
+	if (!question_id(&id, msg))
 		return false;
-	pl_advance(&hex, (ssize_t)len);
-	id = pl_x64(&hex);
 	pr = list_ledata(hash_lookup(p->by_id, (uint32_t)id, id_handler, &id));
 	if (!pr || pr->to.tp != SIP_TRANSP_UDP)
 		return false;
 
-	if (msg->scode >= CODE_FIRST)
+	if (msg->scode >= QUESTION_CODE_MIN)
 		answered(pr);
 
 	return true;
