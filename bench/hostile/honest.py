@@ -221,6 +221,7 @@ class People:
 def serve(place, tokens, part, parts, pipe):
     """A process: it says when everybody is there, then does each phase that it is told of, until it is told None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()  # Linux shares processors among sessions: the strangers' clients are many, and all on this machine
     try:
         os.nice(NICENESS)
     except OSError:

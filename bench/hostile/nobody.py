@@ -56,6 +56,7 @@ def serve(pipe):
 
     async def run():
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)  # it says of each connection that there is no descriptor for it
         servers = [await loop.create_server(Http, "127.0.0.1", 0, backlog=BACKLOG) for _ in range(2)]
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)

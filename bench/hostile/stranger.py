@@ -1,6 +1,9 @@
 """What every stranger has: an account, an address of its own, a pace, and an end."""
 import asyncio
 import collections
+import contextlib
+import os
+import pathlib
 import signal
 import time
 
@@ -10,6 +13,7 @@ from world import STRANGER_AT, STRANGERS
 REQUESTS_MAX = 200000  # of one stranger in a round, whatever it is told
 ALL_CONNECTIONS = 32  # that one stranger's requests use at once
 GRACE_S = 5.0
+LEAST = 19  # the niceness of who comes last
 
 
 class Stranger:
@@ -65,9 +69,18 @@ def is_turn(stranger, first, last):
     return first <= stranger.n % STRANGERS <= last
 
 
+def yield_processors():
+    """Strangers work on machines of their own: here they get what the system and the honest leave of the processors."""
+    os.setsid()  # Linux shares processors among sessions first
+    os.nice(LEAST)
+    with contextlib.suppress(OSError):  # where it does not, niceness is enough
+        pathlib.Path("/proc/self/autogroup").write_text(str(LEAST), encoding="ascii")
+
+
 def attack(place, name, token, n, until, share, kinds, pipe):
     """A process: one stranger, all of these kinds at once. What it did goes into the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield_processors()
     stranger = Stranger(place, name, token, n, until, share)
 
     async def run():

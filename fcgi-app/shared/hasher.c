@@ -18,7 +18,8 @@
 #include "common/turn.h"
 
 enum {
-	LOOK_MS = 100, /* for who has waited too long */
+	LOOK_MS = 100,	  /* for who has waited too long */
+	LOGINS_A_NEW = 3, /* logins in a row while a new password waits */
 };
 
 enum queue {
@@ -49,6 +50,7 @@ struct hasher {
 	struct turns *waiting[QUEUES];
 	struct job *running;
 	bool is_known_next;
+	unsigned logins; /* since the last new password */
 	struct hasher_stats stats;
 	pthread_t thread;
 	bool started;
@@ -170,9 +172,9 @@ static struct job *job_take(struct hasher *h, enum queue queue)
 	return NULL;
 }
 
-/* The next that somebody waits for; logins first, and of these by turns those
- * of who is known and of who is not. */
-static struct job *job_next(struct hasher *h)
+/* The next login that somebody waits for: by turns of who is known and of who
+ * is not. */
+static struct job *login_next(struct hasher *h)
 {
 	const enum queue first = h->is_known_next ? QUEUE_KNOWN : QUEUE_LOGIN;
 	const enum queue second = h->is_known_next ? QUEUE_LOGIN : QUEUE_KNOWN;
@@ -180,10 +182,24 @@ static struct job *job_next(struct hasher *h)
 
 	if (!j)
 		j = job_take(h, second);
-	if (!j)
-		return job_take(h, QUEUE_NEW);
-	h->is_known_next = j->queue == QUEUE_LOGIN;
+	if (j)
+		h->is_known_next = j->queue == QUEUE_LOGIN;
 	return j;
+}
+
+/* Logins first; but however many there are, new passwords come to their turn.
+ */
+static struct job *job_next(struct hasher *h)
+{
+	struct job *j = NULL;
+
+	if (h->logins < LOGINS_A_NEW && (j = login_next(h))) {
+		h->logins++;
+		return j;
+	}
+	h->logins = 0;
+	j = job_take(h, QUEUE_NEW);
+	return j ? j : login_next(h);
 }
 
 /* Give the thread something to do, if it has nothing. */

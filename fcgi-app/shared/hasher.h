@@ -1,8 +1,9 @@
 /*
  * hasher.h: password hashes, made by one thread beside the loop. A hash takes
- * long, so they come in turn: logins before new passwords, every second one of
- * who has signed in from there before, however many others guess; and in each
- * queue one address after the other (turn.h).
+ * long, so they come in turn: logins before new passwords (but one new password
+ * after three logins), every second one of who has signed in from there before,
+ * however many others guess; and in each queue one address after the other
+ * (turn.h).
  */
 #ifndef RESTSIP_HASHER_H
 #define RESTSIP_HASHER_H

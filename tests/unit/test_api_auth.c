@@ -181,7 +181,7 @@ static const char setting[] = "$5$rounds=1000$salt$"; /* a quick one */
 
 static void logins_are_first_and_sources_in_turn(void **state)
 {
-	struct order o = {.until = 6};
+	struct order o = {.until = 5};
 	struct asked new = {&o, 'n', false}, gone = {&o, 'g', true};
 	struct asked a = {&o, 'a', false}, b = {&o, 'b', false};
 	struct hasher *hasher;
@@ -191,14 +191,35 @@ static void logins_are_first_and_sources_in_turn(void **state)
 	assert_int_equal(hasher_new(&hasher, o.loop), 0);
 	assert_int_equal(ask_as(hasher, "192.0.2.1", NULL, &new), 0);
 	assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &gone), 0);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &a), 0);
 	assert_int_equal(ask_as(hasher, "192.0.2.2", setting, &b), 0);
 	assert_int_equal(loop_run(o.loop), 0);
 	/* Whom nobody waits for takes no time, but a place; b is next. */
-	assert_memory_equal(o.ended, "-baaan", 6);
+	assert_memory_equal(o.ended, "-baan", 5);
 	assert_int_equal(hasher_stats(hasher).unwanted, 1);
-	assert_int_equal(hasher_stats(hasher).hashed, 5);
+	assert_int_equal(hasher_stats(hasher).hashed, 4);
+	hasher_free(hasher);
+	loop_free(o.loop);
+}
+
+/* However many sign in, who signs up is not left out. */
+static void new_passwords_come_to_their_turn(void **state)
+{
+	struct order o = {.until = 9};
+	struct asked new = {&o, 'n', false}, login = {&o, 'l', false};
+	struct hasher *hasher;
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	assert_int_equal(hasher_new(&hasher, o.loop), 0);
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(ask_as(hasher, "192.0.2.1", setting, &login),
+				 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ask_as(hasher, "192.0.2.2", NULL, &new), 0);
+	assert_int_equal(loop_run(o.loop), 0);
+	assert_memory_equal(o.ended, "lllnlllnl", 9);
 	hasher_free(hasher);
 	loop_free(o.loop);
 }
@@ -280,6 +301,7 @@ int main(void)
 		cmocka_unit_test(cache_keys_differ_between_processes),
 		cmocka_unit_test(hash_again_is_the_same),
 		cmocka_unit_test(logins_are_first_and_sources_in_turn),
+		cmocka_unit_test(new_passwords_come_to_their_turn),
 		cmocka_unit_test(a_source_has_a_bounded_queue),
 		cmocka_unit_test(nobody_waits_longer_than_may_be),
 		cmocka_unit_test(too_long_a_password_is_none),
