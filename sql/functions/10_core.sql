@@ -71,7 +71,6 @@ end $$;
 -- The caller, who must be p_email (or have said 'me'). One look for a token, which is what nearly everybody has.
 create function app.owner(p_who text, p_proof bytea, p_email text, out id bigint, out email text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 begin
 	if p_who is null and p_proof is not null then
 		select a.id, a.email into id, email
@@ -166,7 +165,6 @@ end $$;
 create function app.lock_advance(p_kind app.resource_kind, p_id bigint, p_if_match bigint,
 	out prior bigint, out version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 begin
 	with old as (
 		select r.version from app.resource r where r.kind = p_kind and r.id = p_id for update)
@@ -182,7 +180,6 @@ end $$;
 create function app.owner_advance(p_kind app.resource_kind, p_who text, p_proof bytea, p_email text, p_if_match bigint,
 	out id bigint, out email text, out prior bigint, out version bigint)
 language plpgsql volatile as $$
-#variable_conflict use_variable
 begin
 	if p_who is null then
 		with mine as (

@@ -22,7 +22,6 @@ end $$;
 -- The parts of what a resource shows now. public: as those see it who are outside, where that is another document.
 create function app.parts(p_kind app.resource_kind, p_id bigint) returns table (public bool, key bigint, doc text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_public bool;
 	v_doc json;
@@ -200,7 +199,6 @@ end $$;
 create function app.logged_parts(p_kind app.resource_kind, p_id bigint, p_public bool, p_n bigint,
 	out keys bigint[], out docs text[])
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 begin
 	if p_kind = 'mailbox' then
 		select array_agg(m.n), array_agg(m.doc) into keys, docs from app.mailbox_newest(p_id) m;
@@ -235,7 +233,6 @@ create function app.changes_since(p_kind app.resource_kind, p_id bigint, p_since
 	p_base bool, p_limit int)
 returns table (version bigint, prior bigint, doc text, recheck bigint[], more bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	c_bytes constant bigint := 524288; -- more than an open stream takes at once
 	c_work constant bigint := 16777216; -- bytes to be made again, step by step

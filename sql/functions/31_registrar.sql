@@ -19,7 +19,6 @@ create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p
 	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
 returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := app.digest_account(p_credential, p_ha1);
 	v_email text := app.email(v_account);
@@ -101,7 +100,6 @@ end $$;
 -- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3).
 create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint;
 	v_prior bigint;

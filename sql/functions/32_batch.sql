@@ -9,7 +9,6 @@ returns table (i int, credential bigint, account bigint, email text, algorithm t
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
-#variable_conflict use_column
 declare
 	c_pair constant bigint := app.bound('wrong_passwords');
 	c_source constant bigint := app.bound('wrong_passwords_source');
@@ -37,7 +36,6 @@ create function api.digest_algorithm_many(p_agent int, p_items jsonb) returns ta
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
-#variable_conflict use_column
 begin
 	return query
 		select m.i, case when bool_and(c.algorithm = 'SHA-256') then 'SHA-256' else 'MD5' end
@@ -57,7 +55,6 @@ returns table (i int, n bigint, contact text, expires int, q text, path text, in
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
-#variable_conflict use_column
 declare
 	v_items int[];
 	v_accounts bigint[];

@@ -88,7 +88,6 @@ end $$;
 create function api.login_get_as(p_who text, p_proof bytea, p_email text, p_form text)
 returns table (email text, version bigint, settled bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := app.target(app.caller(p_who, p_proof), p_email);
 	v_eol text := case p_form when 'uri-list' then E'\r\n' else E'\n' end;
@@ -106,7 +105,6 @@ end $$;
 
 create function api.call_get_as(p_who text, p_proof bytea, p_call bigint) returns table (version bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
 begin

@@ -17,7 +17,6 @@ end $$;
 create function api.send_trace(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (version bigint, settled bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);

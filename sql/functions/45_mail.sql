@@ -109,7 +109,6 @@ create function api.mail_post(p_who text, p_proof bytea, p_email text, p_type te
 	p_content bytea, p_extra jsonb, p_key text, p_print bytea, p_source text default null)
 returns table (n bigint, email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller_or_nobody(p_who, p_proof);
 	v_account bigint;
@@ -174,7 +173,6 @@ create function app.mail_items(p_account bigint, p_email text, p_before bigint, 
 returns table (n bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
-#variable_conflict use_column
 declare
 	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
 	v_most bigint := app.bound('page');
@@ -200,7 +198,6 @@ end $$;
 create function api.mail_list(p_who text, p_proof bytea, p_email text, p_before bigint, p_limit int)
 returns table (version bigint, n bigint, doc text, fits bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
 begin
@@ -216,7 +213,6 @@ end $$;
 create function api.mail_get(p_who text, p_proof bytea, p_email text, p_n bigint, p_from int, p_length int)
 returns table (version bigint, doc text, content_type text, size int, content bytea)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
 	v_account bigint := v_owner.id;
@@ -240,7 +236,6 @@ create function api.mail_patch(p_who text, p_proof bytea, p_email text, p_n bigi
 	p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
 	v_extra jsonb := coalesce(p_extra, '{}') - app.mail_reserved() - 'seen';
@@ -269,7 +264,6 @@ end $$;
 create function api.mail_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
 returns table (version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_box record := app.owner_advance('mailbox', p_who, p_proof, p_email, p_if_match);
 	v_was app.message;
@@ -286,7 +280,6 @@ end $$;
 -- Of messages, newest first, how many bytes each takes: which a stream shows, the newest hundred that fit into a document.
 create function app.mailbox_shows(p_ns bigint[], p_written int[]) returns table (n bigint)
 language plpgsql stable rows 100 set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	return query
 		select o.n from (
@@ -298,7 +291,6 @@ end $$;
 -- The messages that a stream shows of a mailbox.
 create function app.mailbox_newest(p_account bigint) returns table (n bigint, doc text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_email text := app.email(p_account);
 	v_ns bigint[];

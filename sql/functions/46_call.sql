@@ -108,7 +108,6 @@ end $$;
 -- whom it does not concern.
 create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_seer bool;
 begin
@@ -199,7 +198,6 @@ create function api.call_create(p_who text, p_proof bytea, p_subject text, p_sta
 	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea)
 returns table (id bigint, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
@@ -240,7 +238,6 @@ create function app.call_items(p_account bigint, p_after bigint, p_limit int)
 returns table (id bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-#variable_conflict use_column
 declare
 	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
 	v_most bigint := app.bound('page');
@@ -279,7 +276,6 @@ end $$;
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
 returns table (version bigint, inside bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
 begin
@@ -292,7 +288,6 @@ create function api.call_patch(p_who text, p_proof bytea, p_call bigint, p_set t
 	p_starts_at timestamptz, p_open bool, p_invited jsonb, p_extra jsonb, p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
 	v_prior bigint;
@@ -398,7 +393,6 @@ end $$;
 create function api.call_delete(p_who text, p_proof bytea, p_call bigint, p_if_match bigint)
 returns table (bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_access record := app.call_access(v_caller, p_call);
@@ -419,7 +413,6 @@ create function api.call_join(p_who text, p_proof bytea, p_call bigint, p_email 
 	p_key text, p_print bytea)
 returns table (n bigint, version bigint, doc text, bell text[], created bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_done jsonb := app.idem_begin(v_account, p_key, p_print);
@@ -475,7 +468,6 @@ end $$;
 create function api.participant_get(p_who text, p_proof bytea, p_call bigint, p_n bigint)
 returns table (version bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
 	v_part app.participant := app.participant(p_call, p_n);
@@ -489,7 +481,6 @@ create function api.participant_put(p_who text, p_proof bytea, p_call bigint, p_
 	p_extra jsonb, p_if_match bigint)
 returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_extra jsonb := app.participant_members(p_extra);
@@ -516,7 +507,6 @@ end $$;
 create function api.participant_delete(p_who text, p_proof bytea, p_call bigint, p_n bigint, p_if_match bigint)
 returns table (version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_access record := app.call_access(v_caller, p_call);

@@ -6,7 +6,6 @@
 create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out account bigint,
 	out expires_at timestamptz, out session bytea)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 begin
 	if p_ticket is not null then
 		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
@@ -46,7 +45,6 @@ end $$;
 create function app.watch_target(p_caller bigint, p_kind app.resource_kind, p_key text,
 	out id bigint, out key text, out inside bool, out mine bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_access record;
 begin
@@ -89,7 +87,6 @@ create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticke
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
 	session bytea, version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_kind app.resource_kind;
 	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
@@ -110,11 +107,11 @@ begin
 	insert into app.watch as w (kind, id, process_id, owner, since)
 	values (v_kind, v_target.id, p_process, v_kind = 'login' and v_target.mine and not p_quiet,
 		case v_kind when 'list' then app.list_inherit(p_process, v_target.id) end)
-	on conflict (kind, id, process_id) do update set closed_at = null, owner = w.owner or excluded.owner,
+	on conflict on constraint watch_pkey do update set closed_at = null, owner = w.owner or excluded.owner,
 		since = coalesce(w.since, excluded.since)
 	where w.closed_at is not null or excluded.owner and not w.owner;
 	insert into app.watch as w (kind, id, process_id) values ('session', v_caller.account, p_process)
-	on conflict (kind, id, process_id) do update set closed_at = null where w.closed_at is not null;
+	on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
 	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
 		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version
 		from app.account a where a.id = v_caller.account;
@@ -142,7 +139,6 @@ create function api.watch_read(p_kind text, p_id bigint, p_since bigint, p_lock 
 	p_n bigint default null, p_base bool default false, p_limit int default null)
 returns table (version bigint, prior bigint, settled bool, doc text, gone bool, recheck bigint[], more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_kind app.resource_kind := p_kind;
 	v_version bigint;
@@ -195,7 +191,6 @@ end $$;
 create function api.watch_poll(p_kinds text[], p_ids bigint[], p_versions bigint[], p_inboxes bigint[])
 returns table (place int, version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	return query
 		select p.place::int, coalesce(r.version, s.version, a.access)
@@ -214,7 +209,6 @@ end $$;
 create function api.inbox_read(p_account bigint, p_after bigint, p_limit int, p_opened_s int default null)
 returns table (head bigint, inbox bigint, n bigint, sender text, content_type text, body bytea, sent_at text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	return query
 		select r.next_inbox - 1, s.inbox, s.n, s.sender, s.content_type, s.body, app.time_text(s.created_at)
@@ -240,7 +234,6 @@ end $$;
 -- a phone has or could not have), they are one now.
 create function api.inbox_written(p_process int, p_account bigint, p_inbox bigint[]) returns table (bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_deliveries bigint[];
 	v_sends bigint[];

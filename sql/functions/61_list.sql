@@ -143,7 +143,6 @@ end $$;
 create function api.list_page(p_process int, p_list text, p_caller bigint, p_after text, p_limit int)
 returns table (upto bigint, doc text, last text, missing int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_upto bigint := app.xmin();
 	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
@@ -184,7 +183,6 @@ create function api.list_read(p_process int, p_list text, p_from bigint, p_upto 
 returns table (upto bigint, reaches bool, more bool, n bigint, xid bigint, key text, doc text, gone text, stale bool,
 	seen_by bigint[], was_seen_by bigint[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_xmin bigint := app.xmin();
 	v_upto bigint := coalesce(p_upto, v_xmin);
