@@ -26,7 +26,7 @@ enum { UNSUPPORTED_MAX = 512 };
 
 typedef void(method_h)(struct agent *ag, const struct sip_msg *msg);
 
-/* Says what we are; tells nothing of users (RFC 3261 section 11.2) */
+/* Says what this server can do, nothing of users (RFC 3261 section 11.2) */
 static void options_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, 200, NULL,
@@ -34,15 +34,16 @@ static void options_handle(struct agent *ag, const struct sip_msg *msg)
 			    "Accept: */*\r\nSupported: outbound, path\r\n");
 }
 
-/* That of an INVITE is caught by libre's transactions before us; nothing else
-   can be cancelled, but what it is of is there (RFC 3261 section 9.2) */
+/* The CANCEL of an INVITE is handled by libre's transactions.  Others cannot be
+   cancelled, but the answer tells whether there is one (RFC 3261 section 9.2)
+   */
 static void cancel_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, strans_has(ag->strans, msg) ? 200 : 481,
 			    NULL, NULL);
 }
 
-/* Within a dialog, and there is none */
+/* A request within a dialog: we have no such dialog */
 static void stray_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	uas_reply_stateless(ag, msg, 481, NULL, NULL);
@@ -65,7 +66,7 @@ static void on_caller(struct uas *u, const struct auth_id *id)
 	uas_reply(u, 405, NULL, ALLOW);
 }
 
-/* Who calls says first who that is (RFC 3261 section 8.2) */
+/* A caller is authenticated before it is refused (RFC 3261 section 8.2) */
 static void invite_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	auth_request(ag, msg, on_caller);
@@ -73,8 +74,8 @@ static void invite_handle(struct agent *ag, const struct sip_msg *msg)
 
 enum {
 	NO_ANSWER = 1 << 0,  /* RFC 3261 section 17: an ACK has none */
-	NO_REPEATS = 1 << 1, /* libre knows what came again, or nobody */
-	NO_REQUIRE = 1 << 2, /* what it requires is not looked at */
+	NO_REPEATS = 1 << 1, /* strans is not asked for it */
+	NO_REQUIRE = 1 << 2, /* Require is not looked at */
 };
 
 static const struct method {
@@ -162,7 +163,7 @@ static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 		uas_reply_stateless(ag, msg, (uint16_t)scode, why, NULL);
 }
 
-/* @return whether it was here before */
+/* @return whether it is a repeat, which is dealt with here */
 static bool is_repeat(struct agent *ag, const struct sip_msg *msg)
 {
 	switch (strans_look(ag->strans, ag->sip, msg, tmr_jiffies())) {

@@ -1,5 +1,5 @@
 /*
- * Which method is served by whom.
+ * The table of methods: which function serves which.
  */
 #ifndef DISPATCH_H
 #define DISPATCH_H

@@ -44,8 +44,8 @@ struct settings {
 /* This network, loopback, link-local (RFC 6890) */
 #define SPECIAL "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 ::/128 ::1/128 fe80::/10 "
 
-/* What is not reached from everywhere (RFC 6890), or is an IPv4 address in
-   another form (RFC 6052, RFC 3056, RFC 4380) */
+/* Networks that cannot be reached from everywhere (RFC 6890), or that hold IPv4
+   addresses in another form (RFC 6052, RFC 3056, RFC 4380) */
 #define PRIVATE \
 	"10.0.0.0/8 100.64.0.0/10 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " \
 	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 " \
@@ -142,8 +142,8 @@ static int write_addresses(struct settings *s)
 	return err;
 }
 
-/* Loopback and the like are meant only by an item that lies within them, not
-   by one as wide as 0.0.0.0/1 */
+/* An item allows loopback and the like only if it lies within them; one as wide
+   as 0.0.0.0/1 does not */
 static bool is_named(const struct sending *se, const char *item, size_t len)
 {
 	const char *slash = memchr(item, '/', len);
@@ -457,7 +457,7 @@ static bool may_send(const struct settings *s, const struct sending *se,
 	       cidr_list_match(se->named, &dst->u.sa);
 }
 
-/* An IPv4 address written as IPv6 is compared with none that we know */
+/* An IPv4 address written as IPv6: it would match none of our lists */
 static bool is_mapped(const struct sa *sa)
 {
 	return sa_af(sa) == AF_INET6 &&
@@ -465,9 +465,10 @@ static bool is_mapped(const struct sa *sa)
 }
 
 /**
- * Whether SIP may be sent to an address; never to many at once, nor to us
+ * Whether SIP may be sent to an address; never to broadcast, multicast or
+ * ourselves
  *
- * @param rest To a contact that REST made: that needs both lists
+ * @param rest For a contact that REST made, which both lists must allow
  */
 bool settings_may_send(const struct settings *s, const struct sa *dst,
 		       bool rest)

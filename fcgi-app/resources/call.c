@@ -273,7 +273,8 @@ static void joined(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
-/* Who joins, in the normal form: by email, or by the login's URL. */
+/* The email of the one who joins, in its normal form: given as such, or as a
+   login's URL. */
 static const char *read_who(struct exchange *x, const struct json *url,
 			    const struct json *email)
 {

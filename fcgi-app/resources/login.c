@@ -305,7 +305,7 @@ void login_item_put(struct exchange *x)
 
 static void deleted(struct exchange *x, const struct pg_result *res)
 {
-	(void)res; /* how many does not matter: none of them is left */
+	(void)res; /* the number does not matter: no contact is left */
 	response_empty(&x->res, 204);
 	exchange_answer(x);
 }

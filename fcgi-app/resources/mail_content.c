@@ -2,8 +2,8 @@
  * mail_content.c: GET /user/{email}/messages/{n}: the content as it was
  * left, or a part of it, or its description as JSON, by Accept.
  *
- * One call fetches what is small. What is not waits until this worker holds
- * little enough, and is fetched by a second one.
+ * Small content is fetched with the first statement. Large content waits until
+ * this worker holds little enough, and is fetched by a second one.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -57,7 +57,8 @@ static bool is_harmless(const char *type)
 		!memchr(type, '+', n));
 }
 
-/* Anybody may leave mail, and it is read where the owner is signed in. */
+/* Anybody may leave mail, and its owner opens it in a browser that is signed
+   in. */
 static void keep_harmless(struct exchange *x, const char *type)
 {
 	response_header(&x->res, "Content-Security-Policy",
@@ -100,7 +101,8 @@ static void refuse_range(struct exchange *x, int64_t size)
 	response_header_fmt(&x->res, "Content-Range", "bytes */%" PRId64, size);
 }
 
-/* A part of another version than the one that the client has is no use. */
+/* A part is only of use to the client if it is of the version that the client
+   has. */
 static bool wants_range(struct exchange *x, const char *version)
 {
 	const char *tag = request_header(&x->req, "If-Range");
@@ -145,7 +147,7 @@ static void got_content(struct exchange *x, const struct pg_result *res)
 		ask_for_part(x);
 }
 
-/* Content first where there is some: it is what was asked for by default. */
+/* Content comes first where there is some: it is the default. */
 static void got(struct exchange *x, const struct pg_result *res)
 {
 	const char *content_type = pgres_text(res, 0, "content_type");

@@ -106,7 +106,7 @@ void session_create(struct exchange *x)
 
 static void session_deleted(struct exchange *x, const struct pg_result *res)
 {
-	(void)res; /* how many ended matters to nobody */
+	(void)res; /* the number of sessions that ended is not told */
 	response_empty(&x->res, 204);
 	exchange_answer(x);
 }

@@ -18,7 +18,7 @@
 
 enum {
 	AUTH_TOKEN_MAX = 512,
-	AUTH_KNOWN_MAX = 4096, /* callers who were who they said */
+	AUTH_KNOWN_MAX = 4096, /* callers whom the database has accepted */
 };
 
 struct auth;
@@ -36,12 +36,13 @@ struct principal {
 	const uint8_t *proof; /* null: nobody */
 	size_t proof_len;
 	uint8_t key[32];	  /* of the cache, Basic only */
-	char source[SOURCE_SIZE]; /* whose wrong guesses count */
+	char source[SOURCE_SIZE]; /* the address that wrong guesses are counted
+				     for */
 	uint64_t caller;	  /* whose turn it is: see turn.h */
-	bool remembered; /* proof is of a cached password, not hashed now */
-	bool counted;	 /* as a wrong one, until it turns out to be right */
-	bool unknown;	 /* the database is to know of a success from here */
-	int retry_s;	 /* where AUTH_THROTTLED */
+	bool remembered;	  /* the proof came from the cache */
+	bool counted;		  /* as wrong, until it is found right */
+	bool unknown; /* the database is to know of a success from here */
+	int retry_s;  /* where AUTH_THROTTLED */
 };
 
 enum auth_result {
@@ -73,14 +74,15 @@ void auth_check(struct auth *auth, const struct request *req,
 		const bool *gone, auth_h *done, void *arg);
 
 /**
- * SQL accepted this principal: a password is remembered, and its requests come
- * in a turn of their own, no longer in that of its address.
+ * SQL accepted this principal: its password is remembered, and its requests get
+ * a turn of their own instead of their address's.
  */
 void auth_accepted(struct auth *auth, struct principal *p);
 
 /**
- * SQL answered RS401: forget a password. A remembered one may have been set
- * anew under another salt: it is to be checked once more, by auth_check().
+ * SQL answered RS401: forget the password. If it came from the cache, the same
+ * password may have been set anew under another salt, so auth_check() has to
+ * check it once more.
  */
 void auth_refused(struct auth *auth, const struct principal *p);
 

@@ -90,7 +90,7 @@ const char *auth_cache_get(const struct auth_cache *c, const uint8_t key[32])
 	return e && clock_ms() < e->until_ms ? e->hash : NULL;
 }
 
-/* A free place, or that of the one that ends first. */
+/* A free place, or the one whose entry ends first. */
 void auth_cache_put(struct auth_cache *c, const uint8_t key[32],
 		    const char *hash)
 {

@@ -1,6 +1,6 @@
 /*
- * body.c: yajl's events become a tree in the arena; what jsonb could not
- * hold, or would not give back as it was, is refused on the way.
+ * body.c: yajl's events become a tree in the arena; values that jsonb could not
+ * hold, or would not give back unchanged, are refused on the way.
  */
 #include "shared/body.h"
 

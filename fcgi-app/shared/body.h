@@ -1,7 +1,7 @@
 /*
- * body.h: JSON from outside (RFC 8259), by yajl's stream parser and checks
- * of our own. This is the only door: what came through it is what jsonb can
- * hold, and comes back with the same value.
+ * body.h: JSON from outside (RFC 8259), by yajl's stream parser and checks of
+ * our own. This is the only way in: whatever passes it can be held by jsonb and
+ * comes back with the same value.
  *
  *   at most 32 deep; strict UTF-8; no NUL, raw or as \u0000; no half of a
  *   surrogate pair; no name twice in an object; numbers as they are written,

@@ -1,7 +1,8 @@
 /*
  * browser.c: requests that a page has its browser make. Sec-Fetch-Site tells
- * where the page is from, and no page can write it; browsers send it to
- * https and to loopback. Elsewhere Origin says as much of what acts.
+ * where the page is from, and pages cannot forge it; browsers send it to https
+ * and to loopback. Elsewhere we look at Origin, which browsers send with every
+ * request that acts.
  */
 #include "shared/browser.h"
 

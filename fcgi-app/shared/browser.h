@@ -10,9 +10,9 @@
 #include "shared/request.h"
 
 /**
- * Whether a page of another site has the browser make this request, which is
- * not to be done then: 403 `cross-site`. Only what acts is looked at: a method
- * other than GET, HEAD and OPTIONS, or what opens a stream.
+ * Whether a page of another site made the browser send this request, which is
+ * refused then: 403 `cross-site`. Only requests that act are looked at: methods
+ * other than GET, HEAD and OPTIONS, and those that open a stream.
  *
  * @param origins  those whose pages may act, as of cors_headers(). `*` does
  *                 not let them use a password, which the browser may have

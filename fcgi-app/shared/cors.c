@@ -35,7 +35,7 @@ bool cors_allows(const char *origins, const char *origin)
 	return has_word(origins, "*") || has_word(origins, origin);
 }
 
-/* `null` is what any page in a sandbox calls itself. */
+/* Any page in a sandbox has the origin `null`. */
 bool cors_names(const char *origins, const char *origin)
 {
 	return strcmp(origin, "*") != 0 && strcmp(origin, "null") != 0 &&

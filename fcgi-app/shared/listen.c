@@ -47,7 +47,7 @@ static int open_unix(int *out, const char *path, int backlog)
 	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return errno;
-	/* Refused: its owner has died and left it. */
+	/* Refused: the socket's owner has died and left it behind. */
 	if (connect(probe, (struct sockaddr *)&sa, sizeof(sa)) &&
 	    errno == ECONNREFUSED)
 		(void)unlink(path);

@@ -33,8 +33,8 @@ enum form {
 /**
  * Whether a resource that has both goes out as a document or as a stream: as a
  * stream where one is asked for, or where Accept prefers it to all types of the
- * document. A range with a `*` names no stream: an answer without an end is for
- * those who say that they want one.
+ * document. A range with a `*` does not ask for a stream: only clients that
+ * name one get an answer without an end.
  *
  * @param accept  the header, or null
  * @param asked   by the query: ?stream, ?wait=

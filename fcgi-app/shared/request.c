@@ -251,7 +251,7 @@ static void parse_method(struct request *req)
 	if (!other || !*other)
 		return;
 	req->method = method_of(other);
-	/* Whoever asks with POST waits for the body that HEAD has not. */
+	/* Not POST as HEAD: the client would wait for a body. */
 	if (req->method == METHOD_HEAD)
 		req->method = METHOD_OTHER;
 	req->method_name = other;

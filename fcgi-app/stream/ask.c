@@ -26,7 +26,7 @@ static bool is_list(const struct viewer_ask *ask)
 	return ask->kind && ask->kind->is_list;
 }
 
-/* It is no resource, but what looks at many. */
+/* /watch is no resource itself: it watches many. */
 static bool is_watch(const struct viewer_ask *ask)
 {
 	return !ask->kind;
@@ -93,7 +93,7 @@ static bool find_format(struct ask *ask, const struct request *req,
 		      "application/x-ndjson.");
 }
 
-/* Only what a ticket hashes to is kept. */
+/* Only the ticket's hash is kept. */
 static bool find_ticket(struct ask *ask, const struct request *req,
 			struct arena *a, struct ask_problem *why)
 {
@@ -151,7 +151,7 @@ int ask_parse_id(const char *s, int64_t *version, int64_t *inbox)
 	return 0;
 }
 
-/* A long poll may say what it has as for any GET. */
+/* A long poll may give its version by If-None-Match, as any GET. */
 static const char *etag_of(const struct request *req, struct arena *a)
 {
 	const char *s = request_header(req, "If-None-Match");
@@ -275,7 +275,7 @@ static bool find_place(struct viewer_ask *ask, const struct request *req,
 	const char *since = request_query(req, "since");
 	const char *tag = ask->once ? etag_of(req, a) : NULL;
 
-	/* What the client has heard since goes before what its URL says. */
+	/* Last-Event-ID, which is newer, goes before the URL's version. */
 	if (last && parse_since(ask, last))
 		ask->resume = true;
 	else if (since && !parse_since(ask, since))

@@ -46,7 +46,7 @@ typedef void(exchange_result_h)(struct exchange *x,
 typedef void(exchange_hash_h)(struct exchange *x, const char *hash);
 
 enum exchange_phase {
-	EXCHANGE_RUNS,	      /* whoever has it ends it, or lets it wait */
+	EXCHANGE_RUNS,	      /* its holder ends it, or lets it wait */
 	EXCHANGE_WAITS,	      /* for who calls, rows, a hash, memory */
 	EXCHANGE_ANSWERED,    /* with res */
 	EXCHANGE_HANDED_OVER, /* restsip-stream answers */
@@ -105,8 +105,8 @@ void exchange_query(struct exchange *x, const struct pg_stmt *st,
 		    const struct pg_args *args, exchange_result_h *on_result);
 
 /**
- * Before more than 64 KiB of content are taken into memory: on_large goes on,
- * at once or when it is this caller's turn. 503 `busy` if that takes too long.
+ * Ask before more than 64 KiB of content are taken into memory: on_large goes
+ * on, at once or in this caller's turn. 503 `busy` if that takes too long.
  */
 void exchange_hold_large(struct exchange *x, route_h *on_large);
 

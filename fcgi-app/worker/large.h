@@ -1,7 +1,7 @@
 /*
- * large.h: who may hold much in memory at once: mail of more than 64 KiB, as
- * it comes and as it goes. Few may; the others wait, each caller in turn, and
- * of one address only so many that there is always a place for another.
+ * large.h: limits how many requests hold much in memory at once: mail of more
+ * than 64 KiB, in or out. A few may; the others wait, and callers take turns.
+ * One address never gets all the places.
  */
 #ifndef RESTSIP_LARGE_H
 #define RESTSIP_LARGE_H
@@ -34,7 +34,7 @@ enum large_state {
 	LARGE_HOLDS,
 };
 
-/** Who wants to; zeroed before the first use, and the user's own. */
+/** A request for a place; zeroed before the first use, owned by the user. */
 struct large {
 	struct turn turn; /* first: turns_take() gives it */
 	enum large_state state;
@@ -46,7 +46,7 @@ struct large {
 /** @return 0 or ENOMEM */
 int larges_new(struct larges **out, struct loop *l);
 
-/** What still waits is never answered. */
+/** Requests that still wait are never answered. */
 void larges_free(struct larges *ls);
 
 /**
@@ -61,13 +61,13 @@ void larges_free(struct larges *ls);
 int large_begin(struct larges *ls, struct large *e, uint64_t caller,
 		const char *source, large_h *done, void *arg);
 
-/** It holds nothing any more, or waits no more. */
+/** It gives its place back, or waits no longer. */
 void large_end(struct larges *ls, struct large *e);
 
 /** How many wait. */
 size_t larges_waiting(const struct larges *ls);
 
-/** When it is worth while to ask again, as long as it takes at present. */
+/** Seconds until it is worth asking again, as things are now. */
 int larges_retry_s(const struct larges *ls);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * link.h: our own addresses, spelled as the database spells them in its
- * documents: an email is one segment of a path, and what may stand there
- * (RFC 3986, section 3.3) stays as it is.
+ * documents: an email is one segment of a path, and characters that may stand
+ * there (RFC 3986, section 3.3) are not escaped.
  */
 #ifndef RESTSIP_LINK_H
 #define RESTSIP_LINK_H

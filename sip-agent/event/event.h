@@ -1,6 +1,6 @@
 /*
  * Event packages (RFC 6665 section 7.2): presence (RFC 3856), reg (RFC 3680),
- * message-summary (RFC 3842); and what a request says of one.
+ * message-summary (RFC 3842); and the headers Event and Accept.
  */
 #ifndef EVENT_H
 #define EVENT_H

@@ -32,7 +32,8 @@ static const char *text(const struct row *r, const char *col)
 	return s ? s : "";
 }
 
-/* Nothing of it may end its line; the dialog is looked at by dialog_write */
+/* None of these values may contain a line's end; dialog_write checks those of
+   the dialog */
 static bool is_sound(const struct row *r)
 {
 	static const char *const columns[] = {"event", "event_id", "ended",
@@ -139,7 +140,7 @@ int notify_read(struct notify *n, const struct pg_answer *ans, int row)
 }
 
 /**
- * It has ended: see when the phone wants to be asked again
+ * The NOTIFY has ended: find out when the phone wants the next one
  *
  * @param msg The answer, or NULL
  */

@@ -1,7 +1,7 @@
 /*
  * The table: sets of a few places each, found by a keyed hash of the address
- * (of its /64 for IPv6).  A source without a place has its full budget; where
- * a set is full, who is closest to that loses the place.
+ * (of its /64 for IPv6).  A source without a place has its full budget; where a
+ * set is full, the source that is closest to its full budget loses its place.
  */
 #include "gate/budget.h"
 
@@ -18,7 +18,7 @@ enum {
 	WAYS = 4,
 	UNIT = 1000, /* a token is so many; so a millisecond brings rate units
 		      */
-	REFUND = 2,  /* tokens: the challenge and what it was for */
+	REFUND = 2,  /* tokens: for the challenge and its request */
 	KNOWN_MS = 60000,
 	LOG_EVERY_MS = 10000,
 	LINES_BURST = 20,
@@ -42,7 +42,7 @@ struct budget {
 	uint32_t counts[BUDGET_COUNTERS];
 	uint64_t lines_at_ms;
 	uint32_t lines, suppressed;
-	struct place rest; /* for all for whom there is no place */
+	struct place rest; /* shared by all sources that have no place */
 	struct place places[SETS][WAYS];
 };
 
@@ -70,7 +70,7 @@ void budget_conf_of(struct budget_conf *conf, const struct config *cfg)
 	};
 }
 
-/** What the way that a message came tells of its source */
+/** Whether a message's source is only claimed, as UDP has it, or shown */
 enum budget_proof budget_proof_of(const struct sip_msg *msg)
 {
 	return msg->tp == SIP_TRANSP_UDP ? BUDGET_CLAIMED : BUDGET_SHOWN;
@@ -169,7 +169,7 @@ static int64_t sum(const int64_t *left)
 	return left[BUDGET_CLAIMED] + left[BUDGET_SHOWN];
 }
 
-/* The place that is missed least, NULL where all are in use */
+/* The place whose loss does the least harm, NULL where all are in use */
 static struct place *victim(const struct budget *b, struct place *set,
 			    uint64_t now_ms)
 {
@@ -222,9 +222,9 @@ static struct place *obtain(struct budget *b, const struct sa *src,
 /* --- lines --------------------------------------------------------------- */
 
 /**
- * Whether a line that a stranger caused may be logged now
+ * Whether a line about a stranger's message may be logged now
  *
- * @param suppressed Set to how many were not since the last one
+ * @param suppressed Set to how many lines were left out since the last one
  */
 bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed)
 {
@@ -247,7 +247,7 @@ bool budget_may_log(struct budget *b, uint64_t now_ms, uint32_t *suppressed)
 
 /* --- charges ------------------------------------------------------------- */
 
-/* One line a source, now and then */
+/* At most one line a source in LOG_EVERY_MS */
 static void log_dropped(struct budget *b, struct place *pl,
 			const struct sa *src, uint64_t now_ms)
 {
@@ -278,7 +278,7 @@ bool budget_may_speak(struct budget *b, enum budget_proof proof,
 	return false;
 }
 
-/** It sent what is malformed, or failed to prove who it is */
+/** The source sent something malformed, or failed to prove who it is */
 void budget_bad(struct budget *b, enum budget_proof proof, const struct sa *src,
 		uint64_t now_ms)
 {
@@ -288,9 +288,9 @@ void budget_bad(struct budget *b, enum budget_proof proof, const struct sa *src,
 }
 
 /**
- * It sent a request that says not who it is from
+ * The source sent a request without credentials
  *
- * @return Whether that is to be served
+ * @return Whether the request is to be served
  */
 bool budget_unproven(struct budget *b, enum budget_proof proof,
 		     const struct sa *src, uint64_t now_ms)
@@ -306,7 +306,7 @@ bool budget_unproven(struct budget *b, enum budget_proof proof,
 	return true;
 }
 
-/** Whether there would be something left for one */
+/** Whether budget_unproven() would let one more through; takes nothing */
 bool budget_has_unproven(struct budget *b, enum budget_proof proof,
 			 const struct sa *src, uint64_t now_ms)
 {
@@ -330,7 +330,7 @@ void budget_proven(struct budget *b, enum budget_proof proof,
 			     (int64_t)b->conf.bad_burst * UNIT);
 }
 
-/** Whether it has proved who it is not long ago */
+/** Whether the source has proved who it is within KNOWN_MS */
 bool budget_is_known(struct budget *b, const struct sa *src, uint64_t now_ms)
 {
 	const struct place *pl = find(b, src, now_ms);
@@ -374,7 +374,7 @@ uint32_t budget_count(struct budget *b, enum budget_counter c,
 	return pl ? pl->counts[c] : 0;
 }
 
-/** The opposite, once for each that was counted */
+/** Undo budget_open(): once for each time that it returned true */
 void budget_close(struct budget *b, enum budget_counter c, const struct sa *src)
 {
 	const uint64_t key = key_of(src);

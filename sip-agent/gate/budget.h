@@ -1,11 +1,12 @@
 /*
  * How much each source may still get wrong (token buckets in a table of fixed
- * size).  What is charged is what failed, is malformed, or did not say who it
- * is from; who proves who it is gets back what that cost, so that a proxy for
+ * size).  Requests that fail, are malformed or have no credentials are charged.
+ * A source that then proves who it is gets the charge back, so that a proxy for
  * many phones is not taken for an attacker.
  *
- * Of each source there are two accounts: anybody can write it on a datagram,
- * and what is claimed so costs nothing of what it has shown to be its own.
+ * Each source has two accounts, because anybody can write any source on a
+ * datagram: what datagrams merely claim is charged to the one, and never uses
+ * up the other.
  */
 #ifndef BUDGET_H
 #define BUDGET_H
@@ -18,7 +19,7 @@ struct config;
 enum budget_counter {
 	BUDGET_REQUESTS,    /* being served */
 	BUDGET_CONNECTIONS, /* open */
-	BUDGET_STRANGERS,   /* requests of whose sender nothing is proven yet */
+	BUDGET_STRANGERS,   /* requests whose sender has proved nothing yet */
 	BUDGET_HANDSHAKES,  /* of TLS, unfinished */
 	BUDGET_COUNTERS,
 };

@@ -12,7 +12,7 @@ struct agent;
 struct gate;
 
 enum gate_verdict {
-	GATE_DONE,    /* that was all: answered or dropped */
+	GATE_DONE,    /* nothing is left to do: it was answered or dropped */
 	GATE_REQUEST, /* decoded, and of a method that libre need not see */
 	GATE_LIBRE,
 };

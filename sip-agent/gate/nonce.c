@@ -3,12 +3,13 @@
  * lives as long as the process.  So a nonce costs nothing until somebody has
  * authenticated with it; from then on the counts that were used are kept.
  *
- * The HMAC is of the source too that the nonce is for.  Over UDP anybody can
- * write any source on a datagram, but only who is there gets what we send
- * there: who answers with a nonce of its source is where it says.
+ * The HMAC covers the source that the nonce is for.  Over UDP anybody can write
+ * any source on a datagram, but only a host that is really there receives our
+ * challenge: an answer with a nonce for its source proves that the source is
+ * true.
  *
- * What an account uses makes way for nothing but what the same account uses
- * later, as long as there is room for all.
+ * As long as there is room for all, a nonce in use is only replaced by later
+ * ones of the same account.
  */
 #include "gate/nonce.h"
 
@@ -28,7 +29,7 @@ enum {
 	RAW_LEN = PLAIN_LEN + SEAL_LEN,
 	BUCKETS = 65536,
 	OWNER_BUCKETS = 16384,
-	WINDOW = 64, /* counts that may come late */
+	WINDOW = 64, /* how far a count may lag behind the highest one */
 };
 
 struct nonce_pool {
@@ -41,7 +42,7 @@ struct nonce_pool {
 	uint64_t floor_ms; /* made before: no longer remembered, so stale */
 };
 
-/* Who has nonces in use */
+/* An account that has nonces in use */
 struct owner {
 	struct le he;
 	struct le le; /* of by_count */
@@ -210,7 +211,7 @@ static struct counted *find(const struct nonce_pool *np, struct decoded *d)
 				       same_handler, d));
 }
 
-/* One that is counted had the right seal when it came first */
+/* A nonce that is counted had the right seal when it first came */
 static bool is_sealed(const struct nonce_pool *np, struct decoded *d,
 		      uint64_t source)
 {
@@ -319,7 +320,7 @@ static void forget_expired(struct nonce_pool *np, uint64_t now_ms)
 		forget(np, c);
 }
 
-/* Where there is no more room: the oldest of who has most */
+/* When the pool is full: the oldest nonce of the account that has most */
 static void make_room(struct nonce_pool *np)
 {
 	for (size_t n = NONCE_ACCOUNT_MAX; n > 0; n--) {
@@ -347,7 +348,7 @@ static void insert(struct owner *o, struct counted *c)
 	o->count++;
 }
 
-/* Whether it may have been in use and be forgotten */
+/* Whether this nonce may have been counted once and be forgotten since */
 static bool is_too_old(const struct nonce_pool *np, const struct owner *o,
 		       uint64_t made_ms)
 {
@@ -399,7 +400,7 @@ static struct counted *remember(struct nonce_pool *np, struct decoded *d,
  *
  * @param text    A nonce that nonce_check found good for that source
  * @param nc      The client's count, from 1
- * @param account Whose response it was
+ * @param account The account that the response is of
  *
  * @return false where this count was used before (a replay)
  */

@@ -1,6 +1,5 @@
 /*
- * Where answers may go, and what else is asked of a request once libre has
- * decoded it.
+ * Checks where answers may go, and what else a decoded request must have.
  */
 #include "gate/recheck.h"
 
@@ -25,8 +24,8 @@ bool recheck_via(const struct sip_msg *msg)
 }
 
 /**
- * Check a request that libre has decoded; of most the gate has seen to it, but
- * not of what comes over connections that we opened
+ * Check a request that libre has decoded.  The gate has checked most of them
+ * already, but not those that come over connections that we opened
  *
  * @param why Set to the reason phrase where it is refused
  *

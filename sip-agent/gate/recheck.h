@@ -1,5 +1,5 @@
 /*
- * What refuses a bad request before anything else looks at it.
+ * The last checks of a decoded request, before its method is looked at.
  */
 #ifndef RECHECK_H
 #define RECHECK_H
@@ -8,7 +8,7 @@
 
 enum {
 	RECHECK_OK = 0,
-	RECHECK_DROP = -1, /* answer nothing: it would go where it must not */
+	RECHECK_DROP = -1, /* send no answer: it would go to others */
 };
 
 /** @return RECHECK_OK, RECHECK_DROP or the SIP code to refuse with */

@@ -1,7 +1,7 @@
 /*
- * Who floods is shut out by the kernel for a moment (socket filters): what it
- * sends then takes no place in a socket's queue, which all share, and none of
- * our time.
+ * A source that floods is shut out by the kernel for a moment (socket filters).
+ * Its datagrams then take no place in the socket's queue, which all sources
+ * share, and none of our time.
  */
 #ifndef SOCKFILTER_H
 #define SOCKFILTER_H

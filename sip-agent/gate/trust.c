@@ -1,10 +1,10 @@
 /*
  * One table of fixed size for both: sets of a few places each, found by a keyed
- * hash.  Only a right digest gets a place; where a set is full, who has been
- * away for longest makes way.
+ * hash.  Only a right digest gets a place; where a set is full, the one that
+ * has been away for longest is replaced.
  *
- * An address and port is all that UDP tells.  Who forges a victim's address
- * does not see its port, and has to guess it.
+ * An address and port is all that UDP tells.  An attacker who forges a victim's
+ * address does not see its port and has to guess it.
  */
 #include "gate/trust.h"
 
@@ -96,7 +96,7 @@ static struct place *obtain(struct trust *t, uint64_t key, uint32_t left,
 	return p;
 }
 
-/** A right digest came from there */
+/** A right digest came from this address */
 void trust_add(struct trust *t, const struct sa *src, bool stream,
 	       uint64_t now_ms)
 {
@@ -116,15 +116,15 @@ void trust_add(struct trust *t, const struct sa *src, bool stream,
 	}
 }
 
-/** Whether anybody there has proved who he is, within a day */
+/** Whether somebody at this source has proved who he is, within a day */
 bool trust_has_source(const struct trust *t, const struct sa *src,
 		      uint64_t now_ms)
 {
 	return find(t, key_of(t, src, WHOLE_SOURCE), now_ms) != NULL;
 }
 
-/** Whether this very address and port has, and has something left: it is one
- * less then */
+/** Whether this address and port has proved who it is and has a message left
+ * of its share; takes one */
 bool trust_spend(struct trust *t, const struct sa *src, bool stream,
 		 uint64_t now_ms)
 {

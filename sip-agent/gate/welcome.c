@@ -8,21 +8,21 @@
 #include "parse/sanity.h"
 
 enum {
-	/* so many challenges of one source are being made at once */
+	/* challenges being made for one source at once */
 	STRANGERS_MAX = 512,
 	STRANGERS_FIRST = 8, /* before anybody there has said who he is */
 };
 
-/* What is answered without the database need not wait, nor be dropped, for
-   those who do */
+/* Whether a request is answered without the database: then it need not wait
+   behind those that are not, nor be dropped for them */
 static bool waits_for_nobody(const struct sanity *m)
 {
 	return !pl_strcmp(&m->method, "OPTIONS") ||
 	       !pl_strcmp(&m->method, "CANCEL") || sanity_is_ack(m);
 }
 
-/* How many requests of a source may wait for the database before one knows who
-   sends them: each is in the way of others */
+/* Whether a source has as many requests waiting for the database as strangers
+   may have */
 static bool is_in_the_way(const struct welcome *w, const struct sa *src,
 			  uint64_t now)
 {
@@ -32,8 +32,8 @@ static bool is_in_the_way(const struct welcome *w, const struct sa *src,
 	       (n >= STRANGERS_FIRST && !budget_is_known(w->budget, src, now));
 }
 
-/* Whether a message brings a nonce that we have sent to its source: only who is
-   there can have it */
+/* Whether a message brings a nonce that we have sent to its source: only a host
+   that is really there can have it */
 static bool has_our_nonce(const struct welcome *w, const struct sanity *m,
 			  const struct sa *src)
 {
@@ -54,7 +54,7 @@ static bool has_our_nonce(const struct welcome *w, const struct sanity *m,
 	return false;
 }
 
-/* A stranger's request, in its turn */
+/* Whether a request is served within its source's budget */
 static bool is_served(const struct welcome *w, const struct sanity *m,
 		      const struct sa *src, bool is_stream)
 {
@@ -62,7 +62,7 @@ static bool is_served(const struct welcome *w, const struct sanity *m,
 
 	if (!is_stream && !waits_for_nobody(m) && is_in_the_way(w, src, now))
 		return false;
-	if (m->has_credentials) /* charged once they are known to be wrong */
+	if (m->has_credentials) /* charged later, if they prove wrong */
 		return budget_has_unproven(w->budget, BUDGET_CLAIMED, src, now);
 
 	return budget_unproven(

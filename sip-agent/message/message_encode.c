@@ -19,8 +19,8 @@ enum {
 	DATE_SIZE = 40,
 };
 
-/* Call-ID and tag: of the delivery's number and of what never changes in it,
-   so that two databases do not say the same */
+/* Call-ID and tag are made of the delivery's number and of parts of it that
+   never change, so that two databases do not make the same ones */
 static int identify(uint8_t *md, const struct message_parts *w)
 {
 	uint8_t full[SHA256_SIZE];

@@ -338,7 +338,7 @@ static int check_params(struct digest_auth *auth, const struct pl *valv,
 		if (!pl_isset(&valv[needed[i]]))
 			return EBADMSG;
 	}
-	/* what is hashed as it stands has no need of backslashes */
+	/* values that are hashed as they stand need no backslashes */
 	for (size_t i = 0; i < sizeof(verbatim) / sizeof(*verbatim); i++) {
 		if (escv[verbatim[i]])
 			return EBADMSG;

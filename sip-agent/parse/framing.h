@@ -8,8 +8,8 @@
 
 enum {
 	FRAMING_HEAD_MAX = 32 * 1024,
-	/* what is larger than a message may be is read and refused; beyond this
-	   it is not even read, and the connection is closed */
+	/* a message that is too large is read and refused; one above this is
+	   not even read, and its connection is closed */
 	FRAMING_BODY_MAX = 128 * 1024,
 };
 

@@ -227,7 +227,7 @@ int hdr_number(uint64_t *num, const struct pl *val, uint64_t max)
  * Delta-seconds, with a comment or parameters behind it or not (RFC 3261
  * section 20.33)
  *
- * @param max What more than that is taken for
+ * @param max The value for anything larger
  *
  * @return 0, EBADMSG where it is none
  */

@@ -10,7 +10,7 @@
 
 #include "parse/via.h"
 
-/** What the branches begin with that we give (sanity_branch) */
+/** Our own branches (sanity_branch) begin with this */
 #define SANITY_MARK "z9hG4bK-rfc2543-"
 
 enum {
@@ -23,7 +23,7 @@ enum {
 };
 
 enum sanity_kind {
-	SANITY_JUNK, /* nothing that can be answered */
+	SANITY_JUNK, /* nothing that could be answered */
 	SANITY_KEEPALIVE,
 	SANITY_REQUEST,
 	SANITY_RESPONSE,

@@ -213,9 +213,9 @@ const struct sanity_field *sanity_field_find(enum sanity_field_id *id,
 }
 
 /**
- * Whether libre will take a header for one that it acts on itself: it compares
- * a hash of 12 bits only.  All else is found by hdr.c, which compares names;
- * Content-Transfer-Encoding reads as Supported, and is no attack.
+ * Whether libre, which compares only a hash of 12 bits, would take this header
+ * for one that it acts on.  For all others hdr.c compares names:
+ * Content-Transfer-Encoding has the hash of Supported, and is harmless.
  */
 bool sanity_field_is_impostor(const struct pl *name)
 {

@@ -157,7 +157,7 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 	return err;
 }
 
-/* One flow a request, and nothing else that it binds (RFC 5626 section 6) */
+/* A request that binds a flow binds nothing else (RFC 5626 section 6) */
 static bool is_crowded(const struct reading *r)
 {
 	return r->cs->outbound && r->bound > 1;
@@ -178,7 +178,7 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 	if (err)
 		return err;
 
-	/* what may not be bound may still be removed */
+	/* a contact that may not be bound may still be removed */
 	if (expires_s && !settings_may_bind(r->cs->set, &uri))
 		return fail(r, EACCES, "Contact Not Allowed");
 

@@ -1,7 +1,7 @@
 /*
  * Tables in memory, each with a bound: addresses that have spoken, those that
- * have been asked and said nothing, and hosts with some of those.  What is not
- * in any is unknown, which is also what becomes of what had to make room.
+ * have been asked and said nothing, and hosts with some of those.  An address
+ * in none of them is unknown; one that had to make room becomes unknown again.
  */
 #include "transaction/address.h"
 
@@ -68,7 +68,7 @@ static int table_open(struct table *t, size_t max)
  * Allocate
  *
  * @param bp         Set to the book, owned by the caller
- * @param proven_max How many that have spoken are remembered
+ * @param proven_max How many addresses that have spoken are remembered
  * @param silent_max How many that have not
  */
 int address_book_alloc(struct address_book **bp, size_t proven_max,
@@ -125,7 +125,7 @@ static struct known *find(const struct table *t, const struct address *a,
 	return k;
 }
 
-/* NULL where memory is short: then it is not remembered */
+/* NULL where memory is short: the address is not remembered then */
 static struct known *take(struct table *t, const struct address *a,
 			  uint64_t now_ms)
 {
@@ -192,10 +192,10 @@ static struct address host_of(const struct address *a)
 }
 
 /**
- * Whether an address may be asked, as the many ports of its host go; if so, it
- * counts as silent until it answers.
+ * Whether an address may be asked, given how many ports of its host are silent;
+ * if so, it counts as silent until it answers.
  *
- * A host is known until what it was asked has been made up for.
+ * A host is remembered until its allowance is full again.
  */
 bool address_may_ask(struct address_book *b, const struct address *a,
 		     uint64_t now_ms)
@@ -213,7 +213,7 @@ bool address_may_ask(struct address_book *b, const struct address *a,
 	return true;
 }
 
-/** An address that was asked has answered: it costs its host nothing */
+/** An address that was asked has answered: its host gets its allowance back */
 void address_answered(struct address_book *b, const struct address *a,
 		      uint64_t now_ms)
 {
@@ -245,7 +245,7 @@ void address_prove(struct address_book *b, const struct address *a,
 		k->until_ms = until_ms;
 }
 
-/** What an address had asked for has ended */
+/** The binding or subscription that an address had asked for has ended */
 void address_forget(struct address_book *b, const struct address *a)
 {
 	mem_deref(find(&b->proven, a, 0));

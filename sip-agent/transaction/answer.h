@@ -6,7 +6,8 @@
 
 #include <re.h>
 
-/** What is said; all of it is borrowed, NULL or zero: nothing */
+/** What an answer says.  All pointers are borrowed; NULL or zero leaves the
+ * part out */
 struct answer {
 	uint16_t scode;
 	const char *reason;	  /**< NULL: the usual phrase */

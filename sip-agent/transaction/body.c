@@ -1,6 +1,6 @@
 /*
- * Bodies, inflated where they came deflated: linphone sends so.  What is kept
- * and passed on has no encoding.
+ * Bodies, inflated where they came deflated: linphone sends so.  Bodies are
+ * kept and passed on without an encoding.
  */
 #include "transaction/body.h"
 
@@ -10,7 +10,7 @@
 #include "parse/hdr.h"
 #include "transaction/uas.h"
 
-/* One byte more than may be, by which too much is seen */
+/* Inflates to one byte more than allowed, which shows that it is too much */
 static int decode(struct body *b, const struct pl *coded)
 {
 	size_t len = 0;

@@ -1,7 +1,7 @@
 /*
- * Who has answered lately may have as much under way as there is; of all
- * others the database gives out little at a time (api.delivery_claim), so that
- * phones that do not answer hold up nobody else.
+ * A destination that has answered lately may have any amount under way.  For
+ * all others the database gives out little at a time (api.delivery_claim), so
+ * that phones that do not answer hold up nobody else.
  */
 #include "transaction/destination.h"
 
@@ -15,7 +15,8 @@ enum {
 struct destinations {
 	struct hash *by_name;
 	struct list busy; /* struct destination: something is under way */
-	struct list idle; /* the others, those that answered last at the end */
+	struct list idle; /* the other destinations, the one that answered last
+			     at the end */
 	size_t idle_count;
 	size_t under_way;
 };
@@ -141,10 +142,10 @@ static void keep(struct destination *d)
 }
 
 /**
- * What was sent there has come to something
+ * A delivery to a destination has ended
  *
  * @param d        NULL for none
- * @param answered By an answer of whoever is there, whatever it says
+ * @param answered Whether something there has answered, whatever it said
  */
 void destination_heard(struct destination *d, bool answered, uint64_t now_ms)
 {
@@ -152,7 +153,7 @@ void destination_heard(struct destination *d, bool answered, uint64_t now_ms)
 		d->answered_ms = answered ? now_ms : 0;
 }
 
-/** And the database knows; NULL for none */
+/** The database knows that too; NULL for none */
 void destination_end(struct destination *d)
 {
 	if (!d)
@@ -194,11 +195,12 @@ static size_t count_lively(const struct destinations *ds, uint64_t now_ms)
 }
 
 /**
- * As an array of SQL: where something is under way, and who answers
+ * Write, as an array of SQL, the destinations that answer and have work under
+ * way
  *
- * Where that is too many, those are told of that have more under way than all
- * have in the middle, which cannot be too many.  The others are far below what
- * the database lets any have.
+ * Where they are too many, only those with more than the mean under way are
+ * told, which cannot be too many.  The others are far below what the database
+ * lets any have.
  */
 int destinations_print(struct mbuf *mb, const struct destinations *ds,
 		       uint64_t now_ms)

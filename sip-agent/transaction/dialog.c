@@ -44,7 +44,7 @@ static int read_ends(struct pl *from, struct pl *to, struct dialog *d,
 }
 
 /**
- * The dialog that a request makes or is within, seen by who serves it (section
+ * The dialog that a request makes or is within, seen from the server (section
  * 12.1.1)
  *
  * @param d Set; local_tag only where the request has one, route and
@@ -71,7 +71,7 @@ int dialog_of_request(struct dialog *d, const struct sip_msg *msg)
 }
 
 /**
- * The dialog that an answer makes, seen by who has asked (section 12.1.2)
+ * The dialog that an answer makes, seen from the client (section 12.1.2)
  *
  * @param d Set, route and local_target not; borrows from the answer
  *
@@ -98,8 +98,8 @@ int dialog_of_answer(struct dialog *d, const struct sip_msg *msg)
 }
 
 /**
- * The route set that a message gives its dialog: what a request came by, or
- * what an answer came back by
+ * The route set that a message gives its dialog, from the Record-Route of the
+ * request or of the answer
  *
  * @param routep Set to it, owned by the caller; NULL where there is none
  *
@@ -170,7 +170,8 @@ static void put(struct buf *b, const char *key, const struct pl *pl)
 	json_str(b, pl->p, pl->l);
 }
 
-/** Write what is known of it as members of an object, for the database */
+/** Write the values that are set as members of a JSON object, for the database
+ * */
 void dialog_json(struct buf *b, const struct dialog *d)
 {
 	put(b, "call_id", &d->call_id);

@@ -1,6 +1,6 @@
 /*
- * Dialogs (RFC 3261 section 12).  They are rows of the database: here are their
- * values alone, and nothing is kept.
+ * Dialogs (RFC 3261 section 12).  Dialogs are kept as rows of the database;
+ * this only reads and writes their values.
  */
 #ifndef DIALOG_H
 #define DIALOG_H
@@ -14,7 +14,7 @@ enum {
 	DIALOG_NO_CSEQ = -1,
 };
 
-/** All of it is borrowed; what is not set is not known */
+/** All pointers are borrowed; a value that is not set is unknown */
 struct dialog {
 	struct pl call_id, local_tag, remote_tag;
 	struct pl local_uri, remote_uri;

@@ -9,8 +9,8 @@
 enum {
 	FLOW_TEXT_SIZE = 96,
 	FLOWS_MAX = 65536,
-	/* libre closes a connection that was silent for 900 s, and with it
-	   goes what came over it: let the phone refresh earlier */
+	/* libre closes a connection that was silent for 900 s, and the bindings
+	   that came over it end: let the phone refresh earlier */
 	FLOW_EXPIRES_MAX_S = 840,
 };
 

@@ -1,6 +1,5 @@
 /*
- * Where a request to a binding goes next, and that it goes over TLS where it
- * must.
+ * Chooses where a request to a binding goes next, over TLS where it must.
  */
 #include "transaction/next_hop.h"
 
@@ -62,8 +61,8 @@ int next_hop_over_flow(struct next_hop *hop, const struct flow_table *ft,
 }
 
 /**
- * The hop to a Request-URI itself, or to the first of its routes.  What needs
- * TLS is given it, whatever the URI says of its transport.
+ * The hop to a Request-URI itself, or to the first of its routes.  A request
+ * that needs TLS gets it, whatever the URI says of its transport.
  *
  * @param route Route values, NULL for none
  */

@@ -13,7 +13,7 @@ enum {
 	NEXT_HOP_TEXT_SIZE = 128,
 };
 
-/** Borrows from what it was made of; to be used at once */
+/** Borrows from the arguments that it was made of; to be used at once */
 struct next_hop {
 	struct uri route; /**< for sip_request */
 	char text[NEXT_HOP_TEXT_SIZE];

@@ -1,6 +1,6 @@
 /*
- * One OPTIONS to an address that has not spoken yet, before it is sent what
- * somebody else has written.
+ * One OPTIONS to an address that has not spoken yet, before we send it a
+ * message that somebody else has written.
  */
 #ifndef PROBE_H
 #define PROBE_H

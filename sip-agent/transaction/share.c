@@ -143,7 +143,7 @@ static bool make_room(struct shares *s, const struct holder *h)
 	if (!most || most->count <= h->count + 1)
 		return false;
 
-	/* the one that has had it for longest */
+	/* the place that was taken longest ago */
 	lost = list_ledata(list_head(&most->taken));
 	give_back(lost);
 	lost->h(lost->arg);
@@ -154,9 +154,9 @@ static bool make_room(struct shares *s, const struct holder *h)
 /**
  * Take a place
  *
- * @param sp      Set to it; who lets go of it gives it back
- * @param account Whose; 0: nobody's, which is one too
- * @param h       Called where it goes to another account
+ * @param sp      Set to the place; freeing it gives it back
+ * @param account Whose it is; 0 is an account like others
+ * @param h       Called when the place goes to another account
  *
  * @return 0; ENOSPC where none is free and nobody has more; ENOMEM
  */

@@ -1,6 +1,7 @@
 /*
  * Places that accounts share.  One may have all while nobody else wants any;
- * where none is free, who has most gives one to who has fewer.
+ * when none is free, the account that has most gives one to an account that has
+ * fewer.
  */
 #ifndef SHARE_H
 #define SHARE_H
@@ -13,7 +14,7 @@ struct shares;
 /**
  * A place has gone to another account
  *
- * It is not to take a place, nor to call anybody who might.
+ * It must not take a place, nor call anything that might.
  */
 typedef void(share_lost_h)(void *arg);
 

@@ -15,7 +15,7 @@ enum { BUCKETS = 65536 };
 
 struct strans_table {
 	struct hash *by_branch, *by_call;
-	struct list kept; /* struct strans, the one answered first first */
+	struct list kept; /* struct strans, the oldest answer first */
 	size_t count;	  /* of them */
 };
 

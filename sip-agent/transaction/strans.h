@@ -1,7 +1,7 @@
 /*
- * Requests that are being served or have been answered, for when they come
- * again: the server's side of transactions but those of INVITE, which are
- * libre's (RFC 3261 sections 8.2.2.2 and 17.2.2).
+ * Server transactions of all methods but INVITE, whose are libre's (RFC 3261
+ * sections 8.2.2.2 and 17.2.2): recognises a request that comes again, and
+ * repeats its answer.
  */
 #ifndef STRANS_H
 #define STRANS_H
@@ -19,8 +19,8 @@ enum {
 
 enum strans_verdict {
 	STRANS_NEW,
-	STRANS_SAME,   /* was sent again: answered again, or being served */
-	STRANS_MERGED, /* has come by another way already: 482 */
+	STRANS_SAME,   /* answered again, or still being served */
+	STRANS_MERGED, /* the same request came by another way already: 482 */
 };
 
 int strans_alloc(struct strans_table **rp);

@@ -18,7 +18,8 @@ enum {
 	UAC_CANCEL_MS = 32000,
 };
 
-/** What is sent, and where to; all of it is borrowed until the end */
+/** What is sent, and where; all of it is borrowed until the request has ended
+ * */
 struct uac_request {
 	const char *method;
 	const char *uri;   /**< Request-URI */
@@ -27,11 +28,12 @@ struct uac_request {
 		*flow; /**< goes over this; NULL: to the first route or uri */
 	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
 	bool rest;     /**< to a contact that REST made */
-	int64_t account; /**< for whom; 0: nobody that is known */
+	int64_t account; /**< whose it is; 0: none that is known */
 	struct mbuf *mb; /**< headers but Via, and the body */
 	size_t body_len;
 	uint64_t sort_key;	/**< of Via's branch, see sip_request */
-	const char *request_id; /**< of what asked for it, for the log; NULL */
+	const char *request_id; /**< names the request that caused it, for the
+				   log; may be NULL */
 };
 
 /**
@@ -44,7 +46,7 @@ struct uac_request {
 typedef void(uac_end_h)(int code, const char *reason, const struct sip_msg *msg,
 			void *arg);
 
-/** A provisional answer has come; may let go of the request */
+/** A provisional answer has come; the handler may free the request */
 typedef void(uac_progress_h)(const struct sip_msg *msg, void *arg);
 
 void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src);

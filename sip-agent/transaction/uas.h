@@ -22,7 +22,7 @@ enum {
 	TOO_OFTEN_S = 60, /* where the database does not say */
 };
 
-/** The INVITE is no longer wanted; whoever serves it answers 487 (section 9.2)
+/** The INVITE was cancelled; the handler answers 487 (section 9.2)
  */
 typedef void(uas_cancel_h)(struct uas *u, void *arg);
 

@@ -3,8 +3,8 @@
  * decoded.  By the seam (libre_seam.c) this puts itself between the connection
  * and libre's handlers.
  *
- * libre tells nobody when it closes a connection of its own accord.  We hold a
- * reference, and once it is the only one, libre has let go.
+ * libre does not tell when it closes a connection of its own accord.  We hold a
+ * reference to each: once ours is the only one, libre has freed its own.
  *
  * Connections of strangers, and TLS handshakes, end when they take too long,
  * and make room for others where there are too many.
@@ -56,7 +56,7 @@ struct conn {
 	struct seam_conn libre;
 };
 
-/* who proves who he is knows of no table */
+/* conn_set_proven() is given no table */
 static struct conn_table *table;
 
 /* --- beginning and end ---------------------------------------------------- */
@@ -156,7 +156,7 @@ static bool tc_handler(struct le *le, void *arg)
 	return c->tc == arg;
 }
 
-/** Who uses a connection has proved who he is: it may be idle from now on */
+/** The user of a connection has proved who he is: it may be idle from now on */
 void conn_set_proven(const struct tcp_conn *tc)
 {
 	struct conn *c;
@@ -215,7 +215,7 @@ static int pass_all(struct conn *c, const struct mbuf *in)
 	return err;
 }
 
-/* What unfinished messages take is bounded over all connections */
+/* The bytes of unfinished messages are bounded over all connections */
 static int count_held(struct conn *c)
 {
 	struct conn_table *ct = c->ct;
@@ -243,7 +243,8 @@ static int take(struct conn *c, struct mbuf *mb)
 		gone = pass_all(c, mb);
 		err = gone ? gone : err;
 	}
-	/* where a message ends cannot be known: say so, and end it */
+	/* the end of the message cannot be known: say so, and close the
+	   connection */
 	if (err && err != ECONNABORTED && !is_abandoned(c))
 		gate_unframed(c->ct->gate, c->tc, &c->peer, c->acc, err);
 
@@ -294,8 +295,9 @@ static bool send_handler(int *err, struct mbuf *mb, void *arg)
 /* --- who comes in ----------------------------------------------------------
  */
 
-/* Counts it; where there are too many another one ends for it: of the same
-   source, if phones are there, where that has too many */
+/* Counts a new connection.  Where there are too many, another one is closed for
+   it; where its own source has too many, one of that source, if phones are
+   known there */
 static bool open_one(struct conn *c, enum budget_counter counter,
 		     struct crowd *cr)
 {

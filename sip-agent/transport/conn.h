@@ -1,7 +1,7 @@
 /*
- * Connections that phones open, TCP and TLS: how many, how long they may take
- * to say something, what comes by them, and that libre sees of it only whole
- * messages that have passed the gate.
+ * Connections that phones open, TCP and TLS: bounds how many there are and how
+ * long they may be silent, and shows libre only whole messages that have passed
+ * the gate.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -18,7 +18,7 @@ enum {
 	   of what is left of them */
 	CONN_HELD_MAX = 32 * 1024 * 1024,
 	CONN_HELD_PARTS = 4,
-	/* who has not proved who he is says something sound within it */
+	/* a stranger must send a sound message within it */
 	CONN_STRANGER_MS = 32000,
 };
 

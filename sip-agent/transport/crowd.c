@@ -62,8 +62,8 @@ static struct crowd_member *oldest_of(const struct crowd *cr,
 	return NULL;
 }
 
-/* One of the oldest, of a source that has more than the newcomer's will; else
-   the oldest, if it has had its time */
+/* One of the oldest whose source has more connections than the newcomer's will
+   have; else the oldest, if it has had its time */
 static struct crowd_member *dispensable(struct crowd *cr, const struct sa *peer,
 					uint64_t now_ms)
 {
@@ -87,8 +87,8 @@ static struct crowd_member *dispensable(struct crowd *cr, const struct sa *peer,
 /**
  * End one to make room for another
  *
- * @param peer      Who comes
- * @param of_source It is its own source that has too many
+ * @param peer      Address of the newcomer
+ * @param of_source Whether the newcomer's own source has too many
  *
  * @return Whether one was ended
  */

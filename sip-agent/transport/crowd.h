@@ -1,6 +1,6 @@
 /*
  * Connections that have shown nothing yet, the one that has waited longest
- * first: whose time is over, and who makes room for another.
+ * first.  Says which have run out of time, and which makes room for another.
  */
 #ifndef CROWD_H
 #define CROWD_H
@@ -9,7 +9,7 @@
 
 #include "gate/budget.h"
 
-/** One of them, within what it is of */
+/** One connection; embedded in its owner */
 struct crowd_member {
 	struct le le;
 	const struct sa *peer;
@@ -30,7 +30,7 @@ struct crowd {
 
 enum {
 	CROWD_LOOKED_AT = 64,
-	CROWD_ROOM_MS = 2000, /* before it makes room for who has no more */
+	CROWD_ROOM_MS = 2000, /* then any newcomer may replace it */
 };
 
 void crowd_enter(struct crowd *cr, struct crowd_member *m,

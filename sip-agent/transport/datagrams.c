@@ -87,10 +87,10 @@ static void write_all(struct listener *l)
 		if (n > 0)
 			sent += (unsigned)n;
 		else if (errno == EAGAIN)
-			break; /* lost, as any datagram may be: they ask again
-				*/
+			break; /* lost, as any datagram may be: the phones
+				  repeat their requests */
 		else if (errno != EINTR)
-			sent++; /* that one cannot go where it should */
+			sent++; /* that one cannot be sent */
 	}
 	for (unsigned i = 0; i < l->outc; i++)
 		mem_deref(l->outv[i].mb);
@@ -190,7 +190,7 @@ static void read_handler(int flags, void *arg)
 
 static bool recv_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
-	(void)src; /* what we hand to libre has passed already */
+	(void)src; /* what we hand to libre has passed the gate already */
 	(void)mb;
 	(void)arg;
 

@@ -13,7 +13,7 @@ enum {
 
 struct hello {
 	struct tcp_helper *th;
-	struct mbuf *acc; /* what came of it, NULL while that is nothing */
+	struct mbuf *acc; /* what has come of it; NULL: nothing yet */
 	bool passed;
 };
 

@@ -12,7 +12,7 @@ struct settings;
 struct transport;
 
 typedef void(transport_request_h)(const struct sip_msg *msg, void *arg);
-/** @return Whether somebody waits for it */
+/** @return Whether something waits for it */
 typedef bool(transport_response_h)(const struct sip_msg *msg, void *arg);
 
 int transport_alloc(struct transport **tp, const struct settings *set,

@@ -1,6 +1,6 @@
 /*
- * What was claimed, as a request: sent once, over the flow or to the contact
- * that its row names.
+ * A claimed job as a request: sent once, over the flow or to the contact that
+ * its row names.
  */
 #include "work/job.h"
 
@@ -17,7 +17,7 @@ static void free_text(const char **sp)
 	*sp = NULL;
 }
 
-/* What the end and its settlement do not need */
+/* Frees what is not needed any more once the job has ended */
 static void let_go(struct job *job)
 {
 	job->uac = mem_deref(job->uac);

@@ -35,7 +35,7 @@ uint64_t stream_sent(const struct stream *s)
 
 uint64_t stream_position(const struct stream *s)
 {
-	/* What is written to one that ends goes nowhere. */
+	/* Writes to a stream that is ending are dropped. */
 	return s->state == STREAM_OPEN ? s->sent + stream_pending(s)
 				       : UINT64_MAX;
 }
@@ -208,7 +208,7 @@ static void stream_flush(struct stream *s)
 	s->off = s->len = s->size = 0;
 }
 
-/* The peer's records: only that it aborts is of interest. */
+/* Of the peer's records only an abort is of interest. */
 static void stream_feed(struct stream *s, const uint8_t *p, size_t n)
 {
 	while (n && s->state != STREAM_DEAD) {

@@ -1,7 +1,8 @@
 /*
  * stream.h: the bytes of an open answer: our own FastCGI records on a
- * connection that libfcgi let go of. Nothing here waits: what the socket does
- * not take is queued, and whoever does not read for too long is dropped.
+ * connection that libfcgi let go of. Nothing here waits: bytes that the socket
+ * does not take are queued, and a client that does not read for too long is
+ * dropped.
  */
 #ifndef RESTSIP_STREAM_STREAM_H
 #define RESTSIP_STREAM_STREAM_H

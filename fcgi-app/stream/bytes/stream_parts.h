@@ -53,7 +53,7 @@ struct stream_pool {
 	void *empty_arg;
 };
 
-/** Close it, from the loop: whoever calls goes on with it until then. */
+/** Close it later, from the loop: the caller can still use it until then. */
 void stream_die(struct stream *s);
 
 /** Put it where it is looked at next. */

@@ -10,8 +10,8 @@
 #include "stream/hub/topic_parts.h"
 #include "stream/hub/versions.h"
 
-/* A session, a password or the account may have ended: all that look in its
-   name ask again. */
+/* A session, a password or the account may have ended: all viewers of that
+   account ask again. */
 static void session_bell(struct topic *t)
 {
 	for (struct seat *s = t->seats; s; s = s->next)

@@ -2,8 +2,8 @@
  * list.h: the lists /login and /call: what becomes of single items.
  *
  * A list is read as a log, in windows of transactions, see
- * sql/functions/61_list.sql. Its version is where the next window begins; who
- * is midway in one has seen what is up to `n` of it.
+ * sql/functions/61_list.sql. Its version is where the next window begins; a
+ * reader midway in a window has seen its items up to `n`.
  */
 #ifndef RESTSIP_STREAM_LIST_H
 #define RESTSIP_STREAM_LIST_H
@@ -30,7 +30,7 @@ struct item {
 			   may be a remove for others */
 };
 
-/** Where one stands in the log; upto 0: between windows. */
+/** A place in the log; upto 0: between windows. */
 struct list_at {
 	int64_t version, upto, n;
 };

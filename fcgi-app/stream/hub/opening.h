@@ -1,6 +1,6 @@
 /*
  * opening.h: asking the database for a watch, a few at a time, in order; for
- * who has just come, and for all there are after the connection was lost.
+ * new viewers, and for all viewers after the connection was lost.
  */
 #ifndef RESTSIP_STREAM_OPENING_H
 #define RESTSIP_STREAM_OPENING_H
@@ -86,7 +86,7 @@ int opening_add(struct opening **out, struct openings *q,
  *  fine here, and below. */
 void opening_again(struct opening *o);
 
-/** Nobody waits for it any more. */
+/** Forget it: nobody waits for the answer any more. */
 void opening_forget(struct opening *o);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * place.h: this process as the database knows it. The ground of the stream
- * program: every layer has a pointer to it.
+ * place.h: this process as the database knows it. The lowest layer of the
+ * stream program: every other has a pointer to it.
  */
 #ifndef RESTSIP_STREAM_PLACE_H
 #define RESTSIP_STREAM_PLACE_H

@@ -1,5 +1,5 @@
 /*
- * proof.c: who calls, kept for as long as it looks.
+ * proof.c: a caller's credentials, kept for as long as he watches.
  */
 #include "stream/hub/proof.h"
 

@@ -1,5 +1,5 @@
 /*
- * proof.h: who calls, kept for as long as it looks.
+ * proof.h: a caller's credentials, kept for as long as he watches.
  */
 #ifndef RESTSIP_STREAM_PROOF_H
 #define RESTSIP_STREAM_PROOF_H

@@ -1,6 +1,6 @@
 /*
- * seat.h: who looks at a topic, and how each is told: the types that topics,
- * what reads them, and those who look have in common.
+ * seat.h: a viewer's seat at a topic: the types that topics, their readers and
+ * viewers have in common.
  */
 #ifndef RESTSIP_STREAM_SEAT_H
 #define RESTSIP_STREAM_SEAT_H
@@ -32,7 +32,7 @@ struct feed_ops {
 	bool (*may_join)(const struct topic *t, const struct seat *s);
 	/* The first has joined: reading for all begins at t->version. */
 	void (*begin)(struct topic *t);
-	bool locks; /* the first read waits for who is writing */
+	bool locks; /* the first read waits for writers under way */
 	bool alone; /* the poll cannot ask for it with others */
 };
 
@@ -40,7 +40,7 @@ struct feed_ops {
 struct topic_kind {
 	const char *name; /* what the database calls it */
 	const struct feed_ops *feed;
-	const struct feed_ops *mail;   /* to its owner; null: there is none */
+	const struct feed_ops *mail;   /* messages, for its owner; null: none */
 	const struct topic_kind *item; /* what an item that it lacks may be */
 	bool renamed; /* its doorbell has another key than its URL */
 	bool hides;   /* a change may end or widen what one may see */

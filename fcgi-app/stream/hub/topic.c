@@ -337,7 +337,7 @@ void topic_bell(struct topic *t)
 		return;
 	}
 	t->again = false;
-	if (t->nlive) /* who is behind sees that it was rung */
+	if (t->nlive) /* seats that are behind see that the doorbell rang */
 		t->kind->feed->bell(t);
 }
 

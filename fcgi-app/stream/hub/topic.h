@@ -2,9 +2,9 @@
  * topic.h: what is watched. A topic is watched once, however many look at it:
  * one row in the database, one read a change.
  *
- * Who looks has a seat. A seat that keeps up is told what is read for all; one
- * that is behind is told nothing: its owner reads for itself from the seat's
- * version on, until it can join those that keep up.
+ * Each viewer has a seat. A seat that keeps up is told what is read for all. A
+ * seat that is behind is told nothing: its owner reads for itself from the
+ * seat's version on, until it can join those that keep up.
  *
  * Seats are told in walks over them, so the list of seats may grow at any time,
  * but shrinks only in seat_detach(), which is called from the loop alone.

@@ -13,7 +13,7 @@
 /** How a read was asked: what it stands for once it has come. */
 enum lock {
 	LOCK_NO,
-	LOCK_ALL,  /* waited for who did not see the row */
+	LOCK_ALL,  /* has waited for writers that did not see the row */
 	LOCK_MINE, /* the same for the owner's */
 	LOCK_VAIN, /* waited, but there was no row yet */
 };
@@ -55,7 +55,7 @@ bool topic_was_closed(const struct topic *t, uint64_t seq, bool mine);
 /** There is a row in the database: who has been there longer reads again. */
 void topic_opened(struct topic *t, bool mine);
 
-/** Close and free what nobody needs; from the loop alone. */
+/** Close and free topics that nobody needs; from the loop alone. */
 void topic_release(struct topic *t);
 
 /** Something may have changed: read. */

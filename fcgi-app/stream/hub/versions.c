@@ -72,7 +72,7 @@ static struct pg_query *read_ask(struct topic *t,
 	const struct pg_stmt *st = lock == LOCK_NO ? &sql_watch_read
 						   : &sql_watch_read_locked;
 	const uint64_t turn = turn_key_of('r', t->name, strlen(t->name));
-	/* A row that is locked holds up its own. */
+	/* A locked row holds up only its own topic. */
 	const struct db_whose whose = {
 		.caller = lock == LOCK_NO ? turn : 0,
 		.target = turn,

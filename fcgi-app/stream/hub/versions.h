@@ -5,8 +5,8 @@
  * A seat that is told differences must have exactly the document that they
  * start from. That follows from the version alone: it is what the change log
  * has of it or, where the log has nothing, what the topic keeps as its base
- * while such seats look at it. Who comes back with a version that the log does
- * not have begins with a state.
+ * while such seats look at it. A client that comes back with a version that the
+ * log does not have begins with a state.
  */
 #ifndef RESTSIP_STREAM_VERSIONS_H
 #define RESTSIP_STREAM_VERSIONS_H
@@ -30,7 +30,8 @@ struct change {
 	bool gone;
 	const char *doc;
 	const char *from;    /* that of prior; null: not known */
-	const char *recheck; /* whose access changes, `{7,8}`; null: nobody's */
+	const char *recheck; /* the accounts whose access changes, `{7,8}`;
+				null: none */
 	uint64_t event, patch_event; /* of place->events */
 };
 

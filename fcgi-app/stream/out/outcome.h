@@ -1,5 +1,5 @@
 /*
- * outcome.h: how a request gets its answer from what it has asked for.
+ * outcome.h: how a request gets its answer from the viewers that it made.
  */
 #ifndef RESTSIP_STREAM_OUTCOME_H
 #define RESTSIP_STREAM_OUTCOME_H

@@ -41,7 +41,7 @@ static int member_begin(struct viewer *v, bool resumed)
 	member_loaded(o);
 	if (!o->watch->stream)
 		return EAGAIN;
-	o->ask.resume = false; /* its own place counts from here on */
+	o->ask.resume = false; /* from here on its own version counts */
 	return 0;
 }
 

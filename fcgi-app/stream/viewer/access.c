@@ -30,7 +30,7 @@ int access_ask(struct viewer *v, const struct view *view, const uint8_t *ticket)
 			   v);
 }
 
-/* In a state in which an answer is waited for. */
+/* Whether it is in a state that waits for an answer. */
 static void ask_again(struct viewer *v)
 {
 	struct view view = topic_view(v->seat.topic);

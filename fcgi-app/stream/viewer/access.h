@@ -34,7 +34,7 @@ void access_seat_retry(struct seat *s);
 /** The same of its session's. */
 extern const struct topic_ops access_session;
 
-/** Whose account it is that looks. */
+/** The account of the viewer's caller. */
 int64_t access_caller(const struct viewer *v);
 
 /** Whether an array, `{7,8}`, has the number. */

@@ -55,7 +55,7 @@ void catch_up_changed(struct seat *s, const struct change *c)
 
 /* ---- the first state ---- */
 
-/* For the owner it waits for the inbox, which the event's id tells of. */
+/* For the owner it waits for the inbox, which is part of the event's id. */
 static void first_state(struct viewer *v, const struct change *c)
 {
 	if (v->mail && v->mail->seat.at < 0) {
@@ -121,7 +121,7 @@ static void catch_up(struct viewer *v, const struct pg_answer *a)
 		if (c.version > v->seat.version && access_must_recheck(v, &c))
 			return;
 		if (viewer_is_full(v) && i < rows - 1)
-			continue; /* but whom it shut out was looked at */
+			continue; /* but its change of access was looked at */
 		c.from = from;
 		from = c.doc;
 		if (c.gone)
@@ -141,8 +141,8 @@ static void catch_up(struct viewer *v, const struct pg_answer *a)
 	viewer_next(v);
 }
 
-/* Who comes back may since have been let in, or have been in before: then what
-   it has is not what differences would start from. */
+/* While the client was away its access may have changed: then the document that
+   it has is not the one that differences start from. */
 static bool may_have_had_another_view(const struct viewer *v,
 				      const struct pg_answer *a)
 {

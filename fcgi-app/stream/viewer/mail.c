@@ -81,8 +81,9 @@ bool mail_message(struct inbox_seat *s, int64_t number, const char *data,
 
 /* ---- reading what it missed ---- */
 
-/* It has come back with a number: what it had by then it has got, even if
-   we died before we could say so. @return whether it has all there is */
+/* The client has come back with a number: that confirms all messages up to it,
+   even if we died before we could say so. @return whether it has all there is
+   */
 static bool check(struct viewer *v, const struct pg_answer *a, int64_t head)
 {
 	struct inbox_seat *s = &v->mail->seat;
@@ -125,7 +126,7 @@ static bool replay(struct viewer *v, const struct pg_answer *a)
 	return rows < INBOX_PAGE;
 }
 
-/* Its number is known: that of the last message before those it lacks. */
+/* Now the number of the last message before those that it lacks is known. */
 static void number(struct viewer *v, const struct pg_answer *a, int64_t head)
 {
 	v->mail->seat.at = inbox_rows(a) ? inbox_number(a, 0) - 1 : head;

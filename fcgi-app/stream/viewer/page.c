@@ -131,8 +131,8 @@ static void keep_missing(struct page *page, int missing, const char *last)
 	page->missing = copy ? missing : 0; /* else as if it ended here */
 }
 
-/* Until all of it is there, events have no id: who comes back meanwhile begins
-   anew. */
+/* Until the whole page is there events have no id, so a client that comes back
+   meanwhile begins anew. */
 static void put(struct viewer *v, const char *doc, const char *key,
 		bool is_last)
 {

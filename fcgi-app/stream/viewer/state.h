@@ -1,5 +1,6 @@
 /*
- * state.h: a viewer as viewer/ sees it: its state, and who moves it.
+ * state.h: a viewer as viewer/ sees it: its states, and the function that
+ * changes them.
  */
 #ifndef RESTSIP_STREAM_STATE_H
 #define RESTSIP_STREAM_STATE_H
@@ -96,7 +97,8 @@ struct viewer {
 	void *arg;
 	struct stream *stream; /* the outlet's */
 	struct seat seat;
-	struct seat session; /* of who calls: when it ends we look again */
+	struct seat session; /* the caller's session: when it ends, access is
+				asked for again */
 	int64_t checked;     /* of a call: the version as of which it may */
 	struct page *page;   /* null: it looks at no list */
 	struct mail *mail;   /* null: it gets no messages */
@@ -138,7 +140,8 @@ void viewer_move(struct viewer *v, enum viewer_state to);
 /** Free it at once: one that has not begun, or all at the end. */
 void viewer_destroy(struct viewer *v);
 
-/** What it is told for all is too much, or not what it can use. */
+/** It cannot use what is read for all, or its queue is full: it falls behind.
+ * */
 void viewer_fall_behind(struct viewer *v);
 
 /** It has read its resource to the end: it keeps up, or reads once more. */

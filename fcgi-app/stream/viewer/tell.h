@@ -18,7 +18,7 @@ bool viewer_begin(struct viewer *v, bool resumed);
 /** Whether it has to fall behind. */
 bool viewer_is_full(const struct viewer *v);
 
-/** Before there is a stream; else it ends. */
+/** Refuse it, before there is a stream; else end it. */
 void viewer_refuse(struct viewer *v, const struct pg_answer *why);
 void viewer_refuse_unavailable(struct viewer *v);
 

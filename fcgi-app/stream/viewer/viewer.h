@@ -63,7 +63,7 @@ struct outlet_ops {
 /** The client has gone, or begun nothing; the outlet is not called again. */
 void viewer_free(struct viewer *v);
 
-/** Go on, if there is anything to go on with. */
+/** Take the next step, if there is one. */
 void viewer_next(struct viewer *v);
 
 /* ---- for outlets ---- */
