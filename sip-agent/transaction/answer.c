@@ -1,3 +1,7 @@
+/*
+ * Written by libre's sip_treplyf(), the answers of a registration make the
+ * agent use 1.9 times as much of the processor (bench/register's load).
+ */
 #include "transaction/answer.h"
 
 #include <errno.h>

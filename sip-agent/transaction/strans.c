@@ -3,6 +3,8 @@
  * a list that every other timer is sorted into: ten thousand registrations a
  * second would be a gigabyte and a third of the time.  Here it is the answer
  * alone, and all are kept for the same time: the oldest is the first to go.
+ * With libre's transactions a registration costs the agent 1.6 times as much of
+ * the processor (bench/register's load).
  */
 #include "transaction/strans.h"
 

@@ -1,8 +1,10 @@
 /*
  * libre reads one datagram each time its loop comes round, and writes one at a
- * time; under load that is most of what a registration costs.  Its sockets come
- * to light by the seam (libre_seam.c).  From then on they are read here, and
- * libre gets what is its own: INVITE, ACK, CANCEL, responses and STUN.
+ * time.  Measured with bench/register's load, reading so costs the agent 37 %
+ * more of the processor for a registration, and writing so 30 % more.  Its
+ * sockets come to light by the seam (libre_seam.c).  From then on they are read
+ * here, and libre gets what is its own: INVITE, ACK, CANCEL, responses and
+ * STUN.
  *
  * Answers leave together at the end of the loop's turn.  Requests go out at
  * once, for whoever sends one wants to know of an error.
