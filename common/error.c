@@ -51,11 +51,13 @@ const struct app_err_info *app_err_info(enum app_err err)
  *
  * @param sqlstate  Five characters; NULL: the connection was lost
  * @return  For RSnnn: nnn. 503 for what is better later (classes 08, 53, 57,
- *          40), else 500: a fault of ours
+ *          40; a server that only lets read, a lock that was waited for too
+ *          long), else 500: a fault of ours
  */
 int sqlstate_status(const char *sqlstate)
 {
-	static const char *const later[] = {"08", "53", "57", "40"};
+	static const char *const later[] = {"08", "53",	   "57",
+					    "40", "25006", "55P03"};
 
 	if (!sqlstate)
 		return 503;
@@ -65,7 +67,7 @@ int sqlstate_status(const char *sqlstate)
 		return status >= 400 && status <= 599 ? (int)status : 500;
 	}
 	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++) {
-		if (!strncmp(sqlstate, later[i], 2))
+		if (!strncmp(sqlstate, later[i], strlen(later[i])))
 			return 503;
 	}
 

@@ -299,10 +299,15 @@ void turns_give_back(struct turns *t, struct turn *e)
 	list_add(t, e);
 }
 
+uint64_t turns_fair_us(const struct turns *t, size_t n)
+{
+	return TURN_QUICK_US + TURN_USUAL * t->usual_us * n;
+}
+
 /* What of a cost is held against its caller. */
 static uint64_t slow_of(const struct turns *t, uint64_t cost_us)
 {
-	const uint64_t fair_us = TURN_QUICK_US + TURN_USUAL * t->usual_us;
+	const uint64_t fair_us = turns_fair_us(t, 1);
 
 	return cost_us > fair_us ? cost_us - fair_us : 0;
 }

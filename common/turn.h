@@ -93,6 +93,10 @@ void turns_give_back(struct turns *t, struct turn *e);
 void turns_done(struct turns *t, struct turn *e, uint64_t cost_us,
 		uint64_t now_ms);
 
+/** What so many may take one after the other, as things are now, before any of
+ * them counts as slow. */
+uint64_t turns_fair_us(const struct turns *t, size_t n);
+
 /** It runs, and slowly: its caller is heavy at least until it is done. */
 void turns_is_slow(struct turn *e);
 

@@ -53,8 +53,7 @@ static void on_term(void *arg)
 
 	log_info("stopping",
 		 LOG_INT("requests", fcgi_server_busy(w->app.server)));
-	if (loop_after(w->app.loop, &w->drain, DRAIN_MS, drain_timed_out, w))
-		loop_stop(w->app.loop);
+	loop_after(w->app.loop, &w->drain, DRAIN_MS, drain_timed_out, w);
 	fcgi_server_drain(w->app.server, drained, w);
 }
 

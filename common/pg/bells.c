@@ -80,10 +80,11 @@ void pg_bells_add(struct pg_bells *b, const char *array)
 	if (b->soon)
 		return;
 	since = clock_ms() - b->rung_ms;
-	b->soon = since < PG_BELLS_MS &&
-		  !b->loop->after(b->loop->loop, &b->timer, PG_BELLS_MS - since,
-				  ring, b);
-	if (!b->soon)
+	b->soon = since < PG_BELLS_MS;
+	if (b->soon)
+		b->loop->after(b->loop->loop, &b->timer, PG_BELLS_MS - since,
+			       ring, b);
+	else
 		ring(b);
 }
 

@@ -19,10 +19,12 @@ enum {
 	SETUP_MAX = 1 + PG_CHANNELS_MAX,
 	SQL_SIZE = 160,
 	WHY_SIZE = 256,
+	LOOK_MS = 20, /* whether a name has been found */
 };
 
 enum state {
-	DOWN,	    /* the timer runs until the next attempt */
+	DOWN,	    /* the timer runs until the next attempt, or names are
+		       being looked up */
 	CONNECTING, /* PQconnectPoll() */
 	CHECKING,   /* connected; schema version, LISTEN */
 	UP,
@@ -42,8 +44,11 @@ struct pg_conn {
 	struct pg_pipe *pipe;
 	struct pg_room watch, timer; /* timer: next attempt, or end of this */
 	struct pg_room broken;
-	bool is_broken; /* nothing more is sent; it ends in the next turn */
+	bool is_broken;		/* nothing more is sent; it ends soon */
+	const char *broken_why; /* null: libpq knows */
 	uint64_t backoff_ms;
+	uint64_t looks_ms; /* since when names are looked up; 0: they are not */
+	size_t from;	   /* the host that is tried first */
 	struct setup setup[SETUP_MAX];
 	size_t setups, setups_left;
 };
@@ -61,14 +66,10 @@ static void cancel(struct pg_conn *c, struct pg_room *timer)
 	loop_of(c)->cancel(loop_of(c)->loop, timer);
 }
 
-static int after(struct pg_conn *c, struct pg_room *timer, uint64_t ms,
-		 pg_timer_h *fired)
+static void after(struct pg_conn *c, struct pg_room *timer, uint64_t ms,
+		  pg_timer_h *fired)
 {
-	int err = loop_of(c)->after(loop_of(c)->loop, timer, ms, fired, c);
-
-	if (err)
-		log_error("no_memory", LOG_STR("where", "database timer"));
-	return err;
+	loop_of(c)->after(loop_of(c)->loop, timer, ms, fired, c);
 }
 
 static int watch(struct pg_conn *c, unsigned events)
@@ -85,6 +86,7 @@ static void close_pg(struct pg_conn *c)
 	cancel(c, &c->timer);
 	cancel(c, &c->broken);
 	c->is_broken = false;
+	c->broken_why = NULL;
 	(void)watch(c, 0);
 	PQfinish(c->pg);
 	c->pg = NULL;
@@ -105,7 +107,7 @@ static void lose(struct pg_conn *c, const char *why)
 		c->backoff_ms = PG_BACKOFF_MIN_MS;
 	if (c->backoff_ms > PG_BACKOFF_MAX_MS)
 		c->backoff_ms = PG_BACKOFF_MAX_MS;
-	(void)after(c, &c->timer, c->backoff_ms, attempt);
+	after(c, &c->timer, c->backoff_ms, attempt);
 	pg_pipe_end(c->pipe);
 	if (was_up && c->conf.h.lost)
 		c->conf.h.lost(c->conf.h.arg);
@@ -122,23 +124,42 @@ static void lose_pg(struct pg_conn *c)
 	lose(c, n ? why : "no connection");
 }
 
+/* libpq goes on to the next host only when one has said no. */
 static void connect_timed_out(void *arg)
 {
-	lose(arg, "no answer in time");
+	struct pg_conn *c = arg;
+
+	c->from++;
+	lose(c, "no answer in time");
 }
 
 static void broken(void *arg)
 {
-	lose_pg(arg);
+	struct pg_conn *c = arg;
+
+	if (c->broken_why)
+		lose(c, c->broken_why);
+	else
+		lose_pg(c);
 }
 
-/* Half of a statement may be under way: this connection is of no use. Not
- * now: who asks does not expect answers before that returns. */
-static void break_soon(struct pg_conn *c)
+/* This connection is of no use: half of a statement may be under way. Not now:
+ * who asks does not expect answers before that returns. */
+static void break_soon(struct pg_conn *c, const char *why)
 {
-	if (!c->is_broken)
-		(void)after(c, &c->broken, 0, broken);
+	if (c->is_broken)
+		return;
+	after(c, &c->broken, 0, broken);
 	c->is_broken = true;
+	c->broken_why = why;
+}
+
+/* The primary is another now, and the next connection may find it: not at once,
+ * where there is none for a while. */
+static void look_for_primary(struct pg_conn *c)
+{
+	c->backoff_ms = PG_BACKOFF_MAX_MS;
+	break_soon(c, "the server is read-only");
 }
 
 bool pg_conn_look(struct pg_conn *c, uint64_t now_us)
@@ -147,7 +168,7 @@ bool pg_conn_look(struct pg_conn *c, uint64_t now_us)
 	struct pg_job *job;
 
 	if (c->state != UP ||
-	    pg_pipe_age_ms(c->pipe, now_us) < (uint64_t)limit_ms)
+	    pg_pipe_age_us(c->pipe, now_us) < 1000 * (uint64_t)limit_ms)
 		return false;
 	for (size_t i = 0; i < pg_pipe_load(c->pipe); i++)
 		if ((job = pg_pipe_job(c->pipe, i)))
@@ -181,19 +202,6 @@ static void take_notifies(struct pg_conn *c)
 
 /* ---- coming up ---- */
 
-/* 0: there is no schema yet. */
-static void version_is_wrong(struct pg_server *server, int version)
-{
-	if (server->version_seen == version + 1)
-		return;
-	server->version_seen = version + 1;
-	log_error("schema_version", LOG_INT("found", version),
-		  LOG_INT("needed", SCHEMA_VERSION),
-		  LOG_STR("mend_with", "sql/migrate CONNINFO"));
-	if (version && server->wrong_version)
-		server->wrong_version(server->arg);
-}
-
 static void on_version(const struct pg_answer *ans, void *arg)
 {
 	struct pg_conn *c = arg;
@@ -202,15 +210,15 @@ static void on_version(const struct pg_answer *ans, void *arg)
 	if (version == SCHEMA_VERSION || version == SCHEMA_VERSION + 1)
 		return;
 	if (ans->end != PG_AWAY)
-		version_is_wrong(c->conf.server, version);
+		pg_server_wrong_version(c->conf.server, version);
 	c->backoff_ms = PG_BACKOFF_MAX_MS;
-	break_soon(c);
+	break_soon(c, "the schema is not there");
 }
 
 static void on_listening(const struct pg_answer *ans, void *arg)
 {
 	if (ans->end != PG_OK)
-		break_soon(arg);
+		break_soon(arg, "it cannot listen");
 }
 
 /* A statement of the setup has ended. */
@@ -244,9 +252,10 @@ static void send_setup(struct pg_conn *c)
 			.h = i ? on_listening : on_version,
 			.arg = c,
 			.retried = true,
+			.quiet = true,
 		};
 		if (pg_pipe_put(c->pipe, &s->job, PG_THEN_SYNC))
-			break_soon(c);
+			break_soon(c, NULL);
 	}
 }
 
@@ -311,48 +320,43 @@ static void on_notice(void *arg, const PGresult *res)
 		LOG_STR("sqlstate", PQresultErrorField(res, PG_DIAG_SQLSTATE)));
 }
 
-static void start_connect(struct pg_conn *c)
+/* @return whether to go on: names are found, or will not be soon */
+static bool names_are_found(struct pg_conn *c)
 {
-	const struct pg_server *server = c->conf.server;
-	char options[64];
-	/* What conninfo says goes before what stands above it. A host that
-	 * has vanished is noticed within 20 s. */
-	const char *const words[][2] = {
-		{"user", server->user},
-		{"fallback_application_name", server->application},
-		{"client_encoding", "UTF8"},
-		{"options", options},
-		{"keepalives_idle", "5"},
-		{"keepalives_interval", "5"},
-		{"keepalives_count", "3"},
-		{"tcp_user_timeout", "20000"},
-		{"dbname", server->conninfo},
-	};
-	enum { WORDS = sizeof(words) / sizeof(*words) };
-	const char *keys[WORDS + 1] = {NULL}, *values[WORDS + 1] = {NULL};
+	struct pg_hosts *hosts = c->conf.server->hosts;
+	const uint64_t now_ms = clock_ms();
 
-	(void)snprintf(options, sizeof(options), "-c statement_timeout=%d",
-		       c->conf.limit_ms);
-	for (size_t i = 0; i < WORDS; i++) {
-		keys[i] = words[i][0];
-		values[i] = words[i][1];
-	}
-	c->pg = PQconnectStartParams(keys, values, 1);
+	if (pg_hosts_look(hosts, now_ms))
+		return true;
+	if (!c->looks_ms)
+		c->looks_ms = now_ms;
+	return now_ms - c->looks_ms >= PG_LOOKUP_MS;
 }
 
 static void attempt(void *arg)
 {
 	struct pg_conn *c = arg;
+	const struct pg_hosts *hosts = c->conf.server->hosts;
 
+	if (!names_are_found(c)) {
+		after(c, &c->timer, LOOK_MS, attempt);
+		return;
+	}
+	c->looks_ms = 0;
+	if (!pg_hosts_are_known(hosts)) {
+		lose(c, "its name has no address");
+		return;
+	}
 	c->state = CONNECTING;
-	start_connect(c);
+	c->pg = pg_server_connect(c->conf.server, c->conf.limit_ms,
+				  c->conf.lock_ms, c->from);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
 		lose_pg(c);
 		return;
 	}
 	(void)PQsetNoticeReceiver(c->pg, on_notice, NULL);
-	if (after(c, &c->timer, PG_CONNECT_MS, connect_timed_out) ||
-	    watch(c, PG_WRITABLE))
+	after(c, &c->timer, PG_CONNECT_MS, connect_timed_out);
+	if (watch(c, PG_WRITABLE))
 		lose_pg(c);
 }
 
@@ -367,6 +371,8 @@ static void on_done(struct pg_job *job, bool again, uint64_t cost_us, void *arg)
 			setup_done(c, job);
 			return;
 		}
+	if (pg_is_read_only(job->res))
+		look_for_primary(c);
 	c->conf.h.done(job, again, cost_us, c->conf.h.arg);
 }
 
@@ -456,14 +462,14 @@ int pg_conn_put(struct pg_conn *c, struct pg_job *job, enum pg_then then)
 		return EIO;
 	if (!pg_pipe_put(c->pipe, job, then))
 		return 0;
-	break_soon(c);
+	break_soon(c, NULL);
 	return EIO;
 }
 
 void pg_conn_flush(struct pg_conn *c)
 {
 	if (pg_conn_is_up(c) && flush(c))
-		break_soon(c);
+		break_soon(c, NULL);
 }
 
 struct pg_job *pg_conn_job(const struct pg_conn *c, size_t n)

@@ -6,10 +6,11 @@
 #define PG_CONN_H
 
 #include "common/pg/job.h"
-#include "common/pg/loop.h"
 #include "common/pg/pipe.h"
+#include "common/pg/server.h"
 
 enum {
+	PG_LOOKUP_MS = 1000,	 /* then the last addresses will do */
 	PG_CONNECT_MS = 5000,	 /* one attempt to connect */
 	PG_BACKOFF_MIN_MS = 100, /* between attempts, doubled each time */
 	PG_BACKOFF_MAX_MS = 1000,
@@ -18,18 +19,6 @@ enum {
 };
 
 struct pg_conn;
-
-/** What all connections of a program share. It outlives them. */
-struct pg_server {
-	struct pg_loop loop;
-	const char *conninfo;
-	const char *user;	 /**< role, unless conninfo names a user */
-	const char *application; /**< application_name */
-	/** the schema is of a version that we cannot use; may be null */
-	void (*wrong_version)(void *arg);
-	void *arg;
-	int version_seen; /**< ours: the last that was refused, 0: none */
-};
 
 /** Any but done may be null. */
 struct pg_conn_handlers {
@@ -48,6 +37,7 @@ struct pg_conn_conf {
 	/** names that need no quotes; null at the end; may be null */
 	const char *const *channels;
 	int limit_ms; /**< how long one statement may take */
+	int lock_ms;  /**< and wait for a lock; 0: as long as that */
 	int late_ms;  /**< after that the server hangs: PG_LATE_MS */
 	size_t depth; /**< statements under way at most */
 	bool reads;   /**< as pg_pipe_conf's */

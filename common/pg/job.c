@@ -60,6 +60,16 @@ bool pg_is_retryable(const PGresult *res)
 	return is_one_of(res, states) || pg_is_stale(res);
 }
 
+bool pg_is_read_only(const PGresult *res)
+{
+	static const char *const states[] = {
+		"25006", /* read_only_sql_transaction */
+		NULL,
+	};
+
+	return is_one_of(res, states);
+}
+
 /* Not the message: it may quote what a client sent. */
 static void log_bug(const struct pg_job *job, const char *sqlstate)
 {
@@ -91,15 +101,19 @@ static void answer_error(struct pg_answer *a, const struct pg_job *job)
 		answer_refusal(a, job->res);
 	} else if (!strcmp(sqlstate, "57014")) { /* query_canceled */
 		a->err = APP_TOO_SLOW;
-		log_warn("too_slow", LOG_STR("statement", job->stmt->name));
+		if (!job->quiet)
+			log_warn("too_slow",
+				 LOG_STR("statement", job->stmt->name));
 	} else if (a->status == 503) {
 		a->err = APP_UNAVAILABLE;
-		log_warn("sql_unavailable",
-			 LOG_STR("statement", job->stmt->name),
-			 LOG_STR("sqlstate", sqlstate));
+		if (!job->quiet)
+			log_warn("sql_unavailable",
+				 LOG_STR("statement", job->stmt->name),
+				 LOG_STR("sqlstate", sqlstate));
 	} else {
 		a->err = APP_INTERNAL;
-		log_bug(job, sqlstate);
+		if (!job->quiet)
+			log_bug(job, sqlstate);
 	}
 }
 

@@ -17,6 +17,7 @@ struct pg_job {
 	PGresult *res;	  /**< what came of it */
 	enum app_err err; /**< APP_OK: what res says */
 	bool sent;	  /**< it is under way */
+	bool quiet;	  /**< what goes wrong is its asker's to log */
 	bool retried;	  /**< it is not tried once more */
 };
 
@@ -37,5 +38,7 @@ bool pg_is_aborted(const PGresult *res);
 bool pg_is_stale(const PGresult *res);
 /** Rolled back, for a reason that may be gone by now */
 bool pg_is_retryable(const PGresult *res);
+/** The server only lets read: it is not the primary, or not any more */
+bool pg_is_read_only(const PGresult *res);
 
 #endif

@@ -5,36 +5,10 @@
 #ifndef PG_LANE_H
 #define PG_LANE_H
 
-#include "common/pg/bells.h"
-#include "common/pg/conn.h"
-#include "common/turn.h"
-
-enum {
-	PG_CONNS_MAX = 32,     /* of a lane */
-	PG_SLOW_MS = 20,       /* a read that makes others go elsewhere */
-	PG_CAREFUL_MS = 60000, /* after a read was slow among others */
-};
+#include "common/pg/lane_conf.h"
 
 struct pg_lane;
 struct pg_query;
-
-struct pg_lane_conf {
-	struct pg_server *server;
-	struct pg_bells *bells; /**< of what is written; may be null */
-	const char *name;	/**< for the log */
-	size_t conns;
-	size_t depth;  /**< under way on each; of reads: that share a Sync */
-	bool reads;    /**< as pg_pipe_conf's */
-	bool fair;     /**< one is kept free of callers whose work is slow */
-	bool hasty;    /**< nobody waits for a connection that is lost */
-	int limit_ms;  /**< how long a statement may take */
-	int late_ms;   /**< after that the server hangs */
-	int wait_ms;   /**< how long one waits for its turn */
-	int answer_ms; /**< how long until it is answered; 0: no limit */
-	struct turns_limits turns;
-	const char *const *channels;
-	struct pg_conn_handlers h; /**< up, lost, notified; may be null */
-};
 
 /** A question. Copied, but for data and what args point at. */
 struct pg_ask {
@@ -45,14 +19,6 @@ struct pg_ask {
 	void *data; /**< free()d after the answer: what args point at */
 	pg_answer_h *h;
 	void *arg;
-};
-
-/** Since the beginning */
-struct pg_lane_stats {
-	uint64_t too_slow;  /**< statements that took longer than they may */
-	uint64_t busy;	    /**< refused, for too much stood before them */
-	uint64_t forgotten; /**< never sent, for nobody waits any more */
-	uint64_t moved;	    /**< reads asked again, from behind a slow one */
 };
 
 /** Start connecting. @return 0 or errno */

@@ -35,11 +35,11 @@ struct pg_loop {
 	int (*watch)(void *loop, struct pg_room *room, int fd, unsigned events,
 		     pg_ready_h *ready, void *arg);
 	/**
-	 * Start a timer, or start it anew; of 0 ms: for when the present turn
-	 * has served its descriptors. @return 0 or ENOMEM
+	 * Start a timer, or start it anew, which cannot fail; of 0 ms: for
+	 * when the present turn has served its descriptors.
 	 */
-	int (*after)(void *loop, struct pg_room *room, uint64_t ms,
-		     pg_timer_h *fired, void *arg);
+	void (*after)(void *loop, struct pg_room *room, uint64_t ms,
+		      pg_timer_h *fired, void *arg);
 	void (*cancel)(void *loop, struct pg_room *room);
 };
 

@@ -76,11 +76,11 @@ size_t pg_pipe_load(const struct pg_pipe *p)
 	return p->n;
 }
 
-uint64_t pg_pipe_age_ms(const struct pg_pipe *p, uint64_t now_us)
+uint64_t pg_pipe_age_us(const struct pg_pipe *p, uint64_t now_us)
 {
 	if (!pg_pipe_is_busy(p) || now_us <= p->head_us)
 		return 0;
-	return (now_us - p->head_us) / 1000;
+	return now_us - p->head_us;
 }
 
 static struct slot *slot_at(const struct pg_pipe *p, size_t n)

@@ -71,8 +71,8 @@ int pg_pipe_read(struct pg_pipe *p);
 bool pg_pipe_is_busy(const struct pg_pipe *p);
 size_t pg_pipe_load(const struct pg_pipe *p);
 
-/** How long the first of them has run, in ms */
-uint64_t pg_pipe_age_ms(const struct pg_pipe *p, uint64_t now_us);
+/** How long the first of them has run, in microseconds */
+uint64_t pg_pipe_age_us(const struct pg_pipe *p, uint64_t now_us);
 
 /** The nth of those under way, null where that was taken */
 struct pg_job *pg_pipe_job(const struct pg_pipe *p, size_t n);

@@ -226,7 +226,9 @@ int db_new(struct db **out, struct loop *l, const struct db_config *config)
 		.user = config->user,
 		.application = config->application,
 	};
-	err = pg_bells_new(&db->bells, &db->server.loop, ring, db);
+	err = pg_server_open(&db->server);
+	if (!err)
+		err = pg_bells_new(&db->bells, &db->server.loop, ring, db);
 	if (!err)
 		err = session_lane(db, config);
 	if (!err)
@@ -250,5 +252,6 @@ void db_free(struct db *db)
 	for (int i = 0; i < LANES; i++)
 		pg_lane_free(db->lane[i]);
 	pg_bells_free(db->bells);
+	pg_server_close(&db->server);
 	free(db);
 }

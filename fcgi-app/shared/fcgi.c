@@ -84,14 +84,13 @@ static void pause_over(void *arg)
 	if (s->conns < FCGI_CONNS_MAX && !listening_start(s))
 		return;
 	listening_stop(s);
-	(void)loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
+	loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
 }
 
 static void listening_pause(struct fcgi_server *s)
 {
 	listening_stop(s);
-	if (loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s))
-		(void)listening_start(s); /* no memory: then go on */
+	loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
 }
 
 static void drain_check(struct fcgi_server *s)

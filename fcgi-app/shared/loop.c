@@ -1,5 +1,6 @@
 /*
- * loop.c: the readiness loop, on epoll; timers are a binary heap.
+ * loop.c: the readiness loop, on epoll. Timers are a pairing heap, which needs
+ * no memory but theirs: to start one cannot fail.
  */
 #include "shared/loop.h"
 
@@ -13,7 +14,6 @@
 
 enum {
 	EVENTS_MAX = 64, /* of one turn */
-	TIMERS_FIRST = 64,
 };
 
 struct loop {
@@ -22,111 +22,102 @@ struct loop {
 	struct loop_fd signals;
 	loop_h *term;
 	void *term_arg;
-	struct loop_timer **heap; /* heap[0] is not used */
-	size_t timers, heap_size;
+	struct loop_timer *first;   /* the earliest, over all others */
 	struct epoll_event *events; /* of the turn under way */
 	int events_left;
 	uint64_t now_ms;
 	bool stopped;
 };
 
-static void timer_put(struct loop *l, size_t place, struct loop_timer *t)
-{
-	l->heap[place] = t;
-	t->place = place;
-}
+/* ---- timers ---- */
 
-static void timer_up(struct loop *l, struct loop_timer *t)
+/* The later one of two heaps becomes the first child of the other. */
+static struct loop_timer *heap_join(struct loop_timer *a, struct loop_timer *b)
 {
-	size_t i = t->place;
+	struct loop_timer *top = a, *below = b;
 
-	while (i > 1 && l->heap[i / 2]->at_ms > t->at_ms) {
-		timer_put(l, i, l->heap[i / 2]);
-		i /= 2;
+	if (!a || !b)
+		return a ? a : b;
+	if (b->at_ms < a->at_ms) {
+		top = b;
+		below = a;
 	}
-	timer_put(l, i, t);
+	below->prev = top;
+	below->next = top->child;
+	if (below->next)
+		below->next->prev = below;
+	top->child = below;
+	return top;
 }
 
-static void timer_down(struct loop *l, struct loop_timer *t)
+/* Children that have lost their parent: in pairs, then all of these. */
+static struct loop_timer *heap_join_all(struct loop_timer *t)
 {
-	size_t i = t->place;
+	struct loop_timer *pairs = NULL, *top = NULL, *a, *b;
 
-	for (;;) {
-		size_t child = 2 * i;
-
-		if (child > l->timers)
-			break;
-		if (child < l->timers &&
-		    l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
-			child++;
-		if (l->heap[child]->at_ms >= t->at_ms)
-			break;
-		timer_put(l, i, l->heap[child]);
-		i = child;
+	while (t) {
+		a = t;
+		b = a->next;
+		t = b ? b->next : NULL;
+		a->prev = a->next = NULL;
+		if (b)
+			b->prev = b->next = NULL;
+		a = heap_join(a, b);
+		a->next = pairs;
+		pairs = a;
 	}
-	timer_put(l, i, t);
+	while (pairs) {
+		a = pairs;
+		pairs = a->next;
+		a->next = NULL;
+		top = heap_join(top, a);
+	}
+	return top;
 }
 
-static int heap_reserve(struct loop *l)
-{
-	size_t size = l->heap_size ? 2 * l->heap_size : TIMERS_FIRST;
-	struct loop_timer **heap;
-
-	if (l->timers + 1 < l->heap_size)
-		return 0;
-	heap = realloc(l->heap, size * sizeof(*heap));
-	if (!heap)
-		return ENOMEM;
-	l->heap = heap;
-	l->heap_size = size;
-	return 0;
-}
-
-static int timer_start(struct loop *l, struct loop_timer *t, uint64_t at_ms,
-		       loop_h *fired, void *arg)
+static void timer_start(struct loop *l, struct loop_timer *t, uint64_t at_ms,
+			loop_h *fired, void *arg)
 {
 	loop_cancel(l, t);
-	if (heap_reserve(l))
-		return ENOMEM;
-	t->fired = fired;
-	t->arg = arg;
-	t->at_ms = at_ms;
-	timer_put(l, ++l->timers, t);
-	timer_up(l, t);
-	return 0;
+	*t = (struct loop_timer){
+		.fired = fired, .arg = arg, .at_ms = at_ms, .runs = true};
+	l->first = heap_join(l->first, t);
 }
 
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
-	       void *arg)
+void loop_after(struct loop *l, struct loop_timer *t, uint64_t ms,
+		loop_h *fired, void *arg)
 {
-	return timer_start(l, t, clock_ms() + ms, fired, arg);
+	timer_start(l, t, clock_ms() + ms, fired, arg);
 }
 
-int loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg)
+void loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg)
 {
-	return timer_start(l, t, l->now_ms, fired, arg);
+	timer_start(l, t, l->now_ms, fired, arg);
 }
 
 void loop_cancel(struct loop *l, struct loop_timer *t)
 {
-	size_t place = t->place;
-	struct loop_timer *last;
+	struct loop_timer *children = t->child;
 
-	if (!place)
+	if (!t->runs)
 		return;
-	t->place = 0;
-	last = l->heap[l->timers--];
-	if (last == t)
-		return;
-	timer_put(l, place, last);
-	timer_up(l, last);
-	timer_down(l, last);
+	if (t == l->first)
+		l->first = NULL;
+	else if (t->prev->child == t)
+		t->prev->child = t->next;
+	else
+		t->prev->next = t->next;
+	if (t->next)
+		t->next->prev = t->prev;
+	t->child = t->prev = t->next = NULL;
+	t->runs = false;
+	l->first = heap_join(l->first, heap_join_all(children));
 }
 
 static void timers_fire(struct loop *l)
 {
-	while (l->timers && l->heap[1]->at_ms <= l->now_ms && !l->stopped) {
-		struct loop_timer *t = l->heap[1];
+	while (l->first && l->first->at_ms <= l->now_ms && !l->stopped) {
+		struct loop_timer *t = l->first;
 
 		loop_cancel(l, t);
 		t->fired(t->arg);
@@ -137,13 +128,13 @@ static int timers_wait(const struct loop *l)
 {
 	uint64_t now = clock_ms();
 
-	if (!l->timers)
+	if (!l->first)
 		return -1;
-	if (l->heap[1]->at_ms <= now)
+	if (l->first->at_ms <= now)
 		return 0;
-	if (l->heap[1]->at_ms - now > 60000)
+	if (l->first->at_ms - now > 60000)
 		return 60000;
-	return (int)(l->heap[1]->at_ms - now);
+	return (int)(l->first->at_ms - now);
 }
 
 static void signal_ready(uint32_t events, void *arg)
@@ -209,7 +200,6 @@ void loop_free(struct loop *l)
 		(void)close(l->signal_fd);
 	if (l->epoll_fd >= 0)
 		(void)close(l->epoll_fd);
-	free(l->heap);
 	free(l);
 }
 

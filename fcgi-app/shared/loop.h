@@ -29,7 +29,8 @@ struct loop_timer {
 	loop_h *fired;
 	void *arg;
 	uint64_t at_ms;
-	size_t place; /* in the heap, counted from 1; 0: not running */
+	struct loop_timer *child, *prev, *next; /* loop.c's */
+	bool runs;
 };
 
 /**
@@ -51,21 +52,18 @@ int loop_change(struct loop *l, struct loop_fd *w, uint32_t events);
 /** Stop watching; before the descriptor is closed. Harmless if not watched. */
 void loop_unwatch(struct loop *l, struct loop_fd *w);
 
-/** Start a timer, or start it anew. @return 0 or ENOMEM */
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
-	       void *arg);
+/** Start a timer, or start it anew: that cannot fail. */
+void loop_after(struct loop *l, struct loop_timer *t, uint64_t ms,
+		loop_h *fired, void *arg);
 void loop_cancel(struct loop *l, struct loop_timer *t);
 
-/**
- * Start a timer that fires when the present turn has served its descriptors.
- * @return 0 or ENOMEM
- */
-int loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg);
+/** The same for when the present turn has served its descriptors. */
+void loop_defer(struct loop *l, struct loop_timer *t, loop_h *fired, void *arg);
 
 /** Whether a timer runs. */
 static inline bool loop_pending(const struct loop_timer *t)
 {
-	return t->place != 0;
+	return t->runs;
 }
 
 /** Monotonic time at which the present turn of the loop began, in ms. */

@@ -45,12 +45,13 @@ static int watch(void *loop, struct pg_room *room, int fd, unsigned events,
 	return 0;
 }
 
-static int after(void *loop, struct pg_room *room, uint64_t ms,
-		 pg_timer_h *fired, void *arg)
+static void after(void *loop, struct pg_room *room, uint64_t ms,
+		  pg_timer_h *fired, void *arg)
 {
 	if (!ms)
-		return loop_defer(loop, (void *)room, fired, arg);
-	return loop_after(loop, (void *)room, ms, fired, arg);
+		loop_defer(loop, (void *)room, fired, arg);
+	else
+		loop_after(loop, (void *)room, ms, fired, arg);
 }
 
 static void cancel(void *loop, struct pg_room *room)

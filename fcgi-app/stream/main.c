@@ -87,8 +87,7 @@ static void on_term(void *arg)
 
 	log_info("stopping",
 		 LOG_INT("streams", stream_pool_count(p->serve.pool)));
-	if (loop_after(p->app.loop, &p->drain, DRAIN_MS, drain_timed_out, p))
-		loop_stop(p->app.loop);
+	loop_after(p->app.loop, &p->drain, DRAIN_MS, drain_timed_out, p);
 	stream_pool_on_empty(p->serve.pool, stop_if_empty, p);
 	viewers_drain(p->serve.viewers);
 	fcgi_server_drain(p->app.server, stop_if_empty, p);

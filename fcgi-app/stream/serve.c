@@ -200,9 +200,8 @@ static void on_waits(uint32_t ends_s, void *arg)
 	c->ends = ends_s < wait_s;
 	if (c->ends)
 		wait_s = ends_s;
-	if (loop_after(c->serve->app->loop, &c->wait, (uint64_t)wait_s * 1000,
-		       on_wait_over, c))
-		log_error("no_memory", LOG_STR("request_id", c->req.id));
+	loop_after(c->serve->app->loop, &c->wait, (uint64_t)wait_s * 1000,
+		   on_wait_over, c);
 }
 
 /* The head of a stream, without a length. */
@@ -232,8 +231,7 @@ static void trim(void *arg)
 static void trim_later(struct serve *s)
 {
 	if (!loop_pending(&s->trim))
-		(void)loop_after(s->app->loop, &s->trim, TRIM_MS, trim,
-				 s); /* else with the next stream */
+		loop_after(s->app->loop, &s->trim, TRIM_MS, trim, s);
 }
 
 void serve_end(struct serve *s)

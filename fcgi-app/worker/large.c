@@ -97,9 +97,8 @@ static void look(void *arg)
 	overdue_end(ls);
 	while ((e = take(ls)))
 		e->done(true, e->arg);
-	if (turns_waiting(ls->turns) && !loop_pending(&ls->look) &&
-	    loop_after(ls->loop, &ls->look, LOOK_MS, look, ls))
-		log_error("no_memory", LOG_STR("where", "large"));
+	if (turns_waiting(ls->turns) && !loop_pending(&ls->look))
+		loop_after(ls->loop, &ls->look, LOOK_MS, look, ls);
 }
 
 /* Where there is no place for it, one of who has most waiting is refused. */
@@ -130,10 +129,7 @@ int large_begin(struct larges *ls, struct large *e, uint64_t caller,
 	e->state = LARGE_WAITS;
 	if (turns_waiting(ls->turns) == 1 && take(ls))
 		return 0;
-	if (loop_after(ls->loop, &ls->look, 0, look, ls)) {
-		large_end(ls, e);
-		return ENOMEM;
-	}
+	loop_after(ls->loop, &ls->look, 0, look, ls);
 	return 0;
 }
 
@@ -152,9 +148,8 @@ void large_end(struct larges *ls, struct large *e)
 	turns_done(ls->turns, &e->turn, took_ms * 1000, clock_ms());
 	ls->held--;
 	/* Not from here: who is let in may end at once, and so on. */
-	if (turns_waiting(ls->turns) &&
-	    loop_after(ls->loop, &ls->look, 0, look, ls))
-		log_error("no_memory", LOG_STR("where", "large"));
+	if (turns_waiting(ls->turns))
+		loop_after(ls->loop, &ls->look, 0, look, ls);
 }
 
 size_t larges_waiting(const struct larges *ls)

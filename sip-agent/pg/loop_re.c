@@ -50,13 +50,11 @@ static int watch(void *loop, struct pg_room *room, int fd, unsigned events,
 	return 0;
 }
 
-static int after(void *loop, struct pg_room *room, uint64_t ms,
-		 pg_timer_h *fired, void *arg)
+static void after(void *loop, struct pg_room *room, uint64_t ms,
+		  pg_timer_h *fired, void *arg)
 {
 	(void)loop;
 	tmr_start((void *)room, ms, fired, arg);
-
-	return 0;
 }
 
 static void cancel(void *loop, struct pg_room *room)

@@ -103,6 +103,7 @@ static void destructor(void *arg)
 		pg_lane_free(pl->linev[i]);
 	mem_deref(pl->listener);
 	pg_bells_free(pl->bells);
+	pg_server_close(&pl->server);
 }
 
 static int line_open(struct pgloop *pl, enum pg_line which)
@@ -137,7 +138,9 @@ static int open_all(struct pgloop *pl)
 	};
 	int err;
 
-	err = pg_bells_new(&pl->bells, &pl->server.loop, ring, pl);
+	err = pg_server_open(&pl->server);
+	if (!err)
+		err = pg_bells_new(&pl->bells, &pl->server.loop, ring, pl);
 	if (!err)
 		err = pglisten_alloc(&pl->listener, &listen);
 	for (int i = 0; !err && i < PG_LINES; i++)

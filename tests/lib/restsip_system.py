@@ -73,13 +73,14 @@ class System:
     def __init__(self, state, env=None):
         self.state = pathlib.Path(state)
         self.settings = dict(env or {})
+        self.prefix = []  # of the command that starts it
         self._connections = {}  # to the database, kept: a test may ask many times
         self._common = None  # the password that accounts have in common, and its hash
 
     def local(self, command, timeout_s=START_TIMEOUT_S):
         """Runs deploy/local/restsip."""
         env = {"RESTSIP_PORTS": PORTS, **os.environ, **self.settings, "RESTSIP_STATE": str(self.state)}
-        return subprocess.run([LOCAL, command], env=env, cwd=TOP, text=True, timeout=timeout_s,
+        return subprocess.run([*self.prefix, LOCAL, command], env=env, cwd=TOP, text=True, timeout=timeout_s,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
 

@@ -9,6 +9,7 @@
 static struct pg_conn *conns[2];
 static unsigned notifies;
 static bool again_later; /* when it is up again */
+static int lock_ms;	 /* of the connections that are opened next */
 
 /* ---- the program ---- */
 
@@ -63,6 +64,7 @@ static void open_conns(size_t n, bool reads, int limit_ms)
 		.name = "test",
 		.channels = channels,
 		.limit_ms = limit_ms,
+		.lock_ms = lock_ms,
 		.late_ms = limit_ms,
 		.depth = ASKED_MAX,
 		.reads = reads,
@@ -142,6 +144,12 @@ static const struct pg_stmt add_2 = WRITE("insert into driver_test values (2)");
 static const struct pg_stmt add_3 = WRITE("insert into driver_test values (3)");
 static const struct pg_stmt count = STMT(
 	"select count(*) as n from driver_test");
+static const struct pg_stmt read_only = STMT(
+	"set default_transaction_read_only to on");
+static const struct pg_stmt lock_it = STMT("select 5 as n, "
+					   "pg_advisory_lock(7003)");
+static const struct pg_stmt wait_for_it = STMT("select 6 as n, "
+					       "pg_advisory_xact_lock(7003)");
 /* Each locks the first, waits until the other has done so, and then locks the
  * other's. */
 #define LOCKS(mine, others, n) \
@@ -318,13 +326,12 @@ static void look(void *arg)
 	struct loop_timer *timer = arg;
 
 	(void)pg_conn_look(conns[0], clock_us());
-	if (loop_after(loop, timer, 20, look, timer))
-		fail();
+	loop_after(loop, timer, 20, look, timer);
 }
 
 static void a_server_that_hangs_is_given_up(void **state)
 {
-	struct loop_timer timer = {.place = 0};
+	struct loop_timer timer = {.runs = false};
 
 	(void)state;
 	open_conns(1, true, 300);
@@ -356,6 +363,44 @@ static void what_is_taken_back_is_not_told(void **state)
 	close_conns();
 }
 
+static void what_waits_too_long_for_a_lock_is_not_done(void **state)
+{
+	const struct asked *a;
+
+	(void)state;
+	lock_ms = 100;
+	open_conns(2, false, LIMIT_MS);
+	lock_ms = 0;
+	ask_on(conns[0], &lock_it, PG_THEN_SYNC);
+	wait_for_all();
+	a = ask_on(conns[1], &wait_for_it, PG_THEN_SYNC);
+	wait_for_all();
+	assert_int_equal(a->end, PG_AWAY);
+	assert_int_equal(a->err, APP_UNAVAILABLE);
+	assert_int_equal(losses, 0);
+	close_conns();
+}
+
+static void a_server_that_only_lets_read_is_left(void **state)
+{
+	const struct asked *a;
+
+	(void)state;
+	open_conns(1, false, LIMIT_MS);
+	must(&drop);
+	must(&create);
+	must(&read_only);
+	a = ask(&add_1, PG_THEN_SYNC);
+	wait_for_all();
+	assert_int_equal(a->end, PG_AWAY);
+	assert_int_equal(a->err, APP_UNAVAILABLE);
+	run_until(&ups, 2);
+	assert_int_equal(losses, 1);
+	must(&add_1); /* by the next session */
+	must(&drop);
+	close_conns();
+}
+
 static void bells_are_heard_after_a_loss(void **state)
 {
 	(void)state;
@@ -383,6 +428,8 @@ int main(void)
 		cmocka_unit_test(what_takes_too_long_is_not_done),
 		cmocka_unit_test(a_server_that_hangs_is_given_up),
 		cmocka_unit_test(what_is_taken_back_is_not_told),
+		cmocka_unit_test(what_waits_too_long_for_a_lock_is_not_done),
+		cmocka_unit_test(a_server_that_only_lets_read_is_left),
 		cmocka_unit_test(bells_are_heard_after_a_loss),
 	};
 	int err;
@@ -390,6 +437,6 @@ int main(void)
 	if (!play_begin())
 		return 2;
 	err = cmocka_run_group_tests(tests, NULL, NULL);
-	loop_free(loop);
+	play_end();
 	return err;
 }

@@ -70,13 +70,14 @@ uint64_t loop_now_ms(const struct loop *l)
 void loop_cancel(struct loop *l, struct loop_timer *t)
 {
 	(void)l;
-	if (t->place)
-		timers[t->place - 1] = NULL;
-	t->place = 0;
+	for (size_t i = 0; i < TIMERS_MAX; i++)
+		if (timers[i] == t)
+			timers[i] = NULL;
+	t->runs = false;
 }
 
-int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
-	       void *arg)
+void loop_after(struct loop *l, struct loop_timer *t, uint64_t ms,
+		loop_h *fired, void *arg)
 {
 	size_t i = 0;
 
@@ -89,9 +90,8 @@ int loop_after(struct loop *l, struct loop_timer *t, uint64_t ms, loop_h *fired,
 		.fired = fired,
 		.arg = arg,
 		.at_ms = now_ms + ms,
-		.place = i + 1,
+		.runs = true,
 	};
-	return 0;
 }
 
 /* What is due, and what that brings about at once. */

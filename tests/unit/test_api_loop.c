@@ -15,6 +15,7 @@
 
 enum {
 	TIMERS = 200,
+	MANY = 2000,
 };
 
 struct order {
@@ -54,15 +55,13 @@ static void timers_fire_in_order(void **state)
 	assert_int_equal(loop_new(&o.loop), 0);
 	for (int i = 0; i < TIMERS; i++) {
 		one[i] = (struct one){&o, &o.timer[i]};
-		assert_int_equal(loop_after(o.loop, &o.timer[i],
-					    (uint64_t)(i * 37 % 50), fired,
-					    &one[i]),
-				 0);
+		loop_after(o.loop, &o.timer[i], (uint64_t)(i * 37 % 50), fired,
+			   &one[i]);
 	}
 	for (int i = 0; i < TIMERS; i += 2)
 		loop_cancel(o.loop, &o.timer[i]);
 	loop_cancel(o.loop, &o.timer[0]); /* harmless */
-	assert_int_equal(loop_after(o.loop, &o.end, 60, end, o.loop), 0);
+	loop_after(o.loop, &o.end, 60, end, o.loop);
 	assert_int_equal(loop_run(o.loop), 0);
 	assert_int_equal(o.fired, TIMERS / 2);
 	loop_free(o.loop);
@@ -75,12 +74,67 @@ static void timer_restarted_fires_once(void **state)
 
 	(void)state;
 	assert_int_equal(loop_new(&o.loop), 0);
-	(void)loop_after(o.loop, &o.timer[0], 1, fired, &one);
-	(void)loop_after(o.loop, &o.timer[0], 5, fired, &one);
-	(void)loop_after(o.loop, &o.end, 20, end, o.loop);
+	loop_after(o.loop, &o.timer[0], 1, fired, &one);
+	loop_after(o.loop, &o.timer[0], 5, fired, &one);
+	loop_after(o.loop, &o.end, 20, end, o.loop);
 	assert_int_equal(loop_run(o.loop), 0);
 	assert_int_equal(o.fired, 1);
 	loop_free(o.loop);
+}
+
+/* Many are started, started anew and cancelled, in no order that means
+ * anything: those that are left fire, each once and none too soon. */
+static struct many {
+	struct loop *loop;
+	struct loop_timer timer[MANY];
+	uint64_t at_ms[MANY]; /* 0: it is not to fire */
+	uint64_t last_ms;
+	int left;
+} many;
+
+static void one_of_many(void *arg)
+{
+	const struct loop_timer *t = arg;
+	const size_t i = (size_t)(t - many.timer);
+
+	assert_true(many.at_ms[i] != 0);
+	assert_true(loop_now_ms(many.loop) >= many.at_ms[i]);
+	assert_true(t->at_ms >= many.last_ms);
+	many.last_ms = t->at_ms;
+	many.at_ms[i] = 0;
+	if (--many.left == 0)
+		loop_stop(many.loop);
+}
+
+static void of_many_timers_each_fires_in_its_turn(void **state)
+{
+	uint32_t x = 12345;
+
+	(void)state;
+	many = (struct many){.left = 0};
+	assert_int_equal(loop_new(&many.loop), 0);
+	for (int step = 0; step < 5 * MANY; step++) {
+		size_t i;
+
+		x = x * 1103515245 + 12345;
+		i = x / 65536 % MANY;
+		many.left -= many.at_ms[i] != 0;
+		many.at_ms[i] = 0;
+		loop_cancel(many.loop, &many.timer[i]);
+		assert_false(loop_pending(&many.timer[i]));
+		if (x / 7 % 3 == 0)
+			continue;
+		loop_after(many.loop, &many.timer[i], x / 65536 % 40,
+			   one_of_many, &many.timer[i]);
+		many.at_ms[i] = many.timer[i].at_ms;
+		many.left++;
+	}
+	assert_true(many.left > MANY / 3);
+	assert_int_equal(loop_run(many.loop), 0);
+	assert_int_equal(many.left, 0);
+	for (size_t i = 0; i < MANY; i++)
+		assert_false(loop_pending(&many.timer[i]));
+	loop_free(many.loop);
 }
 
 /* Two descriptors are ready at once; whoever is first unwatches the other. */
@@ -150,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_fire_in_order),
 		cmocka_unit_test(timer_restarted_fires_once),
+		cmocka_unit_test(of_many_timers_each_fires_in_its_turn),
 		cmocka_unit_test(unwatched_in_the_same_turn_is_not_called),
 		cmocka_unit_test(sigterm_is_told),
 	};

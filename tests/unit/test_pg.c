@@ -20,8 +20,8 @@ static pg_timer_h *fired;
 static void *fired_arg;
 static unsigned started;
 
-static int after(void *loop, struct pg_room *room, uint64_t ms, pg_timer_h *h,
-		 void *arg)
+static void after(void *loop, struct pg_room *room, uint64_t ms, pg_timer_h *h,
+		  void *arg)
 {
 	(void)loop;
 	(void)room;
@@ -29,7 +29,6 @@ static int after(void *loop, struct pg_room *room, uint64_t ms, pg_timer_h *h,
 	fired = h;
 	fired_arg = arg;
 	started++;
-	return 0;
 }
 
 static void cancel(void *loop, struct pg_room *room)

@@ -67,8 +67,7 @@ void stream_die(struct stream *s)
 	loop_unwatch(pool->loop, &s->watch);
 	stream_link(s, &pool->dead);
 	if (!loop_pending(&pool->reap))
-		(void)loop_after(pool->loop, &pool->reap, 0, pool_reap,
-				 pool); /* else the next tick does it */
+		loop_after(pool->loop, &pool->reap, 0, pool_reap, pool);
 }
 
 /* ---- the clock ---- */
@@ -132,8 +131,7 @@ static void pool_tick(void *arg)
 			stream_visit(pool->visiting, now_s);
 	}
 	pool_reap(pool);
-	(void)loop_after(pool->loop, &pool->tick, 1000, pool_tick,
-			 pool); /* its place in the heap was just given back */
+	loop_after(pool->loop, &pool->tick, 1000, pool_tick, pool);
 }
 
 /* ---- life ---- */
@@ -147,10 +145,7 @@ int stream_pool_new(struct stream_pool **out, struct loop *l)
 	pool->loop = l;
 	pool->began_ms = loop_now_ms(l);
 	pool->ticked_s = stream_now_s(pool);
-	if (loop_after(l, &pool->tick, 1000, pool_tick, pool)) {
-		free(pool);
-		return ENOMEM;
-	}
+	loop_after(l, &pool->tick, 1000, pool_tick, pool);
 	*out = pool;
 	return 0;
 }

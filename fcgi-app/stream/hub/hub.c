@@ -32,9 +32,7 @@ static void hub_start(void *arg);
 
 static void start_again(struct hub *hub)
 {
-	if (loop_after(hub->place.loop, &hub->retry, HUB_RETRY_MS, hub_start,
-		       hub))
-		log_error("no_memory", LOG_STR("where", "hub start"));
+	loop_after(hub->place.loop, &hub->retry, HUB_RETRY_MS, hub_start, hub);
 }
 
 static void hub_started(const struct pg_answer *a, void *arg)
@@ -108,9 +106,7 @@ static void hub_poll(void *arg)
 
 	poll_step(hub->polling);
 	openings_pump(&hub->openings);
-	if (loop_after(hub->place.loop, &hub->poll, POLL_STEP_MS, hub_poll,
-		       hub))
-		log_error("no_memory", LOG_STR("where", "hub poll"));
+	loop_after(hub->place.loop, &hub->poll, POLL_STEP_MS, hub_poll, hub);
 }
 
 int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
@@ -132,11 +128,11 @@ int hub_new(struct hub **out, struct loop *l, struct stream_pool *pool,
 	hub->name = strdup(name);
 	openings_init(&hub->openings, &hub->place, &hub->topics);
 	if (topics_init(&hub->topics, &hub->place) || !hub->name ||
-	    poll_new(&hub->polling, &hub->topics) ||
-	    loop_after(l, &hub->poll, POLL_STEP_MS, hub_poll, hub)) {
+	    poll_new(&hub->polling, &hub->topics)) {
 		hub_free(hub);
 		return ENOMEM;
 	}
+	loop_after(l, &hub->poll, POLL_STEP_MS, hub_poll, hub);
 	*out = hub;
 	return 0;
 }

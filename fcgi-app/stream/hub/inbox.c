@@ -157,8 +157,7 @@ static void confirm_soon(struct inbox *b)
 {
 	if (b->confirming || !b->nwritten || loop_pending(&b->timer))
 		return;
-	(void)loop_after(place_of(b)->loop, &b->timer, 0, confirm_ask,
-			 b); /* else the poll does */
+	loop_after(place_of(b)->loop, &b->timer, 0, confirm_ask, b);
 }
 
 static void confirmed(const struct pg_answer *a, void *arg)

@@ -63,9 +63,8 @@ static void list_again(void *arg)
 void list_soon(struct topic *t)
 {
 	if (!loop_pending(&t->list->soon))
-		(void)loop_after(t->all->place->loop, &t->list->soon,
-				 LIST_SOON_MS, list_again,
-				 t); /* else the poll comes by */
+		loop_after(t->all->place->loop, &t->list->soon, LIST_SOON_MS,
+			   list_again, t);
 }
 
 /* ---- items ---- */

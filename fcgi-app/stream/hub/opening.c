@@ -118,8 +118,7 @@ int opening_add(struct opening **out, struct openings *q,
 	queue_add(q, o);
 	/* Not now: who asks does not expect an answer before this returns. */
 	if (!loop_pending(&q->soon))
-		(void)loop_after(q->place->loop, &q->soon, 0, pump_soon,
-				 q); /* else the poll does it */
+		loop_after(q->place->loop, &q->soon, 0, pump_soon, q);
 	*out = o;
 	return 0;
 }

@@ -121,12 +121,11 @@ int watch_new(struct watch **out, struct viewers *viewers,
 		w->member[w->n].watch = w;
 		err = member_init(&w->member[w->n], &one[w->n]);
 	}
-	if (!err)
-		err = loop_after(w->place->loop, &w->soon, 0, watch_turn, w);
 	if (err) {
 		watch_destroy(w);
 		return err;
 	}
+	loop_after(w->place->loop, &w->soon, 0, watch_turn, w);
 	*out = w;
 	return 0;
 }

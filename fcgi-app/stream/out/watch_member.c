@@ -35,9 +35,8 @@ void watch_destroy(struct watch *w)
 
 void watch_soon(struct watch *w)
 {
-	if (!loop_pending(&w->soon) &&
-	    loop_after(w->place->loop, &w->soon, 0, w->turn, w))
-		log_error("no_memory", LOG_STR("where", "watch"));
+	if (!loop_pending(&w->soon))
+		loop_after(w->place->loop, &w->soon, 0, w->turn, w);
 }
 
 void watch_refuse(struct watch *w, const struct member *o, int status,

@@ -82,8 +82,7 @@ static void reap_later(struct viewer *v)
 		all->leaving = v;
 	}
 	if (!loop_pending(&all->reap))
-		(void)loop_after(all->place->loop, &all->reap, 0, reap,
-				 all); /* else with the next that leaves */
+		loop_after(all->place->loop, &all->reap, 0, reap, all);
 }
 
 void viewer_move(struct viewer *v, enum viewer_state to)
