@@ -23,7 +23,7 @@
 #include "gate/nonce.h"
 #include "gate/trust.h"
 #include "logre.h"
-#include "message/message.h"
+#include "message/inbound.h"
 #include "message/outbox.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"

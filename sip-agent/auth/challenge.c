@@ -25,8 +25,14 @@ static const struct pg_stmt stmt_algorithms = {
 /** Open what this file needs of an agent that has its database */
 int challenge_open(struct agent *ag)
 {
-	return pgbatch_alloc(&ag->algorithms, ag->pl, &stmt_algorithms,
-			     AUTH_QUESTIONS_AT_ONCE);
+	static const struct pgbatch_conf conf = {
+		.stmt = &stmt_algorithms,
+		.line = PG_ASKED,
+		.at_once = AUTH_QUESTIONS_AT_ONCE,
+		.items = PGBATCH_MAX,
+	};
+
+	return pgbatch_alloc(&ag->algorithms, ag->pl, &conf);
 }
 
 static void answer(struct auth *a, enum digest_alg alg)

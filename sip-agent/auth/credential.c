@@ -28,11 +28,16 @@ static const struct pg_stmt stmt_credentials = {
 /** Open what this file needs of an agent that has its database */
 int credential_open(struct agent *ag)
 {
+	static const struct pgbatch_conf conf = {
+		.stmt = &stmt_credentials,
+		.line = PG_ASKED,
+		.at_once = AUTH_QUESTIONS_AT_ONCE,
+		.items = PGBATCH_MAX,
+	};
 	int err = credcache_alloc(&ag->credcache, CREDCACHE_MAX);
 
 	if (!err)
-		err = pgbatch_alloc(&ag->credentials, ag->pl, &stmt_credentials,
-				    AUTH_QUESTIONS_AT_ONCE);
+		err = pgbatch_alloc(&ag->credentials, ag->pl, &conf);
 
 	return err;
 }

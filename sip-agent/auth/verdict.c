@@ -32,8 +32,14 @@ static const struct pg_stmt stmt_known = {
 /** Open what this file needs of an agent that has its database */
 int verdict_open(struct agent *ag)
 {
-	return pgbatch_alloc(&ag->known, ag->pl, &stmt_known,
-			     AUTH_QUESTIONS_AT_ONCE);
+	static const struct pgbatch_conf conf = {
+		.stmt = &stmt_known,
+		.line = PG_ASKED,
+		.at_once = AUTH_QUESTIONS_AT_ONCE,
+		.items = PGBATCH_MAX,
+	};
+
+	return pgbatch_alloc(&ag->known, ag->pl, &conf);
 }
 
 static void log_failed(const struct auth *a, const char *why)

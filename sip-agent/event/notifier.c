@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "agent.h"
+#include "common/json_write.h"
 #include "common/log.h"
 #include "common/pgres.h"
 #include "event/notify.h"
@@ -36,9 +37,9 @@ static const struct pg_stmt stmt_renew = {
 	.write = true,
 };
 static const struct pg_stmt stmt_settle = {
-	.name = "notify_settle",
-	.sql = "select * from api.notify_settle($1, $2, $3, $4, $5)",
-	.nparams = 5,
+	.name = "notify_settle_many",
+	.sql = "select * from api.notify_settle_many($1, $2)",
+	.nparams = 2,
 	.write = true,
 };
 
@@ -76,15 +77,16 @@ static void ended(struct job *job, const struct sip_msg *msg, void *arg)
 		  LOG_INT("cseq", n->cseq), LOG_INT("code", job->code));
 }
 
-static void settle_values(struct pg_val *valv, const struct job *job)
+static void settle_item(struct buf *item, const struct job *job)
 {
 	const struct notify *n = (const struct notify *)job;
 
-	valv[0] = pg_int(job->id);
-	valv[1] = pg_int(n->cseq);
-	valv[2] = job->code ? pg_int(job->code) : pg_null();
-	valv[3] = n->retry_s == NOTIFY_NO_RETRY ? pg_null()
-						: pg_int(n->retry_s);
+	json_member_int(item, "subscription", job->id);
+	json_member_int(item, "cseq", n->cseq);
+	if (job->code)
+		json_member_int(item, "code", job->code);
+	if (n->retry_s != NOTIFY_NO_RETRY)
+		json_member_int(item, "retry", n->retry_s);
 }
 
 static const struct claimer_kind notifies = {
@@ -98,7 +100,7 @@ static const struct claimer_kind notifies = {
 	.claim_values = claim_values,
 	.read = read_row,
 	.ended = ended,
-	.settle_values = settle_values,
+	.settle_item = settle_item,
 };
 
 /* --- the pause between two ------------------------------------------------ */

@@ -176,7 +176,8 @@ static int ask(struct publish *p, const struct auth_id *id,
 		pg_int(expires_s),
 	};
 
-	return pgloop_query(ag->pl, &stmt_publish, valv, on_published, p);
+	return pgloop_query_alone(ag->pl, id->aor, &stmt_publish, valv,
+				  on_published, p);
 }
 
 static void publish(struct uas *u, const struct auth_id *id,

@@ -199,7 +199,8 @@ static int ask(struct subscribe *s, const struct auth_id *id, const char *aor)
 		pg_int(s->expires_s),
 	};
 
-	return pgloop_query(ag->pl, &stmt_subscribe, valv, on_subscribed, s);
+	return pgloop_query_alone(ag->pl, aor, &stmt_subscribe, valv,
+				  on_subscribed, s);
 }
 
 /* Whatever it needs of the request, and then the database */

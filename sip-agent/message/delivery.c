@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/pgres.h"
 #include "message/message_encode.h"
-#include "pg/pgval.h"
+#include "pg/pgloop.h"
 
 enum {
 	BODY_MAX = 65536,
@@ -92,6 +91,8 @@ int delivery_read(struct delivery *d, const struct pg_answer *ans, int row)
 	req->rest = is_of_rest(ans, row);
 	req->sort_key = (uint64_t)d->job.id;
 	req->account = pgres_int(ans->res, row, "sender_account");
+
+	d->job.whose = pgloop_whose(pgres_text(ans->res, row, "recipient"));
 
 	err = job_take(&req->route, ans, row, "path");
 	if (!err)

@@ -11,8 +11,8 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "common/hex.h"
-#include "common/log.h"
 #include "common/secret.h"
+#include "message/inbound.h"
 #include "parse/hdr.h"
 #include "pg/pgloop.h"
 #include "settings.h"
@@ -21,27 +21,12 @@
 #include "transaction/uas.h"
 
 enum {
-	POLL_MS = 200,
-	POLL_MAX = 500, /* sends asked about at once */
 	ORIGIN_SIZE = 2 * SHA256_SIZE + 1,
-	NUMBER_SIZE = 24,
-};
-
-/** All MESSAGEs whose outcome is awaited */
-struct inbound {
-	struct agent *ag;
-	struct list waiting; /* struct incoming */
-	struct tmr tmr;
-	bool asking;
 };
 
 struct incoming {
-	struct le le;
-	struct inbound *in;
 	struct uas *u;
 	char aor[AOR_BUF]; /* from whom */
-	int64_t send;
-	int code;	   /* of the last delivery that we settled ourselves */
 	uint64_t until_ms; /* counted from when it came */
 };
 
@@ -51,231 +36,27 @@ static const struct pg_stmt stmt_message = {
 	.nparams = 9,
 	.write = true,
 };
-static const struct pg_stmt stmt_outcome = {
-	.name = "send_outcome",
-	.sql = "select * from api.send_outcome($1::bigint[])",
-	.nparams = 1,
-};
-
-static void poll_outcomes(void *arg);
-
-static void inbound_destructor(void *arg)
-{
-	struct inbound *in = arg;
-
-	tmr_cancel(&in->tmr);
-	list_flush(&in->waiting);
-}
-
-/** Allocate the list of those that wait; owned by the caller */
-int inbound_alloc(struct inbound **ip, struct agent *ag)
-{
-	struct inbound *in = mem_zalloc(sizeof(*in), inbound_destructor);
-
-	if (!in)
-		return ENOMEM;
-	in->ag = ag;
-	*ip = in;
-
-	return 0;
-}
-
 static void incoming_destructor(void *arg)
 {
 	struct incoming *m = arg;
 
-	list_unlink(&m->le);
 	mem_deref(m->u);
-}
-
-/* --- the outcome -------------------------------------------------------- */
-
-/* What a send's status is in SIP, 0: still under way */
-static uint16_t code_of_status(const char *status, int last_code)
-{
-	static const struct {
-		const char *status;
-		uint16_t scode;
-	} codes[] = {
-		{"delivered", 200},
-		{"accepted", 202},
-		{"stored", 202},
-		{"cancelled", 480},
-	};
-
-	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
-		if (!strcmp(status, codes[i].status))
-			return codes[i].scode;
-	}
-	if (strcmp(status, "failed"))
-		return 0;
-
-	/* a challenge or redirection of the phone's is not for the sender */
-	return last_code >= 402 && last_code < 700 && last_code != 407
-		       ? (uint16_t)last_code
-		       : 480;
-}
-
-/* @return whether it is answered */
-static bool answer(struct incoming *m, const char *status)
-{
-	const uint16_t scode = code_of_status(status, m->code);
-
-	if (!scode)
-		return false;
-	uas_refuse(m->u, scode);
-
-	return true;
-}
-
-static struct incoming *find(const struct inbound *in, int64_t send)
-{
-	struct le *le;
-
-	LIST_FOREACH(&in->waiting, le)
-	{
-		struct incoming *m = le->data;
-
-		if (m->send == send)
-			return m;
-	}
-
-	return NULL;
-}
-
-static void on_outcomes(const struct pg_answer *ans, void *arg)
-{
-	struct inbound *in = arg;
-
-	in->asking = false;
-	for (int i = 0; ans->end == PG_OK && i < pg_rows(ans); i++) {
-		struct incoming *m;
-		const char *status = pgres_text(ans->res, i, "status");
-
-		m = find(in, pgres_int(ans->res, i, "send"));
-		if (m && status && answer(m, status))
-			mem_deref(m);
-	}
-	mem_deref(in);
-}
-
-static int write_sends(struct mbuf *mb, const struct inbound *in)
-{
-	struct le *le;
-	unsigned n = 0;
-	int err = 0;
-
-	LIST_FOREACH(&in->waiting, le)
-	{
-		const struct incoming *m = le->data;
-
-		if (n >= POLL_MAX)
-			break;
-		err |= mbuf_printf(mb, "%c%lld", n++ ? ',' : '{', m->send);
-	}
-
-	return err | mbuf_write_str(mb, "}");
-}
-
-static void ask_outcomes(struct inbound *in)
-{
-	struct mbuf *mb = mbuf_alloc(256);
-
-	if (mb && !write_sends(mb, in)) {
-		const struct pl pl = {(const char *)mb->buf, mb->end};
-		const struct pg_val valv[] = {pg_pl(&pl)};
-
-		if (!pgloop_query(in->ag->pl, &stmt_outcome, valv, on_outcomes,
-				  in)) {
-			in->asking = true;
-			mem_ref(in);
-		}
-	}
-	mem_deref(mb);
-}
-
-/* Some have waited long enough: they are stored in any case */
-static void end_waits(struct inbound *in)
-{
-	const uint64_t now = tmr_jiffies();
-	struct le *le = list_head(&in->waiting);
-
-	while (le) {
-		struct incoming *m = le->data;
-
-		le = le->next;
-		if (m->until_ms > now)
-			continue;
-		uas_refuse(m->u, 202);
-		mem_deref(m);
-	}
-}
-
-static void poll_outcomes(void *arg)
-{
-	struct inbound *in = arg;
-
-	end_waits(in);
-	if (list_isempty(&in->waiting))
-		return;
-
-	tmr_start(&in->tmr, POLL_MS, poll_outcomes, in);
-	if (!in->asking)
-		ask_outcomes(in);
-}
-
-/**
- * This agent has settled a delivery: a MESSAGE may be waiting for that
- *
- * @param send Whose delivery it was
- * @param code How it ended
- */
-void inbound_settled(struct inbound *in, int64_t send, int code)
-{
-	struct incoming *m = find(in, send);
-
-	if (!m)
-		return;
-	m->code = code;
-	if (!in->asking)
-		tmr_start(&in->tmr, 0, poll_outcomes, in);
-}
-
-/** Answer all that wait: what they brought is stored (202) */
-void inbound_release(struct inbound *in)
-{
-	struct incoming *m;
-
-	while ((m = list_ledata(list_head(&in->waiting)))) {
-		uas_refuse(m->u, 202);
-		mem_deref(m);
-	}
 }
 
 static void on_message(const struct pg_answer *ans, void *arg)
 {
 	struct incoming *m = arg;
-	struct inbound *in = m->in;
+	struct inbound *in = uas_agent(m->u)->inbound;
 	const char *status = pgres_text(ans->res, 0, "status");
 
-	if (ans->end != PG_OK || !status) {
+	if (ans->end != PG_OK || !status)
 		auth_db_failed(m->u, m->aor, ans);
-		mem_deref(m);
-		return;
-	}
-
-	if (answer(m, status)) {
-		mem_deref(m);
-		return;
-	}
-
-	m->send = pgres_int(ans->res, 0, "send");
-	list_append(&in->waiting, &m->le, m);
-	if (!tmr_isrunning(&in->tmr))
-		tmr_start(&in->tmr, POLL_MS, poll_outcomes, in);
+	else if (!inbound_answer(m->u, status, 0) &&
+		 inbound_wait(in, m->u, pgres_int(ans->res, 0, "send"),
+			      m->until_ms))
+		uas_refuse(m->u, 202); /* it is stored in any case */
+	mem_deref(m);
 }
-
-/* --- the request -------------------------------------------------------- */
 
 /* From, its tag, Call-ID, CSeq and for whom, in one text of fixed length, by
    which a retransmission to a restarted agent is recognised */
@@ -349,7 +130,8 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 		pg_bool(!pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips")),
 	};
 
-	return pgloop_query(ag->pl, &stmt_message, valv, on_message, m);
+	return pgloop_query_alone(ag->pl, to, &stmt_message, valv, on_message,
+				  m);
 }
 
 static void send_on(struct uas *u, const struct auth_id *id, const char *to,
@@ -363,7 +145,6 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 		return;
 	}
 
-	m->in = uas_agent(u)->inbound;
 	m->u = mem_ref(u);
 	m->until_ms = tmr_jiffies() + MESSAGE_WAIT_MS;
 	str_ncpy(m->aor, id->aor, sizeof(m->aor));

@@ -8,10 +8,11 @@
 #include <errno.h>
 
 #include "agent.h"
+#include "common/json_write.h"
 #include "common/log.h"
 #include "common/pgres.h"
 #include "message/delivery.h"
-#include "message/message.h"
+#include "message/inbound.h"
 #include "transaction/destination.h"
 #include "work/claimer.h"
 
@@ -36,9 +37,9 @@ static const struct pg_stmt stmt_renew = {
 	.write = true,
 };
 static const struct pg_stmt stmt_settle = {
-	.name = "delivery_settle",
-	.sql = "select * from api.delivery_settle($1, $2, $3, $4, $5)",
-	.nparams = 5,
+	.name = "delivery_settle_many",
+	.sql = "select * from api.delivery_settle_many($1, $2)",
+	.nparams = 2,
 	.write = true,
 };
 
@@ -100,14 +101,15 @@ static void ended(struct job *job, const struct sip_msg *msg, void *arg)
 		  LOG_INT("code", job->code));
 }
 
-static void settle_values(struct pg_val *valv, const struct job *job)
+static void settle_item(struct buf *item, const struct job *job)
 {
 	const struct delivery *d = (const struct delivery *)job;
 
-	valv[0] = pg_int(job->id);
-	valv[1] = pg_int(d->attempt);
-	valv[2] = job->code ? pg_int(job->code) : pg_null();
-	valv[3] = pg_text(job->reason);
+	json_member_int(item, "delivery", job->id);
+	json_member_int(item, "attempt", d->attempt);
+	if (job->code)
+		json_member_int(item, "code", job->code);
+	json_member(item, "reason", job->reason);
 }
 
 static void settled(const struct job *job, const struct pg_answer *ans,
@@ -132,7 +134,7 @@ static const struct claimer_kind deliveries = {
 	.claimed = claimed,
 	.read = read_row,
 	.ended = ended,
-	.settle_values = settle_values,
+	.settle_item = settle_item,
 	.settled = settled,
 };
 

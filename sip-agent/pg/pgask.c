@@ -9,6 +9,7 @@
 /**
  * Run a statement on one of the connections of a lane
  *
+ * @param whose Key of the account whose rows it may wait for, 0: nobody's
  * @param stmt Statement, const and static
  * @param valv Its parameters, copied
  * @param h    Called exactly once if 0 is returned, never within this call
@@ -17,11 +18,16 @@
  * @return 0; ENOTCONN where the database is away; ENOBUFS where too much
  *         waits already; EILSEQ where a text is not UTF-8; ENOMEM
  */
-int pg_ask(struct pg_lane *lane, const struct pg_stmt *stmt,
+int pg_ask(struct pg_lane *lane, uint64_t whose, const struct pg_stmt *stmt,
 	   const struct pg_val *valv, pg_answer_h *h, void *arg)
 {
 	struct pg_args args = {.n = 0};
-	struct pg_ask ask = {.stmt = stmt, .args = &args, .h = h, .arg = arg};
+	struct pg_ask ask = {.stmt = stmt,
+			     .args = &args,
+			     .caller = whose,
+			     .target = whose,
+			     .h = h,
+			     .arg = arg};
 	char *data;
 	int err;
 

@@ -11,7 +11,7 @@ enum {
 	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
 };
 
-int pg_ask(struct pg_lane *lane, const struct pg_stmt *stmt,
+int pg_ask(struct pg_lane *lane, uint64_t whose, const struct pg_stmt *stmt,
 	   const struct pg_val *valv, pg_answer_h *h, void *arg);
 
 #endif

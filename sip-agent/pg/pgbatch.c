@@ -16,10 +16,10 @@ enum {
 
 struct pgbatch {
 	struct pgloop *pl;
-	const struct pg_stmt *stmt;
+	struct pgbatch_conf conf;
 	struct list waiting; /* struct item */
 	size_t count;
-	unsigned at_once, under_way; /* statements */
+	unsigned under_way; /* statements */
 	struct tmr tmr;
 };
 
@@ -151,7 +151,7 @@ static void take_items(struct pgbatch *b, struct flight *f, struct buf *json)
 	struct item *it;
 
 	buf_char(json, '[');
-	while (n < PGBATCH_MAX && json->len < BYTES_MAX &&
+	while (n < b->conf.items && json->len < BYTES_MAX &&
 	       (it = list_ledata(list_head(&b->waiting)))) {
 		(void)re_snprintf(number, sizeof(number), "%s{\"i\":%u,",
 				  n ? "," : "", n);
@@ -178,7 +178,8 @@ static void fly(struct pgbatch *b, struct flight *f)
 				      pg_pl(&json)};
 
 	err = buf.failed ? ENOMEM
-			 : pgloop_query(b->pl, b->stmt, valv, on_answer, f);
+			 : pgloop_query_in(b->pl, b->conf.line, 0, b->conf.stmt,
+					   valv, on_answer, f);
 	buf_free(&buf);
 	if (err) {
 		mem_deref(f);
@@ -194,7 +195,7 @@ static void send_waiting(void *arg)
 
 	mem_ref(b);
 	answer_late(b);
-	while (b->under_way < b->at_once && !list_isempty(&b->waiting)) {
+	while (b->under_way < b->conf.at_once && !list_isempty(&b->waiting)) {
 		struct flight *f = mem_zalloc(sizeof(*f), flight_destructor);
 
 		if (!f) {
@@ -247,7 +248,7 @@ int pgbatch_ask(struct pgbatch *b, const struct buf *item, pgbatch_h *h,
 	it->arg = arg;
 	list_append(&b->waiting, &it->le, it);
 	b->count++;
-	if (b->under_way < b->at_once && !tmr_isrunning(&b->tmr))
+	if (b->under_way < b->conf.at_once && !tmr_isrunning(&b->tmr))
 		tmr_start(&b->tmr, 0, send_waiting, b);
 
 	return 0;
@@ -256,13 +257,12 @@ int pgbatch_ask(struct pgbatch *b, const struct buf *item, pgbatch_h *h,
 /**
  * Allocate
  *
- * @param bp      Set to the object, owned by the caller
- * @param pl      Must outlive the object, or answer all when it goes
- * @param stmt    Takes the agent and the items
- * @param at_once Statements that may be under way together
+ * @param bp   Set to the object, owned by the caller
+ * @param pl   Must outlive the object, or answer all when it goes
+ * @param conf Copied
  */
 int pgbatch_alloc(struct pgbatch **bp, struct pgloop *pl,
-		  const struct pg_stmt *stmt, unsigned at_once)
+		  const struct pgbatch_conf *conf)
 {
 	struct pgbatch *b = mem_zalloc(sizeof(*b), destructor);
 
@@ -270,8 +270,7 @@ int pgbatch_alloc(struct pgbatch **bp, struct pgloop *pl,
 		return ENOMEM;
 
 	b->pl = pl;
-	b->stmt = stmt;
-	b->at_once = at_once;
+	b->conf = *conf;
 	*bp = b;
 
 	return 0;

@@ -17,6 +17,13 @@ enum {
 
 struct pgbatch;
 
+struct pgbatch_conf {
+	const struct pg_stmt *stmt; /**< takes the agent and the items */
+	enum pg_line line;
+	unsigned at_once; /**< statements that may be under way together */
+	unsigned items;	  /**< of a statement; PGBATCH_MAX at most */
+};
+
 /**
  * The answer to one item
  *
@@ -28,7 +35,7 @@ typedef void(pgbatch_h)(const struct pg_answer *ans, int row, int rows,
 			void *arg);
 
 int pgbatch_alloc(struct pgbatch **bp, struct pgloop *pl,
-		  const struct pg_stmt *stmt, unsigned at_once);
+		  const struct pgbatch_conf *conf);
 int pgbatch_ask(struct pgbatch *b, const struct buf *item, pgbatch_h *h,
 		void *arg);
 

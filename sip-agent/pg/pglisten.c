@@ -75,7 +75,7 @@ static void on_started(const struct pg_answer *ans, void *arg)
 	pl->agent = (int)pgres_int(ans->res, 0, "agent");
 	(void)re_snprintf(pl->listen_sql, sizeof(pl->listen_sql),
 			  "listen \"%s\"", channel);
-	if (pg_ask(pl->lane, &pl->listen_own, NULL, on_listening, pl))
+	if (pg_ask(pl->lane, 0, &pl->listen_own, NULL, on_listening, pl))
 		start_failed(pl, ans);
 }
 
@@ -88,7 +88,7 @@ static void start(void *arg)
 
 	/* a listener that is down starts over when it is up again */
 	if (pg_lane_is_up(pl->lane) &&
-	    pg_ask(pl->lane, &stmt_start, valv, on_started, pl))
+	    pg_ask(pl->lane, 0, &stmt_start, valv, on_started, pl))
 		tmr_start(&pl->tmr, RESTART_MS, start, pl);
 }
 

@@ -1,28 +1,34 @@
 /*
- * The agent's connections to PostgreSQL, and which statement goes over which:
- * each line has connections of its own, so a settlement that waits for a lock
- * holds up no phone that waits for its answer.
+ * The agent's connections to PostgreSQL, and which statement goes over which.
+ *
+ * Nobody stands behind one that waits for a lock: what may wait has one
+ * statement a connection and one an account at a time, and one connection is
+ * kept from accounts that have waited.  What shares a statement waits for
+ * nobody: it gives up soon, and each of it is asked for alone.
  */
 #include "pg/pgloop.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "pg/loop_re.h"
 
 enum {
-	QUEUE_MAX = 8192,		/* statements of a line that wait */
-	SETTLE_MS = 2 * PG_DEADLINE_MS, /* it waits for locks */
+	QUEUE_MAX = 8192,	      /* statements of a line that wait */
+	TURN_MS = 2 * PG_DEADLINE_MS, /* of the janitor */
 	BOOT_SIZE = 17,
 };
 
 static const struct {
 	const char *name;
 	size_t conns, depth;
-	int limit_ms;
+	int limit_ms, lock_ms;
 } shapes[PG_LINES] = {
-	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS},
-	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS},
-	[PG_SETTLE] = {"settle", 2, 8, SETTLE_MS},
+	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
+	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS},
+	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, 0},
+	[PG_SETTLE] = {"settle", 2, 1, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
+	[PG_JANITOR] = {"janitor", 1, 1, TURN_MS, 0},
 };
 
 struct pgloop {
@@ -60,21 +66,40 @@ static void ring(const char *array, void *arg)
 /* --- statements --------------------------------------------------------- */
 
 /** pg_ask() of one of the lines */
-int pgloop_query_in(struct pgloop *pl, enum pg_line which,
+int pgloop_query_in(struct pgloop *pl, enum pg_line which, uint64_t whose,
 		    const struct pg_stmt *stmt, const struct pg_val *valv,
 		    pg_answer_h *h, void *arg)
 {
 	if (pl->closing)
 		return ENOTCONN;
 
-	return pg_ask(pl->linev[which], stmt, valv, h, arg);
+	return pg_ask(pl->linev[which], whose, stmt, valv, h, arg);
 }
 
-/** The same for what a phone waits for */
+/** The same for what a phone waits for, and what waits for nobody */
 int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		 const struct pg_val *valv, pg_answer_h *h, void *arg)
 {
-	return pgloop_query_in(pl, PG_ASKED, stmt, valv, h, arg);
+	return pgloop_query_in(pl, PG_ASKED, 0, stmt, valv, h, arg);
+}
+
+/**
+ * The same for what a phone waits for, and what may wait for others
+ *
+ * @param aor Whose rows it waits for, if it does
+ */
+int pgloop_query_alone(struct pgloop *pl, const char *aor,
+		       const struct pg_stmt *stmt, const struct pg_val *valv,
+		       pg_answer_h *h, void *arg)
+{
+	return pgloop_query_in(pl, PG_ALONE, pgloop_whose(aor), stmt, valv, h,
+			       arg);
+}
+
+/** What tells an account's statements from those of others */
+uint64_t pgloop_whose(const char *aor)
+{
+	return aor ? turn_key_of('a', aor, strlen(aor)) : 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -115,11 +140,13 @@ static int line_open(struct pgloop *pl, enum pg_line which)
 		.conns = shapes[which].conns,
 		.depth = shapes[which].depth,
 		.hasty = true,
+		.fair = shapes[which].depth == 1,
 		.limit_ms = shapes[which].limit_ms,
+		.lock_ms = shapes[which].lock_ms,
 		.late_ms = PG_LATE_MS,
 		.wait_ms = PG_DEADLINE_MS,
 		.answer_ms = PG_DEADLINE_MS,
-		.turns = {.waiting = QUEUE_MAX},
+		.turns = {.waiting = QUEUE_MAX, .target_running = 1},
 	};
 
 	return pg_lane_new(&pl->linev[which], &conf);

@@ -12,10 +12,19 @@
 
 /** Where a statement stands in line: each line has connections of its own */
 enum pg_line {
-	PG_ASKED,  /**< a phone waits for the answer */
-	PG_CLAIM,  /**< work is claimed; waits for no lock for long */
-	PG_SETTLE, /**< work is settled or cleared up; may wait for locks */
+	PG_ASKED,   /**< a phone waits for the answer; it waits for no lock */
+	PG_ALONE,   /**< the same, but it may wait for a lock */
+	PG_CLAIM,   /**< work is claimed; waits for no lock for long */
+	PG_SETTLE,  /**< work is settled; may wait for locks */
+	PG_JANITOR, /**< what others have left is cleared up */
 	PG_LINES,
+};
+
+enum {
+	/* what shares a statement waits so long for a lock: then each of it is
+	   asked for alone */
+	PG_TOGETHER_LOCK_MS = 250,
+	PG_ALONE_LOCK_MS = 2000,
 };
 
 struct pgloop;
@@ -37,9 +46,13 @@ int pgloop_agent(const struct pgloop *pl);
 const char *pgloop_boot(const struct pgloop *pl);
 int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
 		 const struct pg_val *valv, pg_answer_h *h, void *arg);
-int pgloop_query_in(struct pgloop *pl, enum pg_line which,
+int pgloop_query_alone(struct pgloop *pl, const char *aor,
+		       const struct pg_stmt *stmt, const struct pg_val *valv,
+		       pg_answer_h *h, void *arg);
+int pgloop_query_in(struct pgloop *pl, enum pg_line which, uint64_t whose,
 		    const struct pg_stmt *stmt, const struct pg_val *valv,
 		    pg_answer_h *h, void *arg);
+uint64_t pgloop_whose(const char *aor);
 int pg_rows(const struct pg_answer *ans);
 
 #endif

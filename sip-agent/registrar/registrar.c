@@ -63,8 +63,14 @@ static const struct pg_stmt stmt_registers = {
 /** Open what this file needs of an agent that has its database */
 int registrar_open(struct agent *ag)
 {
-	return pgbatch_alloc(&ag->registrations, ag->pl, &stmt_registers,
-			     BATCHES_AT_ONCE);
+	static const struct pgbatch_conf conf = {
+		.stmt = &stmt_registers,
+		.line = PG_ASKED,
+		.at_once = BATCHES_AT_ONCE,
+		.items = PGBATCH_MAX,
+	};
+
+	return pgbatch_alloc(&ag->registrations, ag->pl, &conf);
 }
 
 static void reg_destructor(void *arg)
@@ -236,7 +242,8 @@ static int ask_alone(struct reg *reg)
 		user_agent(msg),
 	};
 
-	return pgloop_query(ag->pl, &stmt_register, valv, on_registered, reg);
+	return pgloop_query_alone(ag->pl, reg->id.aor, &stmt_register, valv,
+				  on_registered, reg);
 }
 
 static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)

@@ -3,7 +3,9 @@
  * ended, however long that takes.  Everything is done at least once: what is
  * not settled when its lease runs out goes to whoever comes after us.
  *
- * Settling is fenced, so that a lease that was lost does no harm.
+ * Settling is fenced, so that a lease that was lost does no harm.  What ends
+ * together is settled together, a few at a time, so that a storm of ends holds
+ * up nobody.
  */
 #include "work/claimer.h"
 
@@ -11,7 +13,12 @@
 #include <string.h>
 
 #include "agent.h"
-#include "pg/pgloop.h"
+#include "common/json_write.h"
+#include "pg/pgbatch.h"
+
+enum {
+	ITEM_MAX = 4096, /* of a settlement */
+};
 
 struct claimer {
 	struct agent *ag;
@@ -19,8 +26,9 @@ struct claimer {
 	void *arg;
 	struct list active; /* struct job: under way */
 	struct list ended;  /* struct job: not settled */
-	size_t in_flight;   /* of both */
-	size_t body_len;    /* bytes of the active ones' bodies */
+	struct pgbatch *settlements;
+	size_t in_flight; /* of both */
+	size_t body_len;  /* bytes of the active ones' bodies */
 	struct tmr tmr_poll, tmr_renew, tmr_settle;
 	size_t asked;	/* rows, of the last claim */
 	unsigned empty; /* claims in a row that brought nothing */
@@ -55,9 +63,8 @@ static void settle_later(struct claimer *cl)
 		tmr_start(&cl->tmr_settle, CLAIMER_AGAIN_MS, settle_all, cl);
 }
 
-static void on_settled(const struct pg_answer *ans, void *arg)
+static void take_settled(struct job *job, const struct pg_answer *ans)
 {
-	struct job *job = arg;
 	struct claimer *cl = job->arg;
 
 	job->settling = false;
@@ -77,17 +84,62 @@ static void on_settled(const struct pg_answer *ans, void *arg)
 	mem_deref(job);
 }
 
-static void settle(struct claimer *cl, struct job *job)
+static void on_settled_alone(const struct pg_answer *ans, void *arg)
+{
+	take_settled(arg, ans);
+}
+
+/* In a statement of its own: one an account at a time, however many wait */
+static int settle_alone(struct claimer *cl, struct job *job)
 {
 	struct pgloop *pl = cl->ag->pl;
-	struct pg_val valv[PG_ARGS_MAX];
+	struct buf items;
+	struct pl json;
+	int err;
 
-	valv[0] = pg_int(pgloop_agent(pl));
-	cl->kind->settle_values(valv + 1, job);
+	buf_init(&items, ITEM_MAX);
+	buf_str(&items, "[{");
+	json_member_int(&items, "i", 0);
+	cl->kind->settle_item(&items, job);
+	buf_str(&items, "}]");
+	json = (struct pl){items.p, items.len};
+	const struct pg_val valv[] = {pg_int(pgloop_agent(pl)), pg_pl(&json)};
+
+	err = items.failed ? ENOMEM
+			   : pgloop_query_in(pl, PG_SETTLE, job->whose,
+					     cl->kind->settle, valv,
+					     on_settled_alone, job);
+	buf_free(&items);
+
+	return err;
+}
+
+static void on_settled(const struct pg_answer *ans, int row, int rows,
+		       void *arg)
+{
+	static const struct pg_answer away = {.end = PG_AWAY};
+	struct job *job = arg;
+
+	(void)row;
+	if (ans->end != PG_OK || rows || !job->le.list)
+		take_settled(job, ans);
+	else if (settle_alone(job->arg, job))
+		take_settled(job, &away);
+}
+
+static void settle(struct claimer *cl, struct job *job)
+{
+	struct buf item;
+	int err;
+
+	buf_init(&item, ITEM_MAX);
+	cl->kind->settle_item(&item, job);
+	buf_char(&item, '}');
 	mem_ref(job);
 	job->settling = true;
-	if (!pgloop_query_in(pl, PG_SETTLE, cl->kind->settle, valv, on_settled,
-			     job))
+	err = pgbatch_ask(cl->settlements, &item, on_settled, job);
+	buf_free(&item);
+	if (!err)
 		return;
 
 	job->settling = false;
@@ -127,7 +179,7 @@ static void renew_ids(struct claimer *cl, struct mbuf *ids)
 		pg_int(CLAIMER_LEASE_S),
 	};
 
-	if (pgloop_query_in(pl, PG_CLAIM, cl->kind->renew, valv, on_renewed,
+	if (pgloop_query_in(pl, PG_CLAIM, 0, cl->kind->renew, valv, on_renewed,
 			    cl))
 		cl->renewed_ms = 0;
 	else
@@ -268,7 +320,7 @@ static void claim(struct claimer *cl)
 		return;
 
 	cl->again = false;
-	if (!pgloop_query_in(pl, PG_CLAIM, cl->kind->claim, valv, on_claimed,
+	if (!pgloop_query_in(pl, PG_CLAIM, 0, cl->kind->claim, valv, on_claimed,
 			     cl)) {
 		cl->claiming = true;
 		cl->lost = cl->lost && !lost;
@@ -360,6 +412,7 @@ static void destructor(void *arg)
 	tmr_cancel(&cl->tmr_settle);
 	list_flush(&cl->active);
 	list_flush(&cl->ended);
+	mem_deref(cl->settlements);
 }
 
 /**
@@ -373,6 +426,13 @@ int claimer_alloc(struct claimer **clp, struct agent *ag,
 		  const struct claimer_kind *kind, void *arg)
 {
 	struct claimer *cl = mem_zalloc(sizeof(*cl), destructor);
+	const struct pgbatch_conf settlements = {
+		.stmt = kind->settle,
+		.line = PG_SETTLE,
+		.at_once = CLAIMER_SETTLES_AT_ONCE,
+		.items = CLAIMER_SETTLE_MAX,
+	};
+	int err;
 
 	if (!cl)
 		return ENOMEM;
@@ -380,6 +440,11 @@ int claimer_alloc(struct claimer **clp, struct agent *ag,
 	cl->ag = ag;
 	cl->kind = kind;
 	cl->arg = arg;
+	err = pgbatch_alloc(&cl->settlements, ag->pl, &settlements);
+	if (err) {
+		mem_deref(cl);
+		return err;
+	}
 	tmr_start(&cl->tmr_poll, CLAIMER_POLL_MS, poll, cl);
 	tmr_start(&cl->tmr_renew, CLAIMER_RENEW_MS, renew, cl);
 	*clp = cl;

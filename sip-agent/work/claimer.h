@@ -5,6 +5,7 @@
 #ifndef CLAIMER_H
 #define CLAIMER_H
 
+#include "common/buf.h"
 #include "pg/pgval.h"
 #include "work/job.h"
 
@@ -19,10 +20,13 @@ enum {
 	CLAIMER_EMPTY_MAX = 8,	     /* claims that bring nothing, in a row */
 	CLAIMER_LEASE_S = 30,
 	CLAIMER_RENEW_MS = 10000,
-	CLAIMER_RENEW_MAX = 512,  /* leases by one statement */
-	CLAIMER_POLL_MS = 2000,	  /* behind the doorbell */
-	CLAIMER_AGAIN_MS = 500,	  /* to settle what could not be settled */
-	CLAIMER_VALUES_FIRST = 4, /* of a claim, those that claimer.c sets */
+	CLAIMER_RENEW_MAX = 512, /* leases by one statement */
+	CLAIMER_POLL_MS = 2000,	 /* behind the doorbell */
+	CLAIMER_AGAIN_MS = 500,	 /* to settle what could not be settled */
+	/* settlements of a statement: their rows are locked until it ends */
+	CLAIMER_SETTLE_MAX = 32,
+	CLAIMER_SETTLES_AT_ONCE = 1, /* statements */
+	CLAIMER_VALUES_FIRST = 4,    /* of a claim, those that claimer.c sets */
 };
 
 /**
@@ -33,8 +37,10 @@ enum {
  * A last row whose id is null says that there is more: when something has
  * ended, or, where its column again is true, at once.
  *
- * That of a renewal has: agent, ids, lease in s; that of a settlement: agent,
- * then the kind's.
+ * That of a renewal has: agent, ids, lease in s; that of settlements: agent,
+ * and a JSON array of items, each numbered by its member i.  It has a row for
+ * each that the database has dealt with; one that it left out, for somebody
+ * holds what it needs, is asked for in a statement of its own, which waits.
  */
 struct claimer_kind {
 	const struct pg_stmt *claim, *renew, *settle;
@@ -56,8 +62,8 @@ struct claimer_kind {
 	void (*start)(struct job *job, void *arg);
 	/** It has ended, msg is the answer or NULL; to note, and to log */
 	void (*ended)(struct job *job, const struct sip_msg *msg, void *arg);
-	/** Set the parameters of its settlement; they may point into the job */
-	void (*settle_values)(struct pg_val *valv, const struct job *job);
+	/** Write the members of its settlement's item */
+	void (*settle_item)(struct buf *item, const struct job *job);
 	/** The database knows, or has refused it; may be NULL */
 	void (*settled)(const struct job *job, const struct pg_answer *ans,
 			void *arg);

@@ -13,11 +13,15 @@
 #include "pg/pgloop.h"
 #include "transaction/flow.h"
 
+enum {
+	TELLING_MAX = 4, /* flows' ends on their way to the database */
+};
+
 struct janitor {
 	struct agent *ag;
 	struct tmr tmr;
 	struct list lost; /* struct lost_flow, told or not */
-	size_t lost_count;
+	size_t lost_count, telling;
 	bool asking;
 };
 
@@ -48,34 +52,59 @@ static void lost_destructor(void *arg)
 	list_unlink(&lf->le);
 }
 
+static void tell_all(struct janitor *j);
+
 static void on_flow_lost(const struct pg_answer *ans, void *arg)
 {
 	struct lost_flow *lf = arg;
+	struct janitor *j = lf->le.list ? lf->j : NULL; /* or it is gone */
 
 	lf->asking = false;
-	if (ans->end == PG_OK && lf->le.list) {
-		lf->j->lost_count--;
+	if (j)
+		j->telling--;
+	if (j && ans->end == PG_OK) {
+		j->lost_count--;
 		list_unlink(&lf->le);
 		mem_deref(lf);
+		tell_all(j);
+	} else if (j) { /* it is told again, behind the others */
+		list_unlink(&lf->le);
+		list_append(&j->lost, &lf->le, lf);
 	}
-	mem_deref(lf); /* what is still in the list is told again */
+	mem_deref(lf);
 }
 
-static void tell(struct lost_flow *lf)
+static int tell(struct lost_flow *lf)
 {
 	struct pgloop *pl = lf->j->ag->pl;
 	const struct pg_val valv[] = {pg_int(pgloop_agent(pl)),
 				      pg_text(lf->flow)};
+	int err;
 
-	if (lf->asking || !pgloop_is_ready(pl))
-		return;
-
+	err = pgloop_query_in(pl, PG_SETTLE, 0, &stmt_flow_lost, valv,
+			      on_flow_lost, lf);
+	if (err)
+		return err;
 	mem_ref(lf);
 	lf->asking = true;
-	if (pgloop_query_in(pl, PG_SETTLE, &stmt_flow_lost, valv, on_flow_lost,
-			    lf)) {
-		lf->asking = false;
-		mem_deref(lf);
+	lf->j->telling++;
+
+	return 0;
+}
+
+/* As many as may be under way: settlements take their turn between them */
+static void tell_all(struct janitor *j)
+{
+	struct le *le;
+
+	if (!pgloop_is_ready(j->ag->pl))
+		return;
+	for (le = list_head(&j->lost); le && j->telling < TELLING_MAX;
+	     le = le->next) {
+		struct lost_flow *lf = le->data;
+
+		if (!lf->asking && tell(lf))
+			return;
 	}
 }
 
@@ -99,7 +128,7 @@ void janitor_flow_lost(struct janitor *j, const char *flow)
 	str_ncpy(lf->flow, flow, sizeof(lf->flow));
 	list_append(&j->lost, &lf->le, lf);
 	j->lost_count++;
-	tell(lf);
+	tell_all(j);
 }
 
 static void on_janitor(const struct pg_answer *ans, void *arg)
@@ -116,17 +145,15 @@ static void run(void *arg)
 	struct janitor *j = arg;
 	struct pgloop *pl = j->ag->pl;
 	const struct pg_val valv[] = {pg_int(pgloop_agent(pl))};
-	struct le *le;
 
 	tmr_start(&j->tmr, JANITOR_MS, run, j);
-	LIST_FOREACH(&j->lost, le)
-	tell(le->data);
+	tell_all(j);
 
 	if (j->asking || !pgloop_is_ready(pl))
 		return;
 	mem_ref(j);
 	j->asking = true;
-	if (pgloop_query_in(pl, PG_SETTLE, &stmt_janitor, valv, on_janitor,
+	if (pgloop_query_in(pl, PG_JANITOR, 0, &stmt_janitor, valv, on_janitor,
 			    j)) {
 		j->asking = false;
 		mem_deref(j);

@@ -27,6 +27,9 @@ struct job {
 	job_end_h *endh;
 	void *arg;
 	int64_t id; /**< of the row; its lease is renewed by it */
+	/** whose rows its settlement waits for, as pgloop.h has it; 0: nobody's
+	 */
+	uint64_t whose;
 	/** What is sent. Of it uri, route, flow, request_id and mb are owned */
 	struct uac_request req;
 	struct uac *uac;

@@ -277,6 +277,12 @@ class Phone:
             with self.lock:
                 del self.waiting[branch]
 
+    def signed(self, method, uri, headers=(), body=b"", **more):
+        """The bytes of a request by the challenge that is there."""
+        self.nc += 1
+        authorization = digest(self.challenge, method, uri, self.username, self.password, self.nc)
+        return self.build(method, uri, [*headers, ("Authorization", authorization)], body, **more)
+
     def request(self, method, uri, headers=(), body=b"", auth=True, timeout_s=5, **more):
         """One request; a challenge is answered, once or twice where the nonce was stale."""
         headers = list(headers)

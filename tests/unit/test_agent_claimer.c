@@ -15,16 +15,26 @@
 #include <cmocka.h>
 
 #include "agent.h"
+#include "common/json_write.h"
 #include "pg/pgloop.h"
 #include "work/claimer.h"
 
-enum { ASKED_MAX = 64, SENT_MAX = 16, ROWS_MAX = 3, HELD = -1, BAD = 13 };
+enum {
+	ASKED_MAX = 128,
+	SENT_MAX = 128,
+	STORM = 99,
+	ROWS_MAX = 3,
+	HELD = -1,
+	BAD = 13,
+	WHOSE = 77
+};
 
 /* --- the database --------------------------------------------------------- */
 
 static struct asked {
 	char name[16];
-	char valv[PG_ARGS_MAX][64];
+	char valv[PG_ARGS_MAX][2048];
+	uint64_t whose;
 	pg_answer_h *h;
 	void *arg;
 } asked[ASKED_MAX];
@@ -49,7 +59,7 @@ int pg_rows(const struct pg_answer *ans)
 	return ans->res ? PQntuples(ans->res) : 0;
 }
 
-int pgloop_query_in(struct pgloop *pl, enum pg_line which,
+int pgloop_query_in(struct pgloop *pl, enum pg_line which, uint64_t whose,
 		    const struct pg_stmt *stmt, const struct pg_val *valv,
 		    pg_answer_h *h, void *arg)
 {
@@ -71,6 +81,7 @@ int pgloop_query_in(struct pgloop *pl, enum pg_line which,
 			(void)snprintf(a->valv[i], sizeof(a->valv[i]), "%s",
 				       *valv[i].num ? valv[i].num : "null");
 	}
+	a->whose = whose;
 	a->h = h;
 	a->arg = arg;
 	askedc++;
@@ -110,6 +121,28 @@ static void answer(size_t which, const int *ids, int n)
 				       held ? -1 : len));
 		assert_true(PQsetvalue(res, i, 1, yes, held ? 1 : -1));
 	}
+	tell(which, &ans);
+	PQclear(res);
+}
+
+/* The first n of the items that it settles */
+static void answer_settled(size_t which, int n)
+{
+	static char i[] = "i";
+	PGresAttDesc column = {.name = i};
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	const struct pg_answer ans = {.end = PG_OK,
+				      .res = (const void *)res,
+				      .slug = "",
+				      .detail = "",
+				      .sqlstate = ""};
+	char text[16];
+
+	assert_true(which < askedc);
+	assert_true(res && PQsetResultAttrs(res, 1, &column));
+	for (int k = 0; k < n; k++)
+		assert_true(PQsetvalue(res, k, 0, text,
+				       snprintf(text, sizeof(text), "%d", k)));
 	tell(which, &ans);
 	PQclear(res);
 }
@@ -209,6 +242,7 @@ static int read_row(struct job *job, const struct pg_answer *ans, int row,
 	(void)row;
 	(void)arg;
 	p->tag = (int)job->id * 10;
+	job->whose = WHOSE;
 	job->req.method = "PLAY";
 	job->req.body_len = body_len;
 	assert_int_equal(re_sdprintf(&flow, "flow%d", (int)job->id), 0);
@@ -224,11 +258,12 @@ static void ended(struct job *job, const struct sip_msg *msg, void *arg)
 	assert_non_null(job->req.flow);
 }
 
-static void settle_values(struct pg_val *valv, const struct job *job)
+static void settle_item(struct buf *item, const struct job *job)
 {
-	valv[0] = pg_int(((const struct play *)job)->tag);
-	valv[1] = job->code ? pg_int(job->code) : pg_null();
-	valv[2] = pg_text(job->reason);
+	json_member_int(item, "tag", ((const struct play *)job)->tag);
+	if (job->code)
+		json_member_int(item, "code", job->code);
+	json_member(item, "reason", job->reason);
 }
 
 static void settled(const struct job *job, const struct pg_answer *ans,
@@ -242,7 +277,7 @@ static void settled(const struct job *job, const struct pg_answer *ans,
 
 static const struct pg_stmt stmt_claim = {.name = "claim", .nparams = 5},
 			    stmt_renew = {.name = "renew", .nparams = 3},
-			    stmt_settle = {.name = "settle", .nparams = 4};
+			    stmt_settle = {.name = "settle", .nparams = 2};
 static struct claimer_kind plays = {
 	.claim = &stmt_claim,
 	.renew = &stmt_renew,
@@ -254,7 +289,7 @@ static struct claimer_kind plays = {
 	.claimed = claimed,
 	.read = read_row,
 	.ended = ended,
-	.settle_values = settle_values,
+	.settle_item = settle_item,
 	.settled = settled,
 };
 
@@ -296,16 +331,6 @@ static int tear_down(void **state)
 		answer(askedc - 1, ids, (int)(sizeof(ids) / sizeof(*ids))); \
 	} while (0)
 
-static void assert_settling(size_t which, const char *tag, const char *code,
-			    const char *reason)
-{
-	assert_true(which < askedc);
-	assert_string_equal(asked[which].name, "settle");
-	assert_string_equal(asked[which].valv[1], tag);
-	assert_string_equal(asked[which].valv[2], code);
-	assert_string_equal(asked[which].valv[3], reason);
-}
-
 static void stop(void *arg)
 {
 	(void)arg;
@@ -324,6 +349,14 @@ static bool until_asked(size_t n)
 	tmr_cancel(&tmr);
 
 	return askedc >= n;
+}
+
+/* What has ended is on its way to the database, once the loop has turned */
+static void assert_settling(size_t which, const char *items)
+{
+	assert_true(until_asked(which + 1));
+	assert_string_equal(asked[which].name, "settle");
+	assert_string_equal(asked[which].valv[1], items);
 }
 
 /* --- tests ---------------------------------------------------------------- */
@@ -345,10 +378,10 @@ static void a_row_is_sent_and_its_answer_settled(void **state)
 	assert_int_equal(sentc, 1);
 	phone_answers(0, 200);
 	assert_int_equal(let_go, 1);
-	assert_int_equal(askedc, 2);
-	assert_settling(1, "40", "200", "So");
+	assert_settling(1, "[{\"i\":0,\"tag\":40,\"code\":200,"
+			   "\"reason\":\"So\"}]");
 	assert_int_equal(claimer_drain(cl), 1);
-	answer(1, NULL, 0);
+	answer_settled(1, 1);
 	assert_int_equal(settledc, 1);
 	assert_int_equal(claimer_drain(cl), 0);
 }
@@ -389,7 +422,8 @@ static void what_was_held_back_is_claimed_when_something_has_ended(void **state)
 	assert_int_equal(sentc, 1);
 
 	phone_answers(0, 200);
-	answer(askedc - 1, NULL, 0);
+	assert_true(until_asked(2 + CLAIMER_EMPTY_MAX));
+	answer_settled(askedc - 1, 1);
 	assert_string_equal(asked[askedc - 1].name, "claim");
 }
 
@@ -400,7 +434,8 @@ static void a_series_goes_on_when_one_has_ended(void **state)
 	claimer_kick(cl);
 	CLAIM(1);
 	phone_answers(0, 200);
-	answer(1, NULL, 0);
+	assert_true(until_asked(2));
+	answer_settled(1, 1);
 	assert_int_equal(askedc, 3);
 	assert_string_equal(asked[2].name, "claim");
 }
@@ -415,7 +450,8 @@ static void there_is_no_room_for_more_bytes_than_may_be(void **state)
 	assert_int_equal(askedc, 1);
 	phone_answers(0, 200);
 	claimer_kick(cl);
-	assert_int_equal(askedc, 3);
+	assert_int_equal(askedc, 2);
+	assert_string_equal(asked[1].name, "claim");
 }
 
 static void a_row_that_cannot_be_sent_is_refused(void **state)
@@ -424,11 +460,14 @@ static void a_row_that_cannot_be_sent_is_refused(void **state)
 	claimer_kick(cl);
 	CLAIM(BAD);
 	assert_int_equal(sentc, 0);
-	assert_settling(1, "130", "400", "Cannot be written as a header");
+	assert_settling(1, "[{\"i\":0,\"tag\":130,\"code\":400,\"reason\":"
+			   "\"Cannot be written as a header\"}]");
 	assert_int_equal(claimer_drain(cl), 1);
-	answer(1, NULL, 0);
+	answer_settled(1, 1);
 	assert_int_equal(claimer_drain(cl), 0);
 }
+
+#define BUSY_1 "[{\"i\":0,\"tag\":10,\"code\":486,\"reason\":\"So\"}]"
 
 static void a_settlement_is_repeated_until_the_database_has_it(void **state)
 {
@@ -436,17 +475,75 @@ static void a_settlement_is_repeated_until_the_database_has_it(void **state)
 	claimer_kick(cl);
 	CLAIM(1);
 	phone_answers(0, 486);
+	assert_settling(1, BUSY_1);
 	answer_away(1);
-	assert_true(until_asked(3));
-	assert_settling(2, "10", "486", "So");
+	assert_settling(2, BUSY_1);
 	query_err = EAGAIN;
 	answer_away(2);
 	assert_int_equal(claimer_drain(cl), 1);
 	query_err = 0;
-	assert_true(until_asked(4));
-	assert_settling(3, "10", "486", "So");
-	answer(3, NULL, 0);
+	assert_settling(3, BUSY_1);
+	answer_settled(3, 1);
 	assert_int_equal(settledc, 1);
+}
+
+static void what_ends_together_is_settled_together(void **state)
+{
+	(void)state;
+	claimer_kick(cl);
+	CLAIM(1, 2, HELD);
+	answer_away(1);
+	phone_answers(0, 200);
+	phone_answers(1, 480);
+	assert_settling(2, "[{\"i\":0,\"tag\":10,\"code\":200,"
+			   "\"reason\":\"So\"},{\"i\":1,\"tag\":20,"
+			   "\"code\":480,\"reason\":\"So\"}]");
+	assert_int_equal(askedc, 3);
+	answer_settled(2, 2);
+	assert_int_equal(settledc, 2);
+}
+
+/* Somebody holds what it needs: the others are settled, and it waits by itself
+   in a statement that is known for whose it is */
+static void what_is_left_out_is_settled_alone(void **state)
+{
+	(void)state;
+	claimer_kick(cl);
+	CLAIM(1, 2);
+	phone_answers(1, 200);
+	phone_answers(0, 486);
+	assert_true(until_asked(2));
+	assert_true(asked[1].whose == 0);
+	answer_settled(1, 1);
+	assert_int_equal(settledc, 1);
+	assert_settling(2, BUSY_1);
+	assert_true(asked[2].whose == WHOSE);
+	answer_settled(2, 1);
+	assert_int_equal(settledc, 2);
+	assert_int_equal(claimer_drain(cl), 0);
+}
+
+static void a_storm_of_ends_has_one_statement_under_way(void **state)
+{
+	size_t first;
+
+	(void)state;
+	claimer_kick(cl);
+	for (int n = 0; n < STORM / ROWS_MAX; n++)
+		CLAIM(3 * n + 20, 3 * n + 21, 3 * n + 22);
+	answer(askedc - 1, NULL, 0);
+	first = askedc;
+	for (size_t i = 0; i < STORM; i++)
+		phone_answers(i, 408);
+	for (size_t left = STORM, n; left > 0; left -= n, first++) {
+		assert_true(until_asked(first + 1));
+		assert_int_equal(askedc, first + 1);
+		assert_string_equal(asked[first].name, "settle");
+		n = left < CLAIMER_SETTLE_MAX ? left : CLAIMER_SETTLE_MAX;
+		answer_settled(first, (int)n);
+	}
+	assert_int_equal(settledc, STORM);
+	assert_int_equal(askedc, first);
 }
 
 static void a_lost_flow_ends_what_went_over_it(void **state)
@@ -455,8 +552,8 @@ static void a_lost_flow_ends_what_went_over_it(void **state)
 	claimer_kick(cl);
 	CLAIM(1, 2);
 	claimer_flow_lost(cl, "flow2");
-	assert_int_equal(askedc, 2);
-	assert_settling(1, "20", "430", "Flow failed");
+	assert_settling(1, "[{\"i\":0,\"tag\":20,\"code\":430,"
+			   "\"reason\":\"Flow failed\"}]");
 }
 
 static void leases_are_renewed_before_more_is_claimed(void **state)
@@ -465,6 +562,7 @@ static void leases_are_renewed_before_more_is_claimed(void **state)
 	claimer_kick(cl);
 	CLAIM(1, 2);
 	phone_answers(0, 200);
+	assert_true(until_asked(2));
 	answer_away(1);
 	ready = false;
 	claimer_ready(cl);
@@ -512,15 +610,15 @@ static void what_has_no_answer_is_given_back(void **state)
 	assert_int_equal(claimer_drain(cl), 3); /* with the claim */
 	claimer_give_back(cl);
 	assert_int_equal(let_go, 2);
-	assert_int_equal(askedc, 4);
-	assert_settling(2, "10", "null", "");
-	assert_settling(3, "20", "null", "");
+	assert_settling(2, "[{\"i\":0,\"tag\":10,\"reason\":\"\"},"
+			   "{\"i\":1,\"tag\":20,\"reason\":\"\"}]");
+	answer_settled(2, 2);
 
 	answer(1, (const int[]){3}, 1);
 	assert_int_equal(sentc, 2); /* nothing more */
-	assert_settling(4, "30", "null", "");
+	assert_settling(3, "[{\"i\":0,\"tag\":30,\"reason\":\"\"}]");
 	claimer_kick(cl);
-	assert_int_equal(askedc, 5);
+	assert_int_equal(askedc, 4);
 }
 
 static void one_that_goes_while_the_database_works_leaves_nothing(void **state)
@@ -529,6 +627,7 @@ static void one_that_goes_while_the_database_works_leaves_nothing(void **state)
 	claimer_kick(cl);
 	CLAIM(1, 2);
 	phone_answers(0, 200);
+	assert_true(until_asked(2));
 	cl = mem_deref(cl);
 	assert_int_equal(let_go, 2);
 	answer_away(1);
@@ -547,6 +646,9 @@ int main(void)
 		TEST(there_is_no_room_for_more_bytes_than_may_be),
 		TEST(a_row_that_cannot_be_sent_is_refused),
 		TEST(a_settlement_is_repeated_until_the_database_has_it),
+		TEST(what_ends_together_is_settled_together),
+		TEST(what_is_left_out_is_settled_alone),
+		TEST(a_storm_of_ends_has_one_statement_under_way),
 		TEST(a_lost_flow_ends_what_went_over_it),
 		TEST(leases_are_renewed_before_more_is_claimed),
 		TEST(a_poll_looks_for_what_was_lost),

@@ -17,7 +17,7 @@
 #include "common/json_write.h"
 #include "pg/pgbatch.h"
 
-enum { ASKED_MAX = 16, TOLD_MAX = 512 };
+enum { ASKED_MAX = 16, TOLD_MAX = 512, ITEMS_MAX = 100 };
 
 /* --- the database --------------------------------------------------------- */
 
@@ -47,12 +47,15 @@ int pg_rows(const struct pg_answer *ans)
 	return PQntuples(ans->res);
 }
 
-int pgloop_query(struct pgloop *pl, const struct pg_stmt *stmt,
-		 const struct pg_val *valv, pg_answer_h *h, void *arg)
+int pgloop_query_in(struct pgloop *pl, enum pg_line which, uint64_t whose,
+		    const struct pg_stmt *stmt, const struct pg_val *valv,
+		    pg_answer_h *h, void *arg)
 {
 	struct asked *a = &asked[askedc];
 
 	(void)pl;
+	assert_int_equal(which, PG_SETTLE);
+	assert_true(whose == 0);
 	assert_string_equal(stmt->name, "many");
 	if (query_err)
 		return query_err;
@@ -155,13 +158,17 @@ static const struct pg_stmt stmt = {
 
 static struct pgbatch *make(unsigned at_once)
 {
+	const struct pgbatch_conf conf = {.stmt = &stmt,
+					  .line = PG_SETTLE,
+					  .at_once = at_once,
+					  .items = ITEMS_MAX};
 	struct pgbatch *b = NULL;
 
 	memset(told, 0, sizeof(told));
 	askedc = 0;
 	ready = true;
 	query_err = 0;
-	assert_int_equal(pgbatch_alloc(&b, NULL, &stmt, at_once), 0);
+	assert_int_equal(pgbatch_alloc(&b, NULL, &conf), 0);
 
 	return b;
 }
@@ -245,16 +252,16 @@ static void a_statement_has_so_many_items(void **state)
 	struct pgbatch *b = make(1);
 
 	(void)state;
-	for (int k = 0; k < PGBATCH_MAX + 1; k++)
+	for (int k = 0; k < ITEMS_MAX + 1; k++)
 		assert_int_equal(ask(b, k), 0);
 	turn();
 	answer(0, NULL, 0);
 	turn();
 	assert_int_equal(askedc, 2);
-	assert_int_equal(told[PGBATCH_MAX - 1].times, 1);
-	assert_int_equal(told[PGBATCH_MAX].times, 0);
+	assert_int_equal(told[ITEMS_MAX - 1].times, 1);
+	assert_int_equal(told[ITEMS_MAX].times, 0);
 	answer(1, NULL, 0);
-	assert_int_equal(told[PGBATCH_MAX].times, 1);
+	assert_int_equal(told[ITEMS_MAX].times, 1);
 	mem_deref(b);
 }
 
