@@ -28,10 +28,11 @@ FLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 
 pc = $(shell pkg-config --$(1) $(2) 2>/dev/null)
-LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat zlib) -linih -lcrypt
-LIBS_API := -lfcgi $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
+LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat zlib libsystemd) \
+	-linih -lcrypt
+LIBS_API := -lfcgi $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
-LIBS_AGENT := -lre $(call pc,libs,libsystemd) $(LIBS_COMMON) -lpthread
+LIBS_AGENT := -lre $(LIBS_COMMON) -lpthread
 
 # An include names the folder: "parse/hdr.h", "common/log.h". tests/deps-check
 # has which folder may include which.
@@ -56,7 +57,8 @@ STREAM_LIBS := $(BUILD)/libstream.a $(SHARED_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%, \
-	$(wildcard tests/unit/test_*.c tests/unit/pg_*.c))
+	$(wildcard tests/unit/test_*.c tests/unit/pg_*.c)) \
+	$(BUILD)/clockstep.so $(BUILD)/fulldisk.so
 # Built with clang in a folder of their own: see tests/fuzz/run.
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # A program is built once its main exists.
@@ -130,7 +132,7 @@ $(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(STREAM_LIBS)
 $(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
 
-$(BUILD)/restsip-supervisor: $(BUILD)/deploy/local/supervisor.o
+$(BUILD)/restsip-supervisor: $(call objects,$(wildcard deploy/local/supervisor/*.c))
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/streams_client: $(BUILD)/bench/streams_client.o
@@ -158,6 +160,10 @@ $(BUILD)/unit/test_api_%: $(BUILD)/tests/unit/test_api_%.o $(API_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_API)
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libcommon.a
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_COMMON) -lpthread
+
+# Preloaded by tests: not a program's, so nothing but what it needs.
+$(BUILD)/%.so: tests/lib/%.c $(BUILD)/flags
+	$(call quiet,LINK)$(CC) -std=c11 -O2 -fPIC -shared -Wall -Wextra -Werror -o $@ $<
 
 # tests/fuzz/fuzz_agent_*.c likewise.
 FUZZER = $(LINK) -fsanitize=fuzzer

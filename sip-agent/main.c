@@ -16,6 +16,7 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "auth/credcache.h"
+#include "common/watchdog.h"
 #include "dispatch.h"
 #include "event/notifier.h"
 #include "gate/budget.h"
@@ -56,7 +57,7 @@ struct program {
 	struct gate *gate;
 	struct transport *tp;
 	struct claimer *claimerv[CLAIMERS]; /* of the outbox, the notifier */
-	struct tmr tmr_drain;
+	struct tmr tmr_drain, tmr_watchdog;
 	uint64_t drain_until_ms;
 	bool draining, given_back;
 	int status;
@@ -168,6 +169,7 @@ static void on_signal(int sig)
 static void close_all(struct program *p)
 {
 	tmr_cancel(&p->tmr_drain);
+	tmr_cancel(&p->tmr_watchdog);
 	p->ag.pl = mem_deref(p->ag.pl);
 	p->ag.algorithms = mem_deref(p->ag.algorithms);
 	p->ag.credentials = mem_deref(p->ag.credentials);
@@ -253,6 +255,14 @@ static int open_all(struct program *p)
 			    transport_tls(p->tp));
 }
 
+static void turn(void *arg)
+{
+	struct program *p = arg;
+
+	watchdog_turn();
+	tmr_start(&p->tmr_watchdog, watchdog_period_ms(), turn, p);
+}
+
 /* libre's own remarks, in our log and escaped */
 static void on_debug(int level, const char *text, size_t len, void *arg)
 {
@@ -281,6 +291,8 @@ static int run(struct program *p)
 	err = seam_check();
 	if (!err)
 		err = open_all(p);
+	if (!err && watchdog_period_ms())
+		tmr_start(&p->tmr_watchdog, 0, turn, p);
 	if (!err)
 		err = re_main(on_signal);
 	close_all(p);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/watchdog.h"
 
 enum {
 	EVENTS_MAX = 64, /* of one turn */
@@ -23,6 +24,7 @@ struct loop {
 	loop_h *term;
 	void *term_arg;
 	struct loop_timer *first;   /* the earliest, over all others */
+	struct loop_timer watchdog;
 	struct epoll_event *events; /* of the turn under way */
 	int events_left;
 	uint64_t now_ms;
@@ -271,11 +273,22 @@ static void events_serve(struct loop *l, struct epoll_event *ev, int n)
 	l->events_left = 0;
 }
 
+/* It turns: to whoever watches over us. */
+static void say_it_turns(void *arg)
+{
+	struct loop *l = arg;
+
+	watchdog_turn();
+	loop_after(l, &l->watchdog, watchdog_period_ms(), say_it_turns, l);
+}
+
 int loop_run(struct loop *l)
 {
 	struct epoll_event ev[EVENTS_MAX];
 
 	l->stopped = false;
+	if (watchdog_period_ms())
+		loop_after(l, &l->watchdog, 0, say_it_turns, l);
 	while (!l->stopped) {
 		int n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX, timers_wait(l));
 
@@ -285,5 +298,6 @@ int loop_run(struct loop *l)
 		events_serve(l, ev, n > 0 ? n : 0);
 		timers_fire(l);
 	}
+	loop_cancel(l, &l->watchdog);
 	return 0;
 }

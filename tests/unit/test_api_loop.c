@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -199,6 +202,57 @@ static void sigterm_is_told(void **state)
 	loop_free(p.loop);
 }
 
+struct listener {
+	struct loop *loop;
+	struct loop_fd watch;
+	int fd, heard;
+};
+
+static void listener_ready(uint32_t events, void *arg)
+{
+	struct listener *n = arg;
+	char text[64];
+	ssize_t len = recv(n->fd, text, sizeof(text) - 1, 0);
+
+	(void)events;
+	assert_true(len > 0);
+	text[len] = '\0';
+	assert_non_null(strstr(text, "READY=1"));
+	assert_non_null(strstr(text, "WATCHDOG=1"));
+	if (++n->heard == 3)
+		loop_stop(n->loop);
+}
+
+static void it_says_that_it_turns(void **state)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(sun.sun_family);
+	struct listener n = {.fd = socket(AF_UNIX, SOCK_DGRAM, 0)};
+	struct loop_timer late = {.runs = false};
+
+	(void)state;
+	assert_int_equal(bind(n.fd, (struct sockaddr *)&sun, len), 0);
+	len = sizeof(sun);
+	assert_int_equal(getsockname(n.fd, (struct sockaddr *)&sun, &len), 0);
+	sun.sun_path[0] = '@';
+	sun.sun_path[len - offsetof(struct sockaddr_un, sun_path)] = '\0';
+	(void)setenv("NOTIFY_SOCKET", sun.sun_path, 1);
+	(void)setenv("WATCHDOG_USEC", "90000", 1);
+	assert_int_equal(loop_new(&n.loop), 0);
+	assert_int_equal(
+		loop_watch(n.loop, &n.watch, n.fd, EPOLLIN, listener_ready, &n),
+		0);
+	loop_after(n.loop, &late, 5000, end, n.loop);
+	assert_int_equal(loop_run(n.loop), 0);
+	assert_int_equal(n.heard, 3);
+	loop_unwatch(n.loop, &n.watch);
+	loop_cancel(n.loop, &late);
+	loop_free(n.loop);
+	(void)close(n.fd);
+	(void)unsetenv("NOTIFY_SOCKET");
+	(void)unsetenv("WATCHDOG_USEC");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +261,7 @@ int main(void)
 		cmocka_unit_test(of_many_timers_each_fires_in_its_turn),
 		cmocka_unit_test(unwatched_in_the_same_turn_is_not_called),
 		cmocka_unit_test(sigterm_is_told),
+		cmocka_unit_test(it_says_that_it_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,95 @@
+"""A program that hangs is noticed, killed and started again, and what was acknowledged is there, once."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from follower import Follower
+from restsip_system import TOP
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "e2e"))
+# pylint: disable=wrong-import-position,wrong-import-order
+from test_ledger import Clients, Ledger
+
+LONG = os.environ.get("RESTSIP_LONG") == "1"
+WATCHDOG_S = 15 if LONG else 4  # that is what deploy/systemd says, too
+NOTICED_S = WATCHDOG_S + 5
+PROGRAMS = ("restsip-agent", "restsip-stream", "restsip-api")
+
+
+@pytest.fixture(name="watched")
+def fixture_watched(systems):
+    made = systems("watched", {"RESTSIP_DEMO": "no", "RESTSIP_WATCHDOG_S": str(WATCHDOG_S)})
+    yield made
+    made.down()
+
+
+def acknowledged(ledger, kind):
+    return {entry.body for entry in ledger.of(kind) if entry.acknowledged}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_who_hangs_is_started_again(watched, phone, until, name):
+    if name == "restsip-api":
+        name += "-1"
+    alice, bob, erin = (watched.account(f"{n}@example.net") for n in ("alice", "bob", "erin"))
+    p, follower, ledger = phone(erin), Follower(alice), Ledger()
+    assert p.register().code == 200
+    until(follower.connected)
+    clients = Clients(ledger)
+    clients.start(clients.send, "streamed", bob, alice)
+    clients.start(clients.send, "sip", bob, erin)
+    until(lambda: len(acknowledged(ledger, "sip")) > 5)
+
+    pid = watched.kill(name, signal.SIGSTOP)
+    until(lambda: watched.pid(name) != pid, NOTICED_S)
+    until(watched.ready, 10)
+    until(follower.connected, 10)
+    before = {kind: len(acknowledged(ledger, kind)) for kind in ("streamed", "sip")}
+    until(lambda: all(len(acknowledged(ledger, kind)) > n + 5 for kind, n in before.items()), 30)
+    clients.stop()
+    assert f"event=hangs name={name} pid={pid}" in watched.log("supervisor")
+
+    until(lambda: acknowledged(ledger, "streamed") <= set(follower.bodies()), 10)
+    assert len(follower.bodies()) == len(set(follower.bodies()))
+
+    def came():  # what is sent once more has the same Call-ID, by which phones know it
+        return [body for _, body in {(m.get("call-id"), m.body.decode())
+                                     for m in p.seen if not m.is_response and m.method == "MESSAGE"}]
+    until(lambda: acknowledged(ledger, "sip") <= set(came()), 40)
+    assert len(came()) == len(set(came()))
+    assert ledger.odd == [] and follower.refused == []
+    follower.stop()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_it_says_that_it_serves_and_that_it_turns(tmp_path, program):
+    """As systemd asks for it, and without a database too: that may come later."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ini = tmp_path / "restsip.ini"
+    ini.write_text(f"[database]\nconninfo = host={tmp_path} dbname=nothing\n[http]\ndomains = example.net\n"
+                   f"[api]\nlisten = unix:{tmp_path}/api\n[stream]\nlisten = unix:{tmp_path}/stream\n"
+                   f"[agent]\nlisten = 127.0.0.1:{port}\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(10)
+        env = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
+        env |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+        with subprocess.Popen([TOP / os.environ.get("BUILD", "build") / program, "-c", ini], env=env,
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                for _ in range(3):
+                    assert set(notify.recv(4096).decode().split("\n")) >= {"READY=1", "WATCHDOG=1"}
+            finally:
+                process.kill()
+
+
+@pytest.mark.parametrize("unit", ["restsip-agent@", "restsip-api@", "restsip-stream"])
+def test_systemd_is_told_to_listen(unit):
+    lines = (TOP / f"deploy/systemd/{unit}.service").read_text().splitlines()
+    assert {"Type=notify", "WatchdogSec=15", "WatchdogSignal=SIGKILL", "Restart=always"} <= set(lines)
