@@ -5,6 +5,9 @@
  * calls its own exported functions by name, and the program's come first; ours
  * call libre's, found by RTLD_NEXT.
  *
+ * So is tmr_jiffies(), which in 1.1.0 is gettimeofday(): set back by an hour,
+ * it stops all timers for an hour.  Ours only goes forward.
+ *
  * That holds only while libre is a shared library that was not linked with
  * -Bsymbolic or the like.  Otherwise UDP and TCP would pass by the gate and
  * every limit, without a word: seam_check() looks before anything is served.
@@ -17,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
@@ -34,6 +38,7 @@ static struct {
 	void *udp_arg;
 	seam_tcp_h *tcph;
 	void *tcp_arg;
+	uint64_t ahead_ms; /* of the clock, for the check */
 } seam;
 
 /** From now on libre's UDP sockets are shown to this; NULL: to nobody */
@@ -113,6 +118,13 @@ int tcp_connect(struct tcp_conn **tcp, const struct sa *peer, tcp_estab_h *eh,
 		send_at_once(*tcp);
 
 	return err;
+}
+
+/** As libre's; called by libre for each timer, and by us. @return milliseconds
+    since some time in the past, which only grow */
+uint64_t tmr_jiffies(void)
+{
+	return clock_ms() + seam.ahead_ms;
 }
 
 /**
@@ -225,6 +237,24 @@ static int connect_once(const struct sa *to)
 	return err;
 }
 
+/* Whether libre's timers go by our clock: when that is a minute ahead, one of a
+   minute is over */
+static bool check_clock(void)
+{
+	enum { AHEAD_MS = 60 * 1000 };
+	struct tmr tmr;
+	bool is_over;
+
+	tmr_init(&tmr);
+	tmr_start(&tmr, AHEAD_MS, late, NULL);
+	seam.ahead_ms = AHEAD_MS;
+	is_over = !tmr_get_expire(&tmr);
+	seam.ahead_ms = 0;
+	tmr_cancel(&tmr);
+
+	return is_over;
+}
+
 static int run_check(const char *host)
 {
 	struct sip *sip = NULL;
@@ -258,6 +288,7 @@ static int run_check(const char *host)
 int seam_check(void)
 {
 	struct check c = {.udp = false};
+	const char *passed_by = NULL;
 	int err;
 
 	seam_set_udp(check_udp, &c);
@@ -267,17 +298,24 @@ int seam_check(void)
 		err = run_check("::1");
 	seam_set_udp(NULL, NULL);
 	seam_set_tcp(NULL, NULL);
-	if (err)
+	if (err) {
 		log_error("libre_unchecked", LOG_INT("errno", err));
-	else if (!c.udp || !c.tcp)
-		log_error("libre_unfit",
-			  LOG_STR("why", "it does not call the program's "
-					 "functions in the place of its own: "
-					 "is it linked with -Bsymbolic?"),
-			  LOG_STR("function",
-				  c.udp ? "tcp_accept" : "udp_listen"));
-	if (!err && (!c.udp || !c.tcp))
-		err = ENOSYS;
+		return err;
+	}
 
-	return err;
+	if (!c.udp)
+		passed_by = "udp_listen";
+	else if (!c.tcp)
+		passed_by = "tcp_accept";
+	else if (!check_clock())
+		passed_by = "tmr_jiffies";
+	if (!passed_by)
+		return 0;
+	log_error("libre_unfit",
+		  LOG_STR("why", "it does not call the program's "
+				 "functions in the place of its own: "
+				 "is it linked with -Bsymbolic?"),
+		  LOG_STR("function", passed_by));
+
+	return ENOSYS;
 }

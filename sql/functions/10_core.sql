@@ -326,7 +326,7 @@ end $$;
 create function api.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return 11;
+	return 12;
 end $$;
 
 grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;

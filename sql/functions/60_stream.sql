@@ -85,7 +85,7 @@ end $$;
 create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text,
 	p_quiet bool default false)
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
-	session bytea, version bigint)
+	session bytea, version bigint, expires_s int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_kind app.resource_kind;
@@ -113,7 +113,9 @@ begin
 	insert into app.watch as w (kind, id, process_id) values ('session', v_caller.account, p_process)
 	on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
 	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
-		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version
+		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version,
+		case when v_caller.expires_at is not null then
+			greatest(1, ceil(extract(epoch from v_caller.expires_at - now())))::int end
 		from app.account a where a.id = v_caller.account;
 end $$;
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -51,6 +52,17 @@ def run_folder():
         os.chmod(folder, 0o711)  # as root, the systems run as another user
         os.environ["RESTSIP_TEST_DIR"] = folder
     return pathlib.Path(os.environ["RESTSIP_TEST_DIR"])
+
+
+def preload(name):
+    """Settings with which a system's programs have a library of tests/lib preloaded, from where they may read it."""
+    path = run_folder() / f"{name}.so"
+    shutil.copyfile(TOP / os.environ.get("BUILD", "build") / path.name, path)
+    path.chmod(0o755)
+    env = {"LD_PRELOAD": str(path)}
+    if os.environ.get("SANITIZE"):
+        env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return env
 
 
 def read_env(path):

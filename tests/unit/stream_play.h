@@ -394,7 +394,7 @@ static inline void play_end(void)
 
 /* ---- what the database says ---- */
 
-#define OPENED "key id inside mine expires_at version session caller access"
+#define OPENED "key id inside mine expires_s version session caller access"
 #define READ "version prior doc gone recheck more"
 #define INBOX "head inbox n sender content_type body sent_at"
 

@@ -10,12 +10,25 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "transport/libre_seam.h"
 
 static struct tcp_conn *accepted;
+static time_t clock_ahead_s;
+
+/* In the place of the C library's, for libre too: somebody sets the clock */
+int gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+	(void)zone;
+	tv->tv_sec = time(NULL) + clock_ahead_s;
+	tv->tv_usec = 0;
+
+	return 0;
+}
 
 static void on_estab(void *arg)
 {
@@ -163,12 +176,34 @@ static void connections_send_at_once_and_queues_are_long(void **state)
 	accepted = mem_deref(accepted);
 }
 
+static void timers_do_not_go_by_the_time_of_day(void **state)
+{
+	static const time_t steps[] = {3600, -3600, 0};
+	struct tmr tmr;
+	uint64_t left, before = 60000;
+
+	(void)state;
+	tmr_init(&tmr);
+	tmr_start(&tmr, 60000, late, NULL);
+	for (size_t i = 0; i < 3; i++) {
+		const uint64_t was = tmr_jiffies();
+
+		clock_ahead_s = steps[i];
+		left = tmr_get_expire(&tmr);
+		assert_in_range(left, 1, before);
+		assert_in_range(tmr_jiffies(), was, was + 59000);
+		before = left;
+	}
+	tmr_cancel(&tmr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(libre_calls_what_is_put_in_its_place),
 		cmocka_unit_test(udp_sockets_are_shown),
 		cmocka_unit_test(connections_send_at_once_and_queues_are_long),
+		cmocka_unit_test(timers_do_not_go_by_the_time_of_day),
 	};
 	int err;
 

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/pgres.h"
 #include "common/secret.h"
@@ -131,18 +130,13 @@ void opening_again(struct opening *o)
 
 /* ---- answers ---- */
 
-/* Seconds from now; 0: never. `2026-01-02T03:04:05.678Z` */
-static uint32_t expires_in_s(const char *text)
+/* Seconds from now; 0: never. Counted by the database, whose clock said when
+ * the session ends; ours may be set to another time. */
+static uint32_t expires_in_s(const struct pg_answer *a)
 {
-	struct tm tm = {0};
-	time_t now = time(NULL), at;
+	const int64_t left_s = pgres_int(a->res, 0, "expires_s");
 
-	if (!text || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
-		return 0;
-	at = timegm(&tm);
-	if (at <= now)
-		return 1;
-	return at - now < EXPIRES_MAX_S ? (uint32_t)(at - now) : EXPIRES_MAX_S;
+	return left_s < EXPIRES_MAX_S ? (uint32_t)left_s : EXPIRES_MAX_S;
 }
 
 /* A ticket is used up: from now on its session stands for it. */
@@ -207,7 +201,7 @@ static bool ask_once_more(struct opening *o)
 static void tell(struct opening *o, struct opened *opened,
 		 const struct pg_answer *a)
 {
-	uint32_t in_s = expires_in_s(pgres_text(a->res, 0, "expires_at"));
+	uint32_t in_s = expires_in_s(a);
 	const struct opening_ops *ops = o->ops;
 
 	if (in_s)
