@@ -57,6 +57,15 @@ static void on_term(void *arg)
 	fcgi_server_drain(w->app.server, drained, w);
 }
 
+/* Whoever could only say 503 leaves requests to workers who can do more. */
+static void on_database(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->app.server)
+		fcgi_server_hold(w->app.server, !db_can_serve(w->app.db));
+}
+
 static int worker_open(struct worker *w)
 {
 	struct app *app = &w->app;
@@ -71,6 +80,8 @@ static int worker_open(struct worker *w)
 		.caller_max = DB_CALLER_MAX,
 		.target_max = DB_TARGET_MAX,
 		.health = true,
+		.changed = on_database,
+		.arg = w,
 	};
 	int err;
 
@@ -91,9 +102,11 @@ static int worker_open(struct worker *w)
 		err = fcgi_server_new(&app->server, app->loop,
 				      w->config.api.listen, exchange_start,
 				      app);
-	if (!err)
-		loop_on_term(app->loop, on_term, w);
-	return err;
+	if (err)
+		return err;
+	on_database(w);
+	loop_on_term(app->loop, on_term, w);
+	return 0;
 }
 
 static void worker_close(struct worker *w)

@@ -10,7 +10,7 @@
 
 enum {
 	WORDS_MAX = 16,
-	OPTIONS_SIZE = 96,
+	OPTIONS_SIZE = 256,
 };
 
 int pg_server_open(struct pg_server *server)
@@ -42,15 +42,19 @@ PGconn *pg_server_connect(const struct pg_server *server, int limit_ms,
 	struct pg_hosts_list hosts = {.n = 0};
 	struct words w = {.n = 0};
 	PGconn *pg;
-	char options[OPTIONS_SIZE], lock[OPTIONS_SIZE / 2] = "";
+	char options[OPTIONS_SIZE], lock[OPTIONS_SIZE / 4] = "";
 
 	if (lock_ms)
 		(void)snprintf(lock, sizeof(lock), " -c lock_timeout=%d",
 			       lock_ms);
-	(void)snprintf(options, sizeof(options), "-c statement_timeout=%d%s",
+	(void)snprintf(options, sizeof(options),
+		       "-c statement_timeout=%d%s -c tcp_keepalives_idle=5 "
+		       "-c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+		       "-c tcp_user_timeout=20000",
 		       limit_ms, lock);
 	/* What conninfo says goes before what stands above it. A host that
-	 * has vanished is noticed within 20 s. */
+	 * has vanished is noticed within 20 s: the server's by these words,
+	 * ours by the server, which is told to look by the options. */
 	word(&w, "user", server->user);
 	word(&w, "fallback_application_name", server->application);
 	word(&w, "client_encoding", "UTF8");

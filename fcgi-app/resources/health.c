@@ -13,7 +13,8 @@
 
 static const struct pg_stmt ready_stmt = {
 	.name = "ready",
-	.sql = "select schema_version, agents from api.ready()",
+	.sql = "select schema_version, agents, streams, writable "
+	       "from api.ready()",
 	.nparams = 0,
 	.health = true,
 };
@@ -44,17 +45,22 @@ void health_live(struct exchange *x)
 static void ready(struct exchange *x, const struct pg_result *res)
 {
 	const int64_t agents = pgres_int(res, 0, "agents");
+	const bool writable = pgres_bool(res, 0, "writable");
 	struct buf *b = &x->res.body;
 
 	buf_char(b, '{');
-	json_member(b, "status", agents ? "ready" : "no-agent");
+	json_member(b, "status",
+		    !writable ? "no-writes"
+		    : agents  ? "ready"
+			      : "no-agent");
 	json_member_int(b, "schema_version",
 			pgres_int(res, 0, "schema_version"));
 	json_member_int(b, "agents", agents);
+	json_member_int(b, "streams", pgres_int(res, 0, "streams"));
 	buf_char(b, '}');
-	x->res.status = agents ? 200 : 503;
+	x->res.status = writable && agents ? 200 : 503;
 	x->res.type = "application/json";
-	if (!agents)
+	if (x->res.status != 200)
 		response_header(&x->res, "Retry-After", "1");
 	exchange_answer(x);
 }

@@ -17,6 +17,8 @@ struct db {
 	struct pg_server server;
 	struct pg_bells *bells;
 	struct pg_lane *lane[LANES];
+	loop_h *changed;
+	void *changed_arg;
 	bool closing;
 };
 
@@ -107,6 +109,20 @@ bool db_is_up(const struct db *db)
 	return true;
 }
 
+bool db_can_serve(const struct db *db)
+{
+	return !db->closing && pg_lane_is_up(db->lane[READ]) &&
+	       pg_lane_is_up(db->lane[WRITE]);
+}
+
+static void on_changed(void *arg)
+{
+	const struct db *db = arg;
+
+	if (!db->closing && db->changed)
+		db->changed(db->changed_arg);
+}
+
 struct db_stats db_stats(const struct db *db)
 {
 	struct db_stats sum = {.waiting = 0};
@@ -146,6 +162,7 @@ static int read_lane(struct db *db, const struct db_config *config)
 		.wait_ms = DB_WAIT_MS,
 		.turns = {.waiting = DB_QUEUE_MAX,
 			  .caller_waiting = (size_t)config->caller_max},
+		.h = {.up = on_changed, .lost = on_changed, .arg = db},
 	};
 
 	return pg_lane_new(&db->lane[READ], &conf);
@@ -168,6 +185,7 @@ static int write_lane(struct db *db, const struct db_config *config)
 			  .target_waiting = (size_t)config->target_max,
 			  .caller_running = writes_max(config->writers),
 			  .target_running = writes_max(config->writers)},
+		.h = {.up = on_changed, .lost = on_changed, .arg = db},
 	};
 
 	return pg_lane_new(&db->lane[WRITE], &conf);
@@ -226,6 +244,8 @@ int db_new(struct db **out, struct loop *l, const struct db_config *config)
 		.user = config->user,
 		.application = config->application,
 	};
+	db->changed = config->changed;
+	db->changed_arg = config->arg;
 	err = pg_server_open(&db->server);
 	if (!err)
 		err = pg_bells_new(&db->bells, &db->server.loop, ring, db);

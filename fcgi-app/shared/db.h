@@ -55,6 +55,9 @@ struct db_config {
 	int caller_max, target_max; /* that wait for one; 0: any number */
 	bool health;		    /* one more connection, for health checks */
 	const struct db_session *session; /* null: no such connection */
+	/* a connection has come or gone; may be null */
+	loop_h *changed;
+	void *arg;
 };
 
 /** Start connecting. @return 0 or errno */
@@ -65,6 +68,9 @@ void db_free(struct db *db);
 
 /** Whether each lane has a connection, of a schema version that we serve. */
 bool db_is_up(const struct db *db);
+
+/** Whether there is a connection to read by, and one to write by. */
+bool db_can_serve(const struct db *db);
 
 /** Since the beginning. */
 struct db_stats {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,9 @@ enum {
 	DISCARD_MAX = 8 << 20, /* bytes of a body that nobody wants */
 	ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
 	LISTENERS_MAX = 8,
+	HOLD_LOOK_MS = 100,
+	HOLD_LOOKS = 4,	    /* then nobody else takes it */
+	HOLD_TAKE_MAX = 64, /* at one look */
 };
 
 struct fcgi_request {
@@ -48,6 +52,9 @@ struct fcgi_server {
 	struct fcgi_request *all;
 	size_t conns, busy;
 	bool listening, draining;
+	bool held; /* connections are left to others */
+	struct loop_timer hold;
+	int looks; /* at which somebody waited, in a row */
 	loop_h *idle;
 	void *idle_arg;
 };
@@ -79,7 +86,7 @@ static void pause_over(void *arg)
 {
 	struct fcgi_server *s = arg;
 
-	if (s->draining || s->listening)
+	if (s->draining || s->listening || s->held)
 		return;
 	if (s->conns < FCGI_CONNS_MAX && !listening_start(s))
 		return;
@@ -180,6 +187,48 @@ static void listen_ready(uint32_t events, void *arg)
 		listening_pause(s);
 }
 
+/* ---- leaving connections to others ---- */
+
+static bool somebody_waits(const struct fcgi_server *s)
+{
+	for (size_t i = 0; i < s->listeners; i++) {
+		struct pollfd p = {.fd = s->listen_fd[i], .events = POLLIN};
+
+		if (poll(&p, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+/* Who waits in vain for others is better told by us than by nobody. */
+static void hold_look(void *arg)
+{
+	struct fcgi_server *s = arg;
+
+	s->looks = somebody_waits(s) ? s->looks + 1 : 0;
+	for (int i = 0;
+	     s->looks >= HOLD_LOOKS && i < HOLD_TAKE_MAX && somebody_waits(s);
+	     i++)
+		listen_ready(EPOLLIN, s);
+	loop_after(s->loop, &s->hold, HOLD_LOOK_MS, hold_look, s);
+}
+
+void fcgi_server_hold(struct fcgi_server *s, bool hold)
+{
+	if (s->draining || s->held == hold)
+		return;
+	s->held = hold;
+	s->looks = 0;
+	if (hold) {
+		listening_stop(s);
+		hold_look(s);
+		return;
+	}
+	loop_cancel(s->loop, &s->hold);
+	if (!s->listening && listening_start(s))
+		listening_pause(s);
+}
+
 /* A request is under way: anything now is its end, or too early. */
 static void conn_ready_busy(struct fcgi_request *r, uint32_t events)
 {
@@ -271,6 +320,7 @@ static void listeners_close(struct fcgi_server *s)
 {
 	listening_stop(s);
 	loop_cancel(s->loop, &s->pause);
+	loop_cancel(s->loop, &s->hold);
 	for (size_t i = 0; i < s->listeners; i++)
 		(void)close(s->listen_fd[i]);
 	s->listeners = 0;
@@ -412,7 +462,7 @@ void fcgi_finish(struct fcgi_request *r)
 	}
 	FCGX_Finish_r(&r->fcgx);
 	r->fcgx.detached = 1; /* it resets that */
-	if (!whole || s->draining || r->fcgx.ipcFd < 0 ||
+	if (!whole || s->draining || s->held || r->fcgx.ipcFd < 0 ||
 	    loop_change(s->loop, &r->watch, EPOLLIN | EPOLLRDHUP))
 		conn_free(r, false);
 	drain_check(s);

@@ -50,6 +50,13 @@ int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
  */
 void fcgi_server_drain(struct fcgi_server *s, loop_h *idle, void *arg);
 
+/**
+ * Leave new connections to those who share the sockets, because we could only
+ * refuse, and close each after its answer; what nobody takes within half a
+ * second is taken all the same. hold false: no more of that.
+ */
+void fcgi_server_hold(struct fcgi_server *s, bool hold);
+
 /** Close everything. */
 void fcgi_server_free(struct fcgi_server *s);
 

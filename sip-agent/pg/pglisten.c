@@ -2,6 +2,11 @@
  * The listener's steps after every connect: agent_start (which takes the
  * lock), LISTEN, and only then ready: so nothing that is queued after the
  * reading can be missed.
+ *
+ * From then on it says every two seconds that it is there. That no answer comes
+ * is how a connection that has died without a word is noticed; the answer, how
+ * we hear that others have given us up. Then we end: what we think to have,
+ * they have.
  */
 #include "pg/pglisten.h"
 
@@ -13,6 +18,7 @@
 
 enum {
 	RESTART_MS = 500, /* another process still holds our lock */
+	BEAT_MS = 2000,	  /* after 10 s others take us for dead */
 	LISTEN_SIZE = 96,
 	DEPTH = 8,
 };
@@ -20,7 +26,7 @@ enum {
 struct pglisten {
 	struct pglisten_conf conf;
 	struct pg_lane *lane; /* of one connection */
-	struct tmr tmr;
+	struct tmr tmr, tmr_beat;
 	char listen_sql[LISTEN_SIZE];
 	struct pg_stmt listen_own;
 	int agent;
@@ -34,7 +40,49 @@ static const struct pg_stmt stmt_start = {
 	.write = true,
 };
 
+static const struct pg_stmt stmt_beat = {
+	.name = "agent_beat",
+	.sql = "select api.agent_beat($1, $2) as alive",
+	.nparams = 2,
+	.write = true,
+};
+
 static void start(void *arg);
+static void beat(void *arg);
+
+/* --- being there ---------------------------------------------------------- */
+
+static void given_up(const struct pglisten *pl)
+{
+	log_error("given_up", LOG_INT("agent", pl->agent),
+		  LOG_STR("why", "the database had not heard of it for 30 s: "
+				 "others do its work, it begins anew"));
+	pl->conf.dead(pl->conf.arg);
+}
+
+static void on_beat(const struct pg_answer *ans, void *arg)
+{
+	struct pglisten *pl = arg;
+
+	if (pl->closing)
+		return;
+	if (ans->end == PG_OK && !pgres_bool(ans->res, 0, "alive"))
+		given_up(pl);
+	else if (pg_lane_is_up(pl->lane))
+		tmr_start(&pl->tmr_beat, BEAT_MS, beat, pl);
+}
+
+static void beat(void *arg)
+{
+	struct pglisten *pl = arg;
+	const struct pg_val valv[] = {pg_int(pl->agent),
+				      pg_text(pl->conf.boot)};
+
+	if (pg_ask(pl->lane, &stmt_beat, valv, on_beat, pl))
+		tmr_start(&pl->tmr_beat, BEAT_MS, beat, pl);
+}
+
+/* --- beginning ------------------------------------------------------------ */
 
 static void start_failed(struct pglisten *pl, const struct pg_answer *ans)
 {
@@ -59,6 +107,7 @@ static void on_listening(const struct pg_answer *ans, void *arg)
 	log_info("ready", LOG_INT("agent", pl->agent),
 		 LOG_STR("name", pl->conf.name),
 		 LOG_STR("boot", pl->conf.boot));
+	tmr_start(&pl->tmr_beat, 0, beat, pl);
 	pl->conf.ready(pl->agent, pl->conf.arg);
 }
 
@@ -73,6 +122,11 @@ static void on_started(const struct pg_answer *ans, void *arg)
 	}
 
 	pl->agent = (int)pgres_int(ans->res, 0, "agent");
+	if (pgres_bool(ans->res, 0, "dead")) {
+		given_up(pl);
+		return;
+	}
+
 	(void)re_snprintf(pl->listen_sql, sizeof(pl->listen_sql),
 			  "listen \"%s\"", channel);
 	if (pg_ask(pl->lane, 0, &pl->listen_own, NULL, on_listening, pl))
@@ -104,6 +158,7 @@ static void on_lost(void *arg)
 	struct pglisten *pl = arg;
 
 	tmr_cancel(&pl->tmr);
+	tmr_cancel(&pl->tmr_beat);
 }
 
 static void on_notified(const char *channel, const char *payload, void *arg)
@@ -120,6 +175,7 @@ static void destructor(void *arg)
 
 	pl->closing = true;
 	tmr_cancel(&pl->tmr);
+	tmr_cancel(&pl->tmr_beat);
 	pg_lane_free(pl->lane);
 }
 

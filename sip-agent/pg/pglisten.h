@@ -15,6 +15,9 @@ typedef void(pglisten_ready_h)(int agent, void *arg);
 /** A doorbell rang; the payload says for which work */
 typedef void(pglisten_bell_h)(const char *payload, void *arg);
 
+/** Others do our work, so that we must not go on */
+typedef void(pglisten_dead_h)(void *arg);
+
 struct pglisten_conf {
 	struct pg_server *server;
 	const char *name;      /**< of this agent, as others see it */
@@ -22,6 +25,7 @@ struct pglisten_conf {
 	const char *boot;      /**< names this process among all of that name */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
+	pglisten_dead_h *dead;
 	void *arg;
 };
 

@@ -119,6 +119,13 @@ static void on_bell(const char *payload, void *arg)
 	pl->conf.bell(payload, pl->conf.arg);
 }
 
+static void on_dead(void *arg)
+{
+	const struct pgloop *pl = arg;
+
+	pl->conf.fatal(pl->conf.arg);
+}
+
 static void destructor(void *arg)
 {
 	struct pgloop *pl = arg;
@@ -161,6 +168,7 @@ static int open_all(struct pgloop *pl)
 		.boot = pl->boot,
 		.ready = on_ready,
 		.bell = on_bell,
+		.dead = on_dead,
 		.arg = pl,
 	};
 	int err;

@@ -1,5 +1,6 @@
--- Who is alive. A process is alive while its session holds its advisory lock; advisory classes: 29284 migrate,
--- 29285 agents, 29286 stream processes, 29288 subscriptions (by account). Only the owner's functions may take one.
+-- Who is alive. A process is alive while its session holds its advisory lock and it says every two seconds, on that
+-- connection, that it is there. Advisory classes: 29284 migrate, 29285 agents, 29286 stream processes, 29288 subscriptions
+-- (by account). Only the owner's functions may take one.
 
 create function app.lock_is_held(p_class int, p_id int) returns bool
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
@@ -7,6 +8,33 @@ begin
 	return exists (select from pg_locks k
 		where k.locktype = 'advisory' and k.classid = p_class::oid and k.objid = p_id::oid and k.objsubid = 2
 			and k.granted and k.database = (select d.oid from pg_database d where d.datname = current_database()));
+end $$;
+
+-- Whether that was just now. Neither is what comes from before a clock was set back. Null: programs of an earlier version
+-- do not say it.
+create function app.is_fresh(p_beat timestamptz) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_beat is null or p_beat between clock_timestamp() - interval '10 s' and clock_timestamp() + interval '10 s';
+end $$;
+
+create function app.is_alive(p_class int, p_id int, p_beat timestamptz) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return app.is_fresh(p_beat) and app.lock_is_held(p_class, p_id);
+end $$;
+
+-- Ends the session that holds such a lock: its process is not there any more, or hangs. Not that of another role, as when
+-- somebody has started a program as a superuser.
+create function app.end_holder(p_class int, p_id int) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform pg_terminate_backend(k.pid) from pg_locks k
+	where k.locktype = 'advisory' and k.classid = p_class::oid and k.objid = p_id::oid and k.objsubid = 2 and k.granted
+		and k.database = (select d.oid from pg_database d where d.datname = current_database())
+		and k.pid <> pg_backend_pid();
+exception when insufficient_privilege then
+	raise warning 'the lock %, % is held by a session that is not ours to end', p_class, p_id;
 end $$;
 
 -- Bindings of an agent's connections: with the process they are gone. The login resources are locked.
@@ -45,55 +73,90 @@ begin
 	return app.remove_connections(p_agent) || app.release_claims(p_agent);
 end $$;
 
--- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one.
--- p_addresses: all that it listens on, host:port with commas between.
-create function api.agent_start(p_name text, p_boot text, p_addresses text default '') returns table (agent int, channel text, bell text[])
+-- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one, and
+-- who holds the lock is the old one, if anybody. p_addresses: all that it listens on, host:port with commas between.
+-- dead: it was given up meanwhile, others do its work, and it must begin anew.
+create function api.agent_start(p_name text, p_boot text, p_addresses text default '')
+returns table (agent int, channel text, bell text[], dead bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_agent int;
-	v_boot text;
+	v_agent app.agent;
 	v_bell text[];
 begin
 	insert into app.agent (name, boot) values (p_name, p_boot) on conflict (name) do nothing;
-	select g.id, g.boot into v_agent, v_boot from app.agent g where g.name = p_name for update;
-	if not pg_try_advisory_lock(29285, v_agent) then
+	select g.* into v_agent from app.agent g where g.name = p_name for update;
+	if not pg_try_advisory_lock(29285, v_agent.id) then
+		perform app.end_holder(29285, v_agent.id) where v_agent.boot = p_boot or not app.is_fresh(v_agent.beat_at);
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
-	if v_boot <> p_boot then
-		v_bell := app.bury_agent(v_agent) || app.release_notifies(v_agent);
+	if v_agent.boot <> p_boot then
+		v_bell := app.bury_agent(v_agent.id) || app.release_notifies(v_agent.id);
 	end if;
-	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null,
-		addresses = string_to_array(p_addresses, ',') where g.id = v_agent;
-	return query select v_agent, 'restsip_job_' || v_agent, v_bell;
+	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null, beat_at = null,
+		addresses = string_to_array(p_addresses, ',') where g.id = v_agent.id;
+	return query select v_agent.id, 'restsip_job_' || v_agent.id, v_bell,
+		v_agent.boot = p_boot and v_agent.dead_at is not null;
+end $$;
+
+-- An agent says that it is there, on the connection that has its lock. False: it was given up.
+create function api.agent_beat(p_agent int, p_boot text) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform set_config('synchronous_commit', 'off', true);
+	update app.agent g set beat_at = clock_timestamp() where g.id = p_agent and g.boot = p_boot and g.dead_at is null;
+	return found;
 end $$;
 
 create function api.stream_start(p_name text) returns table (process int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-	v_process int;
+	v_process app.stream_process;
 begin
-	insert into app.stream_process (name) values (p_name)
-	on conflict (name) do update set started_at = now(), free_since = null
-	returning id into v_process;
-	if not pg_try_advisory_lock(29286, v_process) then
+	insert into app.stream_process (name) values (p_name) on conflict (name) do nothing;
+	select p.* into v_process from app.stream_process p where p.name = p_name for update;
+	if not pg_try_advisory_lock(29286, v_process.id) then
+		perform app.end_holder(29286, v_process.id) where not app.is_fresh(v_process.beat_at);
 		perform app.refuse(409, 'stream-running', 'Another process is that stream process.');
 	end if;
+	update app.stream_process p set started_at = now(), free_since = null, dead_at = null, beat_at = null
+	where p.id = v_process.id;
 	-- They stay for a minute: who comes back finds what happened meanwhile.
-	update app.watch w set closed_at = now(), owner = false where w.process_id = v_process and w.closed_at is null;
-	return query select v_process;
+	update app.watch w set closed_at = now(), owner = false where w.process_id = v_process.id and w.closed_at is null;
+	return query select v_process.id;
 end $$;
 
--- For /health/ready: what this database speaks, and how many agents are there.
-create function api.ready() returns table (schema_version int, agents int)
+-- As api.agent_beat. False: what it watched was closed, so that it must begin anew.
+create function api.stream_beat(p_process int) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform set_config('synchronous_commit', 'off', true);
+	update app.stream_process p set beat_at = clock_timestamp() where p.id = p_process and p.dead_at is null;
+	return found;
+end $$;
+
+-- Whether something can be written: a file of a megabyte, which is there for no longer than this takes.
+create function app.can_write() returns bool
+language plpgsql volatile set search_path = pg_catalog, pg_temp set work_mem = '64kB' as $$
+begin
+	perform count(*) from generate_series(1, 40000);
+	return not current_setting('transaction_read_only')::bool;
+exception when disk_full or io_error then
+	return false;
+end $$;
+
+-- For /health/ready: what this database speaks, how many agents and stream processes are there, and whether they can work.
+create function api.ready() returns table (schema_version int, agents int, streams int, writable bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
-	return query select api.schema_version(), (
-		select count(*)::int from app.agent g where app.lock_is_held(29285, g.id));
+	return query select api.schema_version(),
+		(select count(*)::int from app.agent g where app.is_alive(29285, g.id, g.beat_at)),
+		(select count(*)::int from app.stream_process p where app.is_alive(29286, p.id, p.beat_at)),
+		app.can_write();
 end $$;
 
-grant execute on function api.agent_start to restsip_agent;
-grant execute on function api.stream_start to restsip_stream;
+grant execute on function api.agent_start, api.agent_beat to restsip_agent;
+grant execute on function api.stream_start, api.stream_beat to restsip_stream;
 grant execute on function api.ready to restsip_api;

@@ -109,36 +109,52 @@ begin
 	return v_bell;
 end $$;
 
--- A process is dead when its lock was seen free for 30 s, all of them since the janitor's own connect: an outage of
--- the database must not kill everybody's flows. p_connected: when the janitor connected; null: this session did.
-create function app.bury_processes(p_connected timestamptz default null) returns text[]
+-- Whether the janitor has looked who is there a moment ago. If not, the database was away, or its clock has been set: then
+-- nobody can have been seen.
+create function app.has_just_looked() returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_connected timestamptz := coalesce(p_connected, (
-		select a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()));
+	v_now timestamptz := clock_timestamp();
+	v_looked timestamptz := (select l.at from app.looked l);
+begin
+	insert into app.looked (at) values (v_now) on conflict (one) do update set at = v_now;
+	return coalesce(v_looked between v_now - interval '5 s' and v_now, false);
+end $$;
+
+-- A process is dead when nothing was seen of it for 30 s, through all of which somebody looked: an outage of the database
+-- must not kill everybody's flows.
+create function app.bury_processes() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
 	v_long_ago timestamptz := now() - interval '30 s';
 	v_agent int;
 	v_bell text[];
 begin
+	if not app.has_just_looked() then
+		update app.agent g set free_since = null where g.free_since is not null and g.dead_at is null;
+		update app.stream_process p set free_since = null where p.free_since is not null and p.dead_at is null;
+	end if;
 	update app.agent g set free_since = null, dead_at = null
-	where (g.free_since is not null or g.dead_at is not null) and app.lock_is_held(29285, g.id);
-	update app.agent g set free_since = now() where g.free_since is null and not app.lock_is_held(29285, g.id);
+	where (g.free_since is not null or g.dead_at is not null) and app.is_alive(29285, g.id, g.beat_at);
+	update app.agent g set free_since = now()
+	where g.free_since is null and not app.is_alive(29285, g.id, g.beat_at);
 	for v_agent in
 		update app.agent g set dead_at = now()
-		where g.dead_at is null and g.free_since < v_long_ago and v_connected < v_long_ago
-		returning g.id
+		where g.dead_at is null and g.free_since < v_long_ago returning g.id
 	loop
+		perform app.end_holder(29285, v_agent);
 		v_bell := v_bell || app.bury_agent(v_agent) || app.orphan_subscriptions(v_agent);
 		update app.login l set agent_id = null where l.agent_id = v_agent;
 	end loop;
 	update app.stream_process p set free_since = null
-	where p.free_since is not null and app.lock_is_held(29286, p.id);
+	where p.free_since is not null and app.is_alive(29286, p.id, p.beat_at);
 	update app.stream_process p set free_since = now()
-	where p.free_since is null and not app.lock_is_held(29286, p.id);
+	where p.free_since is null and not app.is_alive(29286, p.id, p.beat_at);
+	with dead as (
+		update app.stream_process p set dead_at = now()
+		where p.dead_at is null and p.free_since < v_long_ago returning p.id)
 	update app.watch w set closed_at = now(), owner = false
-	from app.stream_process p
-	where p.id = w.process_id and w.closed_at is null
-		and p.free_since < v_long_ago and v_connected < v_long_ago;
+	from dead where w.process_id = dead.id and w.closed_at is null;
 	return v_bell;
 end $$;
 

@@ -101,28 +101,30 @@ comment on column inspect.attempt.code is 'The SIP status code; null: it never l
 comment on column inspect.attempt.reason is 'The reason phrase with it.';
 
 create view inspect.agent as
-select g.name, g.id, app.lock_is_held(29285, g.id) as alive, g.started_at, g.free_since, g.dead_at,
+select g.name, g.id, app.is_alive(29285, g.id, g.beat_at) as alive, g.started_at, g.beat_at, g.free_since, g.dead_at,
 	(select count(*) from app.login l where l.agent_id = g.id and l.expires_at > now()) as contacts,
 	(select count(*) from app.lease t where t.agent_id = g.id) as sending
 from app.agent g;
 comment on view inspect.agent is 'SIP agents.';
 comment on column inspect.agent.name is 'The address that it listens on.';
 comment on column inspect.agent.id is 'Its number, as in its NOTIFY channel.';
-comment on column inspect.agent.alive is 'It is connected to the database now.';
+comment on column inspect.agent.alive is 'It is connected to the database, and has just said so.';
 comment on column inspect.agent.started_at is 'When it last connected.';
+comment on column inspect.agent.beat_at is 'When it last said that it is there, or null: not since then.';
 comment on column inspect.agent.free_since is 'Since when it has not been seen, or null.';
 comment on column inspect.agent.dead_at is 'When it was given up and its work handed on, or null.';
 comment on column inspect.agent.contacts is 'Contacts whose flow it has.';
 comment on column inspect.agent.sending is 'Deliveries that it works on.';
 
 create view inspect.stream as
-select p.name, app.lock_is_held(29286, p.id) as alive, p.started_at, p.free_since,
+select p.name, app.is_alive(29286, p.id, p.beat_at) as alive, p.started_at, p.beat_at, p.free_since,
 	(select count(*) from app.watch w where w.process_id = p.id and w.closed_at is null
 		and w.kind::text <> 'session') as watched
 from app.stream_process p;
 comment on view inspect.stream is 'Processes that hold open streams.';
 comment on column inspect.stream.name is 'Its name.';
-comment on column inspect.stream.alive is 'It is connected to the database now.';
+comment on column inspect.stream.alive is 'It is connected to the database, and has just said so.';
 comment on column inspect.stream.started_at is 'When it last connected.';
+comment on column inspect.stream.beat_at is 'When it last said that it is there, or null: not since then.';
 comment on column inspect.stream.free_since is 'Since when it has not been seen, or null.';
 comment on column inspect.stream.watched is 'How many resources have open streams there.';

@@ -1,8 +1,11 @@
 """/health and /metrics, and how the HTTP door does without its database."""
 import concurrent.futures
+import os
 import re
+import signal
 
 from answers import is_json, is_problem
+from restsip_system import preload
 
 
 def test_it_lives_and_is_ready(system):
@@ -54,3 +57,30 @@ def test_a_killed_worker_is_hardly_noticed(own_system, own_account, until):
             # a read may meet the dying worker twice; never anything but a problem
             assert set(codes) <= {200, 502, 503} and codes.count(200) >= 30, codes
     until(own_system.ready, 10)
+
+
+def test_an_agent_that_hangs_is_none(systems, until):
+    system = systems("hangs", {"RESTSIP_DEMO": "no", "RESTSIP_WATCHDOG_S": "0"})
+    until(lambda: is_json(system.request("GET", "/health/ready"))["streams"] == 1)
+    pid = system.kill("restsip-agent", signal.SIGSTOP)
+    try:
+        until(lambda: system.request("GET", "/health/ready").status_code == 503, 20)
+        assert is_json(system.request("GET", "/health/ready"), 503)["status"] == "no-agent"
+        agent, = system.query("select alive, dead_at from inspect.agent")
+        assert agent == {"alive": False, "dead_at": None}, "it is not given up yet"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(system.ready, 10)
+    assert system.pid("restsip-agent") == pid
+
+
+def test_a_full_disk_is_told(systems, folder, until):
+    mark = folder / "disk-is-full"
+    system = systems("full", {"RESTSIP_DEMO": "no", **preload("fulldisk"), "DISK_FULL": str(mark)})
+    mark.touch()
+    try:
+        answer = system.request("GET", "/health/ready")
+        assert is_json(answer, 503)["status"] == "no-writes" and "Retry-After" in answer.headers
+    finally:
+        mark.unlink()
+    until(system.ready, 10)

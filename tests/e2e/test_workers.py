@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.parse
 
+import psycopg
 import pytest
 
 import fastcgi
@@ -191,3 +192,47 @@ def test_a_new_password_ends_the_old_one_at_every_worker(mixed, user):
                                json={"password": "second-password"}).status_code == 200
     assert list(statuses("first-password")) == [401, 401]
     assert list(statuses("second-password")) == [200, 200]
+
+
+# ---- a worker without a database ----
+
+@pytest.fixture(name="limited")
+def fixture_limited(systems):
+    """A system with two workers, of which one, or both, can be kept from the database: limited(1)."""
+    system = systems("limited", {"RESTSIP_WORKERS": "2", "RESTSIP_DEMO": "no"})
+    admin = system.pg_owner.replace("user=restsip_owner", "user=postgres")
+    ours = "select count(*)::int as n from pg_stat_activity where usename = 'restsip_api'"
+    each = system.query(ours, conninfo=admin)[0]["n"] // 2
+
+    def limit(workers):
+        with psycopg.connect(admin, autocommit=True) as db:
+            db.execute(f"alter role restsip_api connection limit {-1 if workers == 2 else each * workers}")
+        for number in range(2, workers, -1):
+            system.kill_and_wait(f"restsip-api-{number}")
+    limit.system = system
+    yield limit
+    limit(2)
+
+
+def test_one_without_the_database_leaves_requests_to_one_with_it(limited, until):
+    system = limited.system
+    user = system.account("limited@example.net")
+    user.token()
+    limited(1)
+    assert [user.request("GET", "/login/me").status_code for _ in range(50)] == [200] * 50
+    assert system.ready()
+    came = system.log("restsip-api-2").count("event=database_up")
+    limited(2)
+    until(lambda: system.log("restsip-api-2").count("event=database_up") > came, 10)
+
+
+def test_where_none_has_it_they_say_so(limited, until):
+    user = limited.system.account("unlimited@example.net")
+    user.token()
+    limited(0)
+    answers = [user.request("GET", "/login/me") for _ in range(3)]
+    assert [(a.status_code, "Retry-After" in a.headers) for a in answers] == [(503, True)] * 3
+    assert not limited.system.ready()
+    limited(2)
+    until(limited.system.ready, 10)
+    assert user.request("GET", "/login/me").status_code == 200

@@ -1,6 +1,6 @@
--- Who is alive: a process whose lock is held, however long the janitor has been connected; who is given up, and when.
+-- Who is alive: who holds its lock and says that it is there; who is given up, and when.
 begin;
-select plan(9);
+select plan(21);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('process-test', 'b1', '192.0.2.88:5060') \gset
@@ -8,9 +8,14 @@ select process from api.stream_start('process-test') \gset
 select id from api.watch_open(:process, null, pg_temp.proof('alice'), null, 'login', 'me') \gset
 create temp table ids as select :agent as agent, :process as process;
 \o
-create function pg_temp.bury(p_connected interval) returns text language plpgsql as $$
+-- As the agents' own role has it done.
+create function pg_temp.janitor() returns text language plpgsql as $$
 begin
-	perform app.bury_processes(now() - p_connected);
+	set local role restsip_agent;
+	for i in 1..3 loop
+		perform api.janitor((select 0));
+	end loop;
+	reset role;
 	return (select case when g.dead_at is null then 'alive' else 'dead' end || ', '
 			|| case when exists (select from app.watch w where w.process_id = i.process and w.closed_at is null)
 				then 'watches' else 'closed' end
@@ -21,29 +26,60 @@ begin
 	update app.agent g set free_since = now() - p_for from ids i where i.agent = g.id;
 	update app.stream_process p set free_since = now() - p_for from ids i where i.process = p.id;
 end $$;
+create function pg_temp.beat_at(p_at timestamptz) returns void language plpgsql as $$
+begin
+	update app.agent g set beat_at = p_at from ids i where i.agent = g.id;
+	update app.stream_process p set beat_at = p_at from ids i where i.process = p.id;
+end $$;
 
-select is(pg_temp.bury('1 hour'), 'alive, watches', 'who holds its lock is alive, to a janitor of an hour too');
-select is(pg_temp.bury('1 hour'), 'alive, watches', 'and at its next turn');
+select is(pg_temp.janitor(), 'alive, watches', 'who holds its lock is alive');
+select is(pg_temp.janitor(), 'alive, watches', 'and at the next turn');
+select ok(api.agent_beat(:agent, 'b1') and api.stream_beat(:process), 'who is alive is told so');
+select is(pg_temp.janitor(), 'alive, watches', 'and says that it is alive');
+
 \o /dev/null
-select pg_advisory_unlock(29285, :agent), pg_advisory_unlock(29286, :process);
+select agents as agents, streams as streams from api.ready() \gset before_
+select pg_temp.beat_at(now() - interval '11 s');
 \o
-select is(pg_temp.bury('1 hour'), 'alive, watches', 'whose lock is free is not given up at once');
+select is(pg_temp.janitor(), 'alive, watches', 'whoever is silent is not given up at once');
+select isnt((select free_since from app.agent where id = :agent), null, 'but somebody has begun to count');
+select results_eq('select agents, streams from api.ready()',
+	format('select %s, %s', :before_agents - 1, :before_streams - 1), 'nor does it count as ready');
+\o /dev/null
+select api.agent_beat(:agent, 'b1'), api.stream_beat(:process);
+\o
+select is(pg_temp.janitor(), 'alive, watches', 'once it says something it is alive again');
+select is((select free_since from app.agent where id = :agent), null, 'and all begins anew');
+\o /dev/null
+select pg_temp.beat_at(now() + interval '1 hour');
+\o
+select is(pg_temp.janitor(), 'alive, watches', 'the same for the future');
+select isnt((select free_since from app.agent where id = :agent), null, 'what was said before the clock was set back is no sign of life');
+
 \o /dev/null
 select pg_temp.free_for('29 s');
 \o
-select is(pg_temp.bury('1 hour'), 'alive, watches', 'nor after 29 s');
+select is(pg_temp.janitor(), 'alive, watches', 'nobody is given up after 29 s');
+\o /dev/null
+select pg_temp.free_for('31 s');
+update app.looked set at = now() - interval '6 s';
+\o
+select is(pg_temp.janitor(), 'alive, watches', 'nor after 31 s through which nobody has looked: the database was away for all');
+\o /dev/null
+select pg_temp.free_for('31 s');
+update app.looked set at = now() + interval '1 hour';
+\o
+select is(pg_temp.janitor(), 'alive, watches', 'or its clock was set');
 \o /dev/null
 select pg_temp.free_for('31 s');
 \o
-select is(pg_temp.bury('10 s'), 'alive, watches', 'nor by a janitor that has just come: the database was away for all');
-select is(pg_temp.bury('31 s'), 'dead, closed', 'but after 30 s that the janitor has seen');
-\o /dev/null
-select pg_advisory_lock(29285, :agent);
-\o
-select is(split_part(pg_temp.bury('31 s'), ',', 1), 'alive', 'who takes its lock again is alive');
-
-select ok(pg_has_role('restsip_owner', 'restsip_agent', 'usage'), 'the janitor''s functions may see since when it is connected');
-select is(app.do_duty('bury_processes'), null, 'a duty without anything to ring');
+select is(pg_temp.janitor(), 'dead, closed', 'but after 31 s through which somebody did');
+select ok(not api.agent_beat(:agent, 'b1') and not api.stream_beat(:process), 'who was given up is told so');
+select is(split_part(pg_temp.janitor(), ',', 1), 'dead', 'which is no sign of life');
+select ok((select dead from api.agent_start('process-test', 'b1')), 'nor does it go on as if nothing had been');
+select ok(not (select dead from api.agent_start('process-test', 'b2')), 'but it may begin anew');
+select is(split_part(pg_temp.janitor(), ',', 1), 'alive', 'and is alive');
+select ok(not api.agent_beat(:agent, 'b1'), 'an earlier process of its name is not');
 
 select * from finish();
 rollback;

@@ -23,12 +23,53 @@ struct hub {
 	void *arg;
 	char *name;
 	struct db_session session;
-	struct loop_timer retry, poll;
+	struct loop_timer retry, poll, beat;
 };
 
 static const char *const channels[] = {"restsip_change", NULL};
 
 static void hub_start(void *arg);
+static void hub_beat(void *arg);
+
+/* ---- being there ---- */
+
+static void beat_later(struct hub *hub)
+{
+	loop_after(hub->place.loop, &hub->beat, HUB_BEAT_MS, hub_beat, hub);
+}
+
+/* Given up by others, what we watch was closed: it begins anew. */
+static void on_beat(const struct pg_answer *a, void *arg)
+{
+	struct hub *hub = arg;
+
+	if (!hub->place.started)
+		return;
+	if (a->end != PG_OK || pgres_bool(a->res, 0, "alive")) {
+		beat_later(hub);
+		return;
+	}
+	log_warn("stream_given_up", LOG_INT("process", hub->place.process));
+	hub->place.started = false;
+	openings_lost(&hub->openings);
+	hub->ops->lost(hub->arg);
+	hub_start(hub);
+}
+
+/* On the connection that listens: without an answer it is given up. */
+static void hub_beat(void *arg)
+{
+	struct hub *hub = arg;
+	struct pg_args args = {0};
+
+	if (!hub->place.started || !hub->place.db)
+		return;
+	pg_arg_int(&args, hub->place.process);
+	if (!db_ask(hub->place.db, &sql_stream_beat, &args, on_beat, hub))
+		beat_later(hub);
+}
+
+/* ---- beginning ---- */
 
 static void start_again(struct hub *hub)
 {
@@ -57,6 +98,7 @@ static void hub_started(const struct pg_answer *a, void *arg)
 		 LOG_INT("viewers", hub->ops->reopen(hub->arg)));
 	topics_release(&hub->topics);
 	openings_pump(&hub->openings);
+	beat_later(hub);
 }
 
 static void hub_start(void *arg)
@@ -85,6 +127,7 @@ static void on_lost(void *arg)
 	struct hub *hub = arg;
 
 	loop_cancel(hub->place.loop, &hub->retry);
+	loop_cancel(hub->place.loop, &hub->beat);
 	hub->place.started = false;
 	openings_lost(&hub->openings);
 	hub->ops->lost(hub->arg);
@@ -146,6 +189,7 @@ void hub_free(struct hub *hub)
 	topics_clear(&hub->topics);
 	poll_free(hub->polling);
 	loop_cancel(hub->place.loop, &hub->retry);
+	loop_cancel(hub->place.loop, &hub->beat);
 	loop_cancel(hub->place.loop, &hub->poll);
 	free(hub->name);
 	free(hub);

@@ -14,6 +14,7 @@
 
 enum {
 	HUB_RETRY_MS = 100, /* while another process has our name */
+	HUB_BEAT_MS = 2000, /* after 10 s others take us for dead */
 };
 
 struct hub;

@@ -11,6 +11,14 @@ const struct pg_stmt sql_stream_start = {
 	.session = true,
 };
 
+const struct pg_stmt sql_stream_beat = {
+	.name = "stream_beat",
+	.sql = "select api.stream_beat($1) as alive",
+	.nparams = 1,
+	.write = true,
+	.session = true,
+};
+
 const struct pg_stmt sql_watch_open = {
 	.name = "watch_open",
 	.sql = "select * from api.watch_open($1, $2, $3, $4, $5, $6, $7)",

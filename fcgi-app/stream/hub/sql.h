@@ -11,6 +11,7 @@
  * and in the order in which they are asked.
  */
 extern const struct pg_stmt sql_stream_start;	   /* name */
+extern const struct pg_stmt sql_stream_beat;	   /* process */
 extern const struct pg_stmt sql_watch_open;	   /* process, who, proof,
 						      ticket, kind, key,
 						      quiet */

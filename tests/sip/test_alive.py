@@ -1,0 +1,124 @@
+"""An agent or stream process that others cannot see: a connection that has died without a word, a process that hung."""
+import os
+import re
+import signal
+
+import pytest
+from follower import Follower
+from phone import new_account
+from silent_proxy import SilentProxy
+from test_message import delivered, send
+
+LONG = os.environ.get("RESTSIP_LONG") == "1"
+
+
+@pytest.fixture(name="proxied")
+def fixture_proxied(systems, until):
+    """A system whose agent and stream process reach the database by a proxy."""
+    system = systems("proxied", {"RESTSIP_DEMO": "no"})
+    text = system.ini.read_text()
+    host = re.search(r"conninfo = host=(\S+)", text).group(1)
+    system.proxy = SilentProxy(system.state.with_suffix(".proxy"), host)
+    system.ini.write_text(text.replace(f"host={host}", f"host={system.proxy.folder}"))
+    for name in ("restsip-agent", "restsip-stream"):
+        system.kill_and_wait(name)
+    until(lambda: len(system.proxy.pairs) > 10, 10)
+    until(system.ready, 10)
+    yield system
+    system.down()
+    system.proxy.close()
+
+
+def agent_row(system):
+    return system.query("select id, name, alive, dead_at, started_at, beat_at from inspect.agent order by id")[0]
+
+
+def test_a_listener_that_dies_without_a_word_is_replaced(proxied, phone, until):
+    alice, bob = new_account(proxied, "alice"), new_account(proxied, "bob")
+    p = phone(alice)
+    assert p.register().code == 200
+    until(lambda: agent_row(proxied)["beat_at"])
+    before, pid = agent_row(proxied), proxied.pid("restsip-agent")
+    proxied.proxy.silence(b"agent_start")
+    until(lambda: agent_row(proxied)["started_at"] > before["started_at"], 15)
+    until(lambda: agent_row(proxied)["beat_at"], 5)
+    after = agent_row(proxied)
+    assert (after["id"], after["alive"], after["dead_at"]) == (before["id"], True, None)
+    assert proxied.pid("restsip-agent") == pid, "the same process, which has lost nothing"
+    status = send(bob, alice, b"after")
+    assert p.next_request(10).body == b"after"
+    until(lambda: delivered(status))
+
+
+def test_so_is_that_of_a_stream_process(proxied, until):
+    alice, bob = new_account(proxied, "alice"), new_account(proxied, "bob")
+    follower = Follower(alice)
+    until(follower.connected)
+    row = "select started_at, beat_at, alive from inspect.stream"
+    until(lambda: proxied.query(row)[0]["beat_at"])
+    before, pid = proxied.query(row)[0], proxied.pid("restsip-stream")
+    proxied.proxy.silence(b"stream_start")
+    until(lambda: proxied.query(row)[0]["started_at"] > before["started_at"], 30)
+    assert proxied.pid("restsip-stream") == pid
+    send(bob, alice, b"after")
+    until(lambda: "after" in follower.bodies(), 10)
+    assert follower.refused == []
+    follower.stop()
+
+
+@pytest.fixture(name="two")
+def fixture_two(systems):
+    """Two agents, and nobody who kills what hangs."""
+    made = systems("two", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no", "RESTSIP_WATCHDOG_S": "0"})
+    yield made
+    made.down()
+
+
+def give_up(system, table, until):
+    """After 30 s in which it says nothing; as a rule these are made short."""
+    row = f"select id, free_since, dead_at from app.{table} order by id limit 1"
+    until(lambda: system.query_owner(row)[0]["free_since"], 20)
+    if not LONG:
+        system.query_owner(f"update app.{table} set free_since = now() - interval '31 s' where id = %s returning id",
+                           [system.query_owner(row)[0]["id"]])
+    until(lambda: system.query_owner(row)[0]["dead_at"], 40)
+
+
+def test_an_agent_that_was_given_up_begins_anew(two, phone, until):
+    first, second = two.sip_all
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    udp, tcp = phone(alice, server=first), phone(alice, server=first, transport="tcp")
+    assert udp.register().code == 200 and tcp.register().code == 200
+    pid = two.kill("restsip-agent", signal.SIGSTOP)
+    try:
+        give_up(two, "agent", until)
+        status = send(bob, alice, b"meanwhile")
+        assert udp.next_request(10).source == second
+        until(lambda: delivered(status), 10)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: two.pid("restsip-agent") != pid, 10)
+    assert "event=given_up" in two.log("restsip-agent")
+    until(lambda: two.query("select 1 from inspect.agent where alive having count(*) = 2"), 10)
+    until(lambda: udp.register().code == 200, 10)
+    assert list(udp.register(contacts=[]).contacts) == [udp.contact], "what came over its connections is gone with them"
+    assert [m.body for m in udp.seen if not m.is_response and m.method == "MESSAGE"] == [b"meanwhile"]
+
+
+def test_a_stream_process_that_was_given_up_begins_anew(two, until):
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    follower = Follower(alice)
+    until(follower.connected)
+    until(lambda: two.query("select 1 from inspect.stream where beat_at is not null"))
+    pid = two.kill("restsip-stream", signal.SIGSTOP)
+    try:
+        give_up(two, "stream_process", until)
+        send(bob, alice, b"meanwhile")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: "meanwhile" in follower.bodies(), 10)
+    until(lambda: two.query("select 1 from inspect.stream where alive and watched > 0"), 10)
+    send(bob, alice, b"after")
+    until(lambda: "after" in follower.bodies(), 10)
+    assert two.pid("restsip-stream") == pid
+    follower.stop()
