@@ -150,6 +150,10 @@ static const struct pg_stmt lock_it = STMT("select 5 as n, "
 					   "pg_advisory_lock(7003)");
 static const struct pg_stmt wait_for_it = STMT("select 6 as n, "
 					       "pg_advisory_xact_lock(7003)");
+static const struct pg_stmt keepalives = STMT(
+	"select sum(reset_val::int) as n from pg_settings "
+	"where name in ('tcp_keepalives_idle', 'tcp_keepalives_interval', "
+	"'tcp_keepalives_count', 'tcp_user_timeout')");
 /* Each locks the first, waits until the other has done so, and then locks the
  * other's. */
 #define LOCKS(mine, others, n) \
@@ -415,6 +419,18 @@ static void bells_are_heard_after_a_loss(void **state)
 	close_conns();
 }
 
+static void a_server_looks_whether_we_are_there(void **state)
+{
+	const struct asked *a;
+
+	(void)state;
+	open_conns(1, true, LIMIT_MS);
+	a = ask(&keepalives, PG_THEN_SYNC);
+	wait_for_all();
+	assert_int_equal(a->n, 5 + 5 + 3 + 20000);
+	close_conns();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +447,7 @@ int main(void)
 		cmocka_unit_test(what_waits_too_long_for_a_lock_is_not_done),
 		cmocka_unit_test(a_server_that_only_lets_read_is_left),
 		cmocka_unit_test(bells_are_heard_after_a_loss),
+		cmocka_unit_test(a_server_looks_whether_we_are_there),
 	};
 	int err;
 
