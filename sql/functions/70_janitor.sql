@@ -109,6 +109,19 @@ begin
 	return v_bell;
 end $$;
 
+-- What is counted for a minute, an hour or a day is counted from now on no longer than that; what an agent has in hand is
+-- its for no longer than it has said.
+create function app.clock_was_set_back(p_by interval) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	raise warning 'the clock was set back by %', p_by;
+	update app.throttle t set since = t.since - p_by where t.since > now();
+	update app.send_rate r set since = r.since - p_by where r.since > now();
+	update app.mail_turn t set until = t.until - p_by where t.until > now() + p_by;
+	update app.lease t set until = t.until - p_by where t.until > now() + p_by;
+	update app.subscription s set until = s.until - p_by where s.until > now() + p_by;
+end $$;
+
 -- Whether the janitor has looked who is there a moment ago. If not, the database was away, or its clock has been set: then
 -- nobody can have been seen.
 create function app.has_just_looked() returns bool
@@ -118,6 +131,9 @@ declare
 	v_looked timestamptz := (select l.at from app.looked l);
 begin
 	insert into app.looked (at) values (v_now) on conflict (one) do update set at = v_now;
+	if v_looked > v_now + interval '1 s' then
+		perform app.clock_was_set_back(v_looked - v_now);
+	end if;
 	return coalesce(v_looked between v_now - interval '5 s' and v_now, false);
 end $$;
 

@@ -1,6 +1,6 @@
 -- Who is alive: who holds its lock and says that it is there; who is given up, and when.
 begin;
-select plan(21);
+select plan(23);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('process-test', 'b1', '192.0.2.88:5060') \gset
@@ -80,6 +80,21 @@ select ok((select dead from api.agent_start('process-test', 'b1')), 'nor does it
 select ok(not (select dead from api.agent_start('process-test', 'b2')), 'but it may begin anew');
 select is(split_part(pg_temp.janitor(), ',', 1), 'alive', 'and is alive');
 select ok(not api.agent_beat(:agent, 'b1'), 'an earlier process of its name is not');
+
+-- An hour back.
+\o /dev/null
+insert into app.throttle (key, failures, since) values ('ds:192.0.2.99', 3, now() + interval '59 minutes'),
+	('ds:192.0.2.98', 3, now() - interval '1 minute');
+insert into app.mail_turn (key, used, until) values ('s:192.0.2.99', 3, now() + interval '90 minutes');
+update app.looked set at = clock_timestamp() + interval '1 hour';
+select pg_temp.janitor();
+\o
+select results_eq($$select t.key, date_trunc('minute', now() - t.since + interval '30 s') from app.throttle t
+	where t.key in ('ds:192.0.2.98', 'ds:192.0.2.99') order by 1$$,
+	$$values ('ds:192.0.2.98', interval '1 minute'), ('ds:192.0.2.99', interval '1 minute')$$,
+	'what was counted before the clock was set back is counted no longer for it');
+select is((select date_trunc('minute', t.until - now() + interval '30 s') from app.mail_turn t where t.key = 's:192.0.2.99'),
+	interval '30 minutes', 'nor what is counted by the hour');
 
 select * from finish();
 rollback;
