@@ -23,7 +23,7 @@ struct loop {
 	struct loop_fd signals;
 	loop_h *term;
 	void *term_arg;
-	struct loop_timer *first;   /* the earliest, over all others */
+	struct loop_timer *first; /* the earliest, over all others */
 	struct loop_timer watchdog;
 	struct epoll_event *events; /* of the turn under way */
 	int events_left;

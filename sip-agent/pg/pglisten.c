@@ -78,7 +78,7 @@ static void beat(void *arg)
 	const struct pg_val valv[] = {pg_int(pl->agent),
 				      pg_text(pl->conf.boot)};
 
-	if (pg_ask(pl->lane, &stmt_beat, valv, on_beat, pl))
+	if (pg_ask(pl->lane, 0, &stmt_beat, valv, on_beat, pl))
 		tmr_start(&pl->tmr_beat, BEAT_MS, beat, pl);
 }
 

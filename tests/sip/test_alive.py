@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 from follower import Follower
@@ -121,4 +122,34 @@ def test_a_stream_process_that_was_given_up_begins_anew(two, until):
     send(bob, alice, b"after")
     until(lambda: "after" in follower.bodies(), 10)
     assert two.pid("restsip-stream") == pid
+    follower.stop()
+
+
+def test_nobody_is_given_up_for_a_database_that_hung(two, phone, until):
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    p, follower = phone(alice, transport="tcp"), Follower(alice)
+    assert p.register().code == 200
+    until(follower.connected)
+    names = ("restsip-agent", "restsip-agent-2", "restsip-stream")
+    before = {name: two.pid(name) for name in names}
+    lost = {name: two.log(name).count("the server does not answer") for name in names}
+    postmaster = two.pid("postgres")
+    children = subprocess.run(["pgrep", "-P", str(postmaster)], check=True, capture_output=True, text=True).stdout.split()
+    stopped = [postmaster, *map(int, children)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: not two.ready(), 20)
+        # the listeners, too, have found that nobody answers: nobody has said for long that it is there
+        until(lambda: all(two.log(name).count("the server does not answer") > n for name, n in lost.items()), 40)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    until(two.ready, 20)
+    status = send(bob, alice, b"after")
+    assert p.next_request(10).body == b"after"
+    until(lambda: delivered(status))
+    until(lambda: "after" in follower.bodies(), 10)
+    assert two.query("select 1 from inspect.agent where dead_at is not null") == []
+    assert {name: two.pid(name) for name in names} == before
     follower.stop()
