@@ -37,6 +37,7 @@ struct job {
 	char hash[HASHER_HASH_MAX];
 	uint64_t took_us;
 	bool ok;
+	struct job *next_refused;
 	hasher_wanted_h *wanted;
 	hasher_h *done;
 	void *arg;
@@ -49,6 +50,7 @@ struct hasher {
 	int event_fd; /* written to when something is done */
 	struct turns *waiting[QUEUES];
 	struct job *running;
+	struct job *refused; /* the last first */
 	bool is_known_next;
 	unsigned logins; /* since the last new password */
 	struct hasher_stats stats;
@@ -148,10 +150,21 @@ static void overdue_end(struct hasher *h)
 	}
 }
 
+static void refused_end(struct hasher *h)
+{
+	struct job *j;
+
+	while ((j = h->refused)) {
+		h->refused = j->next_refused;
+		job_end(h, j, EBUSY);
+	}
+}
+
 static void look(void *arg)
 {
 	struct hasher *h = arg;
 
+	refused_end(h);
 	overdue_end(h);
 	jobs_start(h);
 }
@@ -276,6 +289,8 @@ static void queue_free(struct turns *t)
 
 void hasher_free(struct hasher *h)
 {
+	struct job *j;
+
 	if (!h)
 		return;
 	(void)pthread_mutex_lock(&h->lock);
@@ -286,6 +301,10 @@ void hasher_free(struct hasher *h)
 		(void)pthread_join(h->thread, NULL);
 	if (h->running)
 		job_free(h->running);
+	while ((j = h->refused)) {
+		h->refused = j->next_refused;
+		job_free(j);
+	}
 	for (int i = 0; i < QUEUES; i++)
 		queue_free(h->waiting[i]);
 	loop_cancel(h->loop, &h->look);
@@ -295,6 +314,14 @@ void hasher_free(struct hasher *h)
 	(void)pthread_cond_destroy(&h->wake);
 	(void)pthread_mutex_destroy(&h->lock);
 	free(h);
+}
+
+/* Not at once: the loop tells it, not whoever asks now. */
+static void refuse_soon(struct hasher *h, struct job *j)
+{
+	j->next_refused = h->refused;
+	h->refused = j;
+	loop_after(h->loop, &h->look, 0, look, h);
 }
 
 /* Where there is no place for it, one of who has most waiting is refused. */
@@ -307,7 +334,7 @@ static int queue_add(struct hasher *h, struct job *j, uint64_t caller)
 	if (err != EBUSY || !(e = turns_make_room(t, caller, 0)))
 		return err;
 	err = turns_add(t, &j->turn, caller, 0, clock_ms());
-	job_end(h, (struct job *)(void *)e, EBUSY);
+	refuse_soon(h, (struct job *)(void *)e);
 	return err;
 }
 

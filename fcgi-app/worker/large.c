@@ -20,6 +20,7 @@ struct larges {
 	struct loop *loop;
 	struct loop_timer look;
 	struct turns *turns;
+	struct large *refused; /* the last first */
 	size_t held;
 	uint64_t took_ms; /* that one held, lately */
 };
@@ -56,6 +57,8 @@ void larges_free(struct larges *ls)
 	free(ls);
 }
 
+static void look(void *arg);
+
 static struct large *take(struct larges *ls)
 {
 	struct large *e = NULL;
@@ -77,6 +80,35 @@ static void refuse(struct large *e)
 	e->done(false, e->arg);
 }
 
+/* Not at once: the loop tells it, not whoever asks now. */
+static void refuse_soon(struct larges *ls, struct large *e)
+{
+	e->state = LARGE_REFUSED;
+	e->next_refused = ls->refused;
+	ls->refused = e;
+	loop_after(ls->loop, &ls->look, 0, look, ls);
+}
+
+static void refused_end(struct larges *ls)
+{
+	struct large *e;
+
+	while ((e = ls->refused)) {
+		ls->refused = e->next_refused;
+		refuse(e);
+	}
+}
+
+static void refused_remove(struct larges *ls, const struct large *e)
+{
+	struct large **at = &ls->refused;
+
+	while (*at && *at != e)
+		at = &(*at)->next_refused;
+	if (*at)
+		*at = e->next_refused;
+}
+
 static void overdue_end(struct larges *ls)
 {
 	const uint64_t now_ms = clock_ms();
@@ -94,6 +126,7 @@ static void look(void *arg)
 	struct larges *ls = arg;
 	struct large *e;
 
+	refused_end(ls);
 	overdue_end(ls);
 	while ((e = take(ls)))
 		e->done(true, e->arg);
@@ -112,7 +145,7 @@ static int queue_add(struct larges *ls, struct large *e, uint64_t caller,
 	    !(other = turns_make_room(ls->turns, caller, source)))
 		return err;
 	err = turns_add(ls->turns, &e->turn, caller, source, clock_ms());
-	refuse((struct large *)(void *)other);
+	refuse_soon(ls, (struct large *)(void *)other);
 	return err;
 }
 
@@ -141,6 +174,8 @@ void large_end(struct larges *ls, struct large *e)
 	e->state = LARGE_NONE;
 	if (state == LARGE_WAITS)
 		turns_remove(ls->turns, &e->turn);
+	else if (state == LARGE_REFUSED)
+		refused_remove(ls, e);
 	if (state != LARGE_HOLDS)
 		return;
 	took_ms = clock_ms() - e->began_ms;

@@ -31,6 +31,7 @@ typedef void(large_h)(bool held, void *arg);
 enum large_state {
 	LARGE_NONE,
 	LARGE_WAITS,
+	LARGE_REFUSED, /**< it is told soon */
 	LARGE_HOLDS,
 };
 
@@ -39,6 +40,7 @@ struct large {
 	struct turn turn; /* first: turns_take() gives it */
 	enum large_state state;
 	uint64_t began_ms;
+	struct large *next_refused;
 	large_h *done;
 	void *arg;
 };

@@ -243,6 +243,30 @@ static void a_source_has_a_bounded_queue(void **state)
 	loop_free(o.loop);
 }
 
+static void who_gives_way_is_told_by_the_loop(void **state)
+{
+	struct order o = {.until = HASHER_QUEUE_MAX};
+	struct asked a = {&o, 'a', false};
+	struct hasher *hasher;
+	char source[16];
+
+	(void)state;
+	assert_int_equal(loop_new(&o.loop), 0);
+	assert_int_equal(hasher_new(&hasher, o.loop), 0);
+	for (int i = 0; i < HASHER_QUEUE_MAX; i++) {
+		(void)snprintf(source, sizeof(source), "192.0.2.%d",
+			       i / HASHER_SOURCE_MAX);
+		assert_int_equal(ask_as(hasher, source, setting, &a), 0);
+	}
+	assert_int_equal(ask_as(hasher, "192.0.2.200", setting, &a), 0);
+	assert_int_equal(o.busy, 0);
+	o.until = 1;
+	assert_int_equal(loop_run(o.loop), 0);
+	assert_int_equal(o.busy, 1);
+	hasher_free(hasher);
+	loop_free(o.loop);
+}
+
 /* Thirty seconds of work for one: the others end within their time. */
 static void nobody_waits_longer_than_may_be(void **state)
 {
@@ -303,6 +327,7 @@ int main(void)
 		cmocka_unit_test(logins_are_first_and_sources_in_turn),
 		cmocka_unit_test(new_passwords_come_to_their_turn),
 		cmocka_unit_test(a_source_has_a_bounded_queue),
+		cmocka_unit_test(who_gives_way_is_told_by_the_loop),
 		cmocka_unit_test(nobody_waits_longer_than_may_be),
 		cmocka_unit_test(too_long_a_password_is_none),
 		cmocka_unit_test(origins_are_compared_whole),

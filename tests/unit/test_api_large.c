@@ -127,6 +127,36 @@ static void the_queue_of_a_caller_has_an_end(void **state)
 	assert_int_equal(larges_retry_s(f->larges), 1);
 }
 
+static void who_gives_way_is_told_by_the_loop(void **state)
+{
+	enum { CALLERS = LARGE_SOURCE_QUEUE / LARGE_CALLER_QUEUE };
+	struct fixture *f = *state;
+	struct asker first, many[LARGE_SOURCE_QUEUE], more[2];
+	int refused = 0;
+
+	assert_int_equal(ask(f, &first, 100, "192.0.2.7"), 0);
+	for (uint64_t i = 0; i < LARGE_SOURCE_QUEUE; i++)
+		assert_int_equal(ask(f, &many[i], 1 + i % CALLERS, "192.0.2.7"),
+				 0);
+	for (uint64_t i = 0; i < 2; i++)
+		assert_int_equal(ask(f, &more[i], 200 + i, "192.0.2.7"), 0);
+	for (int i = 0; i < LARGE_SOURCE_QUEUE; i++)
+		assert_int_equal(many[i].refused, 0);
+	for (int i = 0; i < LARGE_SOURCE_QUEUE; i++)
+		if (many[i].large.state == LARGE_REFUSED && !refused++)
+			large_end(f->larges, &many[i].large);
+	assert_int_equal(refused, 2);
+	run_for(f, STEP_MS);
+	for (int i = 0; i < LARGE_SOURCE_QUEUE; i++)
+		refused -= many[i].refused;
+	assert_int_equal(refused, 1); /* who has left is not told */
+	for (int i = 0; i < LARGE_SOURCE_QUEUE; i++)
+		large_end(f->larges, &many[i].large);
+	for (int i = 0; i < 2; i++)
+		large_end(f->larges, &more[i].large);
+	large_end(f->larges, &first.large);
+}
+
 static void who_waits_too_long_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -153,6 +183,8 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			the_queue_of_a_caller_has_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_gives_way_is_told_by_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_too_long_is_told,
 						setup, teardown),
 	};
