@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -241,6 +243,42 @@ static void what_went_wrong_has_its_end(void **state)
 	}
 }
 
+/* How many failures are logged while a job is told. */
+static size_t failures_logged(struct pg_job *job)
+{
+	FILE *f = tmpfile();
+	const int before = dup(STDERR_FILENO);
+	char text[4096] = "";
+	size_t found = 0;
+
+	assert_non_null(f);
+	assert_true(before >= 0 && dup2(fileno(f), STDERR_FILENO) >= 0);
+	(void)pg_job_tell(job);
+	(void)fflush(stderr);
+	(void)dup2(before, STDERR_FILENO);
+	(void)close(before);
+	rewind(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	(void)fclose(f);
+	for (const char *at = text; (at = strstr(at, "event=sql_failed")); at++)
+		found++;
+	return found;
+}
+
+static void what_its_asker_logs_is_not_logged_twice(void **state)
+{
+	struct pg_job loud = job_with(
+		PQmakeEmptyPGresult(NULL, PGRES_FATAL_ERROR));
+	struct pg_job quiet = job_with(
+		PQmakeEmptyPGresult(NULL, PGRES_FATAL_ERROR));
+
+	(void)state;
+	quiet.quiet = true;
+	assert_int_equal(failures_logged(&quiet), 0);
+	assert_int_equal(last.end, PG_BUG);
+	assert_int_equal(failures_logged(&loud), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +290,7 @@ int main(void)
 		cmocka_unit_test(too_many_parameters_fail),
 		cmocka_unit_test(who_asked_is_told_once),
 		cmocka_unit_test(what_went_wrong_has_its_end),
+		cmocka_unit_test(what_its_asker_logs_is_not_logged_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
