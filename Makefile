@@ -32,12 +32,14 @@ LIBS_COMMON := $(call pc,libs,libpq yajl openssl libidn2 expat zlib libsystemd) 
 	-linih -lcrypt
 LIBS_API := -lfcgi $(LIBS_COMMON) -lpthread
 LIBS_STREAM := $(LIBS_API)
+LIBS_CTL := $(call pc,libs,libpq openssl libidn2) -linih -lcrypt
 LIBS_AGENT := -lre $(LIBS_COMMON) -lpthread
 
 # An include names the folder: "parse/hdr.h", "common/log.h". tests/deps-check
 # has which folder may include which.
 INC_COMMON := -I. $(call pc,cflags,libpq yajl openssl)
 INC_API := -Ifcgi-app $(INC_COMMON)
+INC_CTL := -DCTL_SYSCONFDIR='"$(SYSCONFDIR)"' $(INC_COMMON)
 # libre's pkg-config file lacks what its headers need.
 INC_AGENT := -Isip-agent $(INC_COMMON) -isystem /usr/include/re \
 	-DHAVE_INTTYPES_H -DHAVE_STDBOOL_H -DHAVE_STDLIB_H -DHAVE_INET6 \
@@ -49,6 +51,7 @@ SRC_API := $(wildcard fcgi-app/worker/*.c fcgi-app/resources/*.c)
 SRC_STREAM := $(filter-out %/main.c, \
 	$(wildcard fcgi-app/stream/*.c fcgi-app/stream/*/*.c))
 SRC_AGENT := $(filter-out %/main.c, $(wildcard sip-agent/*.c sip-agent/*/*.c))
+SRC_CTL := $(wildcard ctl/*.c ctl/*/*.c)
 
 AGENT_LIBS := $(BUILD)/libagent.a $(BUILD)/libcommon.a
 SHARED_LIBS := $(BUILD)/libshared.a $(BUILD)/libcommon.a
@@ -65,7 +68,8 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 PROGRAMS := $(BUILD)/restsip-supervisor \
 	$(if $(wildcard fcgi-app/main.c),$(BUILD)/restsip-api) \
 	$(if $(wildcard fcgi-app/stream/main.c),$(BUILD)/restsip-stream) \
-	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent)
+	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent) \
+	$(if $(wildcard ctl/main.c),$(BUILD)/restsipctl)
 
 .PHONY: all programs unit fuzzers run up down status reset test test-long asan bench \
 	fuzz format format-check deps-check deps install clean
@@ -132,6 +136,9 @@ $(BUILD)/restsip-stream: $(BUILD)/fcgi-app/stream/main.o $(STREAM_LIBS)
 $(BUILD)/restsip-agent: $(BUILD)/sip-agent/main.o $(AGENT_LIBS)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_AGENT)
 
+$(BUILD)/restsipctl: $(call objects,$(SRC_CTL)) $(BUILD)/libcommon.a
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS_CTL)
+
 $(BUILD)/restsip-supervisor: $(call objects,$(wildcard deploy/local/supervisor/*.c))
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
@@ -183,6 +190,7 @@ $(BUILD)/fuzz/fuzz_common_%: $(BUILD)/tests/fuzz/fuzz_common_%.o $(BUILD)/libcom
 $(BUILD)/common/%.o: INC = $(INC_COMMON)
 $(BUILD)/fcgi-app/%.o: INC = $(INC_API)
 $(BUILD)/sip-agent/%.o: INC = $(INC_AGENT)
+$(BUILD)/ctl/%.o: INC = $(INC_CTL)
 $(BUILD)/tests/unit/%.o: INC = $(INC_API)
 $(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
 $(BUILD)/tests/fuzz/%.o: INC = $(INC_API)
@@ -192,7 +200,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call quiet,CC)$(CC) $(FLAGS) $(INC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Changes when the flags do, so that everything is built anew.
-NOW_FLAGS := $(strip $(CC) $(FLAGS) $(LINK) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
+NOW_FLAGS := $(strip $(CC) $(FLAGS) $(LINK) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(SYSCONFDIR))
 ifneq ($(NOW_FLAGS),$(strip $(file <$(BUILD)/flags)))
 .PHONY: $(BUILD)/flags
 endif

@@ -6,10 +6,10 @@
 
 #include "common/aor.h"
 #include "common/json_write.h"
+#include "common/password.h"
 #include "common/pgres.h"
 #include "resources/handlers.h"
 #include "worker/body_form.h"
-#include "worker/password.h"
 
 enum {
 	LABEL_MAX_BYTES = 200,

@@ -6,16 +6,14 @@
 #include "common/aor.h"
 #include "common/config.h"
 #include "common/json_write.h"
+#include "common/password.h"
 #include "common/pgres.h"
 #include "resources/handlers.h"
 #include "worker/body_form.h"
 #include "worker/page.h"
-#include "worker/password.h"
 
 enum {
 	NAME_MAX_BYTES = 4 * AOR_MAX, /* before IDNA */
-	PASSWORD_MIN = 8,	      /* characters */
-	PASSWORD_MAX = HASHER_PASSWORD_MAX - 1,
 };
 
 /* A sign-up or a change while its password is hashed. */
@@ -113,11 +111,7 @@ static void create_taken(struct exchange *x, const struct pg_result *res)
 /* @return false: a problem has been answered */
 static bool check_password(struct exchange *x, const struct json *v)
 {
-	size_t characters = 0;
-
-	for (size_t i = 0; i < v->len; i++)
-		characters += ((unsigned char)v->text[i] & 0xc0) != 0x80;
-	if (characters >= PASSWORD_MIN)
+	if (password_characters(v->text, v->len) >= PASSWORD_MIN)
 		return true;
 	body_form_refuse(x, "/password",
 			 "A password has at least 8 characters.");

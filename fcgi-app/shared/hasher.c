@@ -4,7 +4,6 @@
  */
 #include "shared/hasher.h"
 
-#include <crypt.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/password.h"
 #include "common/secret.h"
 #include "common/turn.h"
 
@@ -72,21 +72,13 @@ static void job_free(struct job *j)
 
 /* ---- the thread ---- */
 
-static void job_run(struct job *j, struct crypt_data *data)
+static void job_run(struct job *j)
 {
 	const uint64_t began_us = clock_us();
-	const char *hash;
 
-	if (!j->setting[0] && !crypt_gensalt_rn("$y$", 0, NULL, 0, j->setting,
-						sizeof(j->setting)))
-		return;
-	data->initialized = 0;
-	hash = crypt_r(j->password, j->setting, data);
+	j->ok = !password_hash(j->hash, j->password,
+			       j->setting[0] ? j->setting : NULL);
 	j->took_us = clock_us() - began_us;
-	if (!hash || hash[0] == '*' || strlen(hash) >= sizeof(j->hash))
-		return;
-	memcpy(j->hash, hash, strlen(hash) + 1);
-	j->ok = true;
 }
 
 static struct job *job_await(struct hasher *h)
@@ -105,20 +97,15 @@ static struct job *job_await(struct hasher *h)
 static void *hasher_thread(void *arg)
 {
 	struct hasher *h = arg;
-	struct crypt_data *data = calloc(1, sizeof(*data));
 	const uint64_t one = 1;
 	struct job *j;
 
 	while ((j = job_await(h))) {
-		if (data)
-			job_run(j, data);
+		job_run(j);
 		/* Fails only where it is readable anyhow. */
 		if (write(h->event_fd, &one, sizeof(one)) < 0)
 			continue;
 	}
-	if (data)
-		secret_wipe(data, sizeof(*data));
-	free(data);
 	return NULL;
 }
 

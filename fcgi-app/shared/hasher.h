@@ -12,14 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/password.h"
 #include "shared/loop.h"
 
 enum {
-	HASHER_QUEUE_MAX = 1024,   /* that wait, of each kind */
-	HASHER_SOURCE_MAX = 64,	   /* of those, of one source */
-	HASHER_WAIT_MS = 2000,	   /* how long one waits at most */
-	HASHER_PASSWORD_MAX = 512, /* bytes, with the NUL */
-	HASHER_HASH_MAX = 384,	   /* CRYPT_OUTPUT_SIZE */
+	HASHER_QUEUE_MAX = 1024, /* that wait, of each kind */
+	HASHER_SOURCE_MAX = 64,	 /* of those, of one source */
+	HASHER_WAIT_MS = 2000,	 /* how long one waits at most */
+	HASHER_PASSWORD_MAX = PASSWORD_BUF,
+	HASHER_HASH_MAX = PASSWORD_HASH_SIZE,
 };
 
 struct hasher;

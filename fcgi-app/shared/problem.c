@@ -15,6 +15,7 @@ static const char challenge_bearer[] = "Bearer realm=\"restsip\"";
 static const struct {
 	const char *slug, *title;
 } titles[] = {
+	{"account-disabled", "The account is disabled."},
 	{"account-exists", "The account exists."},
 	{"bad-request", "The request is malformed."},
 	{"busy", "Too busy for the moment."},

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "common/pg/pg.h"
 
@@ -88,6 +89,15 @@ uint16_t codes_of_answer(const struct pg_answer *ans)
 	default:
 		return 500;
 	}
+}
+
+/** What to say in the place of the usual phrase, or NULL: where whoever reads
+    it knows better then what to do */
+const char *codes_reason_of(const struct pg_answer *ans)
+{
+	return ans->end == PG_REFUSED && !strcmp(ans->slug, "account-disabled")
+		       ? "Account Disabled"
+		       : NULL;
 }
 
 /** What to answer where one of our own functions gave an error (errno) */

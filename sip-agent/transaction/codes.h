@@ -9,6 +9,7 @@
 struct pg_answer;
 
 const char *codes_reason(uint16_t scode);
+const char *codes_reason_of(const struct pg_answer *ans);
 uint16_t codes_of_answer(const struct pg_answer *ans);
 uint16_t codes_of_error(int err);
 

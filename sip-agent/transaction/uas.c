@@ -384,6 +384,8 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 		uas_reply(u, scode, NULL, "Retry-After: %u\r\n",
 			  ans->retry_s > 0 ? (unsigned)ans->retry_s
 					   : TOO_OFTEN_S);
+	else if (codes_reason_of(ans))
+		uas_reply(u, scode, codes_reason_of(ans), NULL);
 	else
 		uas_refuse(u, scode);
 }

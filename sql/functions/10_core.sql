@@ -54,6 +54,9 @@ begin
 	if v_account is null then
 		perform app.refuse(401, 'unauthorized', 'The credentials are wrong or have expired.');
 	end if;
+	if p_who is not null then -- a disabled account has no token
+		perform app.refuse_disabled(v_account);
+	end if;
 	return v_account;
 end $$;
 
@@ -97,7 +100,7 @@ begin
 	end if;
 	select a.id into v_account from app.account a where a.email = p_email;
 	if v_account is null then
-		perform app.refuse(404, 'user-not-found', 'There is no such user.');
+		perform app.refuse(404, 'user-not-found', format('There is no user %s.', p_email));
 	end if;
 	return v_account;
 end $$;
@@ -197,6 +200,7 @@ begin
 		select o.id, o.email into id, email from app.owner(p_who, p_proof, p_email) o;
 		select l.prior, l.version into prior, version from app.lock_advance(p_kind, id, p_if_match) l;
 	end if;
+	perform app.refuse_disabled(id); -- it may have come before the lock
 end $$;
 
 -- Gives a locked resource its next version.

@@ -33,6 +33,7 @@ from (values
 	('notifies_account', 64, 'NOTIFYs', 'to an account''s phones that an agent has under way'),
 	('notifies_destination', 8, 'NOTIFYs', 'of an account to one phone that an agent has under way'),
 	('notify_pause', 1000, 'milliseconds', 'between two NOTIFYs of a subscription'),
+	('operations_kept', 365, 'days', 'that is kept what operators have done (inspect.operation)'),
 	('page', 1048576, 'bytes', 'of a page of a list'),
 	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),
 	('profile', 65536, 'bytes', 'of a profile, written out'),
@@ -111,6 +112,7 @@ begin
 		perform app.refuse(400, 'invalid-parameter', 'A bound is a number from 0 to 1000000000000.');
 	end if;
 	update app.setting s set amount = coalesce(p_amount, s.standard) where s.name = p_name;
+	perform app.operated('setting', p_name, format('%s, was %s', app.bound(p_name), v_was)) where app.bound(p_name) <> v_was;
 	if p_name = 'document' then -- so mailboxes show other messages than those that are logged
 		delete from app.change_log l where l.kind = 'mailbox';
 	end if;

@@ -97,28 +97,38 @@ begin
 	perform app.signup_count(app.source(p_source));
 end $$;
 
--- p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from p_extra.
+-- Makes an account, whoever may. p_hash: the whole crypt(3) output. Members that the server itself gives are not kept from
+-- p_extra. Nothing where there is one of that email.
+create function app.account_make(p_email text, p_hash text, p_extra jsonb, out id bigint, out version bigint)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_profile jsonb := coalesce(p_extra, '{}')
+		- array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
+begin
+	perform app.refuse_large('profile', v_profile, 'A profile''s members');
+	insert into app.account as a (email, password_hash, profile) values (p_email, p_hash, v_profile)
+	on conflict (email) do nothing returning a.id into id;
+	if id is null then
+		return;
+	end if;
+	insert into app.resource (kind, id) values ('login', account_make.id), ('mailbox', account_make.id),
+		('profile', account_make.id);
+	select r.version into version from app.resource r where r.kind = 'profile' and r.id = account_make.id;
+end $$;
+
 create function api.user_create(p_email text, p_hash text, p_extra jsonb)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
-	v_account bigint;
-	v_profile jsonb := coalesce(p_extra, '{}')
-		- array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
-	v_version bigint;
+	v_made record;
 begin
-	perform app.refuse_large('profile', v_profile, 'A profile''s members');
 	perform app.signup_free(p_email);
-	insert into app.account (email, password_hash, profile) values (p_email, p_hash, v_profile)
-	on conflict (email) do nothing returning app.account.id into v_account;
-	if v_account is null then
+	v_made := app.account_make(p_email, p_hash, p_extra);
+	if v_made.id is null then
 		perform app.signup_free(p_email);
 	end if;
-	insert into app.resource (kind, id)
-	values ('login', v_account), ('mailbox', v_account), ('profile', v_account);
-	select r.version into v_version from app.resource r where r.kind = 'profile' and r.id = v_account;
-	return query select p_email, app.profile_doc(p_email, v_profile, true), v_version, null::text[];
+	return query select p_email, app.profile_doc(p_email, a.profile, true), v_made.version, null::text[]
+		from app.account a where a.id = v_made.id;
 end $$;
 
 create function api.user_get(p_who text, p_proof bytea, p_email text)

@@ -29,6 +29,16 @@ begin
 	return query select app.email(v_account), v_lifetime_s, app.time_text(v_expires_at), v_bell;
 end $$;
 
+-- All tokens and tickets of an account end, tickets first: one that is just used becomes a session.
+create function app.sessions_end(p_account bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform from app.account a where a.id = p_account for no key update;
+	delete from app.ticket t where t.account_id = p_account;
+	delete from app.session s where s.account_id = p_account;
+	return app.session_ended(p_account);
+end $$;
+
 -- Bearer: ends that session. Basic: ends all sessions of the account.
 create function api.session_delete(p_who text, p_proof bytea) returns table (ended int, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

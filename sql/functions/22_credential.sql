@@ -10,17 +10,18 @@ begin
 		|| ',"used_at":' || coalesce(to_json(app.time_text(p_used_at))::text, 'null') || '}';
 end $$;
 
--- RS401 where a credential has ended until its account's login resource was locked.
+-- RS401 where a credential has ended until its account's login resource was locked, RS403 where that was disabled.
 create function app.credential_holds(p_credential bigint) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
 	if not exists (select from app.credential c where c.id = p_credential) then
 		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
 	end if;
+	perform app.refuse_disabled((select c.account_id from app.credential c where c.id = p_credential));
 end $$;
 
 -- Contacts of an account end, in one change of its login resource: those that were made over HTTP (p_http), and those of
--- credentials, with what those have published.
+-- credentials, with what those have published. p_credentials null: all that there is.
 create function app.login_end(p_account bigint, p_http bool, p_credentials bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -31,7 +32,7 @@ declare
 	v_bell text[];
 begin
 	v_ids := array(select l.id from app.login l where l.account_id = p_account
-		and (p_http and l.source in ('rest', 'stream') or l.credential_id = any (p_credentials)));
+		and (p_credentials is null or p_http and l.source in ('rest', 'stream') or l.credential_id = any (p_credentials)));
 	if v_ids = '{}' and not v_changed then
 		return null;
 	end if;
@@ -58,37 +59,29 @@ begin
 	end if;
 end $$;
 
--- By Basic alone: a token that was stolen makes no phone. The username is the email's local part for the first device, with a number behind it for a further one.
-create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
-	p_password text)
-returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
+-- Makes a credential of an account, whoever may. The username is the email's local part for the first device, with a number
+-- behind it for a further one.
+create function app.credential_make(p_account bigint, p_label text, p_algorithm text, p_password text)
+returns app.credential
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
+	v_email text := app.email(p_account);
 	v_local text := substring(v_email from '^(.*)@[^@]*$');
 	v_realm text := substring(v_email from '[^@]*$');
 	v_algorithm text := coalesce(p_algorithm, 'MD5');
-	v_label text := coalesce(p_label, '');
+	v_username text := v_local;
 	v_n bigint;
-	v_username text;
 	v_a1 text;
+	v_made app.credential;
 begin
-	if p_who is null then
-		perform app.refuse(403, 'password-needed', 'A new credential needs the account''s password.');
-	end if;
 	if v_algorithm not in ('MD5', 'SHA-256') then
 		perform app.refuse(400, 'invalid-member', 'The algorithm is MD5 or SHA-256.', '/algorithm');
 	end if;
-	v_n := app.take_n('profile', v_account);
-	perform app.owner(p_who, p_proof, p_email); -- a new password may have come before
-	if (select count(*) from app.credential c where c.account_id = v_account) >= app.bound('credentials') then
+	v_n := app.take_n('profile', p_account);
+	if (select count(*) from app.credential c where c.account_id = p_account) >= app.bound('credentials') then
 		perform app.refuse(409, 'too-many-credentials',
 			format('An account has at most %s credentials.', app.bound('credentials')));
 	end if;
-	v_username := v_local;
 	while exists (select from app.credential c where c.realm = v_realm and c.username = v_username)
 		or (v_username <> v_local and exists (
 			select from app.account a where a.email = v_username || '@' || v_realm))
@@ -98,10 +91,29 @@ begin
 	end loop;
 	v_a1 := v_username || ':' || v_realm || ':' || p_password;
 	insert into app.credential (account_id, n, username, realm, algorithm, ha1, label)
-	values (v_account, v_n, v_username, v_realm, v_algorithm, case v_algorithm
-		when 'MD5' then md5(v_a1) else encode(sha256(convert_to(v_a1, 'UTF8')), 'hex') end, v_label);
-	return query select v_n, v_email, v_username, v_realm, v_algorithm, v_label,
-		app.credential_doc(v_n, v_email, v_username, v_realm, v_algorithm, v_label, null);
+	values (p_account, v_n, v_username, v_realm, v_algorithm, case v_algorithm
+		when 'MD5' then md5(v_a1) else encode(sha256(convert_to(v_a1, 'UTF8')), 'hex') end, coalesce(p_label, ''))
+	returning * into v_made;
+	return v_made;
+end $$;
+
+-- By Basic alone: a token that was stolen makes no phone.
+create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
+	p_password text)
+returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_owner record := app.owner(p_who, p_proof, p_email);
+	v_email text := v_owner.email;
+	v_made app.credential;
+begin
+	if p_who is null then
+		perform app.refuse(403, 'password-needed', 'A new credential needs the account''s password.');
+	end if;
+	v_made := app.credential_make(v_owner.id, p_label, p_algorithm, p_password);
+	perform app.owner(p_who, p_proof, p_email); -- a new password may have come before the lock
+	return query select v_made.n, v_email, v_made.username, v_made.realm, v_made.algorithm, v_made.label,
+		app.credential_doc(v_made.n, v_email, v_made.username, v_made.realm, v_made.algorithm, v_made.label, null);
 end $$;
 
 create function api.credential_list(p_who text, p_proof bytea, p_email text)
@@ -184,7 +196,8 @@ begin
 		where c.realm = p_realm and c.username = p_username;
 end $$;
 
--- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more.
+-- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more, RS403 where the
+-- account is disabled.
 create function app.digest_account(p_credential bigint, p_ha1 text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -199,6 +212,7 @@ begin
 	if v_used_at is null or v_used_at < now() - interval '1 hour' then
 		update app.credential set used_at = now() where id = p_credential;
 	end if;
+	perform app.refuse_disabled(v_account);
 	return v_account;
 end $$;
 

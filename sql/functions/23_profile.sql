@@ -50,30 +50,24 @@ end $$;
 
 -- Before a new password is set: what was made with the one before ends. Tickets, tokens, contacts that came over HTTP;
 -- p_revoke: credentials too. Where the account was known is forgotten, for who had the password before is known there too;
--- but not p_source, the caller's own address. Who has a token alone may not.
-create function app.password_ends(p_who text, p_proof bytea, p_email text, p_revoke bool, p_source text) returns text[]
+-- but not p_source, the caller's own address.
+create function app.password_ends(p_account bigint, p_revoke bool, p_source text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_bell text[];
 begin
-	if p_who is null then
-		perform app.refuse(403, 'password-needed', 'A new password needs the one before.');
-	end if;
 	-- Locks in their order, for what is ended here has some of its own.
-	perform from app.credential c where p_revoke and c.account_id = v_account order by c.id for update;
-	perform app.lock('login', v_account), app.lock('profile', v_account);
-	perform from app.account a where a.id = v_account for no key update;
+	perform from app.credential c where p_revoke and c.account_id = p_account order by c.id for update;
+	perform app.lock('login', p_account), app.lock('profile', p_account);
+	perform from app.account a where a.id = p_account for no key update;
 	if p_revoke then
-		v_bell := (app.credential_end(v_account, null, true)).bell;
+		v_bell := (app.credential_end(p_account, null, true)).bell;
 	else
-		v_bell := app.login_end(v_account, true, '{}');
+		v_bell := app.login_end(p_account, true, '{}');
 	end if;
-	delete from app.ticket t where t.account_id = v_account;
-	delete from app.session s where s.account_id = v_account;
 	delete from app.known_source k
-	where k.account_id = v_account and k.source is distinct from app.source(p_source);
-	return v_bell || app.session_ended(v_account);
+	where k.account_id = p_account and k.source is distinct from app.source(p_source);
+	return v_bell || app.sessions_end(p_account);
 end $$;
 
 -- p_merge: p_extra is a merge patch (RFC 7396), else the whole profile. p_hash: the crypt(3) output of a new password;
@@ -85,12 +79,17 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 declare
 	v_owner record;
+	v_account bigint;
 	v_profile jsonb;
 	v_extra jsonb := p_extra - array['id', 'url', 'login', 'messages', 'email', 'password', 'revoke'];
 	v_bell text[];
 begin
 	if p_hash is not null then
-		v_bell := app.password_ends(p_who, p_proof, p_email, p_revoke, p_source);
+		v_account := (app.owner(p_who, p_proof, p_email)).id;
+		if p_who is null then -- a token alone
+			perform app.refuse(403, 'password-needed', 'A new password needs the one before.');
+		end if;
+		v_bell := app.password_ends(v_account, p_revoke, p_source);
 	end if;
 	v_owner := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
@@ -101,39 +100,44 @@ begin
 		v_bell || app.publish('profile', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
 
--- The account with its logins, its mail and its calls.
-create function api.user_delete(p_who text, p_proof bytea, p_email text, p_if_match bigint)
-returns table (email text, bell text[])
+-- An account ends, with its logins, its mail and its calls.
+create function app.account_end(p_account bigint, p_if_match bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
-	v_owner record := app.owner(p_who, p_proof, p_email);
-	v_account bigint := v_owner.id;
-	v_email text := v_owner.email;
+	v_email text := app.email(p_account);
 	v_call bigint;
 	v_kind app.resource_kind;
 	v_prior bigint;
 	v_bell text[];
 begin
 	for v_call in
-		select c.id from app.call c where c.owner_id = v_account and c.state <> 'ended'
-		union select p.call_id from app.participant p where p.account_id = v_account and p.state = 'joined'
+		select c.id from app.call c where c.owner_id = p_account and c.state <> 'ended'
+		union select p.call_id from app.participant p where p.account_id = p_account and p.state = 'joined'
 		union select i.call_id from app.invitation i join app.call c on c.id = i.call_id
-			where i.account_id = v_account and c.state <> 'ended'
+			where i.account_id = p_account and c.state <> 'ended'
 		order by 1
 	loop
-		v_bell := v_bell || app.call_forget(v_call, v_account);
+		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;
 	foreach v_kind in array array['login', 'mailbox', 'profile']::app.resource_kind[] loop
-		v_prior := app.lock(v_kind, v_account, case v_kind when 'profile' then p_if_match end);
-		v_bell := v_bell || app.publish_gone(v_kind, v_account, v_prior);
+		v_prior := app.lock(v_kind, p_account, case v_kind when 'profile' then p_if_match end);
+		v_bell := v_bell || app.publish_gone(v_kind, p_account, v_prior);
 	end loop;
-	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = v_account;
-	v_bell := v_bell || app.session_ended(v_account);
-	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = v_account);
-	delete from app.account a where a.id = v_account;
+	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = p_account;
+	v_bell := v_bell || app.session_ended(p_account);
+	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = p_account);
+	delete from app.account a where a.id = p_account;
 	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();
-	return query select v_email, v_bell;
+	return v_bell;
+end $$;
+
+create function api.user_delete(p_who text, p_proof bytea, p_email text, p_if_match bigint)
+returns table (email text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_owner record := app.owner(p_who, p_proof, p_email);
+begin
+	return query select v_owner.email, app.account_end(v_owner.id, p_if_match);
 end $$;
 
 grant execute on function api.user_list, api.user_put, api.user_delete to restsip_api;

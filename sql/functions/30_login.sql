@@ -249,7 +249,7 @@ begin
 			where a.email = v_email;
 	end if;
 	if not found then
-		perform app.refuse(404, 'user-not-found', 'There is no such user.');
+		perform app.refuse(404, 'user-not-found', format('There is no user %s.', v_email));
 	end if;
 end $$;
 
@@ -344,6 +344,7 @@ begin
 		return;
 	end if;
 	v_lock := app.lock_advance('login', v_account, p_if_match);
+	perform app.refuse_disabled(v_account);
 	if p_replace then
 		v_bell := v_bell || app.login_remove(v_account, array(
 			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
@@ -452,31 +453,35 @@ begin
 			v_put.doc, v_bell;
 end $$;
 
+-- Contact n of an account ends, or all (p_n null). RS404 where there is none of that number.
+create function app.login_unregister(p_account bigint, p_n bigint, p_if_match bigint default null,
+	out ids bigint[], out version bigint, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_prior bigint := app.lock('login', p_account, p_if_match);
+begin
+	ids := array(select l.id from app.login l
+		where l.account_id = p_account and (p_n is null or l.n = p_n and l.expires_at > now()));
+	if p_n is not null and ids = '{}' then
+		perform app.refuse(404, 'contact-not-found', 'There is no such contact.');
+	end if;
+	if ids = '{}' then
+		version := v_prior;
+		return;
+	end if;
+	version := app.advance('login', p_account);
+	bell := app.login_remove(p_account, ids);
+	bell := bell || app.publish('login', p_account, version, v_prior);
+end $$;
+
 -- Unregisters contact n, or all (p_n null).
 create function api.login_delete(p_who text, p_proof bytea, p_email text, p_n bigint, p_if_match bigint)
 returns table (removed int, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
-	v_prior bigint := app.lock('login', v_account, p_if_match);
-	v_version bigint;
-	v_ids bigint[];
-	v_bell text[];
 begin
-	v_ids := array(select l.id from app.login l
-		where l.account_id = v_account and (p_n is null or l.n = p_n and l.expires_at > now()));
-	if p_n is not null and v_ids = '{}' then
-		perform app.refuse(404, 'contact-not-found', 'There is no such contact.');
-	end if;
-	if v_ids = '{}' then
-		return query select 0, v_prior, null::text[];
-		return;
-	end if;
-	v_version := app.advance('login', v_account);
-	v_bell := app.login_remove(v_account, v_ids);
-	v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
-	return query select cardinality(v_ids), v_version, v_bell;
+	return query select cardinality(e.ids), e.version, e.bell from app.login_unregister(v_account, p_n, p_if_match) e;
 end $$;
 
 grant execute on function api.login_get, api.login_list, api.login_item, api.login_register, api.login_register_many,

@@ -104,8 +104,9 @@ begin
 						or exists (select from app.subscription s where s.account_id = m.account_id and s.kind = 'login')
 						as is_followed
 				from app.login o where o.account_id = m.account_id) h
-			-- it may have ended until the lock was there
-			where exists (select from app.credential c where c.id = t.credential)
+			-- it may have ended, or its account have been disabled, until the lock was there
+			where exists (select from app.credential c join app.account a on a.id = c.account_id
+					where c.id = t.credential and a.disabled_at is null)
 				and h.contacts < (select b.amount from app.setting b where b.name = 'contacts')
 				and app.contact_size(t.contact, t.path, t.call_id, null)
 					<= (select b.amount from app.setting b where b.name = 'contact')

@@ -327,6 +327,7 @@ begin
 	perform app.send_check(p_sender_id);
 	perform app.send_may_be_later(p_due_at);
 	perform app.lock('login', p_account);
+	perform app.refuse_for_disabled(p_account);
 	if p_target_n is not null and not exists (select from app.login l
 		where l.account_id = p_account and l.n = p_target_n and l.expires_at > now())
 	then

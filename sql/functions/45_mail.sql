@@ -137,6 +137,7 @@ begin
 		perform app.mail_turn(v_account, v_source, false);
 	end if;
 	v_prior := app.lock('mailbox', v_account);
+	perform app.refuse_for_disabled(v_account);
 	v_message.account_id := v_account;
 	v_message.n := app.take_n('mailbox', v_account);
 	v_message.type := p_type;

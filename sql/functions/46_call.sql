@@ -333,6 +333,33 @@ begin
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
 end $$;
 
+-- One of a call, whose resource is locked, leaves it.
+create function app.participant_end(p_part app.participant, p_prior bigint, out version bigint, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_before bigint[] := app.call_seers_before(p_part.call_id);
+begin
+	version := app.advance('call', p_part.call_id);
+	perform app.participant_leave(p_part);
+	perform app.call_seers_set(p_part.call_id);
+	bell := app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
+end $$;
+
+-- An account leaves a call, if it is in it.
+create function app.call_leave(p_call bigint, p_account bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_prior bigint := app.lock('call', p_call);
+	v_part app.participant;
+begin
+	select p.* into v_part from app.participant p
+	where p.call_id = p_call and p.account_id = p_account and p.state = 'joined';
+	if v_part.id is null then
+		return null;
+	end if;
+	return (app.participant_end(v_part, v_prior)).bell;
+end $$;
+
 -- Removes calls that have ended, as far as nobody is at them.
 create function app.call_remove(p_calls bigint[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -428,6 +455,7 @@ begin
 	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_account, p_call);
 	v_prior := app.lock('call', p_call);
+	perform app.refuse_disabled(v_account);
 	perform app.call_access(v_account, p_call);
 	version := app.advance('call', p_call);
 	update app.participant p set session = p_session, extra = v_extra
@@ -511,18 +539,12 @@ declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_access record := app.call_access(v_caller, p_call);
 	v_prior bigint := app.lock('call', p_call, p_if_match);
-	v_version bigint;
 	v_part app.participant := app.participant(p_call, p_n);
-	v_before bigint[];
 begin
 	if v_part.account_id <> v_caller and not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the participant or the call''s owner may do this.');
 	end if;
-	v_before := app.call_seers_before(p_call);
-	v_version := app.advance('call', p_call);
-	perform app.participant_leave(v_part);
-	perform app.call_seers_set(p_call);
-	return query select v_version, app.publish('call', p_call, v_version, v_prior, array[v_part.account_id], v_before);
+	return query select e.version, e.bell from app.participant_end(v_part, v_prior) e;
 end $$;
 
 -- An account ends: its calls end, and it leaves those of others.

@@ -143,6 +143,7 @@ begin
 	if not found then
 		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
 	end if;
+	perform app.refuse_disabled(v_watcher);
 	v_ask.kind := app.event_kind(v_ask.event);
 	v_target := app.watch_target(v_watcher, v_ask.kind, p_aor);
 	return query
@@ -346,7 +347,8 @@ begin
 	return array[app.notify_bell(null)];
 end $$;
 
--- What an account has subscribed to with credentials that are gone: the phone is told, and that it need not come again.
+-- What an account has subscribed to with credentials that are gone (null: with any): the phone is told, and that it need
+-- not come again.
 create function app.reject_subscriptions(p_watcher bigint, p_credentials bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -354,7 +356,8 @@ declare
 begin
 	with mine as materialized (
 		select s.id from app.subscription s
-		where s.watcher_id = p_watcher and s.credential_id = any (p_credentials) order by s.id for update),
+		where s.watcher_id = p_watcher and (p_credentials is null or s.credential_id = any (p_credentials))
+		order by s.id for update),
 	marked as (
 		update app.subscription s set ended = 'rejected', due = true, due_at = app.notify_from(s.due_at),
 			expires_at = least(s.expires_at, now())

@@ -149,8 +149,8 @@ begin
 	return query select v_etag, p_expires_s, v_bell;
 end $$;
 
--- What an account, whose login resource is locked, has published with credentials that are gone. True: that has changed
--- what is shown.
+-- What an account, whose login resource is locked, has published with credentials that are gone (null: with any). True:
+-- that has changed what is shown.
 create function app.publications_end(p_account bigint, p_credentials bigint[]) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -159,7 +159,7 @@ declare
 begin
 	for v_pub in
 		select p.* from app.publication p
-		where p.account_id = p_account and p.credential_id = any (p_credentials) order by p.id
+		where p.account_id = p_account and (p_credentials is null or p.credential_id = any (p_credentials)) order by p.id
 	loop
 		v_changed := app.publication_hide(v_pub) or v_changed;
 		delete from app.publication p where p.id = v_pub.id;

@@ -29,6 +29,7 @@ begin
 			if not found then
 				perform app.refuse(401, 'unauthorized', 'The credentials are wrong or have expired.');
 			end if;
+			perform app.refuse_disabled(account);
 			return;
 		end if;
 	end if;

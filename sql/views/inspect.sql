@@ -4,7 +4,8 @@ create view inspect.account as
 select a.email, a.created_at,
 	(select count(*) from app.login l where l.account_id = a.id and l.expires_at > now()) as contacts,
 	(select count(*) from app.credential c where c.account_id = a.id) as credentials,
-	(select count(*) from app.session s where s.account_id = a.id and s.expires_at > now()) as sessions
+	(select count(*) from app.session s where s.account_id = a.id and s.expires_at > now()) as sessions,
+	a.disabled_at, a.profile ->> 'name' as name
 from app.account a;
 comment on view inspect.account is 'Accounts.';
 comment on column inspect.account.email is 'The email, which is the SIP address-of-record.';
@@ -12,6 +13,8 @@ comment on column inspect.account.created_at is 'When the account was made.';
 comment on column inspect.account.contacts is 'How many contacts are registered now.';
 comment on column inspect.account.credentials is 'How many SIP devices have a digest credential.';
 comment on column inspect.account.sessions is 'How many bearer tokens are valid now.';
+comment on column inspect.account.disabled_at is 'Since when an operator has disabled it; null: it works.';
+comment on column inspect.account.name is 'What its profile calls it.';
 
 create view inspect.login as
 select a.email, l.n, l.contact, l.source, l.expires_s as expires, l.expires_at,

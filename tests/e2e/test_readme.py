@@ -16,6 +16,7 @@ def blocks():
 
 def run(system, script):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RESTSIP_", "PG"))}
+    env["PATH"] = f"{TOP / os.environ.get('BUILD', 'build')}:{env['PATH']}"  # of restsipctl, as if it were installed
     return subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], env=env, cwd=system.state, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           timeout=LINE_TIMEOUT_S)
@@ -33,7 +34,8 @@ def test_its_lines_work(systems):
     assert "/problems/" not in done.stdout, done.stdout
     everything = done.stdout
     for expected in ('"id":"dave@example.net"', '"contact":"sip:dave@127.0.0.1:5999"', '"url":"/login/dave@example.net"',
-                     '"status":"stored"', "hi alice", "dave@example.net | ", '"label":"desk phone"'):
+                     '"status":"stored"', "hi alice", "dave@example.net | ", '"label":"desk phone"', "erin@example.net has an account now.",
+                     "erin@example.net is disabled.", "credential add"):
         assert expected in everything, (expected, everything)
     assert len(out) == len(blocks())
 

@@ -114,6 +114,10 @@ def test_what_make_run_prints_works_when_pasted(make_run, state, until):
     psql, = [line.split(": ", 1)[1] for line in lines if "psql" in line]
     shown = bash(psql)
     assert shown.returncode == 0 and "row" in shown.stdout, shown
+    operator, = [line.split(": ", 1)[1] for line in lines if "restsipctl" in line]
+    shown = bash(operator)
+    assert shown.returncode == 0 and not shown.stderr, shown
+    assert "user passwd" in bash(operator.removesuffix(" who") + " --help").stdout
     source, = [line.split(": ", 1)[1] for line in lines if line.endswith("/env")]
     assert bash(f'{source}; curl -sf "$RESTSIP_URL/health/live"').returncode == 0
 
