@@ -10,10 +10,14 @@ static const struct app_err_info infos[APP_ERR_COUNT] = {
 	[APP_INVALID_BODY] = {400, "invalid-body", "The body is malformed."},
 	[APP_INVALID_MEMBER] = {400, "invalid-member",
 				"A member of the body is wrong."},
-	[APP_UNAUTHORIZED] = {401, "unauthorized", "This needs credentials."},
+	[APP_UNAUTHORIZED] =
+		{401, "unauthorized",
+		 "This needs credentials: Basic (email and password) or "
+		 "Bearer (a token of POST /session)."},
 	[APP_FORBIDDEN] = {403, "forbidden", "This is not yours to do."},
 	[APP_CROSS_SITE] = {403, "cross-site",
-			    "A page of another site cannot do this."},
+			    "A page of another site cannot do this, unless its "
+			    "origin is in the setting cors_origins."},
 	[APP_NOT_FOUND] = {404, "not-found", "There is no such thing."},
 	[APP_METHOD_NOT_ALLOWED] = {405, "method-not-allowed",
 				    "That cannot be done here."},

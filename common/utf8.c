@@ -4,6 +4,8 @@
 
 #include "common/utf8.h"
 
+#include <string.h>
+
 static int is_tail(unsigned char c)
 {
 	return (c & 0xc0) == 0x80;
@@ -49,4 +51,9 @@ size_t utf8_valid(const char *p, size_t len)
 			break;
 	}
 	return i;
+}
+
+int utf8_shown(const char *s, int max)
+{
+	return (int)utf8_valid(s, strnlen(s, (size_t)max));
 }

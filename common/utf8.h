@@ -9,6 +9,9 @@
 /* How many bytes from p on are well-formed: len if all of them are. */
 size_t utf8_valid(const char *p, size_t len);
 
+/* Bytes of whole, well-formed characters from s on, at most max: for %.*s. */
+int utf8_shown(const char *s, int max);
+
 /* Bytes of the well-formed character at p, 0 where there is none. */
 size_t utf8_char(const char *p, size_t len);
 

@@ -106,9 +106,9 @@ static bool read_invited(struct exchange *x, const struct json *invited,
 	for (const struct json *v = invited->first; v; v = v->next, i++) {
 		if (v->type != JSON_STRING ||
 		    aor_parse(email, v->text, v->len)) {
-			body_form_refuse(x,
-					 arena_fmt(x->arena, "/invited/%zu", i),
-					 "This is not an email.");
+			body_form_refuse_value(
+				x, arena_fmt(x->arena, "/invited/%zu", i),
+				"an email such as alice@example.net", v);
 			buf_free(&b);
 			return false;
 		}
@@ -133,8 +133,11 @@ static bool add_members(struct exchange *x, struct pg_args *args,
 	if (found[STARTS_AT]) {
 		starts_at = timestamp_check(x->arena, found[STARTS_AT]->text);
 		if (!starts_at) {
-			body_form_refuse(x, "/starts_at",
-					 "This is not a time as in RFC 3339.");
+			body_form_refuse_value(
+				x, "/starts_at",
+				"a time such as 2030-01-31T09:00:00Z (RFC "
+				"3339)",
+				found[STARTS_AT]);
 			return false;
 		}
 	}
@@ -295,10 +298,11 @@ static const char *read_who(struct exchange *x, const struct json *url,
 	if (text && !strcmp(text, "me"))
 		return "me";
 	if (!text || aor_parse(aor, text, strlen(text))) {
-		body_form_refuse(
+		body_form_refuse_value(
 			x, pointer,
-			email ? "This is not an email."
-			      : "This is not a login: /login/{email}.");
+			email ? "an email such as alice@example.net"
+			      : "a login such as /login/alice@example.net",
+			v);
 		return NULL;
 	}
 	text = arena_str(x->arena, aor);

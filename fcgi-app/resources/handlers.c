@@ -3,7 +3,7 @@
  */
 #include "resources/handlers.h"
 
-#define ROUTE(verb, path, handler, who, content) handler,
+#define ROUTE(verb, path, handler, who, content, query) handler,
 
 static route_h *const table[] = {
 #include "shared/routes.def"

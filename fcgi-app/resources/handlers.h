@@ -7,7 +7,7 @@
 
 #include "worker/exchange.h"
 
-#define ROUTE(verb, path, handler, who, content) route_h handler;
+#define ROUTE(verb, path, handler, who, content, query) route_h handler;
 #include "shared/routes.def"
 
 /** One for each of routes_table(), in its order. */

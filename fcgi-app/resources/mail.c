@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/pgres.h"
+#include "common/utf8.h"
 #include "resources/handlers.h"
 #include "worker/body_form.h"
 #include "worker/link.h"
@@ -54,6 +55,8 @@ static const struct pg_stmt delete_stmt = {
 	.write = true,
 };
 
+static const char text_plain[] = "text/plain; charset=utf-8";
+
 /* What people may be led to: a browser would run `javascript:`. */
 static const char *const schemes[] = {
 	"http:", "https:", "sip:", "sips:", "rtsp:", "tel:"};
@@ -96,12 +99,13 @@ static bool read_url(struct exchange *x, struct letter *l,
 	l->url = url->text;
 	l->type = type ? type->text : "voice";
 	if (!is_url(url))
-		body_form_refuse(x, "/url",
-				 "This can only be a URL of http, https, sip, "
-				 "sips, rtsp or tel, or a path.");
+		body_form_refuse_value(x, "/url",
+				       "a URL of http, https, sip, sips, rtsp "
+				       "or tel, or a path of ours",
+				       url);
 	else if (!is_type(l->type))
-		body_form_refuse(x, "/type",
-				 "This can only be voice, video or text.");
+		body_form_refuse_value(x, "/type", "voice, video or text",
+				       type);
 	else
 		return true;
 
@@ -121,17 +125,20 @@ static bool read_json(struct exchange *x, struct letter *l)
 		return false;
 	if (found[0] && found[1]) {
 		body_form_refuse(x, "/text",
-				 "A message has a url or a text, not both.");
+				 "A message has a `url` or a `text`; there "
+				 "are both.");
 		return false;
 	}
 	if (!found[0] && !found[1]) {
-		body_form_refuse(x, "/url", "This is missing.");
+		body_form_refuse(x, "/url",
+				 "A message has a `url` or a `text`; there is "
+				 "neither.");
 		return false;
 	}
 	if (found[0])
 		return read_url(x, l, found[0], found[2]);
 	l->type = "text";
-	l->content_type = "text/plain; charset=utf-8";
+	l->content_type = text_plain;
 	l->content = found[1]->text;
 	l->len = found[1]->len;
 
@@ -148,6 +155,17 @@ static const char *type_of(const char *media)
 	return strcmp(media, "text/plain") ? NULL : "text";
 }
 
+/* @return true: and it has been answered */
+static bool is_empty(struct exchange *x)
+{
+	if (x->body.len == 0)
+		exchange_problem(x, 400, "invalid-body",
+				 "The body is empty; it is to be the "
+				 "message.");
+
+	return x->body.len == 0;
+}
+
 static bool read_content(struct exchange *x, struct letter *l,
 			 const char *media)
 {
@@ -159,16 +177,30 @@ static bool read_content(struct exchange *x, struct letter *l,
 			x, "application/json, text/plain, audio/*, video/*");
 		return false;
 	}
-	if (x->body.len == 0) {
-		exchange_problem(x, 400, "invalid-body",
-				 "There is nothing in it.");
+	if (is_empty(x))
 		return false;
-	}
 	l->content_type = type;
 	l->content = x->body.p;
 	l->len = x->body.len;
 
 	return true;
+}
+
+static bool read_text(struct exchange *x, struct letter *l)
+{
+	if (is_empty(x))
+		return false;
+	l->type = "text";
+	l->content_type = text_plain;
+	l->content = x->body.p;
+	l->len = x->body.len;
+	if (utf8_valid(l->content, l->len) == l->len)
+		return true;
+	exchange_problem(x, 400, "invalid-body",
+			 "This is no UTF-8 text; say in Content-Type what it "
+			 "is.");
+
+	return false;
 }
 
 static bool read_letter(struct exchange *x, struct letter *l)
@@ -179,9 +211,11 @@ static bool read_letter(struct exchange *x, struct letter *l)
 		body_form_no_memory(x);
 		return false;
 	}
-	/* the second is what curl says of any -d */
-	if (!*media || !strcmp(media, "application/x-www-form-urlencoded") ||
-	    !strcmp(media, "application/json"))
+	/* what curl says of any -d: also of a text that is to be left */
+	if (!strcmp(media, "application/x-www-form-urlencoded"))
+		return body_form_is(x, JSON_OBJECT) ? read_json(x, l)
+						    : read_text(x, l);
+	if (!*media || !strcmp(media, "application/json"))
 		return read_json(x, l);
 
 	return read_content(x, l, media);

@@ -84,6 +84,7 @@ static void answer_content(struct exchange *x, const struct pg_result *res)
 		       pgres_text(res, 0, "content_type"), bytes,
 		       (size_t)part->length);
 	PQfreemem(bytes);
+	x->res.exact = true;
 	keep_harmless(x, pgres_text(res, 0, "content_type"));
 	response_header(&x->res, "Accept-Ranges", "bytes");
 	response_etag(&x->res, pgres_text(res, 0, "version"));

@@ -6,10 +6,11 @@
 
 #include "common/arena.h"
 #include "common/pgres.h"
+#include "common/utf8.h"
 #include "resources/handlers.h"
-#include "worker/exchange.h"
-#include "worker/link.h"
 #include "shared/negotiate.h"
+#include "worker/body_form.h"
+#include "worker/link.h"
 #include "worker/timestamp.h"
 
 static const struct pg_stmt post_stmt = {
@@ -53,8 +54,8 @@ static void sent(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
-/* Why the query does not do, or null. */
-static const char *read_query(struct exchange *x, struct options *o)
+/* @return false: a problem has been answered */
+static bool read_query(struct exchange *x, struct options *o)
 {
 	const char *offline = request_query(&x->req, "offline");
 	const char *send_at = request_query(&x->req, "send_at");
@@ -63,27 +64,49 @@ static const char *read_query(struct exchange *x, struct options *o)
 	if (offline && !strcmp(offline, "no"))
 		o->offline = false;
 	else if (offline && strcmp(offline, "yes") != 0)
-		return "offline is yes or no.";
+		return exchange_parameter(x, "offline", "yes or no");
 	if (!send_at)
-		return NULL;
+		return true;
 	o->send_at = timestamp_check(x->arena, send_at);
 
-	return o->send_at ? NULL : "send_at is a time as in RFC 3339.";
+	return o->send_at ||
+	       exchange_parameter(x, "send_at",
+				  "a time such as 2030-01-31T09:00:00Z (RFC "
+				  "3339)");
+}
+
+/* What the body is; curl says of any -d that it were a form. */
+static const char *type_of(struct exchange *x)
+{
+	const char *type = request_param(&x->req, "CONTENT_TYPE");
+
+	if (!type || !*type)
+		return "application/octet-stream";
+	if (strcmp(request_media_type(&x->req, x->arena),
+		   "application/x-www-form-urlencoded") != 0)
+		return type;
+	if (body_form_is(x, JSON_ANY))
+		return "application/json";
+
+	return utf8_valid(x->body.p ? x->body.p : "", x->body.len) ==
+			       x->body.len
+		       ? "text/plain; charset=utf-8"
+		       : "application/octet-stream";
 }
 
 static bool read_options(struct exchange *x, struct options *o)
 {
-	const char *type = request_param(&x->req, "CONTENT_TYPE");
-	const char *why = read_query(x, o);
-
-	o->type = type && *type ? type : "application/octet-stream";
-	if (why)
-		exchange_problem(x, 400, "invalid-parameter", why);
-	else if (!negotiate_type_is_sound(o->type))
-		exchange_problem(x, 400, "invalid-header",
-				 "Content-Type is not a media type.");
-	else
+	if (!read_query(x, o))
+		return false;
+	o->type = type_of(x);
+	if (negotiate_type_is_sound(o->type))
 		return true;
+	exchange_problem(x, 400, "invalid-header",
+			 arena_fmt(x->arena,
+				   "Content-Type is a media type such as "
+				   "text/plain; this is `%.*s`.",
+				   utf8_shown(o->type, REQUEST_SHOWN_MAX),
+				   o->type));
 
 	return false;
 }

@@ -82,7 +82,7 @@ static void session_created(struct exchange *x, const struct pg_result *res)
 void session_create(struct exchange *x)
 {
 	static const struct body_member table[] = {
-		{"expires", JSON_INTEGER, false, EXPIRES_MIN_S, EXPIRES_MAX_S,
+		{"expires", JSON_SECONDS, false, EXPIRES_MIN_S, EXPIRES_MAX_S,
 		 true},
 	};
 	const struct json *expires;

@@ -111,10 +111,15 @@ static void create_taken(struct exchange *x, const struct pg_result *res)
 /* @return false: a problem has been answered */
 static bool check_password(struct exchange *x, const struct json *v)
 {
-	if (password_characters(v->text, v->len) >= PASSWORD_MIN)
+	const size_t n = password_characters(v->text, v->len);
+
+	if (n >= PASSWORD_MIN)
 		return true;
 	body_form_refuse(x, "/password",
-			 "A password has at least 8 characters.");
+			 arena_fmt(x->arena,
+				   "A password has at least %d characters; "
+				   "this has %zu.",
+				   PASSWORD_MIN, n));
 	return false;
 }
 
@@ -125,13 +130,19 @@ static const char *check_email(struct exchange *x, const struct json *v)
 	const char *copy;
 
 	if (aor_parse(email, v->text, v->len)) {
-		body_form_refuse(x, "/email", "This is not an email.");
+		body_form_refuse_value(x, "/email",
+				       "an email such as alice@example.net", v);
 		return NULL;
 	}
 	if (!config_hosts(x->app->config, aor_domain(email))) {
 		exchange_problem_at(
 			x, 403, "domain-not-hosted",
-			"Accounts of that domain are not made here.", "/email");
+			arena_fmt(x->arena,
+				  "Accounts are made here for these domains: "
+				  "%s; this is for %s.",
+				  x->app->config->http.domains,
+				  aor_domain(email)),
+			"/email");
 		return NULL;
 	}
 	copy = arena_str(x->arena, email);
@@ -154,7 +165,8 @@ void user_create(struct exchange *x)
 
 	if (!x->app->config->http.signup_open) {
 		exchange_problem(x, 403, "signup-closed",
-				 "Accounts are not made this way here.");
+				 "Here an operator makes the accounts "
+				 "(restsipctl user add).");
 		return;
 	}
 	if (!change) {
@@ -243,7 +255,8 @@ static bool check_change(struct exchange *x, const struct json *password,
 		return check_password(x, password);
 	if (!revoke)
 		return true;
-	body_form_refuse(x, "/revoke", "This goes with a new password.");
+	body_form_refuse(x, "/revoke",
+			 "`revoke` goes with a new `password`; there is none.");
 	return false;
 }
 

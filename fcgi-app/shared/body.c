@@ -5,6 +5,7 @@
 #include "shared/body.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_parse.h>
@@ -44,7 +45,7 @@ static int refuse(struct reader *r, const char *detail)
 	r->refused = true;
 	if (!r->error)
 		return 0;
-	r->error->detail = detail;
+	(void)snprintf(r->error->detail, BODY_DETAIL_SIZE, "%s", detail);
 	buf_init(&b, BODY_POINTER_MAX - 1);
 	for (size_t i = 0; i < r->depth; i++) {
 		const struct level *l = &r->level[i];
@@ -78,6 +79,17 @@ static bool is_room(struct reader *r, size_t n)
 	return !r->too_large;
 }
 
+/* The same for what stands at a byte of the text. */
+static int refuse_at(struct reader *r, const char *detail, size_t at)
+{
+	char text[BODY_DETAIL_SIZE];
+
+	(void)snprintf(text, sizeof(text), "%s (At byte %zu of the body.)",
+		       detail, at);
+
+	return refuse(r, text);
+}
+
 /* Whether the token that yajl is at, or one before it, is a bad one. */
 static bool is_bad_yet(const struct reader *r)
 {
@@ -90,7 +102,7 @@ static struct json *add_value(struct reader *r, enum json_type type)
 	struct json *v;
 
 	if (is_bad_yet(r)) {
-		refuse(r, r->bad);
+		refuse_at(r, r->bad, r->bad_at);
 		return NULL;
 	}
 	if (l && l->value->count && !is_room(r, strlen(", ")))
@@ -188,7 +200,7 @@ static int on_name(void *arg, const unsigned char *p, size_t n)
 	struct level *l = &r->level[r->depth - 1];
 
 	if (is_bad_yet(r))
-		return refuse(r, r->bad);
+		return refuse_at(r, r->bad, r->bad_at);
 	if (!is_room(r, body_string_written((const char *)p, n) + strlen(": ")))
 		return 0;
 	l->name = arena_mem(r->arena, p, n);
@@ -263,24 +275,54 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_array_end,
 };
 
+/* What the parser found, in its words: `lexical error: invalid char in json
+ * text.`, and where it stood. */
+static void refuse_syntax(struct reader *r, const char *p, size_t n,
+			  bool is_whole)
+{
+	unsigned char *words = yajl_get_error(r->yajl, 0, NULL, 0);
+	const char *what = words ? (const char *)words : "";
+	char text[BODY_DETAIL_SIZE];
+
+	if (n == strspn(p, " \t\r\n"))
+		(void)snprintf(text, sizeof(text),
+			       "The body is empty; it is to be JSON.");
+	else if (is_whole)
+		(void)snprintf(
+			text, sizeof(text),
+			"This is not JSON: it ends too early, after %zu bytes.",
+			n);
+	else
+		(void)snprintf(text, sizeof(text),
+			       "This is not JSON, read up to byte %zu: %.*s.",
+			       yajl_get_bytes_consumed(r->yajl),
+			       (int)strcspn(what, ".\n"), what);
+	yajl_free_error(r->yajl, words);
+	refuse(r, text);
+}
+
 static int read_all(struct reader *r, const struct json **out, const char *p,
 		    size_t n)
 {
 	yajl_status status;
+	bool is_whole; /* all of it was read, and it wants more */
 
 	r->yajl = yajl_alloc(&callbacks, NULL, r);
 	if (!r->yajl)
 		return ENOMEM;
 	status = yajl_parse(r->yajl, (const unsigned char *)p, n);
-	if (status == yajl_status_ok)
+	is_whole = status == yajl_status_ok;
+	if (is_whole)
 		status = yajl_complete_parse(r->yajl);
+	if (status == yajl_status_error && r->error && !r->bad)
+		refuse_syntax(r, p, n, is_whole);
 	yajl_free(r->yajl);
 	if (r->no_memory)
 		return ENOMEM;
 	if (r->too_large)
 		return EMSGSIZE;
 	if (status != yajl_status_ok || r->refused || r->bad || !r->root) {
-		refuse(r, r->bad ? r->bad : "This is not JSON (RFC 8259).");
+		refuse_at(r, r->bad ? r->bad : "This is not JSON.", r->bad_at);
 		return EBADMSG;
 	}
 	*out = r->root;
@@ -293,7 +335,7 @@ int body_parse(const struct json **out, struct arena *a, const char *p,
 {
 	struct reader r = {.arena = a, .error = e};
 
-	*e = (struct body_error){.detail = ""};
+	*e = (struct body_error){.pointer = ""};
 	if (n > BODY_TEXT_MAX)
 		return EMSGSIZE;
 	r.bad_at = body_scan(p ? p : "", n, &r.bad);

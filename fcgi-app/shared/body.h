@@ -25,13 +25,16 @@ enum {
 	/* the same as jsonb gives it back: numbers without an exponent */
 	BODY_WRITTEN_MAX = BODY_TEXT_MAX,
 	BODY_POINTER_MAX = 512,
+	BODY_DETAIL_SIZE = 400,
+	BODY_SHOWN_SIZE = 80, /* of a value in a sentence */
 	BODY_MEMBERS_MAX = 8, /* in a table */
 };
 
 /** Why not. */
 struct body_error {
 	char pointer[BODY_POINTER_MAX]; /* RFC 6901; "": the whole */
-	const char *detail;		/* a constant sentence */
+	/* a sentence: what it is to be, and what came */
+	char detail[BODY_DETAIL_SIZE];
 };
 
 /** A member that an endpoint knows. */
@@ -79,6 +82,14 @@ int body_members(const struct json *object, const char *at,
 /** All other members as the text of one object. Borrowed; null: no memory. */
 const char *body_extra(const struct json *object, struct arena *a,
 		       const struct body_member *table, size_t n);
+
+/**
+ * A value in a sentence: `the string "x"`, `an array of 3`. Cut where it is
+ * long; never what a member `password` holds.
+ *
+ * @return out
+ */
+const char *body_show(char out[static BODY_SHOWN_SIZE], const struct json *v);
 
 /** A value as JSON text, numbers as they were. */
 void body_write(struct buf *b, const struct json *v);

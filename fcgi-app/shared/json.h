@@ -16,6 +16,7 @@ enum json_type {
 	JSON_ARRAY,
 	JSON_OBJECT,
 	JSON_INTEGER, /* only in a table: a number without a fraction */
+	JSON_SECONDS, /* only in a table: the same, of seconds */
 };
 
 /** A value. Everything is borrowed from the arena. */

@@ -16,6 +16,7 @@ enum match {
 	MATCH_NOT,
 	MATCH_ALL,  /* any type */
 	MATCH_MAIN, /* its main type */
+	MATCH_XML,  /* XML of any kind */
 	MATCH_NAME,
 };
 
@@ -86,6 +87,11 @@ static int range_q(const char *p, const char *end)
 	return Q_ONE;
 }
 
+static bool is_word(struct word w, const char *text)
+{
+	return w.n == strlen(text) && !strncasecmp(w.p, text, w.n);
+}
+
 static enum match match(struct word range, const char *type)
 {
 	const size_t n = strlen(type);
@@ -97,8 +103,31 @@ static enum match match(struct word range, const char *type)
 	    !strncasecmp(range.p, type, main_n))
 		return MATCH_MAIN;
 
-	return range.n == n && !strncasecmp(range.p, type, n) ? MATCH_NAME
-							      : MATCH_NOT;
+	if (range.n == n && !strncasecmp(range.p, type, n))
+		return MATCH_NAME;
+
+	return n > 4 && !strcmp(type + n - 4, "+xml") &&
+			       (is_word(range, "application/xml") ||
+				is_word(range, "text/xml"))
+		       ? MATCH_XML
+		       : MATCH_NOT;
+}
+
+/* Browsers name application/xml too, behind the pages that they want: that is
+ * no wish for it. */
+static bool is_browser(const char *accept)
+{
+	const char *end = accept + strlen(accept);
+
+	for (int i = 0; accept < end && i < NEGOTIATE_RANGES_MAX; i++) {
+		const char *stop = find(accept, end, ',');
+
+		if (is_word(trim(accept, find(accept, stop, ';')), "text/html"))
+			return true;
+		accept = stop + 1;
+	}
+
+	return false;
 }
 
 /* What Accept gives this type: the weight of the range that names it best, and
@@ -106,6 +135,7 @@ static enum match match(struct word range, const char *type)
 static int type_q(const char *accept, const char *type, enum match least)
 {
 	const char *end = accept + strlen(accept);
+	const bool browser = is_browser(accept);
 	enum match best = MATCH_NOT;
 	int q = 0;
 
@@ -114,7 +144,8 @@ static int type_q(const char *accept, const char *type, enum match least)
 		const char *params = find(accept, stop, ';');
 		const enum match how = match(trim(accept, params), type);
 
-		if (how >= least && how > best) {
+		if (how >= least && how > best &&
+		    !(how == MATCH_XML && browser)) {
 			best = how;
 			q = range_q(params < stop ? params + 1 : stop, stop);
 		}

@@ -15,7 +15,8 @@ enum {
 };
 
 /**
- * Choose among types.
+ * Choose among types. `application/xml` and `text/xml` stand for a type that
+ * ends with +xml, but in a browser's list, which has text/html.
  *
  * @param accept  the header, or null: then the first type it is
  * @param types   in lower case, in order of preference, null at the end

@@ -41,7 +41,9 @@ struct problem reply_of_auth(enum auth_result result, const struct principal *p)
 	case AUTH_MALFORMED:
 		return (struct problem){
 			.status = 400,
-			.detail = "The Authorization header is malformed.",
+			.detail = "The Authorization header is malformed: it "
+				  "is `Basic` and base64 of email:password, or "
+				  "`Bearer` and a token of POST /session.",
 		};
 	case AUTH_BUSY:
 		return reply_of_error(APP_BUSY);
@@ -78,12 +80,22 @@ void reply_headers(struct response *res, const struct request *req,
 		     req->method == METHOD_OPTIONS ? allow : NULL);
 }
 
+/* At a terminal the prompt is to stand on a line of its own. */
+static void end_line(struct response *res)
+{
+	struct buf *b = &res->body;
+
+	if (b->len && !res->exact && b->p[b->len - 1] != '\n')
+		buf_char(b, '\n');
+}
+
 void reply_send(struct fcgi_request *r, struct response *res,
 		const struct request *req, const char *origins)
 {
 	struct buf head;
 	bool body;
 
+	end_line(res);
 	reply_headers(res, req, origins);
 	if (res->failed || res->body.failed) {
 		log_error("answer_failed", LOG_STR("request_id", req->id),

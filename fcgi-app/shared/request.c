@@ -96,6 +96,17 @@ int request_query_int(const struct request *req, const char *name,
 	return 0;
 }
 
+const char *request_bad_query(const struct request *req, struct arena *a,
+			      const char *name, const char *is)
+{
+	const char *value = request_query(req, name);
+
+	if (!value || !*value)
+		return arena_fmt(a, "`%s` is %s; there is no value.", name, is);
+	return arena_fmt(a, "`%s` is %s; this is `%.*s`.", name, is,
+			 utf8_shown(value, REQUEST_SHOWN_MAX), value);
+}
+
 const char *request_media_type(const struct request *req, struct arena *a)
 {
 	const char *s = request_param(req, "CONTENT_TYPE");

@@ -13,6 +13,7 @@
 enum {
 	REQUEST_SEGMENTS_MAX = 8,
 	REQUEST_QUERY_MAX = 128, /* /watch names many resources */
+	REQUEST_SHOWN_MAX = 60,	 /* bytes of a value in a sentence */
 };
 
 enum method {
@@ -79,6 +80,14 @@ const char *request_query(const struct request *req, const char *name);
 /** A query parameter as a number in [min, max]. @return 0, ENOENT, EINVAL */
 int request_query_int(const struct request *req, const char *name,
 		      long long min, long long max, long long *out);
+
+/**
+ * A sentence about a query parameter that is none that it can be.
+ *
+ * @param is  what it is to be: goes on behind "`name` is"
+ */
+const char *request_bad_query(const struct request *req, struct arena *a,
+			      const char *name, const char *is);
 
 /** Media type of the body, without parameters, in lower case; "" if none. */
 const char *request_media_type(const struct request *req, struct arena *a);

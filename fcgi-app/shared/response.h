@@ -37,6 +37,7 @@ struct response {
 	const char *type; /* Content-Type; null: no body */
 	bool failed;	  /* no memory or too much: 500 */
 	bool no_store;	  /* it shows a secret */
+	bool exact; /* bytes that somebody left: no line feed at the end */
 };
 
 void response_init(struct response *res, struct arena *a);

@@ -159,3 +159,44 @@ enum route_result router_find(const struct route *table,
 		return ROUTE_NO_MEMORY;
 	return req->method == METHOD_OPTIONS ? ROUTE_OPTIONS : ROUTE_NO_METHOD;
 }
+
+/* Whether a name is one of a list with blanks between. */
+static bool is_listed(const char *list, const char *name)
+{
+	const size_t n = strlen(name);
+
+	while (n && *list) {
+		const size_t len = strcspn(list, " ");
+
+		if (len == n && !memcmp(list, name, n))
+			return true;
+		list += len;
+		list += strspn(list, " ");
+	}
+	return false;
+}
+
+const char *router_unknown_query(const struct route *route,
+				 const struct request *req, struct arena *a)
+{
+	const char *own = route->query ? route->query : "";
+	const char *live = route->live ? route->live : "";
+
+	for (size_t i = 0; i < req->queries; i++) {
+		const char *name = req->query[i].name;
+
+		if (!strcmp(name, "_") || is_listed(own, name) ||
+		    is_listed(live, name))
+			continue;
+		if (!*own && !*live)
+			return arena_fmt(a,
+					 "This takes no parameters; there is "
+					 "`%s`.",
+					 name);
+		return arena_fmt(a,
+				 "There is no parameter `%s` here; there are: "
+				 "%s%s%s.",
+				 name, own, *own && *live ? " " : "", live);
+	}
+	return NULL;
+}

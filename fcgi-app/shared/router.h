@@ -37,6 +37,8 @@ struct route {
 	enum auth_kind auth;
 	enum body_kind body;
 	size_t body_max;    /* bytes */
+	const char *query;  /* its parameters' names, with blanks between */
+	const char *live;   /* those of its streams, too */
 	const char *stream; /* its kind for api.watch_open(); null: none */
 	/* what a GET's document can be, JSON first and null at the end; null:
 	   the handler knows */
@@ -72,5 +74,14 @@ enum route_result router_find(const struct route *table,
 			      const struct request *req, struct arena *a,
 			      const struct route **out, struct path_args *args,
 			      const char **allow);
+
+/**
+ * A parameter of the query that the endpoint does not know. `_` is everybody's:
+ * clients put it there to pass by a cache.
+ *
+ * @return a sentence about it, in a, or null: there is none (or no memory)
+ */
+const char *router_unknown_query(const struct route *route,
+				 const struct request *req, struct arena *a);
 
 #endif

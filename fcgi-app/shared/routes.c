@@ -20,9 +20,10 @@
 /* What a GET gives: JSON, or as its handler says; a stream and JSON; a stream
    and the types below; a stream and nothing else. */
 #define ONCE .stream = NULL
-#define LIVE(kind) .stream = #kind, .types = types_json
-#define LIVE_AS(kind) .stream = #kind, .types = types_##kind
-#define LIVE_ONLY(kind) .stream = #kind, .types = types_none
+#define LIVE(kind) STREAM(kind), .types = types_json
+#define LIVE_AS(kind) STREAM(kind), .types = types_##kind
+#define LIVE_ONLY(kind) STREAM(kind), .types = types_none
+#define STREAM(kind) .stream = #kind, .live = "stream wait updates since ticket"
 
 static const char *const types_json[] = {"application/json", NULL};
 static const char *const types_login[] = {
@@ -36,8 +37,12 @@ static const char *const types_call[] = {
 };
 static const char *const types_none[] = {NULL};
 
-#define ROUTE(verb, path, handler, who, content) \
-	{.method = METHOD_##verb, .pattern = path, .auth = who, content},
+#define ROUTE(verb, path, handler, who, content, names) \
+	{.method = METHOD_##verb, \
+	 .pattern = path, \
+	 .auth = who, \
+	 .query = names, \
+	 content},
 
 static const struct route table[] = {
 #include "shared/routes.def"
@@ -52,5 +57,6 @@ const struct route *routes_table(void)
 void routes_print(void)
 {
 	for (const struct route *r = table; r->pattern; r++)
-		printf("%s %s\n", method_name(r->method), r->pattern);
+		printf("%s %s %s %s\n", method_name(r->method), r->pattern,
+		       r->query, r->live ? r->live : "");
 }

@@ -10,7 +10,7 @@
 /** The table; the last one has no pattern. */
 const struct route *routes_table(void);
 
-/** Print method and pattern, a line each, to standard output. */
+/** Print method, pattern and names of the query, a line each. */
 void routes_print(void);
 
 #endif

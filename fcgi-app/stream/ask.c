@@ -38,6 +38,7 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 			  struct ask_problem *why)
 {
 	struct path_args path;
+	const char *unknown;
 
 	switch (router_find(routes_table(), req, a, route, &path,
 			    &why->allow)) {
@@ -45,7 +46,8 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 		break;
 	case ROUTE_NO_USER:
 		return refuse(why, 404, "user-not-found",
-			      "There is no such user.");
+			      "Users are named by emails such as "
+			      "alice@example.net, or `me`.");
 	case ROUTE_NO_METHOD:
 	case ROUTE_OPTIONS:
 		return refuse(why, 405, NULL, "That cannot be done here.");
@@ -53,11 +55,16 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 		return refuse(why, 503, "busy", NULL);
 	case ROUTE_NO_PATH:
 	default:
-		return refuse(why, 404, NULL, "There is no such thing.");
+		return refuse(why, 404, NULL,
+			      "There is nothing at this path; /docs lists all "
+			      "that there is.");
 	}
 	if (!(*route)->stream)
 		return refuse(why, 406, NULL,
 			      "This resource is not to be had as a stream.");
+	unknown = router_unknown_query(*route, req, a);
+	if (unknown)
+		return refuse(why, 400, "invalid-parameter", unknown);
 	ask->kind = kind_find((*route)->stream);
 	ask->n = path.n;
 	ask->key = path.email;
@@ -69,7 +76,8 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 }
 
 static bool find_format(struct ask *ask, const struct request *req,
-			const struct route *route, struct ask_problem *why)
+			struct arena *a, const struct route *route,
+			struct ask_problem *why)
 {
 	const enum form form = negotiate_form_of(req, route->types);
 	const char *updates = request_query(req, "updates");
@@ -77,12 +85,14 @@ static bool find_format(struct ask *ask, const struct request *req,
 	int err = request_query_int(req, "wait", 0, ASK_WAIT_MAX_S, &wait_s);
 
 	if (err == EINVAL)
-		return refuse(why, 400, "invalid-parameter",
-			      "wait is a number of seconds, up to 300.");
+		return refuse(
+			why, 400, "invalid-parameter",
+			request_bad_query(req, a, "wait", "0 to 300 seconds"));
 	ask->one.diff = updates && !strcmp(updates, "diff");
 	if (updates && !ask->one.diff && strcmp(updates, "full") != 0)
-		return refuse(why, 400, "invalid-parameter",
-			      "updates is full or diff.");
+		return refuse(
+			why, 400, "invalid-parameter",
+			request_bad_query(req, a, "updates", "full or diff"));
 	ask->one.once = !err;
 	ask->wait_s = (int)wait_s;
 	ask->one.format = form == FORM_SSE ? FORMAT_SSE : FORMAT_NDJSON;
@@ -171,7 +181,7 @@ static bool parse_since(struct viewer_ask *ask, const char *s)
 
 /* A list's first page. */
 static bool find_page(struct viewer_ask *ask, const struct request *req,
-		      struct ask_problem *why)
+		      struct arena *a, struct ask_problem *why)
 {
 	long long limit = ASK_LIMIT_DEFAULT;
 
@@ -181,7 +191,8 @@ static bool find_page(struct viewer_ask *ask, const struct request *req,
 	ask->after = request_query(req, "after");
 	if (request_query_int(req, "limit", 1, ASK_LIMIT_MAX, &limit) == EINVAL)
 		return refuse(why, 400, "invalid-parameter",
-			      "limit is a number from 1 to 1000.");
+			      request_bad_query(req, a, "limit",
+						"a number from 1 to 1000"));
 	ask->limit = (int)limit;
 	return true;
 }
@@ -202,7 +213,7 @@ static bool find_one(struct watch_one *one, const char *path, struct arena *a,
 	if (is_watch(&one->ask))
 		return refuse(why, 406, NULL,
 			      "A watch is no resource to be watched.");
-	return find_page(&one->ask, &req, why);
+	return find_page(&one->ask, &req, a, why);
 }
 
 /* Where they stand: a part for each, see watch.h. */
@@ -257,12 +268,15 @@ static bool find_many(struct ask *ask, const struct request *req,
 	why->problem.pointer = NULL;
 	if (!ask->nmany)
 		return refuse(why, 400, "invalid-parameter",
-			      "r names a resource to watch.");
+			      "`r` names a resource to watch, such as "
+			      "r=/login/me; there is none.");
 	if (last && parse_places(ask, last, a))
 		return true;
 	if (!last && since && !parse_places(ask, since, a))
-		return refuse(why, 400, "invalid-parameter",
-			      "since is the id of an event of this watch.");
+		return refuse(
+			why, 400, "invalid-parameter",
+			request_bad_query(req, a, "since",
+					  "the id of an event of this watch"));
 	for (size_t i = 0; last && i < ask->nmany; i++)
 		ask->many[i].ended = ask->many[i].ask.resume = false;
 	return true;
@@ -280,7 +294,8 @@ static bool find_place(struct viewer_ask *ask, const struct request *req,
 		ask->resume = true;
 	else if (since && !parse_since(ask, since))
 		return refuse(why, 400, "invalid-parameter",
-			      "since is the id of an event.");
+			      request_bad_query(req, a, "since",
+						"the id of an event"));
 	else
 		ask->resume = since || (tag && parse_since(ask, tag));
 	return true;
@@ -295,10 +310,10 @@ int ask_parse(struct ask *ask, const struct request *req, struct arena *a,
 	ask->one.inbox = -1;
 	memset(why, 0, sizeof(*why));
 	return find_resource(&ask->one, req, a, &route, why) &&
-			       find_format(ask, req, route, why) &&
+			       find_format(ask, req, a, route, why) &&
 			       find_ticket(ask, req, a, why) &&
 			       find_many(ask, req, a, why) &&
-			       find_page(&ask->one, req, why) &&
+			       find_page(&ask->one, req, a, why) &&
 			       (ask->many || find_place(&ask->one, req, a, why))
 		       ? 0
 		       : EINVAL;

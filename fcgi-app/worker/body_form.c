@@ -17,6 +17,18 @@ void body_form_refuse(struct exchange *x, const char *pointer,
 	exchange_problem_at(x, info->status, info->slug, detail, pointer);
 }
 
+void body_form_refuse_value(struct exchange *x, const char *pointer,
+			    const char *is, const struct json *v)
+{
+	const char *tick = *pointer ? "`" : "";
+	char shown[BODY_SHOWN_SIZE];
+
+	body_form_refuse(x, pointer,
+			 arena_fmt(x->arena, "%s%s%s is %s; this is %s.", tick,
+				   *pointer ? pointer + 1 : "This", tick, is,
+				   body_show(shown, v)));
+}
+
 static bool parse(struct exchange *x, const char *p, size_t n,
 		  const struct json **out)
 {
@@ -34,8 +46,9 @@ static bool parse(struct exchange *x, const char *p, size_t n,
 	case EMSGSIZE:
 		info = app_err_info(APP_LENGTH);
 		exchange_problem(x, info->status, info->slug,
-				 "JSON has at most 64 KiB, as it is sent and "
-				 "as it is written out.");
+				 "JSON has at most 65536 bytes, as it is sent "
+				 "and as it is written out (1e9 is ten "
+				 "digits).");
 		return false;
 	default:
 		body_form_no_memory(x);
@@ -46,6 +59,15 @@ static bool parse(struct exchange *x, const char *p, size_t n,
 bool body_form_value(struct exchange *x, const struct json **out)
 {
 	return parse(x, x->body.p, x->body.len, out);
+}
+
+bool body_form_is(struct exchange *x, enum json_type type)
+{
+	const struct json *v;
+	struct body_error e;
+
+	return !body_parse(&v, x->arena, x->body.p, x->body.len, &e) &&
+	       (type == JSON_ANY || v->type == type);
 }
 
 bool body_form_members(struct exchange *x, const struct json *object,

@@ -11,6 +11,9 @@
 /** Parse the body as JSON. @return false: a problem has been answered */
 bool body_form_value(struct exchange *x, const struct json **out);
 
+/** Whether the body is JSON of that type (JSON_ANY: of any), unanswered. */
+bool body_form_is(struct exchange *x, enum json_type type);
+
 /**
  * Take an object's known members; see body_members().
  *
@@ -33,6 +36,15 @@ bool body_form_or_empty(struct exchange *x, const struct body_member *table,
 /** 400 `invalid-member` at a place. */
 void body_form_refuse(struct exchange *x, const char *pointer,
 		      const char *detail);
+
+/**
+ * The same where a value is none that it can be.
+ *
+ * @param is  what it is to be: goes on behind "`name` is"
+ * @param v   what came
+ */
+void body_form_refuse_value(struct exchange *x, const char *pointer,
+			    const char *is, const struct json *v);
 
 /** 500, for want of memory. */
 void body_form_no_memory(struct exchange *x);

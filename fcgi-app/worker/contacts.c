@@ -52,6 +52,15 @@ static bool may_bind(struct exchange *x, const struct sipuri *u)
 	       !(sipuri_param(u, "maddr", &maddr) && is_denied(deny, maddr));
 }
 
+static void refuse_uri(struct exchange *x, const char *p, size_t n,
+		       const char *at)
+{
+	const struct json v = {.type = JSON_STRING, .text = p, .len = n};
+
+	body_form_refuse_value(
+		x, at, "a SIP URI such as sip:alice@192.0.2.1:5060", &v);
+}
+
 /* A URI as a contact. at: pointer of where it stands. */
 static bool set_uri(struct exchange *x, struct contact *c, const char *p,
 		    size_t n, const char *at)
@@ -60,13 +69,14 @@ static bool set_uri(struct exchange *x, struct contact *c, const char *p,
 	struct sipuri u;
 
 	if (sipuri_parse(&u, p, n) || sipuri_key(key, &u)) {
-		body_form_refuse(
-			x, at, "This is not a SIP URI that can be a contact.");
+		refuse_uri(x, p, n, at);
 		return false;
 	}
 	if (!may_bind(x, &u)) {
 		exchange_problem_at(x, 403, "contact-not-allowed",
-				    "No contact can be at that address.", at);
+				    "No contact can be at that address "
+				    "(setting bind_deny).",
+				    at);
 		return false;
 	}
 	c->uri = arena_mem(x->arena, p, n);
@@ -90,7 +100,7 @@ static bool read_stream(struct exchange *x, struct contacts *out,
 	const char *why = NULL;
 
 	if (strcmp(lifetime->text, "stream") != 0)
-		why = "This can only be \"stream\".";
+		why = "`lifetime` can only be \"stream\".";
 	else if (out->many)
 		why = "Only a login by itself can live with a stream.";
 	else if (has_contact)
@@ -110,7 +120,7 @@ static bool read_object(struct exchange *x, struct contacts *out,
 {
 	static const struct body_member table[] = {
 		{"contact", JSON_STRING, false, 1, SIPURI_MAX, true},
-		{"expires", JSON_INTEGER, false, 1, INT64_MAX, true},
+		{"expires", JSON_SECONDS, false, 1, INT64_MAX, true},
 		{"lifetime", JSON_STRING, false, 1, LIFETIME_MAX_BYTES, true},
 	};
 	const char *pointer = arena_fmt(x->arena, "%s/contact", at);
@@ -134,7 +144,9 @@ static bool read_object(struct exchange *x, struct contacts *out,
 	if (found[0])
 		return read_uri(x, c, found[0], pointer);
 	if (form == CONTACTS_NEW)
-		body_form_refuse(x, pointer, "This is missing.");
+		body_form_refuse(x, pointer,
+				 "`contact` is missing: a SIP URI such as "
+				 "sip:alice@192.0.2.1:5060.");
 
 	return form == CONTACTS_REFRESH;
 }
@@ -156,7 +168,11 @@ static bool read_array(struct exchange *x, struct contacts *out,
 {
 	out->many = true;
 	if (array->count == 0 || array->count > CONTACTS_MAX) {
-		body_form_refuse(x, "", "There must be 1 to 64 contacts.");
+		body_form_refuse(x, "",
+				 arena_fmt(x->arena,
+					   "An array has 1 to %d contacts; "
+					   "this has %zu.",
+					   CONTACTS_MAX, array->count));
 		return false;
 	}
 	for (const struct json *v = array->first; v; v = v->next) {
@@ -197,7 +213,10 @@ static bool read_line(struct exchange *x, struct contacts *out, const char *p,
 {
 	if (out->n == max) {
 		exchange_problem(x, 400, "invalid-body",
-				 "These are too many contacts.");
+				 arena_fmt(x->arena,
+					   "There can be %zu here, one a line; "
+					   "there are more.",
+					   max));
 		return false;
 	}
 
@@ -228,7 +247,8 @@ static bool read_lines(struct exchange *x, bool uri_list,
 	out->many = out->n > 1;
 	if (out->n == 0)
 		exchange_problem(x, 400, "invalid-body",
-				 "There is no contact in it.");
+				 "There is no contact in it: a SIP URI such as "
+				 "sip:alice@192.0.2.1:5060, one a line.");
 
 	return out->n > 0;
 }

@@ -12,6 +12,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/turn.h"
+#include "common/utf8.h"
 #include "shared/browser.h"
 #include "shared/negotiate.h"
 #include "shared/reply.h"
@@ -267,17 +268,34 @@ static bool is_large(const struct exchange *x)
 	return length && strtoull(length, NULL, 10) > BODY_JSON_MAX;
 }
 
+static void answer_too_long(struct exchange *x)
+{
+	const char *length = request_param(&x->req, "CONTENT_LENGTH");
+	const bool chunked = !length || !*length;
+	struct problem p = reply_of_error(APP_LENGTH);
+
+	p.detail = arena_fmt(
+		x->arena, "A body has at most %zu bytes here%s; this has %s.",
+		body_max(x),
+		body_max(x) < x->route->body_max ? " (4194304 with credentials)"
+						 : "",
+		chunked ? "more" : length);
+	exchange_problem_full(x, p);
+}
+
 /* @return whether the handler may go on */
 static bool read_body(struct exchange *x)
 {
 	int err = fcgi_read_body(x->fcgi, &x->body, body_max(x));
 
 	if (err == EMSGSIZE)
-		exchange_error(x, APP_LENGTH);
+		answer_too_long(x);
 	else if (err == ENOMEM)
 		exchange_error(x, APP_BUSY);
 	else if (err)
-		exchange_problem(x, 400, NULL, "The body ended early.");
+		exchange_problem(x, 400, NULL,
+				 "The body ended before it had the bytes that "
+				 "Content-Length says.");
 	else if (x->route->body == BODY_JSON && x->body.len &&
 		 !is_json(request_media_type(&x->req, x->arena)))
 		exchange_unsupported(x, "application/json");
@@ -315,6 +333,12 @@ static void auth_done(enum auth_result result, void *arg)
 	x->phase = EXCHANGE_RUNS;
 	if (result == AUTH_DONE)
 		handle(x);
+	else if (result == AUTH_DENIED && request_query(&x->req, "ticket"))
+		exchange_problem(
+			x, 401, NULL,
+			"A ticket opens a stream (Accept: "
+			"text/event-stream, or ?stream); this asks for "
+			"a document, which needs credentials.");
 	else
 		exchange_problem_full(x, reply_of_auth(result, &x->who));
 	exchange_settle(x);
@@ -328,10 +352,21 @@ static void check_caller(struct exchange *x)
 		   &x->gone, auth_done, x);
 }
 
+static void answer_no_method(struct exchange *x, const char *allow)
+{
+	struct problem p = reply_of_error(APP_METHOD_NOT_ALLOWED);
+
+	p.detail = arena_fmt(x->arena, "This takes %s; %.*s is none of them.",
+			     allow,
+			     utf8_shown(x->req.method_name, REQUEST_SHOWN_MAX),
+			     x->req.method_name);
+	exchange_problem_full(x, p);
+}
+
 static void answer_allow(struct exchange *x, const char *allow, int status)
 {
 	if (status == 405)
-		exchange_error(x, APP_METHOD_NOT_ALLOWED);
+		answer_no_method(x, allow);
 	else {
 		response_empty(&x->res, status);
 		exchange_answer(x);
@@ -339,7 +374,16 @@ static void answer_allow(struct exchange *x, const char *allow, int status)
 	response_header(&x->res, "Allow", allow);
 }
 
-/* @return whether there is an endpoint; if not, it is answered */
+static bool is_query_known(struct exchange *x)
+{
+	const char *why = router_unknown_query(x->route, &x->req, x->arena);
+
+	if (why)
+		exchange_problem(x, 400, "invalid-parameter", why);
+	return !why;
+}
+
+/* @return whether there is an endpoint that takes it; if not, it is answered */
 static bool find_route(struct exchange *x)
 {
 	const char *allow = "";
@@ -347,13 +391,16 @@ static bool find_route(struct exchange *x)
 	switch (router_find(routes_table(), &x->req, x->arena, &x->route,
 			    &x->path, &allow)) {
 	case ROUTE_FOUND:
-		return true;
+		return is_query_known(x);
 	case ROUTE_NO_PATH:
-		exchange_error(x, APP_NOT_FOUND);
+		exchange_problem(x, 404, NULL,
+				 "There is nothing at this path; /docs lists "
+				 "all that there is.");
 		break;
 	case ROUTE_NO_USER:
 		exchange_problem(x, 404, "user-not-found",
-				 "There is no such user.");
+				 "Users are named by emails such as "
+				 "alice@example.net, or `me`.");
 		break;
 	case ROUTE_NO_METHOD:
 		answer_allow(x, allow, 405);

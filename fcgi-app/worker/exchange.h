@@ -97,17 +97,13 @@ bool exchange_idempotency(struct exchange *x, struct pg_args *args);
  */
 bool exchange_if_match(struct exchange *x, struct pg_args *args);
 
-/**
- * The one SQL call. A refusal or loss is answered by exchange.c: RSnnn as a
- * problem of status nnn. `bell` of a write's rows is rung.
- */
+/** The one SQL call. A refusal (RSnnn: status nnn) or loss is answered by
+ *  exchange.c. `bell` of a write's rows is rung. */
 void exchange_query(struct exchange *x, const struct pg_stmt *st,
 		    const struct pg_args *args, exchange_result_h *on_result);
 
-/**
- * Ask before more than 64 KiB of content are taken into memory: on_large goes
- * on, at once or in this caller's turn. 503 `busy` if that takes too long.
- */
+/** Ask before more than 64 KiB of content are in memory: on_large goes on,
+ *  at once or in this caller's turn. 503 `busy` if that takes too long. */
 void exchange_hold_large(struct exchange *x, route_h *on_large);
 
 /** Hash a new password (sign-up). 503 `busy` when too many wait. */
@@ -127,6 +123,9 @@ void exchange_problem_at(struct exchange *x, int status, const char *slug,
 			 const char *detail, const char *pointer);
 /** The same, with everything. request_id is filled in. */
 void exchange_problem_full(struct exchange *x, struct problem p);
+
+/** 400: a parameter of the query, see request_bad_query(). @return false */
+bool exchange_parameter(struct exchange *x, const char *name, const char *is);
 
 /**
  * The type, of these in order of preference, that Accept chooses; null: 406 has

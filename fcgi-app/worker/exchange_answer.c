@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/utf8.h"
 #include "shared/negotiate.h"
 #include "shared/reply.h"
 #include "worker/exchange.h"
@@ -53,6 +54,14 @@ void exchange_problem(struct exchange *x, int status, const char *slug,
 	exchange_problem_at(x, status, slug, detail, NULL);
 }
 
+bool exchange_parameter(struct exchange *x, const char *name, const char *is)
+{
+	exchange_problem(x, 400, "invalid-parameter",
+			 request_bad_query(&x->req, x->arena, name, is));
+
+	return false;
+}
+
 void exchange_error(struct exchange *x, enum app_err err)
 {
 	exchange_problem_full(x, reply_of_error(err));
@@ -78,8 +87,16 @@ static const char *acceptable(struct arena *a, const char *possible)
 static void problem_possible(struct exchange *x, enum app_err err,
 			     const char *possible)
 {
+	const bool in = err == APP_UNSUPPORTED_TYPE;
+	const char *header = in ? "Content-Type" : "Accept";
+	const char *came = request_header(&x->req, header);
+	const char *value = came && *came ? came : "missing";
 	struct problem p = reply_of_error(err);
 
+	p.detail = arena_fmt(x->arena, "%s is %.*s; %s %s.", header,
+			     utf8_shown(value, REQUEST_SHOWN_MAX), value,
+			     in ? "taken here are" : "to be had are",
+			     possible ? possible : "");
 	p.extra = acceptable(x->arena, possible);
 	exchange_problem_full(x, p);
 }

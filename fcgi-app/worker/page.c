@@ -6,20 +6,14 @@
 #include "common/pgres.h"
 #include "worker/body_form.h"
 
-static bool refuse(struct exchange *x, const char *detail)
-{
-	exchange_problem(x, 400, "invalid-parameter", detail);
-
-	return false;
-}
-
 static bool read_query(struct exchange *x, struct page *p, bool numbers)
 {
 	long long n = PAGE_LIMIT_DEFAULT;
 
 	if (request_query_int(&x->req, "limit", 1, PAGE_LIMIT_MAX, &n) ==
 	    EINVAL)
-		return refuse(x, "limit is a number from 1 to 1000.");
+		return exchange_parameter(x, "limit",
+					  "a number from 1 to 1000");
 	p->limit = (int)n;
 	if (!numbers) {
 		p->after = request_query(&x->req, "after");
@@ -27,7 +21,8 @@ static bool read_query(struct exchange *x, struct page *p, bool numbers)
 	}
 	n = 0;
 	if (request_query_int(&x->req, "after", 0, INT64_MAX, &n) == EINVAL)
-		return refuse(x, "after is a number.");
+		return exchange_parameter(x, "after",
+					  "a number, of the page before this");
 	p->after_n = n;
 
 	return true;

@@ -11,7 +11,8 @@ begin
 		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
 		returning t.account_id, t.session_token into account, session;
 		if account is null then
-			perform app.refuse(401, 'unauthorized', 'The ticket is used up, or was none.');
+			perform app.refuse(401, 'unauthorized', 'There is no such ticket: one is of POST /session/ticket, for one '
+				'stream, within 60 seconds.');
 		end if;
 		if session is null then -- it was got for a password
 			insert into app.session (token, account_id, expires_at)

@@ -48,10 +48,10 @@ CASES = [
 ASKED = [
     ("?stream", None, STREAM, 200, LINES),
     ("?stream=", JSON, STREAM, 200, LINES),
-    ("?x=1&stream", SSE, STREAM, 200, SSE),
+    ("?_=1&stream", SSE, STREAM, 200, SSE),
     ("?stream", f"{JSON}, {SSE};q=0.1", STREAM, 200, SSE),
     ("?%73tream", None, BOTH, 200, LINES),
-    ("?streams=1", None, WORKER, 200, JSON),
+    ("?streams=1", None, WORKER, 400, PROBLEM),
     ("?wait=0", None, STREAM, 200, JSON),
     ("?wait=0", SSE, STREAM, 200, JSON),
     ("?wai%74=0", None, BOTH, 200, JSON),

@@ -34,12 +34,18 @@ def described():
     return {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS}
 
 
-def routes():
+def routes_and_queries():
+    """{(method, path): names of the query}, as the program has them."""
     program = TOP / os.environ.get("BUILD", "build") / "restsip-api"
     if not program.exists():
         pytest.skip(f"there is no {program}")
     out = subprocess.run([program, "--routes"], check=True, capture_output=True, text=True, timeout=10).stdout
-    return {tuple(line.split(" ")) for line in out.splitlines()}
+    rows = [line.split() for line in out.splitlines()]
+    return {(row[0], row[1]): set(row[2:]) for row in rows}
+
+
+def routes():
+    return set(routes_and_queries())
 
 
 def resolve(node):
@@ -77,6 +83,16 @@ def test_parameters_of_a_path_are_described():
 def test_every_route_is_described():
     missing = {ALIASES.get(route, route) for route in routes()} - described() - ABOUT
     assert not missing
+
+
+def test_parameters_of_each_query_are_described():
+    for route, names in routes_and_queries().items():
+        if route in ABOUT:
+            continue
+        method, path = ALIASES.get(route, route)
+        item = DOCUMENT["paths"][path]
+        given = item.get("parameters", []) + item[method.lower()].get("parameters", [])
+        assert names == {p["name"] for p in map(resolve, given) if p["in"] == "query"}, route
 
 
 def test_everything_described_is_a_route():

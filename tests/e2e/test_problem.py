@@ -107,7 +107,7 @@ def test_a_body_of_json_is_at_most_64_kib(account):
 def test_a_uri_or_header_that_is_too_long_is_refused(quick):
     alice = quick
     for length, codes in ((9000, {200}), (40000, {414})):
-        answer = alice.request("GET", "/login/me?x=" + "y" * length)
+        answer = alice.request("GET", "/login/me?_=" + "y" * length)
         assert answer.status_code in codes
         assert length < 10000 or answer.headers["Content-Type"] == "application/problem+json"
     got = raw(alice.system, b"GET /login/me HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 40000 + b"\r\n\r\n")

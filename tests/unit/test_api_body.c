@@ -335,6 +335,84 @@ static void assert_member(struct arena *a, const char *text,
 	assert_true(strlen(e.detail) > 0);
 }
 
+static void assert_said(struct arena *a, const char *text, const char *said)
+{
+	const struct json *found[MEMBERS];
+	struct body_error e;
+
+	assert_int_equal(
+		body_members(parse(a, text), "", table, MEMBERS, found, &e),
+		EBADMSG);
+	assert_string_equal(e.detail, said);
+}
+
+static void it_is_said_what_was_expected_and_what_came(void **state)
+{
+	assert_said(
+		*state, "[]",
+		"This is to be an object, {\"name\": value}; it is an array "
+		"of 0.");
+	assert_said(*state, "{}", "`name` is missing: a string.");
+	assert_said(*state, "{\"name\":7}", "`name` is a string; this is 7.");
+	assert_said(*state, "{\"name\":null}",
+		    "`name` is a string; this is null.");
+	assert_said(*state, "{\"name\":\"abcdef\"}",
+		    "`name` has 1 to 5 bytes; this has 6.");
+	assert_said(*state, "{\"name\":\"a\",\"n\":101}",
+		    "`n` is 1 to 100; this is 101.");
+	assert_said(*state, "{\"name\":\"a\",\"n\":1.5}",
+		    "`n` is an integer; this is 1.5.");
+	assert_said(*state, "{\"name\":\"a\",\"list\":[1,2,3]}",
+		    "`list` has 1 to 2 elements; this has 3.");
+	assert_said(*state, "{\"name\":\"a\",\"on\":\"yes\"}",
+		    "`on` is true or false; this is the string \"yes\".");
+	assert_said(
+		*state,
+		"{\"name\":\"a\",\"on\":\"0123456789012345678901234567890123456"
+		"78\xc3\xb6y\"}",
+		"`on` is true or false; this is the string \"01234567890123456"
+		"7890123456789012345678\xe2\x80\xa6\".");
+}
+
+static void what_a_password_was_is_not_said(void **state)
+{
+	static const struct body_member secret[] = {
+		{"password", JSON_STRING, false, 1, 5, false},
+	};
+	const struct json *found[1];
+	struct body_error e;
+
+	assert_int_equal(body_members(parse(*state, "{\"password\":12345678}"),
+				      "", secret, 1, found, &e),
+			 EBADMSG);
+	assert_string_equal(e.detail,
+			    "`password` is a string; this is a number.");
+}
+
+static void assert_syntax(struct arena *a, const char *text, const char *said)
+{
+	const struct json *v = NULL;
+	struct body_error e;
+
+	assert_int_equal(body_parse(&v, a, text, strlen(text), &e), EBADMSG);
+	if (!strstr(e.detail, said))
+		fail_msg("%s: %s, not %s", text, e.detail, said);
+}
+
+static void where_the_syntax_is_wrong_is_said(void **state)
+{
+	assert_syntax(*state, "", "The body is empty");
+	assert_syntax(*state, " \n", "The body is empty");
+	assert_syntax(*state, "{\"a\":1", "too early, after 6 bytes");
+	assert_syntax(*state, "{'a':1}", "read up to byte 2: lexical error");
+	assert_syntax(*state, "{\"a\" 1}", "read up to byte 6: parse error");
+	assert_syntax(*state, "[1,]", "read up to byte 4: parse error");
+	assert_syntax(*state, "[1] x", "This is not JSON");
+	assert_syntax(*state, "[\"\xff\"]", "UTF-8. (At byte 2 of the body.)");
+	assert_syntax(*state, "{\"a\":\"\\ud800\"}",
+		      "surrogate pair. (At byte");
+}
+
 static void known_members_are_found(void **state)
 {
 	const struct json *found[MEMBERS];
@@ -442,6 +520,9 @@ int main(void)
 		cmocka_unit_test(the_size_is_at_most_64_kib),
 		cmocka_unit_test(what_is_written_out_is_at_most_64_kib),
 		cmocka_unit_test(many_members_are_compared_quickly),
+		cmocka_unit_test(it_is_said_what_was_expected_and_what_came),
+		cmocka_unit_test(what_a_password_was_is_not_said),
+		cmocka_unit_test(where_the_syntax_is_wrong_is_said),
 		cmocka_unit_test(known_members_are_found),
 		cmocka_unit_test(members_that_are_wrong_are_pointed_at),
 		cmocka_unit_test(null_counts_as_missing_where_that_is_allowed),

@@ -52,6 +52,20 @@ static void what_is_wished_is_picked(void **state)
 	assert_picks("text/plain ; q=1.000", 1);
 }
 
+static void xml_is_what_ends_with_xml(void **state)
+{
+	(void)state;
+	assert_picks("application/xml", 3);
+	assert_picks("TEXT/XML", 3);
+	assert_picks("text/xml;q=0.5, text/plain;q=0.4", 3);
+	assert_picks("text/xml;q=0.5, text/plain", 1);
+	assert_picks(
+		"application/xml, application/pidf+xml;q=0, text/plain;q=0.1",
+		1); /* by its own name it is not wished */
+	assert_picks("application/xml, text/html", -1); /* a browser */
+	assert_picks("application/xm", -1);
+}
+
 static void what_is_not_to_be_had_is_not_picked(void **state)
 {
 	(void)state;
@@ -184,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_wish_it_is_the_first),
 		cmocka_unit_test(what_is_wished_is_picked),
+		cmocka_unit_test(xml_is_what_ends_with_xml),
 		cmocka_unit_test(what_is_not_to_be_had_is_not_picked),
 		cmocka_unit_test(a_stream_is_for_those_who_prefer_it),
 		cmocka_unit_test(who_asks_for_a_stream_says_which),

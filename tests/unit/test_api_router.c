@@ -168,6 +168,43 @@ static void another_method_is_told_which_there_are(void **state)
 	assert_string_equal(f.allow, "DELETE, OPTIONS");
 }
 
+static void assert_unknown(struct arena *a, const struct route *route,
+			   const char *query, const char *expected)
+{
+	struct request req;
+	const char *detail = NULL, *path = arena_fmt(a, "/x?%s", query);
+	const char *why;
+
+	assert_int_equal(request_parse_path(&req, a, path, &detail), 0);
+	why = router_unknown_query(route, &req, a);
+	if (expected)
+		assert_string_equal(why, expected);
+	else
+		assert_null(why);
+}
+
+static void a_query_has_known_parameters(void **state)
+{
+	static const struct route list = {.query = "limit after",
+					  .live = "stream wait"};
+	static const struct route plain = {.query = ""};
+	static const struct route live = {.query = "", .live = "stream"};
+
+	assert_unknown(*state, &list, "limit=1&after=x&stream&wait=2&_=7",
+		       NULL);
+	assert_unknown(*state, &plain, "_", NULL);
+	assert_unknown(*state, &list, "limits=1",
+		       "There is no parameter `limits` here; there are: limit "
+		       "after stream wait.");
+	assert_unknown(*state, &list, "limi=1&limit=1",
+		       "There is no parameter `limi` here; there are: limit "
+		       "after stream wait.");
+	assert_unknown(*state, &live, "=x",
+		       "There is no parameter `` here; there are: stream.");
+	assert_unknown(*state, &plain, "x",
+		       "This takes no parameters; there is `x`.");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +214,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_not_found),
 		cmocka_unit_test(what_is_no_email_is_no_user),
 		cmocka_unit_test(another_method_is_told_which_there_are),
+		cmocka_unit_test(a_query_has_known_parameters),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
