@@ -57,3 +57,8 @@ int utf8_shown(const char *s, int max)
 {
 	return (int)utf8_valid(s, strnlen(s, (size_t)max));
 }
+
+size_t utf8_mark(const char *p, size_t len)
+{
+	return len >= 3 && !memcmp(p, "\xef\xbb\xbf", 3) ? 3 : 0;
+}

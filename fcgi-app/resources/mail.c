@@ -212,10 +212,10 @@ static bool read_letter(struct exchange *x, struct letter *l)
 		return false;
 	}
 	/* what curl says of any -d: also of a text that is to be left */
-	if (!strcmp(media, "application/x-www-form-urlencoded"))
-		return body_form_is(x, JSON_OBJECT) ? read_json(x, l)
-						    : read_text(x, l);
-	if (!*media || !strcmp(media, "application/json"))
+	if (!strcmp(media, "application/x-www-form-urlencoded") &&
+	    !body_form_is(x, JSON_OBJECT))
+		return read_text(x, l);
+	if (negotiate_is_json(request_param(&x->req, "CONTENT_TYPE"), false))
 		return read_json(x, l);
 
 	return read_content(x, l, media);

@@ -334,13 +334,17 @@ int body_parse(const struct json **out, struct arena *a, const char *p,
 	       size_t n, struct body_error *e)
 {
 	struct reader r = {.arena = a, .error = e};
+	size_t mark;
 
 	*e = (struct body_error){.pointer = ""};
 	if (n > BODY_TEXT_MAX)
 		return EMSGSIZE;
-	r.bad_at = body_scan(p ? p : "", n, &r.bad);
+	if (!p)
+		p = "";
+	mark = utf8_mark(p, n); /* RFC 8259, section 8.1 lets us */
+	r.bad_at = body_scan(p + mark, n - mark, &r.bad);
 
-	return read_all(&r, out, p ? p : "", n);
+	return read_all(&r, out, p + mark, n - mark);
 }
 
 int body_parse_own(const struct json **out, struct arena *a, const char *p,

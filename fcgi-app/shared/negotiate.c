@@ -53,34 +53,42 @@ static const char *find(const char *p, const char *end, char c)
 	return p;
 }
 
-/* A weight (RFC 9110, section 12.4.2) in thousandths; nonsense counts 0. */
+/* A weight (RFC 9110, section 12.4.2) in thousandths, read as people write it:
+ * `.2`, `0.99999`. -1: it is nonsense. */
 static int parse_q(struct word w)
 {
 	int q = 0, unit = Q_ONE;
+	bool digits = false, point = false;
 
-	if (w.n == 0 || w.n > 5 || (w.p[0] != '0' && w.p[0] != '1') ||
-	    (w.n > 1 && w.p[1] != '.'))
-		return 0;
 	for (size_t i = 0; i < w.n; i++) {
-		if (i == 1)
+		const int digit = w.p[i] - '0';
+
+		if (w.p[i] == '.' && !point) {
+			point = true;
 			continue;
-		if (w.p[i] < '0' || w.p[i] > '9')
-			return 0;
-		q += (w.p[i] - '0') * unit;
-		unit /= 10;
+		}
+		if (digit < 0 || digit > 9)
+			return -1;
+		if (point)
+			unit /= 10;
+		q += digit * unit;
+		if (q > Q_ONE)
+			return -1;
+		digits = true;
 	}
 
-	return q > Q_ONE ? 0 : q;
+	return digits ? q : -1;
 }
 
+/* The weight of a range by its parameters; -1: nonsense. */
 static int range_q(const char *p, const char *end)
 {
 	while (p < end) {
 		const char *stop = find(p, end, ';');
 		const struct word w = trim(p, stop);
 
-		if (w.n > 2 && (*w.p == 'q' || *w.p == 'Q') && w.p[1] == '=')
-			return parse_q((struct word){w.p + 2, w.n - 2});
+		if (w.n > 1 && (*w.p == 'q' || *w.p == 'Q') && w.p[1] == '=')
+			return parse_q(trim(w.p + 2, w.p + w.n));
 		p = stop + 1;
 	}
 
@@ -97,7 +105,9 @@ static enum match match(struct word range, const char *type)
 	const size_t n = strlen(type);
 	const size_t main_n = (size_t)(strchr(type, '/') - type) + 1;
 
-	if (range.n == 3 && !memcmp(range.p, "*/*", 3))
+	/* A lone star is what Java says. */
+	if ((range.n == 3 && !memcmp(range.p, "*/*", 3)) ||
+	    (range.n == 1 && *range.p == '*'))
 		return MATCH_ALL;
 	if (range.n == main_n + 1 && range.p[main_n] == '*' &&
 	    !strncasecmp(range.p, type, main_n))
@@ -131,7 +141,7 @@ static bool is_browser(const char *accept)
 }
 
 /* What Accept gives this type: the weight of the range that names it best, and
- * no worse than least. */
+ * no worse than least. A range whose weight is nonsense is left out. */
 static int type_q(const char *accept, const char *type, enum match least)
 {
 	const char *end = accept + strlen(accept);
@@ -143,11 +153,13 @@ static int type_q(const char *accept, const char *type, enum match least)
 		const char *stop = find(accept, end, ',');
 		const char *params = find(accept, stop, ';');
 		const enum match how = match(trim(accept, params), type);
+		const int weight = range_q(params < stop ? params + 1 : stop,
+					   stop);
 
-		if (how >= least && how > best &&
+		if (weight >= 0 && how >= least && how > best &&
 		    !(how == MATCH_XML && browser)) {
 			best = how;
-			q = range_q(params < stop ? params + 1 : stop, stop);
+			q = weight;
 		}
 		accept = stop + 1;
 	}
@@ -232,6 +244,27 @@ bool negotiate_type_is_sound(const char *type)
 	sub = trim(slash + 1, type + head);
 
 	return is_token(type, (size_t)(slash - type)) && is_token(sub.p, sub.n);
+}
+
+bool negotiate_is_json(const char *type, bool patch)
+{
+	static const char *const names[] = {
+		"application/json",
+		"application/x-www-form-urlencoded", /* curl's, of any -d */
+		"application/merge-patch+json",
+	};
+	struct word w;
+
+	if (!type)
+		return true;
+	w = trim(type, find(type, type + strlen(type), ';'));
+	if (w.n == 0)
+		return true;
+	for (size_t i = 0; i < (patch ? 3 : 2); i++)
+		if (w.n == strlen(names[i]) && !strncasecmp(w.p, names[i], w.n))
+			return negotiate_charset_is_utf8(type);
+
+	return false;
 }
 
 bool negotiate_charset_is_utf8(const char *type)

@@ -54,6 +54,12 @@ enum form negotiate_form_of(const struct request *req,
  */
 bool negotiate_type_is_sound(const char *type);
 
+/**
+ * Whether a body is JSON by its Content-Type (null, empty: it is). patch: what
+ * RFC 7396 calls a merge patch is too.
+ */
+bool negotiate_is_json(const char *type, bool patch);
+
 /** Whether its charset is UTF-8 or a part of that, or not there. */
 bool negotiate_charset_is_utf8(const char *type);
 

@@ -22,7 +22,7 @@
 /** What a request's body may be. */
 enum body_kind {
 	BODY_NONE, /* ignored */
-	BODY_JSON, /* application/json or …+json (415), or empty */
+	BODY_JSON, /* as negotiate_is_json() has it (415), or empty */
 	BODY_ANY,  /* bytes of any type */
 };
 

@@ -8,6 +8,7 @@
 #include "common/json_write.h"
 #include "common/pidf.h"
 #include "common/sipuri.h"
+#include "common/utf8.h"
 #include "worker/body_form.h"
 #include "shared/negotiate.h"
 
@@ -230,6 +231,7 @@ static bool read_lines(struct exchange *x, bool uri_list,
 	const char *p = x->body.len ? x->body.p : "";
 	const char *const end = p + x->body.len;
 
+	p += utf8_mark(p, x->body.len);
 	while (p < end) {
 		const char *stop = memchr(p, '\n', (size_t)(end - p));
 		const char *next = stop ? stop + 1 : end;
@@ -278,13 +280,6 @@ static bool read_pidf(struct exchange *x, struct contacts *out)
 	return out->list->extra != NULL;
 }
 
-static bool is_json(const char *type)
-{
-	/* the second is what curl says of any -d */
-	return !strcmp(type, "application/json") ||
-	       !strcmp(type, "application/x-www-form-urlencoded") || !*type;
-}
-
 static bool charset_is_known(struct exchange *x)
 {
 	const char *type = request_param(&x->req, "CONTENT_TYPE");
@@ -308,9 +303,9 @@ bool contacts_read(struct exchange *x, enum contacts_form form,
 		out->n = 1;
 		return true;
 	}
+	if (negotiate_is_json(request_param(&x->req, "CONTENT_TYPE"), false))
+		return read_json(x, form, out);
 	if (charset_is_known(x)) {
-		if (is_json(type))
-			return read_json(x, form, out);
 		if (!strcmp(type, "text/plain"))
 			return read_lines(x, false, form, out);
 		if (!strcmp(type, "text/uri-list"))

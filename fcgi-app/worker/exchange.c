@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/config.h"
@@ -203,15 +204,18 @@ void exchange_hash(struct exchange *x, const char *password,
 
 /* Arrival */
 
-/* What curl says of any -d counts as JSON too. */
-static bool is_json(const char *type)
+static bool is_json(const struct exchange *x)
 {
-	size_t n = strlen(type);
+	return negotiate_is_json(request_param(&x->req, "CONTENT_TYPE"),
+				 x->route->method == METHOD_PATCH);
+}
 
-	return n == 0 || !strcmp(type, "application/json") ||
-	       !strcmp(type, "application/x-www-form-urlencoded") ||
-	       (n > 5 && !strcmp(type + n - 5, "+json") &&
-		strcmp(type, "application/json-patch+json") != 0);
+/* Bodies are kept and parsed as they come: none is decoded. */
+static bool is_coded(const struct exchange *x)
+{
+	const char *coding = request_header(&x->req, "Content-Encoding");
+
+	return coding && *coding && strcasecmp(coding, "identity") != 0;
 }
 
 /* In memory, much at a time */
@@ -283,6 +287,16 @@ static void answer_too_long(struct exchange *x)
 	exchange_problem_full(x, p);
 }
 
+/* RFC 9110, section 15.5.16 */
+static void answer_coded(struct exchange *x)
+{
+	struct problem p = reply_of_error(APP_UNSUPPORTED_TYPE);
+
+	p.detail = "No Content-Encoding is decoded here: send it without.";
+	exchange_problem_full(x, p);
+	response_header(&x->res, "Accept-Encoding", "identity");
+}
+
 /* @return whether the handler may go on */
 static bool read_body(struct exchange *x)
 {
@@ -296,8 +310,9 @@ static bool read_body(struct exchange *x)
 		exchange_problem(x, 400, NULL,
 				 "The body ended before it had the bytes that "
 				 "Content-Length says.");
-	else if (x->route->body == BODY_JSON && x->body.len &&
-		 !is_json(request_media_type(&x->req, x->arena)))
+	else if (x->body.len && is_coded(x))
+		answer_coded(x);
+	else if (x->route->body == BODY_JSON && x->body.len && !is_json(x))
 		exchange_unsupported(x, "application/json");
 	return x->phase == EXCHANGE_RUNS;
 }

@@ -71,6 +71,7 @@ static void assert_refused(struct arena *a, const char *text,
 static void values_come_back_as_they_were(void **state)
 {
 	assert_written(*state, "null", NULL);
+	assert_written(*state, "\xef\xbb\xbf[1]", "[1]");
 	assert_written(*state, "true", NULL);
 	assert_written(*state, "\"\"", NULL);
 	assert_written(*state, "{}", NULL);
@@ -165,7 +166,9 @@ static void what_is_no_json_is_refused(void **state)
 		"/* c */1",
 		"\"\t\"",
 		"\"\n\"",
-		"\xef\xbb\xbf{}",
+		"\xef\xbb\xbf",
+		"\xef\xbb\xbf\xef\xbb\xbf{}",
+		"{\xef\xbb\xbf}",
 		"[1}",
 		"{\"a\":1]",
 		"\"a\"\"b\"",
