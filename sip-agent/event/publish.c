@@ -135,7 +135,7 @@ static bool read_expires(uint32_t *expires_s, struct uas *u)
 	return true;
 }
 
-/* NULL where there is none; what cannot be a tag of ours is unknown to the
+/* NULL where there is none; a tag that is none of ours is unknown to the
    database too */
 static struct pg_val if_match(const struct sip_msg *msg)
 {

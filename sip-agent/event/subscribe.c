@@ -203,7 +203,7 @@ static int ask(struct subscribe *s, const struct auth_id *id, const char *aor)
 				  on_subscribed, s);
 }
 
-/* Whatever it needs of the request, and then the database */
+/* Take what the database needs from the request, then ask it */
 static int subscribe(struct subscribe *s, const struct auth_id *id,
 		     const char *aor)
 {

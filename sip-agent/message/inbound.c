@@ -79,7 +79,7 @@ static void waiter_destructor(void *arg)
 	mem_deref(m->u);
 }
 
-/* What a send's status is in SIP, 0: still under way */
+/* The SIP code for a send's status, 0: still under way */
 static uint16_t code_of_status(const char *status, int last_code)
 {
 	static const struct {
@@ -99,7 +99,7 @@ static uint16_t code_of_status(const char *status, int last_code)
 	if (strcmp(status, "failed"))
 		return 0;
 
-	/* a challenge or redirection of the phone's is not for the sender */
+	/* the phone's challenge or redirection does not concern the sender */
 	return last_code >= 402 && last_code < 700 && last_code != 407
 		       ? (uint16_t)last_code
 		       : 480;
@@ -201,7 +201,7 @@ static void ask_outcomes(struct inbound *in)
 	mem_deref(mb);
 }
 
-/* Some have waited long enough: they are stored in any case */
+/* Answer 202 to those that have waited long enough: all of them are stored */
 static void end_waits(struct inbound *in)
 {
 	const uint64_t now = tmr_jiffies();
@@ -242,7 +242,7 @@ static void ask_soon(void *arg)
 }
 
 /**
- * This agent has settled a delivery: a MESSAGE may be waiting for that
+ * This agent has settled a delivery: a MESSAGE may be waiting for its outcome
  *
  * @param send Whose delivery it was
  * @param code How it ended
@@ -261,7 +261,7 @@ void inbound_settled(struct inbound *in, int64_t send, int code)
 		tmr_start(&in->tmr, 0, ask_soon, in);
 }
 
-/** Answer all that wait: what they brought is stored (202) */
+/** Answer 202 to all that wait: their messages are stored */
 void inbound_release(struct inbound *in)
 {
 	struct waiter *m;

@@ -58,8 +58,8 @@ static void on_message(const struct pg_answer *ans, void *arg)
 	mem_deref(m);
 }
 
-/* From, its tag, Call-ID, CSeq and for whom, in one text of fixed length, by
-   which a retransmission to a restarted agent is recognised */
+/* Writes a text of fixed length made of From, its tag, Call-ID, CSeq and the
+   recipient, by which a restarted agent recognises a retransmission */
 static int write_origin(char hex[static ORIGIN_SIZE], const struct sip_msg *msg,
 			const char *from, const char *to)
 {

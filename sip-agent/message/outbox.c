@@ -1,7 +1,7 @@
 /*
- * The outbox: deliveries, claimed account by account.  Who has answered lately
- * may have as much under way as there is, which the database is told with each
- * claim.
+ * The outbox: deliveries, claimed account by account.  Each claim tells the
+ * database which destinations have answered lately: those may have any amount
+ * under way.
  */
 #include "message/outbox.h"
 

@@ -8,7 +8,7 @@
 #include "pg/pgval.h"
 
 enum {
-	PG_DEADLINE_MS = 5000, /* who asked is answered by then */
+	PG_DEADLINE_MS = 5000, /* the asker is answered by then */
 };
 
 int pg_ask(struct pg_lane *lane, uint64_t whose, const struct pg_stmt *stmt,

@@ -46,7 +46,7 @@ static const struct pg_answer gone = {
 	.sqlstate = "",
 };
 
-/* Nothing was done for whom, and the next one may do it */
+/* Tells an item that the batch did nothing for it: it may be asked alone */
 static const struct pg_answer alone = {
 	.end = PG_OK,
 	.slug = "",
@@ -122,7 +122,7 @@ static void on_answer(const struct pg_answer *ans, void *arg)
 	if (ans->end == PG_OK)
 		deal_out(f, ans);
 	else if (ans->sqlstate[0] && ans->err != APP_TOO_SLOW)
-		/* what the server refused as a whole it has not done at all */
+		/* refused as a whole: nothing was done for any item */
 		answer_all(&f->items, &alone);
 	else
 		answer_all(&f->items, ans);
@@ -131,7 +131,7 @@ static void on_answer(const struct pg_answer *ans, void *arg)
 	mem_deref(b);
 }
 
-/* Who has waited too long is answered so */
+/* Items that have waited too long are given up */
 static void answer_late(struct pgbatch *b)
 {
 	const uint64_t now = tmr_jiffies();

@@ -26,7 +26,7 @@ struct pgbatch_conf {
 };
 
 /**
- * The answer to one item
+ * An item's answer
  *
  * @param row  The first of its rows in the answer
  * @param rows How many; 0: the item is to be asked for alone.  Where ans->end

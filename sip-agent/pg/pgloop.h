@@ -35,7 +35,7 @@ struct pgloop_conf {
 	const char *addresses; /**< that it listens on, commas between */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
-	/** the database is of a version that we cannot use */
+	/** the database has a schema version that we cannot use */
 	void (*fatal)(void *arg);
 	void *arg;
 };

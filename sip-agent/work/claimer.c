@@ -1,7 +1,7 @@
 /*
  * Claims work while there is room, renews the leases, and settles what has
- * ended, however long that takes.  Everything is done at least once: what is
- * not settled when its lease runs out goes to whoever comes after us.
+ * ended, however long that takes.  Everything is done at least once: a job that
+ * is not settled when its lease runs out is claimed by another agent.
  *
  * Settling is fenced, so that a lease that was lost does no harm.  What ends
  * together is settled together, a few at a time, so that a storm of ends holds
@@ -33,9 +33,10 @@ struct claimer {
 	size_t asked;	/* rows, of the last claim */
 	unsigned empty; /* claims in a row that brought nothing */
 	bool claiming, again, draining;
-	bool more; /* the last claim got all that it asked for, or was told
-		      that there is more for when something has ended */
-	bool lost; /* look for what was claimed without our knowing */
+	bool more; /* the last claim got all that it asked for, or was told that
+		      there will be more once a job has ended */
+	bool lost; /* look for jobs whose claim was committed but whose answer
+		      was lost */
 	uint64_t renewed_ms; /* all leases; 0: not, or not known to be */
 };
 
@@ -234,7 +235,7 @@ static void renew(void *arg)
 
 /* --- claiming ----------------------------------------------------------- */
 
-/* What cannot be done is final, unless memory was short */
+/* A job that cannot be done has failed for good, unless memory was short */
 static void refuse(struct job *job, int err)
 {
 	job_end(job, err == ENOMEM ? 0 : 400,
@@ -308,8 +309,8 @@ static void claim(struct claimer *cl)
 	};
 	bool lost = false;
 
-	/* What we hold ourselves must not look as if it was lost: the line
-	   renews it before. */
+	/* Our own jobs must not look lost: the line, which keeps order, renews
+	   them first. */
 	if (cl->lost && tmr_jiffies() - cl->renewed_ms >= 2 * CLAIMER_RENEW_MS)
 		renew_all(cl);
 	lost = cl->lost && cl->renewed_ms;
@@ -328,7 +329,7 @@ static void claim(struct claimer *cl)
 	}
 }
 
-/** There may be work: claim what there is room for */
+/** There may be work: claim as much as there is room for */
 void claimer_kick(struct claimer *cl)
 {
 	if (cl->claiming || cl->draining) {
@@ -358,8 +359,8 @@ static void poll(void *arg)
 
 /**
  * The database is there, maybe again: leases may have run out meanwhile, and
- * doorbells have not been heard.  Statements of a line run in order: nothing
- * that we hold is claimed anew
+ * doorbells have not been heard.  Statements of a line run in order, so that no
+ * job that we hold is claimed anew
  */
 void claimer_ready(struct claimer *cl)
 {
@@ -393,7 +394,8 @@ size_t claimer_drain(struct claimer *cl)
 	return cl->in_flight + cl->claiming;
 }
 
-/** Give back what has no answer yet: whoever comes next does it again */
+/** Give back the jobs that have no answer yet: another agent, or the next
+ * process, does them again */
 void claimer_give_back(struct claimer *cl)
 {
 	struct le *le;

@@ -1,6 +1,6 @@
 /*
- * Work that waits in the database: claimed under a lease, done, settled.  What
- * the work is, a kind says: MESSAGEs and NOTIFYs are two.
+ * Work that waits in the database: claimed under a lease, done, settled.  There
+ * are two kinds of work: MESSAGEs and NOTIFYs.
  */
 #ifndef CLAIMER_H
 #define CLAIMER_H
@@ -30,12 +30,12 @@ enum {
 };
 
 /**
- * What is claimed, how it is done, what is said of its end.
+ * A kind of work: how it is claimed, done and settled.
  *
  * A claim's statement has the parameters: agent, rows at most, lease in s,
- * whether to look for what was claimed without our knowing; then the kind's.
- * A last row whose id is null says that there is more: when something has
- * ended, or, where its column again is true, at once.
+ * whether to look for jobs whose claim was committed but whose answer was lost;
+ * then the kind's own.  A last row whose id is null says that there is more:
+ * when something has ended, or, where its column again is true, at once.
  *
  * That of a renewal has: agent, ids, lease in s; that of settlements: agent,
  * and a JSON array of items, each numbered by its member i.  It has a row for
@@ -60,11 +60,12 @@ struct claimer_kind {
 		    void *arg);
 	/** Begin, and call job_end sometime; NULL: its request is sent */
 	void (*start)(struct job *job, void *arg);
-	/** It has ended, msg is the answer or NULL; to note, and to log */
+	/** The job has ended, msg is the answer or NULL: take note, and log it
+	 * */
 	void (*ended)(struct job *job, const struct sip_msg *msg, void *arg);
 	/** Write the members of its settlement's item */
 	void (*settle_item)(struct buf *item, const struct job *job);
-	/** The database knows, or has refused it; may be NULL */
+	/** The job is settled, or the database has refused to; may be NULL */
 	void (*settled)(const struct job *job, const struct pg_answer *ans,
 			void *arg);
 };

@@ -1,6 +1,6 @@
 /*
- * One thing that was claimed, from its row to the end that is settled: as a
- * rule a request that is sent, to its final answer.
+ * One claimed job, from its row to its settlement: as a rule a request that is
+ * sent, until its final answer.
  */
 #ifndef JOB_H
 #define JOB_H
@@ -37,7 +37,7 @@ struct job {
 	int code;
 	char reason[UAC_REASON_SIZE];
 	bool answered; /**< by whoever is there */
-	bool went_out; /**< its end says something of who is there */
+	bool went_out; /**< its end tells something about the destination */
 	bool settling; /**< the database is being told */
 };
 

@@ -123,7 +123,8 @@ static void pool_tick(void *arg)
 		from_s = now_s - STREAM_WHEEL;
 	pool->ticked_s = now_s;
 	for (uint32_t at_s = from_s + 1; at_s <= now_s; at_s++) {
-		/* Who is looked at goes to a later slot, perhaps this one. */
+		/* Each stream that is looked at moves to a later slot, perhaps
+		   to this one again. */
 		while (pool->slot[at_s % STREAM_WHEEL])
 			stream_link(pool->slot[at_s % STREAM_WHEEL],
 				    &pool->visiting);

@@ -1,12 +1,11 @@
 /*
  * watch.c: one stream on many resources.
  *
- * Each has a viewer, which reads and is told as ever, but for two things: the
- * stream begins when all of them may be seen, so what has been read by then is
- * read again, and only a few read their first state at a time, so that others'
- * reads are not behind a hundred large ones.
- * Whatever ends the whole is done from the loop, for viewers are told in walks
- * over all of them.
+ * Each resource has a viewer as usual, with two differences. The stream begins
+ * only when all of them may be seen, so states that were read before are read
+ * again. And only a few read their first state at a time, so that others' reads
+ * are not behind a hundred large ones. The whole is ended only from the loop,
+ * since viewers are told in walks over all of them.
  */
 #include "stream/out/watch.h"
 
@@ -38,7 +37,8 @@ static void member_open(struct member *o)
 		watch_refuse(w, NULL, 503, "unavailable", NULL);
 }
 
-/* All that are not there; without a proof the first, which gets one. */
+/* Make the viewers that are not there yet; without a proof only the first,
+   which gets one. */
 static void watch_open_all(struct watch *w)
 {
 	for (size_t i = 0; i < w->n && !w->refused; i++) {

@@ -1,10 +1,10 @@
 /*
  * viewer.c: the states of a viewer, and what it does next.
  *
- * What becomes of one viewer may end others, and they may be in the middle of
- * a walk or of their own call. So nobody is freed, or leaves its seat, but by
- * the reaper, from the loop: whoever is called can go on with its viewer, and
- * sees from the state what has become of it.
+ * The end of one viewer may end others, in the middle of a walk over them or of
+ * a call of their own. So only the reaper, called from the loop, frees viewers
+ * and takes them from their seats: every other function can go on with its
+ * viewer, and sees from the state what has become of it.
  */
 #include "stream/viewer/viewer.h"
 
