@@ -134,7 +134,6 @@ end $$;
 create function api.user_get(p_who text, p_proof bytea, p_email text)
 returns table (email text, doc text, version bigint, mine bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller_or_nobody(p_who, p_proof);
 	v_account bigint;

@@ -5,7 +5,6 @@
 create function api.session_create(p_who text, p_proof bytea, p_token bytea, p_lifetime_s int)
 returns table (email text, expires int, expires_at text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint;
 	v_lifetime_s int := least(greatest(coalesce(p_lifetime_s, 86400), 1), 2592000);
@@ -42,7 +41,6 @@ end $$;
 -- Bearer: ends that session. Basic: ends all sessions of the account.
 create function api.session_delete(p_who text, p_proof bytea) returns table (ended int, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);
 	v_ended int;
@@ -61,7 +59,6 @@ end $$;
 create function api.ticket_create(p_who text, p_proof bytea, p_ticket bytea)
 returns table (expires int, expires_at text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := app.caller(p_who, p_proof);
 	v_expires_at timestamptz := now() + interval '60 s';

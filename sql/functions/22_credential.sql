@@ -45,7 +45,6 @@ end $$;
 -- does every request of a phone, whose first use in an hour is written down.
 create function app.credential_end(p_account bigint, p_n bigint, p_http bool, out gone int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_credentials bigint[];
 begin
@@ -119,7 +118,6 @@ end $$;
 create function api.credential_list(p_who text, p_proof bytea, p_email text)
 returns table (n bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 begin
@@ -133,7 +131,6 @@ end $$;
 create function api.credential_delete(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (gone bool, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := (app.owner(p_who, p_proof, p_email)).id;
 	v_end record;
@@ -175,7 +172,6 @@ end $$;
 create function api.digest_credential(p_username text, p_realm text, p_source text default null)
 returns table (credential bigint, account bigint, email text, algorithm text, ha1 text, remember bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_source text := app.source(p_source);
 	v_at timestamptz;

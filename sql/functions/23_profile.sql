@@ -19,7 +19,6 @@ end $$;
 create function app.user_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
-#variable_conflict use_column
 declare
 	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
 	v_most bigint := app.bound('page');
@@ -76,7 +75,6 @@ create function api.user_put(p_who text, p_proof bytea, p_email text, p_extra js
 	p_if_match bigint, p_revoke bool default false, p_source text default null)
 returns table (email text, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_owner record;
 	v_account bigint;

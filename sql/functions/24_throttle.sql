@@ -186,7 +186,6 @@ end $$;
 -- Right ones, [{"account", "source"}]: these are known there.
 create function api.digest_known(p_agent int, p_items jsonb) returns table (i int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	set local synchronous_commit = off;
 	perform app.know_sources(array_agg(t.account), array_agg(t.source))

@@ -153,7 +153,6 @@ create function app.login_put(p_account bigint, p_email text, p_source text, p_c
 	p_expires_s int, p_extra jsonb, p_set app.login default null,
 	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
 language plpgsql volatile as $$
-#variable_conflict use_variable
 declare
 	v_id bigint;
 	v_extra jsonb := coalesce(p_extra, '{}')
@@ -219,7 +218,6 @@ end $$;
 create function api.login_get(p_who text, p_proof bytea, p_email text)
 returns table (email text, version bigint, settled bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint;
 	v_email text := p_email;
@@ -266,7 +264,6 @@ end $$;
 create function app.login_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashagg = off as $$
-#variable_conflict use_column
 declare
 	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
 	v_most bigint := app.bound('page');
@@ -300,7 +297,6 @@ end $$;
 create function api.login_item(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (email text, what text, version bigint, settled bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
@@ -327,7 +323,6 @@ create function api.login_register_many(p_who text, p_proof bytea, p_email text,
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
 	v_account bigint := v_owner.id;
@@ -371,7 +366,6 @@ create function api.login_register(p_who text, p_proof bytea, p_email text, p_co
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_owner record;
 	v_done jsonb;
@@ -417,7 +411,6 @@ create function api.login_refresh(p_who text, p_proof bytea, p_email text, p_n b
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
 	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_lock record := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
 	v_account bigint := v_lock.id;

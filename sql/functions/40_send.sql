@@ -319,7 +319,6 @@ create function app.send_put(p_account bigint, p_sender_id bigint, p_sender text
 	p_body bytea, p_offline bool, p_due_at timestamptz, p_origin text, p_request_id text, p_secure bool default false,
 	out send_id bigint, out n bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_send app.send;
 	v_due bool := p_due_at is null or p_due_at <= now();
@@ -360,7 +359,6 @@ create function api.send_post(p_who text, p_proof bytea, p_email text, p_n bigin
 	p_offline bool, p_send_at timestamptz, p_request_id text, p_key text default null, p_print bytea default null)
 returns table (n bigint, email text, status text, version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
@@ -388,7 +386,6 @@ end $$;
 create function api.send_cancel(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (status int, version bigint, doc text, recipients text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
@@ -422,7 +419,6 @@ create function api.sip_message(p_agent int, p_credential bigint, p_ha1 text, p_
 	p_origin text, p_request_id text, p_secure bool default false)
 returns table (send bigint, n bigint, status text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_caller bigint := app.digest_account(p_credential, p_ha1);
 	v_account bigint := app.target(null, p_aor);
@@ -445,7 +441,6 @@ end $$;
 
 create function api.send_outcome(p_sends bigint[]) returns table (send bigint, status text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	return query select s, app.send_status(s) from unnest(p_sends) s;
 end $$;

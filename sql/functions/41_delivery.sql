@@ -216,7 +216,6 @@ end $$;
 create function app.delivery_take(p_agent int, p_queue int, p_sender bigint, p_destination text, p_most bigint,
 	p_lease_s int, out taken bigint[], out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_others bigint[];
 begin
@@ -255,7 +254,6 @@ create function app.delivery_turn(p_agent int, p_queues int[], p_sender bigint, 
 	p_answered text[], p_of_account bigint, p_of_destination bigint,
 	out taken bigint[], out held bool, out seen int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_left bigint := p_of_account - (
 		select count(*) from app.lease t where t.agent_id = p_agent and t.sender_id = p_sender);
@@ -311,7 +309,6 @@ returns table (delivery bigint, attempt int, send bigint, contact text, path tex
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
 	source text, bell text[], destination text, account bigint, again bool, sender_account bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_few constant int := 8;
 	v_enough constant int := 512;
@@ -392,7 +389,6 @@ end $$;
 
 create function api.delivery_renew(p_agent int, p_deliveries bigint[], p_lease_s int) returns table (renewed int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_renewed int;
 begin
@@ -427,7 +423,6 @@ end $$;
 create function api.delivery_settle(p_agent int, p_delivery bigint, p_attempt int, p_code int, p_reason text)
 returns table (state text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint;
 	v_login bigint;

@@ -7,7 +7,6 @@ create function api.delivery_settle_many(p_agent int, p_items jsonb)
 returns table (i int, state text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
-#variable_conflict use_column
 declare
 	v_wanted bigint[];
 	v_locked bigint[];
@@ -70,7 +69,6 @@ end $$;
 -- NOTIFYs, as of api.notify_settle: {"i", "subscription", "cseq", "code"?, "retry"?}
 create function api.notify_settle_many(p_agent int, p_items jsonb) returns table (i int, state text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_is_one bool := jsonb_array_length(p_items) = 1;
 	v_locked bigint[];

@@ -88,7 +88,6 @@ end $$;
 create function app.resubscribe(p_agent int, p_watcher bigint, p_ask app.subscription, p_expires_s int,
 	out local_tag text, out expires int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
 	v_now app.subscription;
 begin
@@ -126,7 +125,6 @@ create function api.sip_subscribe(p_agent int, p_credential bigint, p_ha1 text, 
 	p_within bool, p_expires_s int)
 returns table (local_tag text, expires int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_watcher bigint := app.digest_account(p_credential, p_ha1);
 	v_ask app.subscription := jsonb_populate_record(null::app.subscription, p_dialog);
@@ -197,7 +195,6 @@ returns table (subscription bigint, cseq bigint, event text, event_id text, call
 	remote_tag text, local_uri text, remote_uri text, local_target text, remote_target text, route text, flow text,
 	expires int, ended text, content_type text, body text, account bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_sub app.subscription;
 	v_sum bytea;
@@ -296,7 +293,6 @@ end $$;
 create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
 returns table (state text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_sub app.subscription;
 	v_again bool;

@@ -92,7 +92,6 @@ create function api.sip_publish(p_agent int, p_credential bigint, p_ha1 text, p_
 	p_etag text, p_presence jsonb, p_contact_key text, p_flow text, p_expires_s int)
 returns table (etag text, expires int, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_account bigint := app.digest_account(p_credential, p_ha1);
 	v_prior bigint;

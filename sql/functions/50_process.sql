@@ -79,7 +79,6 @@ end $$;
 create function api.agent_start(p_name text, p_boot text, p_addresses text default '')
 returns table (agent int, channel text, bell text[], dead bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_agent app.agent;
 	v_bell text[];
@@ -110,7 +109,6 @@ end $$;
 
 create function api.stream_start(p_name text) returns table (process int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 declare
 	v_process app.stream_process;
 begin
@@ -149,7 +147,6 @@ end $$;
 -- For /health/ready: what this database speaks, how many agents and stream processes are there, and whether they can work.
 create function api.ready() returns table (schema_version int, agents int, streams int, writable bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
 begin
 	return query select api.schema_version(),
 		(select count(*)::int from app.agent g where app.is_alive(29285, g.id, g.beat_at)),

@@ -324,7 +324,6 @@ end $$;
 -- after a second the rest is for the next turn, whose order is another.
 create function api.janitor(p_agent int) returns table (bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
-#variable_conflict use_column
 declare
 	v_began timestamptz := clock_timestamp();
 	v_duty text;
