@@ -1,6 +1,6 @@
 /*
- * health.c: /health/live, /health/ready and /metrics, for whoever operates
- * this host: from loopback, to others they are not there.
+ * health.c: /health/live, /health/ready and /metrics, for the operator of this
+ * host: they answer on loopback; all others get 404.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -92,8 +92,8 @@ static void add_count(struct buf *b, long pid, const char *name,
 	buf_fmt(b, "%s{pid=\"%ld\"} %" PRIu64 "\n", name, pid, n);
 }
 
-/* Who waits for the database, a password's hash or memory, and who was refused.
- */
+/* How many wait for the database, a password's hash or memory, and how many
+   were refused. */
 static void add_waits(struct exchange *x, struct buf *b, long pid)
 {
 	const struct db_stats db = db_stats(x->app->db);

@@ -26,7 +26,7 @@ enum {
 struct db;
 struct pg_query;
 
-/** Who asks, and about what, as keys of turn.h; 0: nobody, nothing. */
+/** The caller and the target of a statement, as keys of turn.h; 0: none. */
 struct db_whose {
 	uint64_t caller, target;
 	bool rests; /* as turn.h has it */
@@ -75,8 +75,8 @@ bool db_can_serve(const struct db *db);
 /** Since the beginning. */
 struct db_stats {
 	uint64_t too_slow;  /* statements that took longer than they may */
-	uint64_t busy;	    /* refused, for too much stood before them */
-	uint64_t forgotten; /* never sent, for nobody waits any more */
+	uint64_t busy;	    /* refused, because too many waited already */
+	uint64_t forgotten; /* never sent, because nobody waited any more */
 	uint64_t moved;	    /* reads asked again, from behind a slow one */
 	size_t waiting;	    /* now */
 };

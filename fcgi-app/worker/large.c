@@ -1,5 +1,5 @@
 /*
- * large.c: the queue, and who is let in when a place becomes free.
+ * large.c: the queue, and which request gets a place that becomes free.
  */
 #include "worker/large.h"
 
@@ -11,9 +11,9 @@
 #include "common/log.h"
 
 enum {
-	LOOK_MS = 100,	     /* for who has waited too long */
-	TOOK_FIRST_MS = 500, /* that one is taken to hold, at first */
-	TOOK_WEIGHT = 4,     /* of all before it, against the last */
+	LOOK_MS = 100,	     /* for requests that have waited too long */
+	TOOK_FIRST_MS = 500, /* expected time of a place, at first */
+	TOOK_WEIGHT = 4,     /* of earlier times against the last one */
 };
 
 struct larges {
@@ -134,7 +134,8 @@ static void look(void *arg)
 		loop_after(ls->loop, &ls->look, LOOK_MS, look, ls);
 }
 
-/* Where there is no place for it, one of who has most waiting is refused. */
+/* Where there is no place for it, one request of the caller that has most
+   waiting is refused. */
 static int queue_add(struct larges *ls, struct large *e, uint64_t caller,
 		     uint64_t source)
 {
@@ -182,7 +183,8 @@ void large_end(struct larges *ls, struct large *e)
 	ls->took_ms = (ls->took_ms * (TOOK_WEIGHT - 1) + took_ms) / TOOK_WEIGHT;
 	turns_done(ls->turns, &e->turn, took_ms * 1000, clock_ms());
 	ls->held--;
-	/* Not from here: who is let in may end at once, and so on. */
+	/* Later, from the loop: one that gets a place may end at once, and let
+	   in the next from here. */
 	if (turns_waiting(ls->turns))
 		loop_after(ls->loop, &ls->look, 0, look, ls);
 }

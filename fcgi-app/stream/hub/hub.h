@@ -19,9 +19,10 @@ enum {
 
 struct hub;
 
-/** Those who look at what is watched. */
+/** Functions of those who watch. */
 struct hub_ops {
-	/* The connection is gone: who waits for a first state has no hope. */
+	/* The connection is lost: requests that wait for a first state must be
+	   refused. */
 	void (*lost)(void *arg);
 	/* It is back: ask for all watches anew. @return how many look */
 	size_t (*reopen)(void *arg);
