@@ -89,6 +89,17 @@ begin
 	end if;
 end $$;
 
+-- RS401 where a caller's account has gone since it was looked at; else it stays until the commit. For writers, whose rows
+-- name the account, once they have their resources locked: accounts stand behind these. Nobody (null) stays.
+create function app.caller_holds(p_account bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform from app.account a where a.id = p_account for key share;
+	if not found and p_account is not null then
+		perform app.refuse(401, 'unauthorized', 'The account is gone.');
+	end if;
+end $$;
+
 -- The account named p_email as seen by v_caller; RS404.
 create function app.target(p_caller bigint, p_email text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -148,14 +159,18 @@ begin
 	return p_head || ',' || substr(p_extra::text, 2);
 end $$;
 
--- Locks a resource; its version as it stands. RS412 unless that is p_if_match (null: any).
-create function app.lock(p_kind app.resource_kind, p_id bigint, p_if_match bigint default null) returns bigint
+-- Locks a resource; its version as it stands. RS412 unless that is p_if_match (null: any). RS404 where there is none;
+-- p_mine: it is one of the caller's account, which has gone then: RS401.
+create function app.lock(p_kind app.resource_kind, p_id bigint, p_if_match bigint default null,
+	p_mine bool default false) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_version bigint;
 begin
 	select r.version into v_version from app.resource r where r.kind = p_kind and r.id = p_id for update;
-	if v_version is null then
+	if v_version is null and p_mine then
+		perform app.refuse(401, 'unauthorized', 'The account is gone.');
+	elsif v_version is null then
 		perform app.refuse(404, 'not-found', 'It is gone.');
 	end if;
 	if p_if_match is not null and p_if_match is distinct from v_version then
@@ -164,7 +179,7 @@ begin
 	return v_version;
 end $$;
 
--- Both at once, for a writer that is sure to change something.
+-- Both at once, for a writer that is sure to change something of its own account.
 create function app.lock_advance(p_kind app.resource_kind, p_id bigint, p_if_match bigint,
 	out prior bigint, out version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -173,6 +188,9 @@ begin
 		select r.version from app.resource r where r.kind = p_kind and r.id = p_id for update)
 	update app.resource r set version = nextval('app.version_seq') from old
 	where r.kind = p_kind and r.id = p_id returning old.version, r.version into prior, version;
+	if version is null then
+		perform app.refuse(401, 'unauthorized', 'The account is gone.');
+	end if;
 	if p_if_match is not null and p_if_match is distinct from prior then
 		perform app.refuse(412, 'precondition-failed', 'The resource has changed since that version.');
 	end if;

@@ -46,6 +46,7 @@ declare
 	v_ended int;
 begin
 	perform from app.account a where a.id = v_account for no key update;
+	perform app.caller_holds(v_account);
 	if p_who is not null then
 		delete from app.ticket t where t.account_id = v_account;
 	end if;
@@ -64,6 +65,7 @@ declare
 	v_expires_at timestamptz := now() + interval '60 s';
 begin
 	perform from app.account a where a.id = v_account for no key update;
+	perform app.caller_holds(v_account);
 	if (select count(*) from app.ticket t where t.account_id = v_account and t.expires_at > now()) >= app.bound('tickets') then
 		perform app.refuse_for(409, 'too-many-tickets',
 			format('An account has at most %s tickets that nobody has used.', app.bound('tickets')),

@@ -25,7 +25,7 @@ end $$;
 create function app.login_end(p_account bigint, p_http bool, p_credentials bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_prior bigint := app.lock('login', p_account);
+	v_prior bigint := app.lock('login', p_account, p_mine => true);
 	v_version bigint;
 	v_ids bigint[];
 	v_changed bool := app.publications_end(p_account, p_credentials);
@@ -77,6 +77,7 @@ begin
 		perform app.refuse(400, 'invalid-member', 'The algorithm is MD5 or SHA-256.', '/algorithm');
 	end if;
 	v_n := app.take_n('profile', p_account);
+	perform app.caller_holds(p_account);
 	if (select count(*) from app.credential c where c.account_id = p_account) >= app.bound('credentials') then
 		perform app.refuse(409, 'too-many-credentials',
 			format('An account has at most %s credentials.', app.bound('credentials')));
@@ -137,6 +138,7 @@ declare
 begin
 	v_end := app.credential_end(v_account, p_n, false);
 	if v_end.gone = 0 then
+		perform app.caller_holds(v_account);
 		perform app.refuse(404, 'credential-not-found', 'There is no such credential.');
 	end if;
 	return query select true, v_end.bell;

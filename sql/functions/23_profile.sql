@@ -57,7 +57,7 @@ declare
 begin
 	-- Locks in their order, for what is ended here has some of its own.
 	perform from app.credential c where p_revoke and c.account_id = p_account order by c.id for update;
-	perform app.lock('login', p_account), app.lock('profile', p_account);
+	perform app.lock('login', p_account, p_mine => true), app.lock('profile', p_account, p_mine => true);
 	perform from app.account a where a.id = p_account for no key update;
 	if p_revoke then
 		v_bell := (app.credential_end(p_account, null, true)).bell;
@@ -98,31 +98,47 @@ begin
 		v_bell || app.publish('profile', v_owner.id, v_owner.version, v_owner.prior);
 end $$;
 
+-- Calls that an account, which ends, is to be taken out of.
+create function app.calls_of(p_account bigint) returns setof bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query
+		select c.id from app.call c where c.owner_id = p_account and c.state <> 'ended'
+		union select p.call_id from app.participant p where p.account_id = p_account and p.state = 'joined'
+		union select i.call_id from app.invitation i join app.call c on c.id = i.call_id
+			where i.account_id = p_account and c.state <> 'ended'
+		order by 1;
+end $$;
+
 -- An account ends, with its logins, its mail and its calls.
 create function app.account_end(p_account bigint, p_if_match bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_email text := app.email(p_account);
+	v_calls bigint[];
 	v_call bigint;
 	v_kind app.resource_kind;
 	v_prior bigint;
 	v_bell text[];
 begin
-	for v_call in
-		select c.id from app.call c where c.owner_id = p_account and c.state <> 'ended'
-		union select p.call_id from app.participant p where p.account_id = p_account and p.state = 'joined'
-		union select i.call_id from app.invitation i join app.call c on c.id = i.call_id
-			where i.account_id = p_account and c.state <> 'ended'
-		order by 1
-	loop
+	-- First what phones lock first: one that subscribes holds its credential.
+	perform from app.credential c where c.account_id = p_account order by c.id for update;
+	v_calls := array(select c from app.calls_of(p_account) c);
+	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
+	foreach v_call in array app.calls_leave(v_calls, p_account) loop
 		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;
 	foreach v_kind in array array['login', 'mailbox', 'profile']::app.resource_kind[] loop
-		v_prior := app.lock(v_kind, p_account, case v_kind when 'profile' then p_if_match end);
+		v_prior := app.lock(v_kind, p_account, case v_kind when 'profile' then p_if_match end, true);
 		v_bell := v_bell || app.publish_gone(v_kind, p_account, v_prior);
 	end loop;
 	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = p_account;
 	v_bell := v_bell || app.session_ended(p_account);
+	-- From here on nobody writes of it. A call that it has come into since is locked in its turn only: so once more.
+	perform from app.account a where a.id = p_account for update;
+	if exists (select from app.calls_of(p_account)) then
+		raise exception using errcode = 'serialization_failure', message = 'a call has come meanwhile';
+	end if;
 	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = p_account);
 	delete from app.account a where a.id = p_account;
 	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();

@@ -32,10 +32,11 @@ declare
 	v_set app.login;
 begin
 	if v_email is distinct from p_aor then
+		perform app.caller_holds(v_account);
 		perform app.refuse(403, 'not-owner', 'Only the owner may register here.');
 	end if;
 	if p_star or p_contacts <> '[]' then
-		v_prior := app.lock('login', v_account);
+		v_prior := app.lock('login', v_account, p_mine => true);
 		perform app.credential_holds(p_credential);
 		select max(l.cseq) into v_latest
 		from app.login l where l.account_id = v_account and l.call_id = p_call_id and l.expires_at > now();
@@ -111,7 +112,9 @@ begin
 	for v_account in
 		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1
 	loop
-		v_prior := app.lock('login', v_account);
+		-- One account that has gone is no reason to leave the others.
+		select r.version into v_prior from app.resource r where r.kind = 'login' and r.id = v_account for update;
+		continue when not found;
 		v_ids := array(select l.id from app.login l
 			where l.account_id = v_account and l.agent_id = p_agent and l.flow = p_flow);
 		continue when v_ids = '{}';

@@ -325,7 +325,8 @@ declare
 begin
 	perform app.send_check(p_sender_id);
 	perform app.send_may_be_later(p_due_at);
-	perform app.lock('login', p_account);
+	perform app.lock('login', p_account, p_mine => p_account = p_sender_id);
+	perform app.caller_holds(p_sender_id);
 	perform app.refuse_for_disabled(p_account);
 	if p_target_n is not null and not exists (select from app.login l
 		where l.account_id = p_account and l.n = p_target_n and l.expires_at > now())
@@ -381,8 +382,8 @@ begin
 	return next;
 end $$;
 
--- Takes back what was not claimed yet. 409 where any recipient was claimed: the rest are stopped all the same, so this
--- is an answer and not a refusal.
+-- Takes back what was not claimed yet, by an agent or by a stream that has read it. 409 where any recipient was claimed:
+-- the rest are stopped all the same, so this is an answer and not a refusal.
 create function api.send_cancel(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (status int, version bigint, doc text, recipients text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -390,25 +391,29 @@ declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
 	v_send bigint;
-	v_stopped bigint[];
+	v_taken bool;
 	v_bell text[];
 begin
+	-- Whoever makes deliveries, or moves them, holds the login: it is waited for, and what is there then is all.
+	perform from app.resource r where r.kind = 'login' and r.id = v_account for update;
 	select s.id into v_send from app.send s
 	where s.account_id = v_account and s.n = p_n and s.sender_id = v_caller;
 	if v_send is null then
 		perform app.refuse(404, 'message-not-found', 'There is no such message of yours.');
 	end if;
-	v_stopped := array(select d.id from app.delivery d where d.send_id = v_send order by d.id for update);
-	with stopped as (
-		update app.delivery d set state = 'cancelled', changed_at = now(), settled_at = now()
-		where d.id = any (v_stopped) and d.state in ('queued', 'stored')
-		returning d.id)
-	select array_agg(s.id) into v_stopped from stopped s;
-	if v_stopped is not null then
+	perform from app.delivery d where d.send_id = v_send order by d.id for update;
+	select s.taken into v_taken from app.send s where s.id = v_send for no key update;
+	perform app.caller_holds(v_caller);
+	if v_taken is null then
+		perform app.refuse(404, 'message-not-found', 'There is no such message of yours.');
+	end if;
+	update app.delivery d set state = 'cancelled', changed_at = now(), settled_at = now()
+	where d.send_id = v_send and d.state in ('queued', 'stored') and (d.kind = 'contact' or not v_taken);
+	if found then
 		v_bell := app.touch_sends(array[v_send]);
 	end if;
 	return query
-		select case when exists (select from app.delivery d where d.send_id = v_send and d.state <> 'cancelled')
+		select case when v_taken or exists (select from app.delivery d where d.send_id = v_send and d.state <> 'cancelled')
 			then 409 else 200 end, s.version, app.send_doc(v_send), app.send_recipients(v_send), v_bell
 		from app.send s where s.id = v_send;
 end $$;
@@ -427,7 +432,7 @@ declare
 	v_put record;
 	v_bell text[];
 begin
-	perform app.lock('login', v_account);
+	perform app.lock('login', v_account, p_mine => v_account = v_caller);
 	select s.id into v_send from app.send s where s.origin = v_origin;
 	if v_send is null then
 		v_put := app.send_put(v_account, v_caller, app.email(v_caller), null, p_type, coalesce(p_body, ''), true,

@@ -136,7 +136,8 @@ begin
 	if v_caller is null then
 		perform app.mail_turn(v_account, v_source, false);
 	end if;
-	v_prior := app.lock('mailbox', v_account);
+	v_prior := app.lock('mailbox', v_account, p_mine => v_account = v_caller);
+	perform app.caller_holds(v_caller);
 	perform app.refuse_for_disabled(v_account);
 	v_message.account_id := v_account;
 	v_message.n := app.take_n('mailbox', v_account);

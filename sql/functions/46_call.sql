@@ -132,6 +132,9 @@ begin
 	if jsonb_array_length(p_invited) > v_most then
 		perform app.refuse(409, 'call-full', format('At most %s are invited to a call.', v_most), '/invited');
 	end if;
+	-- Who is found now stays until the commit.
+	perform from app.account a
+	where a.email in (select e #>> '{}' from jsonb_array_elements(p_invited) e) order by a.id for key share;
 	select '/invited/' || e.n - 1 into v_unknown
 	from jsonb_array_elements(p_invited) with ordinality e (value, n)
 	where jsonb_typeof(e.value) <> 'string' or not exists (
@@ -182,7 +185,7 @@ declare
 	v_calls bigint;
 	v_open bigint;
 begin
-	perform from app.resource r where r.kind = 'profile' and r.id = p_owner for update;
+	perform app.lock('profile', p_owner, p_mine => true);
 	select count(*), count(*) filter (where c.open) into v_calls, v_open
 	from app.call c where c.owner_id = p_owner and c.ended_at is null;
 	if p_new and v_calls >= app.bound('calls') then
@@ -455,6 +458,7 @@ begin
 	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_account, p_call);
 	v_prior := app.lock('call', p_call);
+	perform app.caller_holds(v_account);
 	perform app.refuse_disabled(v_account);
 	perform app.call_access(v_account, p_call);
 	version := app.advance('call', p_call);
@@ -547,21 +551,50 @@ begin
 	return query select e.version, e.bell from app.participant_end(v_part, v_prior) e;
 end $$;
 
--- An account ends: its calls end, and it leaves those of others.
+-- An account ends: its calls end, and it leaves those of others. What has ended meanwhile is left as it is.
 create function app.call_forget(p_call bigint, p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_prior bigint := app.lock('call', p_call);
-	v_version bigint := app.advance('call', p_call);
-	v_before bigint[] := app.call_seers_before(p_call);
+	v_prior bigint;
+	v_version bigint;
+	v_before bigint[];
+	v_owner bigint;
 begin
-	if exists (select from app.call c where c.id = p_call and c.owner_id = p_account) then
+	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_call for update;
+	select c.owner_id into v_owner from app.call c where c.id = p_call and c.state <> 'ended';
+	if v_owner is null then
+		return null;
+	end if;
+	v_version := app.advance('call', p_call);
+	if v_owner = p_account then
 		return app.call_end(p_call, v_prior);
 	end if;
+	v_before := app.call_seers_before(p_call);
 	delete from app.participant p where p.call_id = p_call and p.account_id = p_account;
 	delete from app.invitation i where i.call_id = p_call and i.account_id = p_account;
 	perform app.call_seers_set(p_call);
 	return app.publish('call', p_call, v_version, v_prior, array[p_account], v_before);
+end $$;
+
+-- Takes an account that ends out of calls of others which nobody watches, all at once. Which of p_calls, whose resources
+-- are locked, are left for app.call_forget.
+create function app.calls_leave(p_calls bigint[], p_account bigint) returns bigint[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_quiet bigint[];
+begin
+	if exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('call')) then
+		return p_calls;
+	end if;
+	v_quiet := array(
+		select c.id from app.call c
+		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended'
+			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id));
+	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
+	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);
+	delete from app.invitation i where i.account_id = p_account and i.call_id = any (v_quiet);
+	delete from app.call_seer s where s.account_id = p_account and s.call_id = any (v_quiet); -- as call_seers_set would
+	return array(select unnest(p_calls) except select unnest(v_quiet) order by 1);
 end $$;
 
 -- Scheduled calls whose time has come.

@@ -47,11 +47,16 @@ declare
 	v_version bigint;
 	v_bell text[];
 begin
-	for v_account, v_ids in
-		select l.account_id, array_agg(l.id) from app.login l
-		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' group by 1 order by 1
+	for v_account in
+		select distinct l.account_id from app.login l
+		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' order by 1
 	loop
-		v_prior := app.lock('login', v_account);
+		select r.version into v_prior from app.resource r where r.kind = 'login' and r.id = v_account for update;
+		continue when not found;
+		-- What has come over another flow meanwhile stays.
+		v_ids := array(select l.id from app.login l
+			where l.account_id = v_account and l.agent_id = p_agent and l.flow ~ '^(tcp|tls):');
+		continue when v_ids = '{}';
 		v_version := app.advance('login', v_account);
 		v_bell := v_bell || app.login_remove(v_account, v_ids);
 		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);

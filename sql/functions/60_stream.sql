@@ -8,6 +8,9 @@ create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_ticket is not null then
+		-- Tickets and sessions stand behind their account.
+		perform from app.account a
+		where a.id = (select t.account_id from app.ticket t where t.ticket = p_ticket) for key share;
 		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
 		returning t.account_id, t.session_token into account, session;
 		if account is null then
@@ -210,28 +213,47 @@ end $$;
 -- Messages for an account's streams in inbox order. Numbers are given under the account's lock, so a reader that has
 -- seen k has seen all below k. p_after null: only what is not delivered yet; p_opened_s: from p_after on what was not
 -- when the reader came, that many seconds ago, even if it has been delivered to another of the account's streams since.
+-- What is read is as good as shown, and taken back no more: whoever takes it back waits for this, or this for him and
+-- leaves it out. (A crash of the database may forget that, as it forgets the stream.)
 create function api.inbox_read(p_account bigint, p_after bigint, p_limit int, p_opened_s int default null)
 returns table (head bigint, inbox bigint, n bigint, sender text, content_type text, body bytea, sent_at text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_head bigint;
+	v_sends bigint[];
+	v_is_free bool;
 begin
-	return query
-		select r.next_inbox - 1, s.inbox, s.n, s.sender, s.content_type, s.body, app.time_text(s.created_at)
+	loop
+		select r.next_inbox - 1, array_agg(s.id) filter (where s.id is not null), bool_or(s.waits and not s.taken)
+		into v_head, v_sends, v_is_free
 		from app.resource r
 		left join lateral (
-			select s.* from app.send s
+			select s.id, s.inbox, s.waits, s.taken from app.send s
 			where p_after is not null and s.account_id = p_account and s.inbox > p_after
 				and exists (select from app.delivery d where d.send_id = s.id and d.state <> 'cancelled'
 					and (s.target_n is null or d.kind <> 'contact')
 					and (p_opened_s is null or d.kind <> 'contact' and (d.state in ('stored', 'queued')
 						or d.settled_at > now() - make_interval(secs => p_opened_s + 10))))
 			union all
-			select s.* from app.send s
+			select s.id, s.inbox, s.waits, s.taken from app.send s
 			where p_after is null and s.inbox is not null and s.id in (
 				select d.send_id from app.delivery d
 				where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued'))
 			order by inbox limit p_limit) s on true
 		where r.kind = 'login' and r.id = p_account
-		order by s.inbox;
+		group by r.next_inbox;
+		exit when v_is_free is not true;
+		-- These may still be taken back. Then the page is another one.
+		set local synchronous_commit = off;
+		perform from app.send s where s.id = any (v_sends) and s.waits and not s.taken order by s.id for no key update;
+		update app.send s set taken = true where s.id = any (v_sends) and s.waits and not s.taken;
+	end loop;
+	if v_head is not null then
+		return query
+			select v_head, s.inbox, s.n, s.sender, s.content_type, s.body, app.time_text(s.created_at)
+			from (select) one left join app.send s on s.id = any (v_sends)
+			order by s.inbox;
+	end if;
 end $$;
 
 -- These were written to an open stream of their recipient. Where the streams were no recipient (a resume replays what

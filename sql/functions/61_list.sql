@@ -52,8 +52,9 @@ begin
 		return null;
 	end if;
 	update app.watch w set since = w.fence
-	where w.kind = 'list' and w.id = v_id and w.process_id = p_process and w.since is null;
-	return v_watch.fence;
+	where w.kind = 'list' and w.id = v_id and w.process_id = p_process and w.since is null
+	returning w.since into v_watch.since; -- the janitor may have moved it
+	return v_watch.since;
 end $$;
 
 -- Where another process watches the list already, the log is complete since then: its row must not go before ours is

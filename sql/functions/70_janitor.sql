@@ -205,8 +205,15 @@ begin
 	select max(gone.xid), sum(gone.size) filter (where gone.xid < l.counted) into v_last, v_bytes
 	from app.list_log l left join gone on true where l.list = p_list;
 	update app.list_log l set bytes = l.bytes - coalesce(v_bytes, 0) where l.list = p_list and v_bytes > 0;
-	update app.watch w set since = greatest(w.since, v_last + 1)
-	where w.kind = 'list' and w.id = app.list_id(p_list) and w.since <= v_last;
+	if v_last is null then
+		return;
+	end if;
+	-- Who is about to inherit from one of these rows is waited for: his own is there, and found, in the next statement.
+	perform from app.watch w
+	where w.kind = 'list' and w.id = app.list_id(p_list) order by w.process_id for update;
+	update app.watch w set since = case when w.since is not null then greatest(w.since, v_last + 1) end,
+		fence = case when w.fence is not null then greatest(w.fence, v_last + 1) end
+	where w.kind = 'list' and w.id = app.list_id(p_list) and (w.since <= v_last or w.fence <= v_last);
 end $$;
 
 create function app.sweep_history(p_before timestamptz) returns void

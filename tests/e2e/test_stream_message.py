@@ -19,6 +19,20 @@ def test_a_message_is_delivered_once_written(account, opened, until):
     assert [r["kind"] for r in bob.request("GET", sent["url"]).json()["recipients"]] == ["stream"]
 
 
+def test_what_is_taken_back_is_not_shown_and_what_is_shown_is_not_taken_back(account, opened):
+    alice, bob = account("alice"), account("bob")
+    stream = opened(alice)
+    stream.wait("state")
+    codes = {}
+    for i in range(150):
+        sent = send(bob, alice, f"race {i}")
+        codes[f"race {i}"] = bob.request("CANCEL", sent["url"]).status_code
+    send(bob, alice, "last")
+    stream.wait_message("last")
+    assert set(codes.values()) <= {200, 409}
+    assert {body for body, code in codes.items() if code == 409} | {"last"} == set(stream.bodies())
+
+
 @pytest.mark.parametrize("body", [b"\x00", b"\xff\xfe", b"a\x00b", bytes(range(256)), b"\xed\xa0\x80"],
                          ids=["nul", "bom", "inside", "all", "surrogate"])
 def test_bytes_that_are_no_text_come_in_base64(account, opened, body):

@@ -78,10 +78,12 @@ const struct pg_stmt sql_list_read = {
 	.write = true,
 };
 
+/* What is read is claimed: it is shown after that is committed. */
 const struct pg_stmt sql_inbox_read = {
 	.name = "inbox_read",
 	.sql = "select * from api.inbox_read($1, $2, $3, $4)",
 	.nparams = 4,
+	.write = true,
 };
 
 const struct pg_stmt sql_inbox_written = {
