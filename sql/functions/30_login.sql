@@ -203,7 +203,8 @@ begin
 	if p_contact is not null and exists (select from app.delivery d
 		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact')
 	then
-		bell := bell || app.release_stored(p_account, v_id);
+		-- A few: a phone that answers gets the others then, and one that only registers is not sent all of them each time.
+		bell := bell || app.release_stored(p_account, v_id, p_most => app.bound('deliveries_first'));
 	end if;
 end $$;
 
@@ -451,7 +452,7 @@ create function app.login_unregister(p_account bigint, p_n bigint, p_if_match bi
 	out ids bigint[], out version bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_prior bigint := app.lock('login', p_account, p_if_match);
+	v_prior bigint := app.lock('login', p_account, p_if_match, true);
 begin
 	ids := array(select l.id from app.login l
 		where l.account_id = p_account and (p_n is null or l.n = p_n and l.expires_at > now()));

@@ -76,14 +76,16 @@ begin
 		select count(*) from app.delivery d where d.login_id = p_login and d.state in ('queued', 'sending'));
 end $$;
 
--- What waited for the account, or of that only p_only, goes to a contact, if it may and has not refused it: the oldest, as
--- many as there is room for. The others follow when it has taken those (app.release_more). The login resource is locked.
-create function app.release_stored(p_account bigint, p_login bigint, p_only bigint[] default null)
+-- What waited for the account, or of that only p_only, goes to a contact, if it may and has not refused it: what has waited
+-- longest since it was sent or tried, as many as there is room for, p_most at most. The others follow when it has taken
+-- those (app.release_more). The login resource is locked.
+create function app.release_stored(p_account bigint, p_login bigint, p_only bigint[] default null,
+	p_most bigint default null)
 returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
-	v_room bigint := app.contact_room(p_login);
+	v_room bigint := least(app.contact_room(p_login), p_most);
 	v_deliveries bigint[];
 begin
 	if v_room <= 0 then
@@ -99,7 +101,10 @@ begin
 			and not exists (
 				select from app.delivery o where o.send_id = d.send_id and o.login_id = p_login
 					and o.state = 'failed' and not app.is_not_now(o.code))
-		order by d.id limit v_room for update of d);
+		order by d.changed_at, d.id limit v_room);
+	v_deliveries := array(
+		select d.id from app.delivery d
+		where d.id = any (v_deliveries) and d.kind = 'offline' and d.state = 'stored' order by d.id for update);
 	if v_deliveries = '{}' then
 		return null;
 	end if;
@@ -433,21 +438,18 @@ declare
 	v_not_now bool;
 	v_is_locked bool := false;
 begin
-	select d.account_id, d.login_id, d.send_id into v_account, v_login, v_send
-	from app.delivery d where d.id = p_delivery;
+	select d.account_id, d.send_id into v_account, v_send from app.delivery d where d.id = p_delivery;
 	if not found then
 		return;
 	end if;
-	-- Without its binding nobody knows by which way it may go.
-	v_not_now := app.is_not_now(p_code) or p_code is null and v_login is null;
 	v_state := case
-		when v_not_now then 'stored'
+		when app.is_not_now(p_code) then 'stored'
 		when p_code is null then 'queued'
 		when p_code = 202 then 'accepted'
 		when p_code between 200 and 299 or p_code = 482 and p_attempt > 1 then 'delivered'
 		else 'failed' end;
-	if v_state in ('stored', 'failed') or v_state <> 'queued' and app.has_stored(v_account) then
-		-- A contact that registers meanwhile must find it stored, or must be seen here.
+	if v_state in ('stored', 'failed', 'queued') or app.has_stored(v_account) then
+		-- A contact that comes or goes meanwhile must find it stored, or must be seen here.
 		perform from app.resource r where r.kind = 'login' and r.id = v_account for update;
 		if not found then
 			return;
@@ -462,6 +464,9 @@ begin
 		return query select d.state, null::text[] from app.delivery d where d.id = p_delivery;
 		return;
 	end if;
+	-- Without its binding nobody knows by which way it may go.
+	select d.login_id into v_login from app.delivery d where d.id = p_delivery;
+	v_not_now := v_state = 'stored' or p_code is null and v_login is null;
 	update app.attempt t set ended_at = now(), code = p_code, reason = left(p_reason, 200)
 	where t.delivery_id = p_delivery and t.attempt = p_attempt returning t.began_at into v_began;
 	if p_code in (408, 430) then
@@ -470,8 +475,9 @@ begin
 	if v_bell is not null then
 		null;
 	elsif v_not_now then
-		-- Who has registered since then is not waited for.
-		v_bell := app.delivery_move(v_account, array[p_delivery], p_code, left(p_reason, 200), v_began);
+		-- Who has registered since then is not waited for; what never left is anybody's.
+		v_bell := app.delivery_move(v_account, array[p_delivery], p_code, left(p_reason, 200),
+			case when p_code is null then '-infinity' else v_began end);
 	else
 		update app.delivery d set state = v_state, code = p_code, reason = left(p_reason, 200), changed_at = now(),
 			settled_at = case when p_code is not null then now() end

@@ -153,6 +153,9 @@ begin
 	end if;
 	-- Writers under way do not see the new row: they are waited for. All others will.
 	perform from app.resource r where r.kind = v_ask.kind and r.id = v_target.id for share;
+	if not found then
+		perform app.refuse(404, 'user-not-found', 'There is no such user.');
+	end if;
 	with old as (
 		select s.id, s.due_at, s.ended from app.subscription s
 		where s.watcher_id = v_watcher and s.account_id = v_target.id and s.event = v_ask.event
@@ -232,7 +235,7 @@ begin
 		end if;
 		update app.subscription s set due = false, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
 			due_at = now() + v_pause, ended = v_sub.ended, local_cseq = s.local_cseq + 1,
-			documents = s.documents + 1, agent_id = p_agent,
+			documents = s.documents + 1, agent_id = p_agent, claimed_after = s.remote_cseq,
 			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
 			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)
 		where s.id = v_sub.id returning s.* into v_sub;
@@ -289,7 +292,8 @@ end $$;
 
 -- How a NOTIFY ended (RFC 6665, section 4.2.2). p_code null: it never left. A failure ends the subscription, unless the
 -- phone says when to try again (p_retry_s), or the connection is gone and its contact may be tried. Fenced by (agent,
--- CSeq).
+-- CSeq). Who has refreshed since the NOTIFY was claimed is there, maybe somewhere else: the next NOTIFY, which that made
+-- due, says how it is.
 create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
 returns table (state text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -303,6 +307,11 @@ begin
 	where s.id = p_subscription and s.agent_id = p_agent and s.local_cseq = p_cseq and s.until is not null for update;
 	if v_sub.id is null then
 		return query select 'gone';
+		return;
+	end if;
+	if (p_code between 200 and 299) is not true and v_sub.remote_cseq > v_sub.claimed_after then
+		update app.subscription s set until = null, code = coalesce(p_code, s.code) where s.id = v_sub.id;
+		return query select 'again';
 		return;
 	end if;
 	v_again := p_code is null or p_code = 430 and v_sub.flow is not null and app.may_leave_flow(v_sub)

@@ -52,6 +52,9 @@ begin
 		select p.presence from app.publication p
 		where p.login_id = v_login.id and p.id <> p_publication.id and p.expires_at > now()
 		order by p.created_at desc limit 1));
+exception when sqlstate 'RS413' then
+	-- That has no room any more beside what REST has put there since.
+	return app.login_set_presence(v_login.id, null);
 end $$;
 
 -- Shows a publication where it belongs now. p_old: as it was before, null for a new one; p_new: its document has just
@@ -102,9 +105,10 @@ declare
 	v_etag text := substr(md5(gen_random_uuid()::text), 1, 16);
 begin
 	if app.email(v_account) is distinct from p_aor then
+		perform app.caller_holds(v_account);
 		perform app.refuse(403, 'not-owner', 'Only the owner may publish here.');
 	end if;
-	v_prior := app.lock('login', v_account);
+	v_prior := app.lock('login', v_account, p_mine => true);
 	perform app.credential_holds(p_credential);
 	select p.* into v_pub from app.publication p
 	where p.account_id = v_account and p.call_id = p_call_id and p.cseq = p_cseq and p.expires_at > now();

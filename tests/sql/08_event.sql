@@ -1,6 +1,6 @@
 -- Subscriptions and publications: who may, what is due when, and what becomes of it.
 begin;
-select plan(76);
+select plan(90);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('event-test', 'b1') \gset
@@ -10,13 +10,13 @@ create temp table ids as select :agent as agent;
 select inspect.set_bound('notify_pause', 0); -- time stands still in a transaction
 \o
 create function pg_temp.subscribe(p_who text, p_aor text, p_event text, p_call_id text, p_cseq bigint default 1,
-	p_expires_s int default 600, p_tag text default null, p_id text default null)
+	p_expires_s int default 600, p_tag text default null, p_id text default null, p_flow text default 'udp:192.0.2.9:5060')
 returns setof record language sql as $$
 	select r.local_tag, r.expires from api.digest_credential(p_who, 'example.net') d,
 	lateral api.sip_subscribe((select agent from ids), d.credential, d.ha1, p_aor, jsonb_build_object('event', p_event,
 		'event_id', p_id, 'call_id', p_call_id, 'remote_tag', 'r', 'local_tag', coalesce(p_tag, 'l' || p_cseq),
 		'local_uri', 'sip:' || p_aor, 'remote_uri', 'sip:' || p_who || '@example.net', 'local_target', 'sip:192.0.2.1',
-		'remote_target', 'sip:x@192.0.2.9', 'flow', 'udp:192.0.2.9:5060', 'remote_cseq', p_cseq),
+		'remote_target', 'sip:x@192.0.2.9', 'flow', p_flow, 'remote_cseq', p_cseq),
 		p_tag is not null, p_expires_s) r $$;
 create function pg_temp.claim() returns setof text language sql as $$
 	select c.event || ' ' || c.cseq || ' ' || coalesce(c.ended, 'active')
@@ -103,6 +103,26 @@ update app.subscription set due_at = now();
 select pg_temp.claim() \g /dev/null
 select results_eq('select pg_temp.settle(481)', array['ended'], 'a phone that knows nothing of it');
 select is_empty('select * from inspect.subscription', 'has none');
+
+-- Failures of what was claimed before the phone came again
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1'), pg_temp.claim() \g /dev/null
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 2, 600, 'l1', null, 'udp:192.0.2.9:5062') \g /dev/null
+select is_empty('select pg_temp.claim()', 'one NOTIFY at a time');
+select results_eq('select pg_temp.settle(430)', array['again'], 'its connection is gone, but the phone has another');
+select is((select flow from inspect.subscription where watcher = 'bob@example.net'), 'udp:192.0.2.9:5062', 'which stays');
+select results_eq('select pg_temp.claim()', array['presence 2 active'], 'and is used at once');
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 3, 600, 'l1') \g /dev/null
+select results_eq('select pg_temp.settle(481)', array['again'], 'a refusal that a refresh has overtaken ends nothing');
+select results_eq('select pg_temp.claim()', array['presence 3 active'], 'the next one asks again');
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 4, 600, 'l1') \g /dev/null
+select results_eq('select pg_temp.settle(408)', array['again'], 'nor does silence');
+select results_eq('select pg_temp.claim()', array['presence 4 active'], 'the same');
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 5, 600, 'l1') \g /dev/null
+select results_eq('select pg_temp.settle(200)', array['active'], 'what has arrived');
+select results_eq('select pg_temp.claim()', array['presence 5 active'], 'is followed by one for the refresh');
+select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 6, 0, 'l1'), pg_temp.settle(408) \g /dev/null
+select results_eq('select pg_temp.claim()', array['presence 6 timeout'], 'and who ends it meanwhile gets the last one');
+select results_eq('select pg_temp.settle(481)', array['ended'], 'whatever he says to that');
 
 -- Dialogs
 select throws_ok($$ select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c1', 2, 600, 'l1') $$, 'RS481',
@@ -224,6 +244,15 @@ select throws_ok($$ select pg_temp.publish(22, null, '{"note": "three"}', 'k3') 
 	'publications too have a bound');
 select is((select count(*) from app.publication), 2::bigint, 'of what is there');
 select inspect.set_bound('publications') \g /dev/null
+delete from app.publication;
+select pg_temp.publish(30, null, jsonb_build_object('note', repeat('x', 3000)), 'k3'),
+	pg_temp.publish(31, null, '{"note": "short"}', 'k3'),
+	(select r.n from app.login l, api.login_refresh(null, pg_temp.proof('alice'), 'me', l.n, null, null, null,
+		jsonb_build_object('mine', repeat('y', 3000)), null, true) r where l.key = 'k3') \g /dev/null
+update app.publication set expires_at = now() - interval '1 s' where cseq = 31;
+select app.expire_publications() \g /dev/null
+select is_empty('select pg_temp.shown()', 'one that lapses, and whose successor has no room, stops nobody''s');
+select is_empty('select from app.publication where cseq = 31', 'it is gone');
 delete from app.publication;
 update app.subscription set due_at = now();
 select pg_temp.claim(), pg_temp.settle(200) \g /dev/null

@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(73);
+select plan(78);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -176,6 +176,31 @@ select is((select code from app.delivery where state = 'failed' and settled_at i
 \o /dev/null
 select pg_temp.settle_all(200);
 select pg_temp.is_bound('deliveries_contact', null);
+delete from app.send;
+\o
+
+-- A phone that registers and does not answer
+\o /dev/null
+delete from app.login where account_id = pg_temp.id('alice');
+select pg_temp.is_bound('deliveries_first', 3);
+select pg_temp.send_many('bob', 'alice', 10);
+select pg_temp.login('alice', 'sip:a@192.0.2.1:5070', 'udp:192.0.2.1:5070', :agent);
+\o
+select is(pg_temp.states('alice'), 'queued:3 stored:7', 'gets a few of what waits');
+\o /dev/null
+select pg_temp.claim('test:1', 10), pg_temp.settle_all(408);
+update app.delivery set changed_at = changed_at - interval '1 s' where code is null;
+\o
+select is(pg_temp.states('alice'), 'stored:10', 'they wait again');
+select pg_temp.login('alice', 'sip:a@192.0.2.1:5070', 'udp:192.0.2.1:5070', :agent) \g /dev/null
+select is(pg_temp.states('alice'), 'queued:3 stored:7', 'the next time too');
+select is((select array_agg(d.code is null and place > 3 order by place) from (
+	select d.*, row_number() over (order by d.id) as place from app.delivery d where account_id = pg_temp.id('alice')) d
+	where state = 'queued'), array[true, true, true], 'it is others');
+select pg_temp.claim('test:1', 1), pg_temp.settle(200) \g /dev/null
+select is(pg_temp.states('alice'), 'delivered:1 queued:9', 'who answers gets them all');
+\o /dev/null
+select pg_temp.is_bound('deliveries_first', null);
 delete from app.send;
 \o
 
