@@ -58,10 +58,15 @@ begin
 end $$;
 
 -- Where another process watches the list already, the log is complete since then: its row must not go before ours is
--- there. Null: nobody does.
+-- there. Null: nobody does, or ours has its own: two that have would each wait for the row of the other.
 create function app.list_inherit(p_process int, p_id bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
+	if exists (select from app.watch w
+		where w.kind = 'list' and w.id = p_id and w.process_id = p_process and w.since is not null)
+	then
+		return null;
+	end if;
 	return (select o.since from (
 		select w.since from app.watch w
 		where w.kind = 'list' and w.id = p_id and w.process_id <> p_process and w.since is not null
@@ -106,9 +111,12 @@ begin
 		v_seen_by := case when v_doc is null then '{}' else app.call_seers(p_id) end;
 	end if;
 	-- A refresh changes nothing that the list shows. What the log says is what was, since it is complete.
+	-- By the index of keys alone: by that of n, whoever is not in the log would be looked for in all of it.
 	select c.* into v_last from app.list_change c
-	where c.list = p_list and c.key = v_key order by c.n desc limit 1;
-	if v_last.doc is not distinct from v_doc and v_last.seen_by is not distinct from v_seen_by
+	where (c.list, c.key, c.n) <= (p_list, v_key, 9223372036854775807)
+	order by c.list desc, c.key desc, c.n desc limit 1;
+	if v_last.list = p_list and v_last.key = v_key
+		and v_last.doc is not distinct from v_doc and v_last.seen_by is not distinct from v_seen_by
 		and v_last.xid >= (select max(w.since) from app.watch w where w.kind = 'list' and w.id = app.list_id(p_list))
 	then
 		return null;

@@ -1,6 +1,6 @@
 -- A page of a list costs its page, whatever else there is: counted in blocks that are looked at, not in time.
 begin;
-select plan(9);
+select plan(10);
 \o /dev/null
 \ir setup.inc
 create function pg_temp.people(p_name text, p_from int, p_to int) returns void language sql as $$
@@ -60,5 +60,16 @@ select cmp_ok(pg_temp.blocks(l.sql), '<=', b.blocks + 60, l.name || ': not more 
 from list l join before b using (name) order by l.name;
 select is((select count(*) from api.login_list(null, pg_temp.proof('alice'), null, 1000)), 20::bigint,
 	'who is logged in, and nobody who only publishes');
+-- What changes is looked for in the log.
+\o /dev/null
+insert into app.watch (kind, id, process_id, since) values ('list', app.list_id('login'), 0, 0);
+insert into app.list_change (xid, list, key) select 1, 'login', 'a' from generate_series(1, 20000);
+analyze app.list_change;
+create temp sequence person;
+create temp table first as select min(id) as id from app.account where email like 'm%';
+\o
+set local plan_cache_mode = force_generic_plan; -- as it comes to be in time
+select cmp_ok(pg_temp.blocks($$ select app.list_publish('login', (select id from pg_temp.first) + nextval('pg_temp.person'),
+	false, null) $$), '<', 100::bigint, 'one that is not there costs no walk through all of it');
 select * from finish();
 rollback;

@@ -323,3 +323,18 @@ def test_a_list_is_cut_while_somebody_inherits_it(db, alice):
     assert db.execute("select since > %s from app.watch where kind = 'list' and process_id = %s",
                       (last, processes[1])).fetchall() == [(True,)]
     db.execute("delete from app.watch where process_id = any (%s)", (processes,))
+
+
+def test_two_processes_watch_a_list_again_without_waiting_for_each_other(db, alice):
+    processes = [db.execute("select process from api.stream_start(%s)", (f"two{i}-{os.getpid()}",)).fetchone()[0] for i in (1, 2)]
+    watch = "select * from api.watch_open(%s, null, %s, null, 'list', 'login')"
+    for process in processes:
+        db.execute(watch, (process, alice.token))
+    wait_for(lambda: all(db.execute("select upto from api.list_page(%s, 'login', %s, null, 10)",
+                                    (process, alice.id)).fetchone()[0] for process in processes))
+    db.execute("update app.watch set closed_at = now() where process_id = any (%s)", (processes,))
+    with connect("postgres", autocommit=False) as one, connect("postgres", autocommit=False) as two:
+        two.execute("set local lock_timeout = '5s'")
+        one.execute(watch, (processes[0], alice.token))
+        two.execute("select * from api.watch_open(%s, null, %s, null, 'list', 'login')", (processes[1], alice.token))
+    db.execute("delete from app.watch where process_id = any (%s)", (processes,))
