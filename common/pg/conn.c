@@ -371,7 +371,7 @@ static void on_done(struct pg_job *job, bool again, uint64_t cost_us, void *arg)
 			setup_done(c, job);
 			return;
 		}
-	if (pg_is_read_only(job->res))
+	if (c->state == UP && pg_is_read_only(job->res))
 		look_for_primary(c);
 	c->conf.h.done(job, again, cost_us, c->conf.h.arg);
 }

@@ -179,21 +179,44 @@ static void list_add(struct pg_hosts_list *list, const struct host *host,
 	list->n++;
 }
 
+/* Addresses that are known, of all names, and hosts that need none */
+static size_t places(const struct pg_hosts *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		n += h->host[i].is_name ? h->host[i].known.n : 1;
+	return n;
+}
+
+static void list_place(struct pg_hosts_list *list, const struct pg_hosts *h,
+		       size_t at)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		const struct host *host = &h->host[i];
+		const size_t n = host->is_name ? host->known.n : 1;
+
+		if (at < n) {
+			list_add(list, host,
+				 host->is_name ? host->known.text[at]
+					       : host->hostaddr);
+			return;
+		}
+		at -= n;
+	}
+}
+
 void pg_hosts_list(struct pg_hosts_list *list, const struct pg_hosts *h,
 		   size_t from)
 {
+	const size_t n = places(h);
+
 	list->n = 0;
 	buf_init(&list->host, LIST_MAX);
 	buf_init(&list->hostaddr, LIST_MAX);
 	buf_init(&list->port, LIST_MAX);
-	for (size_t i = 0; i < h->n; i++) {
-		const struct host *host = &h->host[(from + i) % h->n];
-
-		if (!host->is_name)
-			list_add(list, host, host->hostaddr);
-		for (size_t k = 0; k < host->known.n; k++)
-			list_add(list, host, host->known.text[k]);
-	}
+	for (size_t i = 0; i < n; i++)
+		list_place(list, h, (from + i) % n);
 	if (list->host.failed || list->hostaddr.failed || list->port.failed)
 		pg_hosts_list_free(list);
 }

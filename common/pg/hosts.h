@@ -50,7 +50,8 @@ bool pg_hosts_are_known(const struct pg_hosts *h);
 /**
  * All that is known, to try in this order.
  *
- * @param from which host comes first, as a number of any size
+ * @param from which address comes first, as a number of any size: one that
+ *             says nothing must not stand before the others of its name
  */
 void pg_hosts_list(struct pg_hosts_list *list, const struct pg_hosts *h,
 		   size_t from);

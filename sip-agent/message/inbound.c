@@ -21,8 +21,9 @@ struct inbound {
 	struct agent *ag;
 	struct list waiting; /* struct waiter: whose turn it is */
 	struct hash *by_send;
-	struct tmr tmr;
-	size_t left; /* of waiting: still to be asked about in this round */
+	struct tmr tmr;	 /* the next round of all; never put off */
+	struct tmr soon; /* what this agent has settled */
+	size_t left;	 /* of waiting: still to be asked about in this round */
 	bool asking;
 };
 
@@ -48,6 +49,7 @@ static void inbound_destructor(void *arg)
 	struct inbound *in = arg;
 
 	tmr_cancel(&in->tmr);
+	tmr_cancel(&in->soon);
 	list_flush(&in->waiting);
 	mem_deref(in->by_send);
 }
@@ -185,6 +187,9 @@ static void ask_outcomes(struct inbound *in)
 {
 	struct mbuf *mb;
 
+	/* Some may have been answered since they were counted. */
+	if (list_isempty(&in->waiting))
+		in->left = 0;
 	if (in->asking || !in->left)
 		return;
 	mb = mbuf_alloc(256);
@@ -233,12 +238,7 @@ static void poll_outcomes(void *arg)
 
 static void ask_soon(void *arg)
 {
-	struct inbound *in = arg;
-
-	if (list_isempty(&in->waiting))
-		return;
-	tmr_start(&in->tmr, POLL_MS, poll_outcomes, in);
-	ask_outcomes(in);
+	ask_outcomes(arg);
 }
 
 /**
@@ -258,7 +258,7 @@ void inbound_settled(struct inbound *in, int64_t send, int code)
 	list_prepend(&in->waiting, &m->le, m); /* it is next */
 	in->left++;
 	if (!in->asking)
-		tmr_start(&in->tmr, 0, ask_soon, in);
+		tmr_start(&in->soon, 0, ask_soon, in);
 }
 
 /** Answer 202 to all that wait: their messages are stored */

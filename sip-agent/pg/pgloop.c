@@ -152,7 +152,7 @@ static int line_open(struct pgloop *pl, enum pg_line which)
 		.lock_ms = shapes[which].lock_ms,
 		.late_ms = PG_LATE_MS,
 		.wait_ms = PG_DEADLINE_MS,
-		.answer_ms = PG_DEADLINE_MS,
+		.answer_ms = shapes[which].limit_ms,
 		.turns = {.waiting = QUEUE_MAX, .target_running = 1},
 	};
 

@@ -102,7 +102,7 @@ static int settle_alone(struct claimer *cl, struct job *job)
 	buf_str(&items, "[{");
 	json_member_int(&items, "i", 0);
 	cl->kind->settle_item(&items, job);
-	buf_str(&items, "}]");
+	buf_str(&items, ",\"waits\":true}]");
 	json = (struct pl){items.p, items.len};
 	const struct pg_val valv[] = {pg_int(pgloop_agent(pl)), pg_pl(&json)};
 

@@ -397,8 +397,12 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_renewed int;
 begin
+	-- What is being settled at the moment needs none.
 	update app.lease t set until = now() + make_interval(secs => p_lease_s)
-	where t.delivery_id = any (p_deliveries) and t.agent_id = p_agent;
+	where t.delivery_id = any (array(
+		select l.delivery_id from app.lease l
+		where l.delivery_id = any (p_deliveries) and l.agent_id = p_agent
+		order by l.delivery_id for update skip locked));
 	get diagnostics v_renewed = row_count;
 	return query select v_renewed;
 end $$;

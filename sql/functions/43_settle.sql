@@ -1,5 +1,6 @@
 -- How several things ended: what an agent settles together, in one commit. Items are JSON, i numbers them. A row for each
--- that is dealt with; one without a row was left out, for somebody else holds what it needs. An item that is alone waits.
+-- that is dealt with; one without a row was left out, for somebody else holds what it needs. One that comes alone and says
+-- "waits" waits for that, and always has a row.
 
 -- Deliveries, as of api.delivery_settle: {"i", "delivery", "attempt", "code"?, "reason"}; state null: it is gone. All that
 -- may be written is locked first, in the order of ARCHITECTURE.md; accounts that somebody else has now are left out.
@@ -8,6 +9,7 @@ returns table (i int, state text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
+	v_waits bool := coalesce((p_items -> 0 ->> 'waits')::bool, false);
 	v_wanted bigint[];
 	v_locked bigint[];
 	v_deliveries bigint[];
@@ -19,7 +21,7 @@ begin
 		cross join lateral (select d.account_id from app.delivery d where d.id = t.delivery limit 1) d)
 	select coalesce(array_agg(distinct m.account_id), '{}') into v_wanted
 	from item m where app.is_settled_with_login(m.code, m.account_id);
-	if jsonb_array_length(p_items) = 1 then
+	if v_waits then
 		v_locked := v_wanted;
 		perform from app.resource r where r.kind = 'login' and r.id = any (v_wanted) order by r.id for update;
 	else
@@ -47,7 +49,7 @@ begin
 		left join lateral (select d.account_id from app.delivery d where d.id = t.delivery limit 1) d on true
 		order by t.i
 	loop
-		continue when v_item.account_id <> all (v_locked)
+		continue when not v_waits and v_item.account_id <> all (v_locked)
 			and (v_item.account_id = any (v_wanted) or app.is_settled_with_login(v_item.code, v_item.account_id));
 		i := v_item.i;
 		state := null;
@@ -70,7 +72,7 @@ end $$;
 create function api.notify_settle_many(p_agent int, p_items jsonb) returns table (i int, state text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_is_one bool := jsonb_array_length(p_items) = 1;
+	v_waits bool := coalesce((p_items -> 0 ->> 'waits')::bool, false);
 	v_locked bigint[];
 	v_item record;
 begin
@@ -84,7 +86,7 @@ begin
 		select t.* from jsonb_to_recordset(p_items) as t(i int, subscription bigint, cseq bigint, code int, retry int)
 		order by t.i
 	loop
-		continue when not v_is_one and v_item.subscription <> all (v_locked)
+		continue when not v_waits and v_item.subscription <> all (v_locked)
 			and exists (select from app.subscription s where s.id = v_item.subscription);
 		i := v_item.i;
 		select s.state into state

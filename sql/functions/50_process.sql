@@ -97,7 +97,9 @@ begin
 	if v_agent.boot <> p_boot then
 		v_bell := app.bury_agent(v_agent.id) || app.release_notifies(v_agent.id);
 	end if;
-	update app.agent g set boot = p_boot, started_at = now(), free_since = null, dead_at = null, beat_at = null,
+	-- Until it has begun anew it is told again: the answer may be lost.
+	update app.agent g set boot = p_boot, started_at = now(), free_since = null, beat_at = null,
+		dead_at = case when v_agent.boot = p_boot then v_agent.dead_at end,
 		addresses = string_to_array(p_addresses, ',') where g.id = v_agent.id;
 	return query select v_agent.id, 'restsip_job_' || v_agent.id, v_bell,
 		v_agent.boot = p_boot and v_agent.dead_at is not null;

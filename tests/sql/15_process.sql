@@ -1,6 +1,6 @@
 -- Who is alive: who holds its lock and says that it is there; who is given up, and when.
 begin;
-select plan(23);
+select plan(24);
 \o /dev/null
 \ir setup.inc
 select agent from api.agent_start('process-test', 'b1', '192.0.2.88:5060') \gset
@@ -77,6 +77,7 @@ select is(pg_temp.janitor(), 'dead, closed', 'but after 31 s through which someb
 select ok(not api.agent_beat(:agent, 'b1') and not api.stream_beat(:process), 'who was given up is told so');
 select is(split_part(pg_temp.janitor(), ',', 1), 'dead', 'which is no sign of life');
 select ok((select dead from api.agent_start('process-test', 'b1')), 'nor does it go on as if nothing had been');
+select ok((select dead from api.agent_start('process-test', 'b1')), 'and is told so again: the answer may be lost');
 select ok(not (select dead from api.agent_start('process-test', 'b2')), 'but it may begin anew');
 select is(split_part(pg_temp.janitor(), ',', 1), 'alive', 'and is alive');
 select ok(not api.agent_beat(:agent, 'b1'), 'an earlier process of its name is not');

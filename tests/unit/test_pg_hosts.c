@@ -42,8 +42,8 @@ int getaddrinfo(const char *name, const char *service,
 		const struct addrinfo *hints, struct addrinfo **out)
 {
 	struct {
-		struct addrinfo ai;
-		struct sockaddr_in in;
+		struct addrinfo ai, second;
+		struct sockaddr_in in, in2;
 	} *a = calloc(1, sizeof(*a));
 
 	(void)service;
@@ -54,7 +54,7 @@ int getaddrinfo(const char *name, const char *service,
 		(void)pthread_cond_wait(&speaks, &lock);
 	(void)pthread_mutex_unlock(&lock);
 	atomic_fetch_add(&lookups, 1);
-	if (strcmp(name, "one.test") != 0) {
+	if (strcmp(name, "one.test") != 0 && strcmp(name, "two.test") != 0) {
 		free(a);
 		return EAI_NONAME;
 	}
@@ -62,6 +62,13 @@ int getaddrinfo(const char *name, const char *service,
 	a->in.sin_addr.s_addr = inet_addr(atomic_load(&meaning));
 	a->ai.ai_addr = (struct sockaddr *)&a->in;
 	a->ai.ai_addrlen = sizeof(a->in);
+	if (!strcmp(name, "two.test")) {
+		a->in2 = a->in;
+		a->in2.sin_addr.s_addr = inet_addr("192.0.2.2");
+		a->second = a->ai;
+		a->second.ai_addr = (struct sockaddr *)&a->in2;
+		a->ai.ai_next = &a->second;
+	}
 	*out = &a->ai;
 	return 0;
 }
@@ -176,7 +183,23 @@ static void several_hosts_keep_their_order_and_ports(void **state)
 	until_looked(h);
 	assert_list(h, 0, "/run,one.test,192.0.2.7", ",192.0.2.1,", "1,2,4");
 	assert_list(h, 1, "one.test,192.0.2.7,/run", "192.0.2.1,,", "2,4,1");
-	assert_list(h, 7, "192.0.2.7,/run,one.test", ",,192.0.2.1", "4,1,2");
+	assert_list(h, 8, "192.0.2.7,/run,one.test", ",,192.0.2.1", "4,1,2");
+	pg_hosts_free(h);
+}
+
+/* Whose first address says nothing has others. */
+static void each_address_of_a_name_comes_first_in_turn(void **state)
+{
+	struct pg_hosts *h = make("host=two.test,192.0.2.7 port=1,2");
+
+	(void)state;
+	until_looked(h);
+	assert_list(h, 0, "two.test,two.test,192.0.2.7", "192.0.2.1,192.0.2.2,",
+		    "1,1,2");
+	assert_list(h, 1, "two.test,192.0.2.7,two.test", "192.0.2.2,,192.0.2.1",
+		    "1,2,1");
+	assert_list(h, 2, "192.0.2.7,two.test,two.test", ",192.0.2.1,192.0.2.2",
+		    "2,1,1");
 	pg_hosts_free(h);
 }
 
@@ -240,6 +263,7 @@ int main(void)
 		cmocka_unit_test(a_name_stays_beside_its_address),
 		cmocka_unit_test(the_environment_holds_too),
 		cmocka_unit_test(several_hosts_keep_their_order_and_ports),
+		cmocka_unit_test(each_address_of_a_name_comes_first_in_turn),
 		cmocka_unit_test(while_nobody_answers_the_last_address_is_kept),
 		cmocka_unit_test(a_name_that_is_gone_stays_where_it_was),
 		cmocka_unit_test(who_ends_meanwhile_waits_for_nobody),
