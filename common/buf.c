@@ -18,6 +18,18 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){.max = max};
 }
 
+/**
+ * As buf_init(), in memory of the caller's: none is ever asked for, and
+ * buf_free() is not to be called
+ *
+ * @param size  Of p; one byte of it is for the NUL
+ */
+void buf_init_fixed(struct buf *b, char *p, size_t size)
+{
+	*b = (struct buf){.p = p, .size = size, .max = size - 1};
+	p[0] = '\0';
+}
+
 void buf_free(struct buf *b)
 {
 	free(b->p);
@@ -28,7 +40,7 @@ void buf_free(struct buf *b)
 void buf_reset(struct buf *b)
 {
 	b->len = 0;
-	b->failed = false;
+	b->failed = b->no_memory = false;
 	if (b->p)
 		b->p[0] = '\0';
 }
@@ -48,7 +60,7 @@ static bool buf_reserve(struct buf *b, size_t n)
 		size *= 2;
 	p = realloc(b->p, size);
 	if (!p) {
-		b->failed = true;
+		b->failed = b->no_memory = true;
 		return false;
 	}
 	b->p = p;

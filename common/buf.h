@@ -14,9 +14,11 @@ struct buf {
 	size_t size;
 	size_t max; /**< Appending beyond this fails */
 	bool failed;
+	bool no_memory; /**< It failed for that, not for its maximum */
 };
 
 void buf_init(struct buf *b, size_t max);
+void buf_init_fixed(struct buf *b, char *p, size_t size);
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b);
 void buf_add(struct buf *b, const void *p, size_t n);

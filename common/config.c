@@ -49,7 +49,9 @@ static const struct setting settings[] = {
 	 "networks that no contact may be in; the agent's own addresses and "
 	 "ports are refused anyway"},
 	{"agent", "connections", TYPE_INT, AT(agent.connections), "50000", 1,
-	 60000, "connections at once, in all"},
+	 60000,
+	 "connections at once, in all; fewer where the process may not open "
+	 "as many files"},
 	{"agent", "default_expires_s", TYPE_INT, AT(agent.default_expires_s),
 	 "3600", 1, 604800, "lifetime of a binding that asks for none, in s"},
 	{"agent", "listen", TYPE_TEXT, AT(agent.listen), "127.0.0.1:5060", 0, 0,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 
 enum {
 	LINE_MAX_BYTES = 4096,
@@ -120,11 +121,12 @@ static bool stderr_takes_a_line(void)
 void log_emit(enum log_level level, const char *event,
 	      const struct log_field *fields)
 {
+	char line[LINE_MAX_BYTES + 1]; /* a lack of memory is told too */
 	struct buf b;
 
 	if (level > log_threshold)
 		return;
-	buf_init(&b, LINE_MAX_BYTES);
+	buf_init_fixed(&b, line, sizeof(line));
 	add_time(&b);
 	buf_fmt(&b, " level=%s prog=%s event=%s", level_names[level],
 		log_program, event);
@@ -144,5 +146,145 @@ void log_emit(enum log_level level, const char *event,
 		    write(STDERR_FILENO, b.p, b.len) < 0)
 			errno = 0;
 	}
-	buf_free(&b);
+}
+
+/* --- what comes again and again ------------------------------------------- */
+
+struct key {
+	const char *name;
+	char value[LOG_KEY_SIZE];
+};
+
+struct kind {
+	enum log_level level;
+	const char *event; /* NULL: this place is free */
+	struct key key[LOG_KEYS_MAX];
+	size_t keys;
+	uint64_t until_ms; /* then the count is due */
+	unsigned every_s;
+	unsigned repeated;
+};
+
+/* The log is the process's own, and so are its kinds. The last place is for all
+ * that find no other. */
+static struct kind kinds[LOG_KINDS_MAX + 1];
+static struct kind *const others = &kinds[LOG_KINDS_MAX];
+
+static uint64_t due_ms(unsigned every_s)
+{
+	return clock_ms() + UINT64_C(1000) * every_s;
+}
+
+static void write_count(struct kind *k)
+{
+	struct log_field fields[LOG_KEYS_MAX + 2] = {{.key = NULL}};
+	size_t n = 0;
+
+	for (; n < k->keys; n++)
+		fields[n] = LOG_STR(k->key[n].name, k->key[n].value);
+	fields[n] = LOG_INT("repeated", k->repeated);
+	k->repeated = 0;
+	k->until_ms = due_ms(k->every_s);
+	log_emit(k->level, k->event, fields);
+}
+
+/* A kind that was not seen for a whole period is forgotten: the next is a first
+ * one again. */
+static void look(struct kind *k, uint64_t now_ms)
+{
+	if (!k->event || now_ms < k->until_ms)
+		return;
+	if (k->repeated)
+		write_count(k);
+	else
+		k->event = NULL;
+}
+
+static void read_key(struct key *key, const struct log_field *f)
+{
+	key->name = f->key;
+	if (!f->is_str)
+		(void)snprintf(key->value, LOG_KEY_SIZE, "%" PRId64, f->num);
+	else
+		(void)snprintf(key->value, LOG_KEY_SIZE, "%.*s",
+			       f->len < LOG_KEY_SIZE ? (int)f->len
+						     : LOG_KEY_SIZE,
+			       f->str ? f->str : "");
+}
+
+static bool is_same(const struct kind *a, const struct kind *b)
+{
+	if (!a->event || strcmp(a->event, b->event) || a->keys != b->keys)
+		return false;
+	for (size_t i = 0; i < a->keys; i++)
+		if (strcmp(a->key[i].value, b->key[i].value))
+			return false;
+
+	return true;
+}
+
+/* Its place, or a free one, or that of all others. */
+static struct kind *find(const struct kind *wanted)
+{
+	const uint64_t now_ms = clock_ms();
+	struct kind *place = NULL;
+
+	for (size_t i = 0; i <= LOG_KINDS_MAX; i++)
+		look(&kinds[i], now_ms);
+	for (size_t i = 0; i < LOG_KINDS_MAX; i++) {
+		if (is_same(&kinds[i], wanted))
+			return &kinds[i];
+		if (!kinds[i].event && !place)
+			place = &kinds[i];
+	}
+
+	return place ? place : others;
+}
+
+/**
+ * Writes the first line of a kind, and counts the others.
+ *
+ * @param every_s  A count is written so often, in s
+ * @param keys     How many of the first fields tell kinds apart, at most
+ *                 LOG_KEYS_MAX
+ * @param event    Lives as long as the process, as the names of fields
+ * @param fields   As of log_emit()
+ */
+void log_often(enum log_level level, unsigned every_s, size_t keys,
+	       const char *event, const struct log_field *fields)
+{
+	struct kind wanted = {
+		.level = level, .event = event, .every_s = every_s};
+	struct kind *k;
+
+	for (; wanted.keys < keys && fields[wanted.keys].key; wanted.keys++)
+		read_key(&wanted.key[wanted.keys], &fields[wanted.keys]);
+	k = find(&wanted);
+	if (k->event) {
+		k->repeated++;
+		return;
+	}
+	if (k == others) {
+		wanted.event = "many_kinds";
+		wanted.keys = 0;
+	}
+	*k = wanted;
+	k->until_ms = due_ms(every_s);
+	log_emit(level, event, fields);
+}
+
+/** Writes the counts that are due: to be called once a second */
+void log_often_counts(void)
+{
+	const uint64_t now_ms = clock_ms();
+
+	for (size_t i = 0; i <= LOG_KINDS_MAX; i++)
+		look(&kinds[i], now_ms);
+}
+
+/** Writes all counts: the program ends */
+void log_often_end(void)
+{
+	for (size_t i = 0; i <= LOG_KINDS_MAX; i++)
+		look(&kinds[i], UINT64_MAX);
 }

@@ -46,4 +46,40 @@ int log_level_parse(enum log_level *level, const char *name);
 void log_emit(enum log_level level, const char *event,
 	      const struct log_field *fields);
 
+/*
+ * Lines of the log that may come in thousands: a failure that everybody meets.
+ * The first of a kind is written at once and whole. The others are counted, and
+ * the count is a line of its own: event=... repeated=N.
+ *
+ * A kind is an event and the values of its first fields, of which `keys` says
+ * how many count: what is always the same, as the statement, never what is new
+ * each time, as a request's id.
+ */
+enum {
+	LOG_OFTEN_S = 1,   /**< A count a second */
+	LOG_RARELY_S = 60, /**< A count a minute */
+	LOG_KINDS_MAX =
+		64, /**< At a time; all beyond them are counted as one */
+	LOG_KEYS_MAX = 2,
+	LOG_KEY_SIZE = 96, /**< Bytes of a value that are compared */
+};
+
+#define log_error_often(...) \
+	LOG_OFTEN(LOG_LEVEL_ERROR, LOG_OFTEN_S, __VA_ARGS__)
+#define log_warn_often(...) LOG_OFTEN(LOG_LEVEL_WARN, LOG_OFTEN_S, __VA_ARGS__)
+#define log_info_often(...) LOG_OFTEN(LOG_LEVEL_INFO, LOG_OFTEN_S, __VA_ARGS__)
+#define log_warn_rarely(...) \
+	LOG_OFTEN(LOG_LEVEL_WARN, LOG_RARELY_S, __VA_ARGS__)
+/* The field without a key ends the list. */
+#define LOG_OFTEN(level, every_s, ...) \
+	LOG_OFTEN_FIELDS(level, every_s, __VA_ARGS__, {.key = NULL})
+#define LOG_OFTEN_FIELDS(level, every_s, keys, event, ...) \
+	log_often((level), (every_s), (keys), (event), \
+		  (const struct log_field[]){__VA_ARGS__})
+
+void log_often(enum log_level level, unsigned every_s, size_t keys,
+	       const char *event, const struct log_field *fields);
+void log_often_counts(void);
+void log_often_end(void);
+
 #endif

@@ -47,6 +47,17 @@ int password_make(char out[static PASSWORD_SIZE])
 	return 0;
 }
 
+/* Why there is no hash. crypt(3) says EINVAL, too, where it had no memory; so
+   it is the setting's fault only where that cannot be one. */
+static int why_none(const char *setting)
+{
+	const int salt = crypt_checksalt(setting);
+
+	return salt == CRYPT_SALT_INVALID || salt == CRYPT_SALT_METHOD_DISABLED
+		       ? EINVAL
+		       : ENOMEM;
+}
+
 /**
  * Hash a password. It takes tens of milliseconds: never in a loop that serves.
  *
@@ -61,7 +72,7 @@ int password_hash(char hash[static PASSWORD_HASH_SIZE], const char *password,
 	char fresh[PASSWORD_HASH_SIZE] = "";
 	struct crypt_data *data;
 	const char *made = NULL;
-	int err = EINVAL;
+	int err;
 
 	if (!setting)
 		setting = crypt_gensalt_rn("$y$", 0, NULL, 0, fresh,
@@ -75,6 +86,8 @@ int password_hash(char hash[static PASSWORD_HASH_SIZE], const char *password,
 	if (made && made[0] != '*' && strlen(made) < PASSWORD_HASH_SIZE) {
 		memcpy(hash, made, strlen(made) + 1);
 		err = 0;
+	} else {
+		err = why_none(setting);
 	}
 	secret_wipe(data, sizeof(*data));
 	free(data);

@@ -161,6 +161,8 @@ int pidf_parse(struct pidf *out, struct arena *a, const char *p, size_t n)
 	if (XML_Parse(r.xml, p, (int)n, XML_TRUE) == XML_STATUS_OK &&
 	    !r.refused)
 		err = finish(out, a, &r);
+	else if (XML_GetErrorCode(r.xml) == XML_ERROR_NO_MEMORY)
+		err = ENOMEM;
 	buf_free(&r.basic);
 	buf_free(&r.note);
 	buf_free(&r.contact);

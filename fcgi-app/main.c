@@ -105,6 +105,7 @@ static int worker_open(struct worker *w)
 	if (err)
 		return err;
 	on_database(w);
+	loop_upkeep(app->loop, HASHER_MEMORY);
 	loop_on_term(app->loop, on_term, w);
 	return 0;
 }

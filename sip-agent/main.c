@@ -16,6 +16,9 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "auth/credcache.h"
+#include "common/descriptors.h"
+#include "common/log.h"
+#include "common/upkeep.h"
 #include "common/watchdog.h"
 #include "dispatch.h"
 #include "event/notifier.h"
@@ -49,6 +52,10 @@ enum {
 	GIVE_BACK_MS = 500, /* then to say what was not done */
 	DRAIN_STEP_MS = 50,
 	CLAIMERS = 2,
+	/* descriptors that no connection that comes in gets: for the database,
+	   probes, what is sent; at most a quarter of all */
+	RESERVE = 4096,
+	MEMORY = 1 << 20, /* bytes at once, without which it is no use */
 };
 
 struct program {
@@ -57,7 +64,9 @@ struct program {
 	struct gate *gate;
 	struct transport *tp;
 	struct claimer *claimerv[CLAIMERS]; /* of the outbox, the notifier */
-	struct tmr tmr_drain, tmr_watchdog;
+	struct tmr tmr_drain, tmr_watchdog, tmr_upkeep;
+	struct upkeep upkeep;
+	size_t descriptors;
 	uint64_t drain_until_ms;
 	bool draining, given_back;
 	int status;
@@ -164,12 +173,26 @@ static void on_signal(int sig)
 	drain(p);
 }
 
+static void upkeep(void *arg)
+{
+	struct program *p = arg;
+
+	tmr_start(&p->tmr_upkeep, UPKEEP_MS, upkeep, p);
+	if (upkeep_look(&p->upkeep) || p->draining)
+		return;
+	log_error("failed", LOG_STR("error", strerror(ENOMEM)));
+	p->status = EXIT_FAILURE;
+	on_signal(0);
+}
+
 /* In this order: whoever waits for the database is answered while there is
    still a socket to answer by */
 static void close_all(struct program *p)
 {
 	tmr_cancel(&p->tmr_drain);
 	tmr_cancel(&p->tmr_watchdog);
+	tmr_cancel(&p->tmr_upkeep);
+	log_often_end();
 	p->ag.pl = mem_deref(p->ag.pl);
 	p->ag.algorithms = mem_deref(p->ag.algorithms);
 	p->ag.credentials = mem_deref(p->ag.credentials);
@@ -195,6 +218,18 @@ static void close_all(struct program *p)
 
 /* --- the beginning ------------------------------------------------------ */
 
+/* What there are not enough descriptors for is not let in: so there are some
+   left for the database, and who is known goes before strangers */
+static void bound_connections(struct budget_conf *conf, size_t descriptors)
+{
+	const size_t reserve = descriptors / 4 < RESERVE ? descriptors / 4
+							 : RESERVE;
+	uint32_t *most = &conf->total[BUDGET_CONNECTIONS];
+
+	if (!descriptors_check(descriptors, "connections", *most + reserve))
+		*most = (uint32_t)(descriptors - reserve);
+}
+
 static int open_all(struct program *p)
 {
 	const struct pgloop_conf conf = {
@@ -211,6 +246,7 @@ static int open_all(struct program *p)
 
 	p->ag.set = p->set;
 	budget_conf_of(&budget, settings_config(p->set));
+	bound_connections(&budget, p->descriptors);
 	err = budget_alloc(&p->ag.budget, &budget);
 	if (!err)
 		err = trust_alloc(&p->ag.trust);
@@ -270,7 +306,7 @@ static void on_debug(int level, const char *text, size_t len, void *arg)
 
 	(void)arg;
 	if (level <= DBG_WARNING)
-		log_warn("libre", LOG_PL("text", &pl));
+		log_warn_often(1, "libre", LOG_PL("text", &pl));
 	else
 		log_debug("libre", LOG_PL("text", &pl));
 }
@@ -279,6 +315,9 @@ static int run(struct program *p)
 {
 	int err;
 
+	p->descriptors = descriptors_raise();
+	if (p->descriptors > FDS_MAX)
+		p->descriptors = FDS_MAX;
 	/* before anything else has asked for the loop */
 	err = fd_setsize(FDS_MAX);
 	if (!err)
@@ -293,6 +332,8 @@ static int run(struct program *p)
 		err = open_all(p);
 	if (!err && watchdog_period_ms())
 		tmr_start(&p->tmr_watchdog, 0, turn, p);
+	if (!err)
+		tmr_start(&p->tmr_upkeep, UPKEEP_MS, upkeep, p);
 	if (!err)
 		err = re_main(on_signal);
 	close_all(p);
@@ -317,7 +358,10 @@ static bool read_options(const char **file, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.status = EXIT_SUCCESS};
+	struct program p = {
+		.status = EXIT_SUCCESS,
+		.upkeep = {.need = MEMORY},
+	};
 	const char *file = NULL;
 	int err;
 

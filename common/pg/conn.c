@@ -99,8 +99,8 @@ static void lose(struct pg_conn *c, const char *why)
 
 	/* Once, not for every attempt of an outage. */
 	if (was_up || !c->backoff_ms)
-		log_warn("database_lost", LOG_STR("why", why),
-			 LOG_STR("connection", c->conf.name));
+		log_warn_often(1, "database_lost", LOG_STR("why", why),
+			       LOG_STR("connection", c->conf.name));
 	close_pg(c);
 	c->backoff_ms *= 2;
 	if (c->backoff_ms < PG_BACKOFF_MIN_MS)
@@ -235,8 +235,8 @@ static void setup_done(struct pg_conn *c, struct pg_job *job)
 	c->state = UP;
 	c->backoff_ms = 0;
 	c->conf.server->version_seen = 0;
-	log_info("database_up", LOG_STR("connection", c->conf.name),
-		 LOG_INT("pid", PQbackendPID(c->pg)));
+	log_info_often(1, "database_up", LOG_STR("connection", c->conf.name),
+		       LOG_INT("pid", PQbackendPID(c->pg)));
 	if (c->conf.h.up)
 		c->conf.h.up(c->conf.h.arg);
 }

@@ -73,8 +73,8 @@ bool pg_is_read_only(const PGresult *res)
 /* Not the message: it may quote what a client sent. */
 static void log_bug(const struct pg_job *job, const char *sqlstate)
 {
-	log_error(
-		"sql_failed", LOG_STR("statement", job->stmt->name),
+	log_error_often(
+		2, "sql_failed", LOG_STR("statement", job->stmt->name),
 		LOG_STR("sqlstate", sqlstate),
 		LOG_STR("constraint", field(job->res, PG_DIAG_CONSTRAINT_NAME)),
 		LOG_STR("context", field(job->res, PG_DIAG_CONTEXT)));
@@ -102,14 +102,14 @@ static void answer_error(struct pg_answer *a, const struct pg_job *job)
 	} else if (!strcmp(sqlstate, "57014")) { /* query_canceled */
 		a->err = APP_TOO_SLOW;
 		if (!job->quiet)
-			log_warn("too_slow",
-				 LOG_STR("statement", job->stmt->name));
+			log_warn_often(1, "too_slow",
+				       LOG_STR("statement", job->stmt->name));
 	} else if (a->status == 503) {
 		a->err = APP_UNAVAILABLE;
 		if (!job->quiet)
-			log_warn("sql_unavailable",
-				 LOG_STR("statement", job->stmt->name),
-				 LOG_STR("sqlstate", sqlstate));
+			log_warn_often(2, "sql_unavailable",
+				       LOG_STR("statement", job->stmt->name),
+				       LOG_STR("sqlstate", sqlstate));
 	} else {
 		a->err = APP_INTERNAL;
 		if (!job->quiet)

@@ -208,7 +208,7 @@ static void hash_done(int err, const char *hash, void *arg)
 {
 	struct check *c = arg;
 
-	if (err == EBUSY || err == ECANCELED)
+	if (err == EBUSY || err == ECANCELED || err == ENOMEM)
 		check_busy(c);
 	else
 		check_end(c, err ? AUTH_DENIED : AUTH_DONE, hash);
@@ -236,7 +236,7 @@ static void hash_start(struct check *c)
 					   .arg = c,
 				   });
 
-	if (err == EBUSY)
+	if (err == EBUSY || err == ENOMEM)
 		check_busy(c);
 	else if (err)
 		check_end(c, AUTH_DENIED, NULL);

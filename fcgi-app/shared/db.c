@@ -37,8 +37,8 @@ static bool are_right(const struct pg_stmt *st, const struct pg_args *args)
 
 	if (given == st->nparams && (!args || !args->failed))
 		return true;
-	log_error("sql_arguments", LOG_STR("statement", st->name),
-		  LOG_INT("given", given));
+	log_error_often(1, "sql_arguments", LOG_STR("statement", st->name),
+			LOG_INT("given", given));
 	return false;
 }
 

@@ -18,12 +18,16 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "shared/listen.h"
 
 enum {
-	DISCARD_MAX = 8 << 20, /* bytes of a body that nobody wants */
-	ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
+	DISCARD_MAX = 8 << 20,	/* bytes of a body that nobody wants */
+	ACCEPT_PAUSE_MS = 100,	/* when not even a refusal is possible */
+	REFUSED_MAX = 8,	/* connections that are being refused */
+	REFUSED_WAIT_MS = 1000, /* for their request */
+	REQUEST_MEMORY = 65536, /* bytes that libfcgi may want of a request */
 	LISTENERS_MAX = 8,
 	HOLD_LOOK_MS = 100,
 	HOLD_LOOKS = 4,	    /* then nobody else takes it */
@@ -37,6 +41,8 @@ struct fcgi_request {
 	struct loop_fd watch;
 	int fd;
 	bool busy, is_gone;
+	bool is_refused; /* there is no descriptor for it */
+	uint64_t began_ms;
 	fcgi_gone_h *gone;
 	void *gone_arg;
 };
@@ -50,7 +56,9 @@ struct fcgi_server {
 	size_t listeners;
 	struct loop_timer pause;
 	struct fcgi_request *all;
-	size_t conns, busy;
+	size_t conns, busy, refused;
+	int spare;   /* descriptor */
+	int last_fd; /* those above it are for the database and the like */
 	bool listening, draining;
 	bool held; /* connections are left to others */
 	struct loop_timer hold;
@@ -82,13 +90,37 @@ static int listening_start(struct fcgi_server *s)
 	return 0;
 }
 
+static bool may_accept(const struct fcgi_server *s)
+{
+	return s->conns < FCGI_CONNS_MAX && s->refused < REFUSED_MAX;
+}
+
+static void conn_free(struct fcgi_request *r, bool keep_fd);
+
+/* Those whose request does not come, though they are to be refused only. */
+static void refused_end(struct fcgi_server *s)
+{
+	const uint64_t now_ms = loop_now_ms(s->loop);
+	struct fcgi_request *next;
+
+	for (struct fcgi_request *r = s->all; r && s->refused; r = next) {
+		next = r->next;
+		if (r->is_refused && !r->busy &&
+		    now_ms - r->began_ms >= REFUSED_WAIT_MS)
+			conn_free(r, false);
+	}
+}
+
 static void pause_over(void *arg)
 {
 	struct fcgi_server *s = arg;
 
 	if (s->draining || s->listening || s->held)
 		return;
-	if (s->conns < FCGI_CONNS_MAX && !listening_start(s))
+	refused_end(s);
+	if (s->spare < 0)
+		(void)spare_open(&s->spare); /* else in a while */
+	if (may_accept(s) && !listening_start(s))
 		return;
 	listening_stop(s);
 	loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
@@ -110,10 +142,21 @@ static void drain_check(struct fcgi_server *s)
 	idle(s->idle_arg);
 }
 
+/* One that was refused has gone: others can be. */
+static void refused_over(struct fcgi_server *s)
+{
+	s->refused--;
+	if (s->spare < 0)
+		(void)spare_open(&s->spare); /* else when the pause is over */
+	if (!s->listening && !s->draining)
+		loop_after(s->loop, &s->pause, 0, pause_over, s);
+}
+
 /* Take the connection out; its descriptor goes with it unless kept. */
 static void conn_free(struct fcgi_request *r, bool keep_fd)
 {
 	struct fcgi_server *s = r->server;
+	const bool is_refused = r->is_refused;
 
 	loop_unwatch(s->loop, &r->watch);
 	FCGX_Free(&r->fcgx, 0);
@@ -125,6 +168,8 @@ static void conn_free(struct fcgi_request *r, bool keep_fd)
 		r->next->link = r->link;
 	s->conns--;
 	free(r);
+	if (is_refused)
+		refused_over(s);
 }
 
 static void conn_init(struct fcgi_request *r)
@@ -138,17 +183,24 @@ static void conn_init(struct fcgi_request *r)
 	r->fcgx.keepConnection = 1;
 }
 
-static void conn_new(struct fcgi_server *s, int fd)
+/* is_refused: its request is answered with 503, and it is closed. */
+static void conn_new(struct fcgi_server *s, int fd, bool is_refused)
 {
 	const struct timeval limit = {.tv_sec = FCGI_IO_TIMEOUT_S};
 	struct fcgi_request *r = calloc(1, sizeof(*r));
 
 	if (!r) {
+		log_error_often(1, "no_memory", LOG_STR("where", "connection"));
 		(void)close(fd);
+		if (s->spare < 0)
+			(void)spare_open(&s->spare); /* else in a while */
 		return;
 	}
 	r->server = s;
 	r->fd = fd;
+	r->is_refused = is_refused;
+	r->began_ms = loop_now_ms(s->loop);
+	s->refused += is_refused;
 	conn_init(r);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -163,27 +215,41 @@ static void conn_new(struct fcgi_server *s, int fd)
 		conn_free(r, false);
 }
 
+static void log_refused(const char *why)
+{
+	log_warn_rarely(1, "connection_refused", LOG_STR("why", why));
+}
+
+/* @return whether it was accepted, or there was none */
+static bool accept_one(struct fcgi_server *s, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int err = fd < 0 ? errno : 0;
+	bool is_refused = fd > s->last_fd;
+
+	if (is_refused)
+		err = EMFILE;
+	if (fd < 0 && spare_is_needed(err)) {
+		fd = spare_accept(&s->spare, listener, NULL, NULL);
+		is_refused = true;
+	}
+	if (spare_is_needed(err) || err == ENOMEM || err == ENOBUFS)
+		log_refused(strerror(err));
+	if (fd < 0)
+		return err != ENOMEM && err != ENOBUFS && s->spare >= 0;
+	conn_new(s, fd, is_refused);
+	return true;
+}
+
 static void listen_ready(uint32_t events, void *arg)
 {
 	struct fcgi_server *s = arg;
+	bool may = true;
 
 	(void)events;
-	for (size_t i = 0; i < s->listeners; i++) {
-		int fd = accept4(s->listen_fd[i], NULL, NULL, SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			conn_new(s, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		    errno == ENOBUFS) {
-			log_warn("accept_failed",
-				 LOG_STR("error", strerror(errno)));
-			listening_pause(s);
-			return;
-		}
-	}
-	if (s->conns >= FCGI_CONNS_MAX)
+	for (size_t i = 0; i < s->listeners && may; i++)
+		may = accept_one(s, s->listen_fd[i]) && may_accept(s);
+	if (!may)
 		listening_pause(s);
 }
 
@@ -255,6 +321,18 @@ static bool has_request(const struct fcgi_request *r, uint32_t events)
 	return recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+/* libfcgi ends the program, by assert(3), where malloc() fails. */
+static bool has_memory(void)
+{
+	void *volatile p = malloc(REQUEST_MEMORY); /* truly asked for */
+	const bool there = p != NULL;
+
+	free(p);
+	if (!there)
+		log_error_often(1, "no_memory", LOG_STR("where", "request"));
+	return there;
+}
+
 static void conn_ready(uint32_t events, void *arg)
 {
 	struct fcgi_request *r = arg;
@@ -265,7 +343,8 @@ static void conn_ready(uint32_t events, void *arg)
 		return;
 	}
 	/* A half that is closed may still have sent a request before. */
-	if (!has_request(r, events) || FCGX_Accept_r(&r->fcgx) < 0) {
+	if (!has_request(r, events) || !has_memory() ||
+	    FCGX_Accept_r(&r->fcgx) < 0) {
 		conn_free(r, false);
 		return;
 	}
@@ -273,7 +352,10 @@ static void conn_ready(uint32_t events, void *arg)
 	r->is_gone = false;
 	r->gone = NULL;
 	s->busy++;
-	s->h(r, s->arg);
+	if (r->is_refused)
+		fcgi_busy(r);
+	else
+		s->h(r, s->arg);
 }
 
 static int sockets_inherit(struct fcgi_server *s)
@@ -289,6 +371,18 @@ static int sockets_inherit(struct fcgi_server *s)
 	return 0;
 }
 
+/* A few are left for connections that are refused, and to the database: they
+ * are those with the highest numbers, for the lowest free one is given. */
+static int last_fd(size_t limit)
+{
+	const size_t reserve = limit / 4 < FCGI_RESERVE ? limit / 4
+							: FCGI_RESERVE;
+
+	(void)descriptors_check(limit, "connections",
+				FCGI_CONNS_MAX + FCGI_RESERVE);
+	return (int)(limit - reserve) - 1;
+}
+
 int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
 		    fcgi_request_h *h, void *arg)
 {
@@ -300,7 +394,10 @@ int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
 	s->loop = l;
 	s->h = h;
 	s->arg = arg;
-	err = FCGX_Init() ? EIO : sockets_inherit(s);
+	s->last_fd = last_fd(descriptors_raise());
+	err = spare_open(&s->spare);
+	if (!err)
+		err = FCGX_Init() ? EIO : sockets_inherit(s);
 	if (!err && !s->listeners) {
 		err = listen_open(&s->listen_fd[0], where, FCGI_BACKLOG);
 		s->listeners = err ? 0 : 1;
@@ -355,8 +452,11 @@ void fcgi_server_free(struct fcgi_server *s)
 	if (!s)
 		return;
 	listeners_close(s);
+	s->draining = true;
 	while (s->all)
 		conn_free(s->all, false);
+	if (s->spare >= 0)
+		(void)close(s->spare);
 	free(s);
 }
 
@@ -462,7 +562,8 @@ void fcgi_finish(struct fcgi_request *r)
 	}
 	FCGX_Finish_r(&r->fcgx);
 	r->fcgx.detached = 1; /* it resets that */
-	if (!whole || s->draining || s->held || r->fcgx.ipcFd < 0 ||
+	if (!whole || s->draining || s->held || r->is_refused ||
+	    r->fcgx.ipcFd < 0 ||
 	    loop_change(s->loop, &r->watch, EPOLLIN | EPOLLRDHUP))
 		conn_free(r, false);
 	drain_check(s);
@@ -486,7 +587,7 @@ int fcgi_detach(struct fcgi_request *r, const void *head, size_t n,
 	return sent ? 0 : EPIPE;
 }
 
-void fcgi_busy(struct fcgi_request *r)
+int fcgi_write_busy(struct fcgi_request *r)
 {
 	static const char answer[] =
 		"Status: 503 Service Unavailable\r\n"
@@ -495,6 +596,11 @@ void fcgi_busy(struct fcgi_request *r)
 		"{\"type\":\"/problems/busy\",\"status\":503,"
 		"\"title\":\"Too busy for the moment.\"}\n";
 
-	(void)fcgi_write(r, answer, sizeof(answer) - 1); /* finish notices */
+	return fcgi_write(r, answer, sizeof(answer) - 1);
+}
+
+void fcgi_busy(struct fcgi_request *r)
+{
+	(void)fcgi_write_busy(r); /* finish notices */
 	fcgi_finish(r);
 }

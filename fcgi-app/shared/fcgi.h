@@ -13,9 +13,11 @@
 #include "shared/loop.h"
 
 enum {
-	FCGI_CONNS_MAX = 16384, /* open connections; more wait in the backlog */
+	FCGI_CONNS_MAX = 16384, /* open connections; more wait in the backlog.
+				   Where there are no descriptors: 503 */
 	FCGI_IO_TIMEOUT_S = 5, /* a peer that stops in the middle of a record */
 	FCGI_BACKLOG = 1024,
+	FCGI_RESERVE = 64, /* descriptors that no connection gets */
 };
 
 struct fcgi_server;
@@ -88,7 +90,11 @@ int fcgi_write(struct fcgi_request *r, const void *p, size_t n);
 /** End the request and give up r; its connection serves the next one. */
 void fcgi_finish(struct fcgi_request *r);
 
-/** Answer 503 and finish, where there is no memory for a better answer. */
+/** Write a whole answer, 503, where there is no memory for a better one.
+ *  @return 0 or EPIPE */
+int fcgi_write_busy(struct fcgi_request *r);
+
+/** The same, and finish. */
 void fcgi_busy(struct fcgi_request *r);
 
 /**

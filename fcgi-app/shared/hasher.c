@@ -36,7 +36,7 @@ struct job {
 	char setting[HASHER_HASH_MAX];
 	char hash[HASHER_HASH_MAX];
 	uint64_t took_us;
-	bool ok;
+	int err;
 	struct job *next_refused;
 	hasher_wanted_h *wanted;
 	hasher_h *done;
@@ -76,7 +76,7 @@ static void job_run(struct job *j)
 {
 	const uint64_t began_us = clock_us();
 
-	j->ok = !password_hash(j->hash, j->password,
+	j->err = password_hash(j->hash, j->password,
 			       j->setting[0] ? j->setting : NULL);
 	j->took_us = clock_us() - began_us;
 }
@@ -117,6 +117,8 @@ static void job_end(struct hasher *h, struct job *j, int err)
 	h->stats.hashed += !err;
 	h->stats.busy += err == EBUSY;
 	h->stats.unwanted += err == ECANCELED;
+	if (err == ENOMEM)
+		log_error_often(1, "no_memory", LOG_STR("where", "password"));
 	j->done(err, err ? NULL : j->hash, j->arg);
 	job_free(j);
 }
@@ -226,7 +228,7 @@ static void job_done(uint32_t events, void *arg)
 		return;
 	h->running = NULL;
 	turns_done(h->waiting[j->queue], &j->turn, j->took_us, clock_ms());
-	job_end(h, j, j->ok ? 0 : EINVAL);
+	job_end(h, j, j->err);
 	overdue_end(h);
 	jobs_start(h);
 }

@@ -21,13 +21,14 @@ enum {
 	HASHER_WAIT_MS = 2000,	 /* how long one waits at most */
 	HASHER_PASSWORD_MAX = PASSWORD_BUF,
 	HASHER_HASH_MAX = PASSWORD_HASH_SIZE,
+	HASHER_MEMORY = 20 << 20, /* bytes, what yescrypt takes at once */
 };
 
 struct hasher;
 
 /**
  * @param err   0; EBUSY: it waited too long; ECANCELED: nobody wants it any
- *              more; EINVAL: crypt(3) failed
+ *              more; ENOMEM; EINVAL: the setting is none of crypt(3)
  * @param hash  what crypt(3) gave, null with an error. Borrowed.
  */
 typedef void(hasher_h)(int err, const char *hash, void *arg);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
+#include "common/upkeep.h"
 #include "common/watchdog.h"
 
 enum {
@@ -29,6 +31,10 @@ struct loop {
 	int events_left;
 	uint64_t now_ms;
 	bool stopped;
+	int err; /* of loop_fail() */
+	bool failed;
+	struct upkeep upkeep;
+	struct loop_timer upkeep_timer;
 };
 
 /* ---- timers ---- */
@@ -139,19 +145,22 @@ static int timers_wait(const struct loop *l)
 	return (int)(l->first->at_ms - now);
 }
 
+static void terminate(struct loop *l)
+{
+	if (l->term)
+		l->term(l->term_arg);
+	else
+		loop_stop(l);
+}
+
 static void signal_ready(uint32_t events, void *arg)
 {
 	struct loop *l = arg;
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(l->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	if (!l->term) {
-		loop_stop(l);
-		return;
-	}
-	l->term(l->term_arg);
+	if (read(l->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		terminate(l);
 }
 
 static int signals_open(struct loop *l)
@@ -202,6 +211,7 @@ void loop_free(struct loop *l)
 		(void)close(l->signal_fd);
 	if (l->epoll_fd >= 0)
 		(void)close(l->epoll_fd);
+	log_often_end();
 	free(l);
 }
 
@@ -260,6 +270,36 @@ void loop_stop(struct loop *l)
 	l->stopped = true;
 }
 
+void loop_fail(struct loop *l, int err)
+{
+	if (!l->err)
+		l->err = err;
+}
+
+static void upkeep(void *arg)
+{
+	struct loop *l = arg;
+
+	loop_after(l, &l->upkeep_timer, UPKEEP_MS, upkeep, l);
+	if (!upkeep_look(&l->upkeep))
+		loop_fail(l, ENOMEM);
+}
+
+void loop_upkeep(struct loop *l, size_t need)
+{
+	l->upkeep.need = need;
+	loop_after(l, &l->upkeep_timer, UPKEEP_MS, upkeep, l);
+}
+
+/* Once: what ends a program may fail as well. */
+static void fail(struct loop *l)
+{
+	if (!l->err || l->failed)
+		return;
+	l->failed = true;
+	terminate(l);
+}
+
 static void events_serve(struct loop *l, struct epoll_event *ev, int n)
 {
 	for (int i = 0; i < n && !l->stopped; i++) {
@@ -289,9 +329,13 @@ int loop_run(struct loop *l)
 	l->stopped = false;
 	if (watchdog_period_ms())
 		loop_after(l, &l->watchdog, 0, say_it_turns, l);
-	while (!l->stopped) {
-		int n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX, timers_wait(l));
+	for (;;) {
+		int n;
 
+		fail(l);
+		if (l->stopped)
+			break;
+		n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX, timers_wait(l));
 		if (n < 0 && errno != EINTR)
 			return errno;
 		l->now_ms = clock_ms();
@@ -299,5 +343,5 @@ int loop_run(struct loop *l)
 		timers_fire(l);
 	}
 	loop_cancel(l, &l->watchdog);
-	return 0;
+	return l->err;
 }

@@ -75,6 +75,20 @@ void loop_on_term(struct loop *l, loop_h *term, void *arg);
 /** Let loop_run() return after the present callback. */
 void loop_stop(struct loop *l);
 
+/**
+ * The program cannot go on: it ends in the next turn as SIGTERM would end it,
+ * and loop_run() returns err.
+ */
+void loop_fail(struct loop *l, int err);
+
+/**
+ * Once a second from now on: the log's counts are written, and the loop fails
+ * with ENOMEM when the program has been without memory for too long (upkeep.h).
+ *
+ * @param need  bytes at once that the program cannot do without
+ */
+void loop_upkeep(struct loop *l, size_t need);
+
 /** Serve until loop_stop(). @return 0 or errno */
 int loop_run(struct loop *l);
 

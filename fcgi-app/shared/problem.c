@@ -152,6 +152,7 @@ void problem_answer(struct response *res, const struct problem *p)
 	res->status = p->status;
 	res->no_store = true;
 	res->type = arena_str(a, "application/problem+json");
+	res->failed = res->no_memory = !res->type;
 	problem_json(&res->body, p);
 	if (p->status == 401 && p->ask)
 		response_header_add(res, "WWW-Authenticate", challenge_basic);

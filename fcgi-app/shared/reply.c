@@ -89,6 +89,18 @@ static void end_line(struct response *res)
 		buf_char(b, '\n');
 }
 
+/* What was asked for may have been done before. */
+static struct problem why_failed(const struct response *res)
+{
+	struct problem p = reply_of_error(APP_OUTCOME_UNKNOWN);
+
+	if (!res->no_memory && !res->body.no_memory)
+		return (struct problem){.status = 500};
+	p.detail = "There was no memory for the answer: it may or may not "
+		   "have been done.";
+	return p;
+}
+
 void reply_send(struct fcgi_request *r, struct response *res,
 		const struct request *req, const char *origins)
 {
@@ -98,9 +110,11 @@ void reply_send(struct fcgi_request *r, struct response *res,
 	end_line(res);
 	reply_headers(res, req, origins);
 	if (res->failed || res->body.failed) {
-		log_error("answer_failed", LOG_STR("request_id", req->id),
-			  LOG_STR("path", req->path));
-		reply_problem(res, req, (struct problem){.status = 500});
+		log_error_often(1, "answer_failed",
+				LOG_INT("status", res->status),
+				LOG_STR("request_id", req->id),
+				LOG_STR("path", req->path));
+		reply_problem(res, req, why_failed(res));
 		reply_headers(res, req, origins);
 	}
 	body = req->method != METHOD_HEAD && res->status != 204 &&
@@ -108,7 +122,9 @@ void reply_send(struct fcgi_request *r, struct response *res,
 	buf_init(&head, RESPONSE_HEAD_MAX);
 	response_head(res, &head);
 	/* A peer that has gone is noticed by fcgi_finish(). */
-	if (!head.failed && !fcgi_write(r, head.p, head.len) && body)
+	if (head.failed || res->failed || res->body.failed)
+		(void)fcgi_write_busy(r);
+	else if (!fcgi_write(r, head.p, head.len) && body)
 		(void)fcgi_write(r, res->body.p, res->body.len);
 	buf_free(&head);
 }

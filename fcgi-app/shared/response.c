@@ -56,7 +56,7 @@ void response_header_add(struct response *res, const char *name,
 	if (h->name && h->value)
 		res->headers++;
 	else
-		res->failed = true;
+		res->failed = res->no_memory = true;
 }
 
 void response_header(struct response *res, const char *name, const char *value)
@@ -93,6 +93,7 @@ void response_bytes(struct response *res, int status, const char *type,
 	res->type = arena_str(res->arena, type);
 	buf_reset(&res->body);
 	buf_add(&res->body, p, n);
+	res->no_memory = res->no_memory || !res->type;
 	if (!res->type || !is_field_value(type))
 		res->failed = true;
 }

@@ -35,7 +35,8 @@ struct response {
 	size_t headers;
 	struct buf body;
 	const char *type; /* Content-Type; null: no body */
-	bool failed;	  /* no memory or too much: 500 */
+	bool failed;	  /* no memory, 503, or too much, 500 */
+	bool no_memory;	  /* failed for that */
 	bool no_store;	  /* it shows a secret */
 	bool exact; /* bytes that somebody left: no line feed at the end */
 };

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/config.h"
@@ -36,18 +35,6 @@ struct program {
 	struct serve serve;
 	struct loop_timer drain;
 };
-
-/* All streams are files; a host has one such process. */
-static void files_raise(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warn("files_not_raised", LOG_STR("error", strerror(errno)));
-}
 
 static void name_make(char name[NAME_SIZE], const struct config *config)
 {
@@ -132,6 +119,7 @@ static int program_open(struct program *p)
 				      &p->serve);
 	if (err)
 		return err;
+	loop_upkeep(app->loop, HASHER_MEMORY);
 	hub_use(p->hub, app->db);
 	loop_on_term(app->loop, on_term, p);
 	return 0;
@@ -170,7 +158,6 @@ static int serve(const char *file)
 		return 2;
 	}
 	log_init("restsip-stream", p.config.log.level);
-	files_raise();
 	err = program_open(&p);
 	if (!err) {
 		log_info("started", LOG_STR("listen", p.config.stream.listen));

@@ -6,7 +6,7 @@
 
 void body_form_no_memory(struct exchange *x)
 {
-	exchange_problem(x, 500, app_err_info(APP_INTERNAL)->slug, NULL);
+	exchange_error(x, APP_BUSY);
 }
 
 void body_form_refuse(struct exchange *x, const char *pointer,

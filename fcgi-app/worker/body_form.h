@@ -46,7 +46,7 @@ void body_form_refuse(struct exchange *x, const char *pointer,
 void body_form_refuse_value(struct exchange *x, const char *pointer,
 			    const char *is, const struct json *v);
 
-/** 500, for want of memory. */
+/** 503, for want of memory. */
 void body_form_no_memory(struct exchange *x);
 
 #endif

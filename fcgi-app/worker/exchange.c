@@ -77,10 +77,11 @@ static void exchange_settle(struct exchange *x)
 static void answer_refusal(struct exchange *x, const struct pg_answer *a)
 {
 	if (a->status >= 500) /* the line before, of the database, has no id */
-		log_warn("request_failed", LOG_STR("request_id", x->req.id),
-			 LOG_STR("method", x->req.method_name),
-			 LOG_STR("path", x->req.path),
-			 LOG_STR("sqlstate", a->sqlstate));
+		log_warn_often(2, "request_failed", LOG_STR("slug", a->slug),
+			       LOG_STR("sqlstate", a->sqlstate),
+			       LOG_STR("request_id", x->req.id),
+			       LOG_STR("method", x->req.method_name),
+			       LOG_STR("path", x->req.path));
 	exchange_problem_full(x, reply_of_answer(a));
 	if (a->status == 401)
 		auth_refused(x->app->auth, &x->who);
@@ -164,7 +165,7 @@ static void hash_done(int err, const char *hash, void *arg)
 	x->phase = EXCHANGE_RUNS;
 	if (!err)
 		x->on_hash(x, hash);
-	else if (err == EBUSY || err == ECANCELED)
+	else if (err == EBUSY || err == ECANCELED || err == ENOMEM)
 		exchange_error(x, APP_BUSY);
 	else
 		exchange_error(x, APP_INTERNAL);

@@ -42,7 +42,7 @@ static void answer(struct auth *a, enum digest_alg alg)
 
 	if (nonce_make(ag->nonces, nonce, sizeof(nonce), alg,
 		       source_key(&uas_msg(a->u)->src.u.sa), tmr_jiffies())) {
-		uas_refuse(a->u, 500);
+		uas_refuse(a->u, 503); /* no memory, or no random bytes */
 		return;
 	}
 

@@ -4,6 +4,7 @@
  */
 #include "auth/credential.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent.h"
@@ -66,13 +67,18 @@ static bool take_ha1(struct auth *a, const struct pg_answer *ans, int row)
 	return known;
 }
 
-static bool is_right(const struct auth *a, const char *ha1)
+/* @return 0; EACCES where it is wrong; another errno where one cannot tell */
+static int check_response(const struct auth *a, const char *ha1)
 {
 	char expected[DIGEST_HEX_SIZE];
+	int err;
 
-	return !digest_response(expected, sizeof(expected), &a->digest, ha1,
-				&uas_msg(a->u)->met) &&
-	       digest_equal(expected, &a->digest.response);
+	err = digest_response(expected, sizeof(expected), &a->digest, ha1,
+			      &uas_msg(a->u)->met);
+	if (err)
+		return ENOMEM; /* all that can be wrong with the library */
+
+	return digest_equal(expected, &a->digest.response) ? 0 : EACCES;
 }
 
 /* --- what was right before ---------------------------------------------- */
@@ -113,7 +119,7 @@ static bool is_cached(struct auth *a)
 		return false;
 
 	if (pl_strcmp(&uas_msg(a->u)->met, "REGISTER") ||
-	    entry->alg != a->digest.alg || !is_right(a, entry->ha1)) {
+	    entry->alg != a->digest.alg || check_response(a, entry->ha1)) {
 		credcache_drop(cache, key);
 		return false;
 	}
@@ -140,6 +146,7 @@ static void take_credential(struct auth *a, const struct pg_answer *ans,
 			    int row)
 {
 	bool known;
+	int err;
 
 	if (ans->end != PG_OK) {
 		if (ans->end == PG_REFUSED)
@@ -150,7 +157,12 @@ static void take_credential(struct auth *a, const struct pg_answer *ans,
 	}
 
 	known = take_ha1(a, ans, row);
-	if (!is_right(a, a->id.ha1) || !known) {
+	err = check_response(a, a->id.ha1);
+	if (err && err != EACCES) {
+		step_fail(a, err);
+		return;
+	}
+	if (err || !known) {
 		verdict_wrong(a);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "common/log.h"
 #include "gate/budget.h"
 #include "gate/prepare.h"
 #include "gate/refusal.h"
@@ -86,6 +87,10 @@ static void refused(struct gate *g, enum budget_proof proof,
 	const uint64_t now = tmr_jiffies();
 	uint32_t suppressed;
 
+	if (m->scode == 503) { /* our own trouble is not held against it */
+		log_error_often(1, "no_memory", LOG_STR("where", "gate"));
+		return;
+	}
 	budget_bad(g->budget, proof, src, now);
 	if (!budget_may_log(g->budget, now, &suppressed))
 		return;

@@ -56,11 +56,12 @@ static struct sip_msg *decode(struct sanity *m, struct mbuf *mb,
 			      const struct sa *src, bool for_libre)
 {
 	struct sip_msg *msg;
+	const int err = for_libre ? sip_msg_decode(&msg, mb)
+				  : decode_request(&msg, m, mb);
 
-	if (for_libre ? sip_msg_decode(&msg, mb)
-		      : decode_request(&msg, m, mb)) {
-		m->scode = 400;
-		m->why = "Bad Request";
+	if (err) {
+		m->scode = err == ENOMEM ? 503 : 400;
+		m->why = err == ENOMEM ? "Service Unavailable" : "Bad Request";
 		return NULL;
 	}
 	msg->src = *src;

@@ -143,6 +143,9 @@ int refusal_encode(struct mbuf **mbp, const struct sanity *m, const char *head,
 		err = mbuf_printf(w.mb, "SIP/2.0 %u %s\r\n", m->scode, m->why);
 	for (unsigned i = 0; i < m->linec && !err; i++)
 		err = take_line(&w, &m->linev[i]);
+	if (!err && m->scode == 503)
+		err = mbuf_printf(w.mb, "Retry-After: %d\r\n",
+				  REFUSAL_RETRY_AFTER_S);
 	if (!err)
 		err = mbuf_write_str(w.mb, "Server: restsip\r\n"
 					   "Content-Length: 0\r\n\r\n");

@@ -9,6 +9,8 @@
 
 struct sanity;
 
+enum { REFUSAL_RETRY_AFTER_S = 1 };
+
 int refusal_encode(struct mbuf **mbp, const struct sanity *m, const char *head,
 		   const struct sa *src);
 void refusal_dst(struct sa *dst, const struct sanity *m, const struct sa *src);

@@ -90,8 +90,9 @@ static void start_failed(struct pglisten *pl, const struct pg_answer *ans)
 		return;
 
 	if (ans->end == PG_REFUSED)
-		log_warn("agent_start_refused", LOG_STR("name", pl->conf.name),
-			 LOG_STR("why", ans->slug));
+		log_warn_often(1, "agent_start_refused",
+			       LOG_STR("why", ans->slug),
+			       LOG_STR("name", pl->conf.name));
 	tmr_start(&pl->tmr, RESTART_MS, start, pl);
 }
 

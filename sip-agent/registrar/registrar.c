@@ -387,6 +387,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	struct reg *reg;
 	struct nameaddr to;
 	char aor[AOR_BUF];
+	int err;
 
 	if (nameaddr_decode(&to, hdr_get(msg, HDR_TO)) ||
 	    uri_to_aor(aor, &to.uri)) {
@@ -408,9 +409,11 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	reg->id = *id;
 	str_ncpy(reg->aor, aor, sizeof(reg->aor));
 
-	if (msg->callid.l > CALL_ID_MAX ||
-	    route_read(&reg->path, msg, HDR_PATH))
-		uas_reply(u, 400, NULL, NULL);
+	err = msg->callid.l > CALL_ID_MAX
+		      ? EBADMSG
+		      : route_read(&reg->path, msg, HDR_PATH);
+	if (err)
+		uas_fail(u, err);
 	else
 		bind_contacts(reg);
 	mem_deref(reg);

@@ -100,6 +100,14 @@ const char *codes_reason_of(const struct pg_answer *ans)
 		       : NULL;
 }
 
+/** Whether an errno says that we lack memory or descriptors: later it may go,
+    and it tells nothing of who is elsewhere */
+bool codes_is_our_lack(int err)
+{
+	return err == ENOMEM || err == ENOBUFS || err == EMFILE ||
+	       err == ENFILE;
+}
+
 /** What to answer where one of our own functions gave an error (errno) */
 uint16_t codes_of_error(int err)
 {

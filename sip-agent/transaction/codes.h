@@ -4,6 +4,7 @@
 #ifndef CODES_H
 #define CODES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pg_answer;
@@ -12,5 +13,6 @@ const char *codes_reason(uint16_t scode);
 const char *codes_reason_of(const struct pg_answer *ans);
 uint16_t codes_of_answer(const struct pg_answer *ans);
 uint16_t codes_of_error(int err);
+bool codes_is_our_lack(int err);
 
 #endif

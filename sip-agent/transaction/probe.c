@@ -11,10 +11,13 @@
 #include "transaction/probe.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "common/log.h"
 #include "compat.h"
 #include "logre.h"
 #include "transaction/address.h"
+#include "transaction/codes.h"
 #include "transaction/question.h"
 #include "transaction/share.h"
 
@@ -307,6 +310,11 @@ static void ask(struct probe *pr)
 		tmr_start(&pr->tmr_repeat, PROBE_REPEAT_MS, repeat_handler, pr);
 	} else if (!err) {
 		err = connect_to(pr);
+	}
+	if (codes_is_our_lack(err)) { /* nothing is held against the address */
+		log_warn_rarely(1, "probe_failed",
+				LOG_STR("why", strerror(err)));
+		pr->unasked = true;
 	}
 	if (err)
 		closed(pr);

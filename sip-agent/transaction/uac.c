@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "agent.h"
+#include "common/log.h"
 #include "logre.h"
 #include "pg/pgval.h"
 #include "settings.h"
 #include "transaction/address.h"
+#include "transaction/codes.h"
 #include "transaction/next_hop.h"
 #include "transaction/probe.h"
 
@@ -154,12 +156,15 @@ void uac_reason(char dst[static UAC_REASON_SIZE], const struct pl *src)
 /* Whether a failure says nothing of what is elsewhere */
 static bool is_ours(int err)
 {
-	return err == EINVAL || err == ENOMEM || err == ENOBUFS ||
-	       err == ENOSYS || err == ENOTCONN || err == EPROTONOSUPPORT;
+	return err == EINVAL || codes_is_our_lack(err) || err == ENOSYS ||
+	       err == ENOTCONN || err == EPROTONOSUPPORT;
 }
 
 static void transport_failed(struct uac *u, int err)
 {
+	if (codes_is_our_lack(err))
+		log_warn_rarely(1, "request_not_sent",
+				LOG_STR("why", strerror(err)));
 	u->is_ours = err == EMSGSIZE || is_ours(err);
 	switch (err) {
 	case ENOTCONN:
@@ -181,6 +186,8 @@ static void transport_failed(struct uac *u, int err)
 
 	case ENOMEM:
 	case ENOBUFS:
+	case EMFILE:
+	case ENFILE:
 		end(u, 0, "", NULL);
 		break;
 
@@ -415,6 +422,8 @@ static void ask(struct uac *u)
 			false, probe_handler, u);
 	if (err == EHOSTDOWN)
 		end_silent(u);
+	else if (err == ENOMEM)
+		transport_failed(u, err);
 }
 
 /* It was not sent, or got no answer */

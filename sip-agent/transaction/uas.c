@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "agent.h"
+#include "common/log.h"
 #include "common/pg/pg.h"
 #include "compat.h"
 #include "gate/trust.h"
@@ -306,8 +307,9 @@ void uas_answer(struct uas *u, const struct answer *a)
 
 	err = send_answer(u, a);
 	if (err)
-		log_warn("reply_failed", LOG_STR("request_id", u->id),
-			 LOG_INT("code", a->scode), LOG_INT("errno", err));
+		log_warn_often(1, "reply_failed", LOG_INT("errno", err),
+			       LOG_STR("request_id", u->id),
+			       LOG_INT("code", a->scode));
 	log_answer(u, a->scode);
 }
 
@@ -316,8 +318,9 @@ static void reply(struct uas *u, struct answer *a, const char *fmt, va_list *ap)
 	char *hdrs = NULL;
 
 	if (fmt && re_vsdprintf(&hdrs, fmt, *ap)) {
-		log_warn("reply_failed", LOG_STR("request_id", u->id),
-			 LOG_INT("code", a->scode), LOG_INT("errno", ENOMEM));
+		log_warn_often(1, "reply_failed", LOG_INT("errno", ENOMEM),
+			       LOG_STR("request_id", u->id),
+			       LOG_INT("code", a->scode));
 		return;
 	}
 	a->hdrs = hdrs;

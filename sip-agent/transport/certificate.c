@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "compat.h"
 #include "settings.h"
@@ -88,6 +90,16 @@ static bool is_usable(const struct certificate *c)
 	return ok;
 }
 
+/* It is no fault of the files, which will not change for it */
+static bool is_our_lack(unsigned long e)
+{
+	const int reason = ERR_GET_REASON(e);
+
+	return reason == ERR_R_MALLOC_FAILURE ||
+	       (ERR_SYSTEM_ERROR(e) &&
+		(reason == ENOMEM || spare_is_needed(reason)));
+}
+
 /**
  * Load the files; the certificate stays as it was where they cannot be used
  *
@@ -96,6 +108,7 @@ static bool is_usable(const struct certificate *c)
 int certificate_load(struct certificate *c)
 {
 	char why[256] = "";
+	unsigned long e;
 
 	c->seenv[0] = look_at(c->chain);
 	c->seenv[1] = look_at(c->key);
@@ -105,10 +118,13 @@ int certificate_load(struct certificate *c)
 		return 0;
 	}
 
-	ERR_error_string_n(ERR_get_error(), why, sizeof(why));
+	e = ERR_get_error();
+	ERR_error_string_n(e, why, sizeof(why));
 	ERR_clear_error();
-	log_error("certificate_refused", LOG_STR("file", c->chain),
-		  LOG_STR("key", c->key), LOG_STR("why", why));
+	log_error_often(1, "certificate_refused", LOG_STR("file", c->chain),
+			LOG_STR("key", c->key), LOG_STR("why", why));
+	if (is_our_lack(e)) /* so they are loaded at the next look */
+		memset(c->seenv, 0, sizeof(c->seenv));
 
 	return EINVAL;
 }

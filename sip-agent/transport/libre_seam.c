@@ -8,6 +8,10 @@
  * So is tmr_jiffies(), which in 1.1.0 is gettimeofday(): set back by an hour,
  * it stops all timers for an hour.  Ours only goes forward.
  *
+ * So is the C library's accept(), of which libre takes a failure for nothing:
+ * without descriptors it would be called again at once, for ever, for the same
+ * connection.
+ *
  * That holds only while libre is a shared library that was not linked with
  * -Bsymbolic or the like.  Otherwise UDP and TCP would pass by the gate and
  * every limit, without a word: seam_check() looks before anything is served.
@@ -17,10 +21,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 
 typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
@@ -39,6 +46,9 @@ static struct {
 	seam_tcp_h *tcph;
 	void *tcp_arg;
 	uint64_t ahead_ms; /* of the clock, for the check */
+	bool accepts;	   /* accept() was called */
+	bool has_spare;
+	int spare; /* descriptor; -1 while it is used */
 } seam;
 
 /** From now on libre's UDP sockets are shown to this; NULL: to nobody */
@@ -65,7 +75,67 @@ static void send_at_once(const struct tcp_conn *tc)
 			 sizeof(yes));
 }
 
+/** From now on connections are closed, and not left waiting, where there are
+    no descriptors; @return 0 or an errno */
+int seam_keep_spare(void)
+{
+	const int err = spare_open(&seam.spare);
+
+	seam.has_spare = !err;
+
+	return err;
+}
+
+/* It has nothing unread when it is closed, for that would be a reset.  To a
+   client the end of a connection is as good as a 503 (RFC 3261 section
+   8.1.3.1) */
+static void hang_up(int fd)
+{
+	char trash[4096];
+
+	while (recv(fd, trash, sizeof(trash), MSG_DONTWAIT) > 0)
+		;
+	(void)shutdown(fd, SHUT_WR);
+	(void)close(fd);
+}
+
+/* @return whether there will be no more of it at once */
+static bool refuse(int listener)
+{
+	int fd;
+
+	if (!seam.has_spare)
+		return false;
+	if (seam.spare < 0)
+		(void)spare_open(&seam.spare); /* else spare_accept fails */
+	fd = spare_accept(&seam.spare, listener, NULL, NULL);
+	if (fd < 0)
+		return false;
+	hang_up(fd);
+	(void)spare_open(&seam.spare); /* else before the next one */
+
+	return true;
+}
+
 /* --- in the place of libre's ---------------------------------------------- */
+
+/** As the C library's; called by libre for each connection that comes */
+int accept(int listener, __SOCKADDR_ARG sa, socklen_t *len)
+{
+	const int fd = accept4(listener, sa, len, SOCK_CLOEXEC);
+	const int err = fd < 0 ? errno : 0;
+
+	seam.accepts = true;
+	if (!spare_is_needed(err) && err != ENOMEM && err != ENOBUFS)
+		return fd;
+
+	log_warn_rarely(1, "connection_refused", LOG_STR("why", strerror(err)));
+	if (!spare_is_needed(err) || !refuse(listener))
+		(void)poll(NULL, 0, SEAM_PAUSE_MS);
+	errno = err;
+
+	return -1;
+}
 
 /** As libre's; called by libre for each UDP socket that it opens */
 int udp_listen(struct udp_sock **usp, const struct sa *local, udp_recv_h *rh,
@@ -307,6 +377,8 @@ int seam_check(void)
 		passed_by = "udp_listen";
 	else if (!c.tcp)
 		passed_by = "tcp_accept";
+	else if (!seam.accepts)
+		passed_by = "accept";
 	else if (!check_clock())
 		passed_by = "tmr_jiffies";
 	if (!passed_by)

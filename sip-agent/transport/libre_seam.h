@@ -11,6 +11,7 @@ enum {
 	SEAM_QUEUE = 4096, /* connections that may wait to be accepted; the
 			      kernel's somaxconn may be less */
 	SEAM_CHECK_MS = 2000,
+	SEAM_PAUSE_MS = 10, /* where a connection cannot even be refused */
 };
 
 /** Whom libre tells of a connection */
@@ -34,6 +35,7 @@ void seam_set_udp(seam_udp_h *h, void *arg);
 void seam_set_tcp(seam_tcp_h *h, void *arg);
 int seam_accept(struct tcp_conn **tcp, struct tcp_sock *ts,
 		const struct seam_conn *handlers);
+int seam_keep_spare(void);
 void seam_lengthen_queues(void);
 int seam_check(void);
 

@@ -128,6 +128,8 @@ static int listen_all(struct transport *t, const struct settings *set)
 			   sip_transp_add(t->sip, SIP_TRANSP_TLS, &sav[i],
 					  certificate_tls(t->certificate)));
 	if (!err)
+		err = seam_keep_spare();
+	if (!err)
 		seam_lengthen_queues();
 
 	return err;

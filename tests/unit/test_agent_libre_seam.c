@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -197,6 +199,93 @@ static void timers_do_not_go_by_the_time_of_day(void **state)
 	tmr_cancel(&tmr);
 }
 
+/* --- without descriptors -------------------------------------------------- */
+
+static void limit_set(rlim_t most)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = most ? most : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static rlim_t lowest_free(void)
+{
+	const int fd = dup(STDIN_FILENO);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+
+	return (rlim_t)fd;
+}
+
+static bool is_closed(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+struct waiting {
+	struct tmr tmr;
+	int fdv[8];
+};
+
+/* Ends when all have been told, without having used a core for it */
+static void wait_handler(void *arg)
+{
+	struct waiting *w = arg;
+
+	tmr_start(&w->tmr, 10, wait_handler, w);
+	for (int i = 0; i < 8; i++) {
+		if (!is_closed(w->fdv[i]))
+			return;
+	}
+	re_cancel();
+}
+
+static void without_descriptors_connections_are_closed(void **state)
+{
+	struct waiting w;
+	struct sip *sip;
+	struct sa laddr;
+	struct tmr tmr;
+	clock_t began;
+
+	(void)state;
+	tmr_init(&tmr);
+	tmr_init(&w.tmr);
+	assert_int_equal(sa_set_str(&laddr, "127.0.0.1", 0), 0);
+	assert_int_equal(sip_alloc(&sip, NULL, 1, 1, 1, "test", NULL, NULL), 0);
+	assert_int_equal(sip_transp_add(sip, SIP_TRANSP_TCP, &laddr), 0);
+	assert_int_equal(sip_transp_laddr(sip, &laddr, SIP_TRANSP_TCP, &laddr),
+			 0);
+	seam_lengthen_queues();
+	assert_int_equal(seam_keep_spare(), 0);
+	for (int i = 0; i < 8; i++) {
+		w.fdv[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(w.fdv[i], &laddr.u.sa, laddr.len), 0);
+		assert_int_equal(send(w.fdv[i], "x", 1, 0), 1);
+	}
+
+	limit_set(lowest_free());
+	began = clock();
+	tmr_start(&tmr, 5000, late, NULL);
+	wait_handler(&w);
+	assert_int_equal(re_main(NULL), 0);
+	limit_set(0);
+	assert_true(tmr_isrunning(&tmr));
+	assert_true(clock() - began < CLOCKS_PER_SEC / 2);
+
+	tmr_cancel(&tmr);
+	tmr_cancel(&w.tmr);
+	for (int i = 0; i < 8; i++)
+		(void)close(w.fdv[i]);
+	sip_close(sip, true);
+	mem_deref(sip);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +293,7 @@ int main(void)
 		cmocka_unit_test(udp_sockets_are_shown),
 		cmocka_unit_test(connections_send_at_once_and_queues_are_long),
 		cmocka_unit_test(timers_do_not_go_by_the_time_of_day),
+		cmocka_unit_test(without_descriptors_connections_are_closed),
 	};
 	int err;
 

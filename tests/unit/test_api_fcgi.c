@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -355,6 +357,103 @@ static void draining_finishes_what_is_under_way(void **state)
 	(void)close(late);
 }
 
+/* ---- without descriptors ---- */
+
+/* The soft limit; @return what it was */
+static rlim_t limit_set(rlim_t most)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+static rlim_t lowest_free(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	return (rlim_t)fd;
+}
+
+static void expect_busy(int fd)
+{
+	char p[512] = {0};
+
+	assert_true(receive(fd, p, sizeof(p) - 1) > 16);
+	assert_memory_equal(p + 8, "Status: 503", 11);
+	assert_non_null(strstr(p + 8, "Retry-After: "));
+	assert_int_equal(receive(fd, p, sizeof(p)), 0);
+}
+
+static bool has_come(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+/* Many that wait: each is answered, one after the other. */
+static void without_descriptors_each_request_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	int fd[20];
+	rlim_t before;
+
+	turn(rig); /* the first connection is there */
+	for (int i = 0; i < 20; i++) {
+		fd[i] = client_connect(rig);
+		send_request(fd[i], true, 10);
+	}
+	before = limit_set(lowest_free());
+	for (int i = 0, turns = 0; i < 20; i++) {
+		while (!has_come(fd[i]) && turns++ < 200)
+			turn(rig);
+		expect_busy(fd[i]);
+	}
+	assert_int_equal(rig->requests, 0);
+	send_request(rig->client, true, 0);
+	turn(rig);
+	expect_answer(rig->client);
+	(void)limit_set(before);
+	for (int i = 0; i < 20; i++)
+		(void)close(fd[i]);
+	fd[0] = client_connect(rig);
+	send_request(fd[0], true, 0);
+	turn(rig);
+	expect_answer(fd[0]);
+	(void)close(fd[0]);
+}
+
+/* Meanwhile the loop does not come round and round for who is waiting. */
+static void who_says_nothing_makes_room_for_who_does(void **state)
+{
+	struct rig *rig = *state;
+	int silent, other;
+	clock_t began;
+	rlim_t before;
+
+	turn(rig); /* the first connection is there */
+	silent = client_connect(rig);
+	other = client_connect(rig);
+	send_request(other, true, 0);
+	before = limit_set(lowest_free());
+	began = clock();
+	for (int i = 0; i < 200 && !has_come(other); i++)
+		turn(rig);
+	assert_true(clock() - began < CLOCKS_PER_SEC / 2);
+	(void)limit_set(before);
+	expect_busy(other);
+	assert_true(has_come(silent));
+	(void)close(silent);
+	(void)close(other);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -368,6 +467,8 @@ int main(void)
 		TEST(nonsense_ends_its_connection_only),
 		TEST(detached_stream_is_the_callers),
 		TEST(draining_finishes_what_is_under_way),
+		TEST(without_descriptors_each_request_is_refused),
+		TEST(who_says_nothing_makes_room_for_who_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,21 @@ static void it_says_that_it_turns(void **state)
 	(void)unsetenv("WATCHDOG_USEC");
 }
 
+/* As SIGTERM would, once; and the run is no good one. */
+static void a_loop_that_fails_ends_in_order(void **state)
+{
+	struct pair p = {.calls = 0};
+
+	(void)state;
+	assert_int_equal(loop_new(&p.loop), 0);
+	loop_on_term(p.loop, term, &p);
+	loop_fail(p.loop, ENOMEM);
+	loop_fail(p.loop, EIO);
+	assert_int_equal(loop_run(p.loop), ENOMEM);
+	assert_int_equal(p.calls, 1);
+	loop_free(p.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +278,7 @@ int main(void)
 		cmocka_unit_test(unwatched_in_the_same_turn_is_not_called),
 		cmocka_unit_test(sigterm_is_told),
 		cmocka_unit_test(it_says_that_it_turns),
+		cmocka_unit_test(a_loop_that_fails_ends_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,7 +292,7 @@ void inbox_render(struct buf *out, const struct pg_answer *a, int row)
 	else
 		out->failed = true;
 	if (out->failed)
-		log_error("message_not_rendered", LOG_INT("n", m.n));
+		log_error_often(0, "message_not_rendered", LOG_INT("n", m.n));
 	PQfreemem(body);
 }
 

@@ -139,20 +139,22 @@ static uint32_t expires_in_s(const struct pg_answer *a)
 	return left_s < EXPIRES_MAX_S ? (uint32_t)left_s : EXPIRES_MAX_S;
 }
 
-/* A ticket is used up: from now on its session stands for it. */
-static void keep_session(struct opening *o, const struct pg_answer *a)
+/* A ticket is used up: from now on its session stands for it.
+ * @return whether there is one, and memory for it */
+static bool keep_session(struct opening *o, const struct pg_answer *a)
 {
 	struct principal who = {0};
 	unsigned char *bytes;
 
 	if (o->proof)
-		return;
+		return true;
 	bytes = pgres_bytes(a->res, 0, "session", &who.proof_len);
 	who.proof = bytes;
 	if (bytes)
 		o->proof = proof_new(&who);
 	o->ticket_used = false;
 	PQfreemem(bytes);
+	return o->proof != NULL;
 }
 
 /* The account's row: that it has streams here. */
@@ -220,13 +222,13 @@ static bool answer_ok(struct opening *o, const struct pg_answer *a)
 		.mine = o->kind->mail && pgres_bool(a->res, 0, "mine"),
 	};
 	struct topic *t, *session;
+	const bool is_kept = keep_session(o, a);
 
-	keep_session(o, a);
 	opened.session = session = session_of(o, a);
 	opened.topic = t = topic_of(o, a);
-	if (!t || !session) {
+	if (!is_kept || !t || !session) {
 		opening_is_lost(o);
-		return false; /* the poll frees the other */
+		return false; /* the poll frees what there is */
 	}
 	if (o->ops && (topic_was_closed(t, o->seq, opened.mine) ||
 		       topic_was_closed(session, o->seq, false))) {

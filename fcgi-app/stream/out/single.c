@@ -70,8 +70,8 @@ static void single_write(struct viewer *v, const char *name, const char *id,
 		stream_write(viewer_stream(v), text->p, text->len);
 		return;
 	}
-	log_error("event_too_large", LOG_STR("name", name),
-		  LOG_INT("bytes", n));
+	log_error_often(1, "event_too_large", LOG_STR("name", name),
+			LOG_INT("bytes", n));
 	viewer_end(v, "too-large");
 }
 

@@ -77,8 +77,8 @@ int watch_write(struct member *o, const char *name, const char *own,
 		render_event(&frame, w->format, name, id.p, body.p, body.len);
 	failed = body.failed || id.failed || frame.failed;
 	if (failed)
-		log_error("event_too_large", LOG_STR("name", name),
-			  LOG_INT("bytes", n));
+		log_error_often(1, "event_too_large", LOG_STR("name", name),
+				LOG_INT("bytes", n));
 	else
 		stream_write(w->stream, frame.p, frame.len);
 	buf_free(&id);
@@ -122,7 +122,7 @@ int watch_write_answer(struct member *o, const char *id, const char *name,
 	o->answer = b.failed ? NULL : b.p;
 	if (!b.failed)
 		return 0;
-	log_error("answer_too_large", LOG_STR("resource", o->name));
+	log_error_often(0, "answer_too_large", LOG_STR("resource", o->name));
 	buf_free(&b);
 	return EMSGSIZE;
 }
