@@ -20,11 +20,13 @@ enum ctl_exit user_delete(struct ctl *c)
 	enum ctl_exit end = command_email(email, c->argv[0]);
 	struct buf b;
 
+	if (end)
+		return end;
 	(void)snprintf(question, sizeof(question),
 		       "%s is deleted with mail, calls and credentials; this "
 		       "cannot be undone (user disable can).",
 		       email);
-	if (!end && !c->yes)
+	if (!c->yes)
 		end = ask_sure(question, email);
 	if (!end)
 		end = command_call(c, "select inspect.user_delete($1)", params,

@@ -85,7 +85,8 @@ static const char *type_of(struct exchange *x)
 	if (strcmp(request_media_type(&x->req, x->arena),
 		   "application/x-www-form-urlencoded") != 0)
 		return type;
-	if (body_form_is(x, JSON_ANY))
+	/* A lone number is a code that somebody is told. */
+	if (body_form_is(x, JSON_OBJECT) || body_form_is(x, JSON_ARRAY))
 		return "application/json";
 
 	return utf8_valid(x->body.p ? x->body.p : "", x->body.len) ==

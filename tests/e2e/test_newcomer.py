@@ -125,7 +125,7 @@ def test_who_signs_up_where_it_is_closed_hears_how(strict):
 # ---- curl's defaults ----
 
 @pytest.mark.parametrize("sent, kind", [
-    ("hello, bob", TEXT), ("a=b&c=d%20e", TEXT), ('{"command":"invite"}', JSON), ("[1,2]", JSON), ('{"a":', TEXT), ("grüß dich", TEXT)])
+    ("hello, bob", TEXT), ("a=b&c=d%20e", TEXT), ('{"command":"invite"}', JSON), ("[1,2]", JSON), ('{"a":', TEXT), ("grüß dich", TEXT), ("482913", TEXT)])
 def test_curl_sends_what_it_is_given(account, sent, kind):
     """curl says of any -d that it were a form."""
     alice, bob = account("alice"), account("bob")

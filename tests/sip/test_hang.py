@@ -1,10 +1,13 @@
 """A program that hangs is noticed, killed and started again, and what was acknowledged is there, once."""
+import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from follower import Follower
@@ -29,6 +32,28 @@ def fixture_watched(systems):
 
 def acknowledged(ledger, kind):
     return {entry.body for entry in ledger.of(kind) if entry.acknowledged}
+
+
+@contextlib.contextmanager
+def started(folder, program, notify, limit_us):
+    """A program without a database, which says to this socket that it turns."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ini = folder / "restsip.ini"
+    ini.write_text(f"[database]\nconninfo = host={folder} dbname=nothing\n[http]\ndomains = example.net\n"
+                   f"[api]\nlisten = unix:{folder}/api\n[stream]\nlisten = unix:{folder}/stream\n"
+                   f"[agent]\nlisten = 127.0.0.1:{port}\n")
+    notify.bind(str(folder / "notify"))
+    notify.settimeout(10)
+    env = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
+    env |= {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": limit_us}
+    with subprocess.Popen([TOP / os.environ.get("BUILD", "build") / program, "-c", ini], env=env,
+                          stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -65,28 +90,41 @@ def test_who_hangs_is_started_again(watched, phone, until, name):
     follower.stop()
 
 
+def test_nobody_is_killed_for_a_pause_of_all(watched, until):
+    """As when a machine is suspended: who could not speak has not hung."""
+    names = ("restsip-agent", "restsip-stream", "restsip-api-1", "restsip-api-2")
+    pids = [watched.pid(name) for name in names]
+    supervisor = int(pathlib.Path(f"/proc/{pids[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    thaw = time.monotonic() + WATCHDOG_S + 3
+    try:
+        for pid in (supervisor, *pids):
+            os.kill(pid, signal.SIGSTOP)
+        until(lambda: time.monotonic() > thaw, WATCHDOG_S + 10)
+    finally:
+        for pid in (supervisor, *pids):
+            os.kill(pid, signal.SIGCONT)
+    until(watched.ready, 20)
+    assert [watched.pid(name) for name in names] == pids and "event=hangs" not in watched.log("supervisor")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_who_listens_no_more_holds_up_nobody(tmp_path, program):
+    """Whoever watches stands still, and its queue is full: the program turns on, and ends when it is told to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, started(tmp_path, program, notify, "30000") as process:
+        notify.recv(4096)
+        deadline = time.monotonic() + 2  # in which it says more than the queue holds
+        while time.monotonic() < deadline and process.poll() is None:
+            select.select([], [], [], 0.1)
+        process.terminate()
+        process.wait(10)
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_it_says_that_it_serves_and_that_it_turns(tmp_path, program):
     """As systemd asks for it, and without a database too: that may come later."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ini = tmp_path / "restsip.ini"
-    ini.write_text(f"[database]\nconninfo = host={tmp_path} dbname=nothing\n[http]\ndomains = example.net\n"
-                   f"[api]\nlisten = unix:{tmp_path}/api\n[stream]\nlisten = unix:{tmp_path}/stream\n"
-                   f"[agent]\nlisten = 127.0.0.1:{port}\n")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(str(tmp_path / "notify"))
-        notify.settimeout(10)
-        env = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
-        env |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
-        with subprocess.Popen([TOP / os.environ.get("BUILD", "build") / program, "-c", ini], env=env,
-                              stderr=subprocess.DEVNULL) as process:
-            try:
-                for _ in range(3):
-                    assert set(notify.recv(4096).decode().split("\n")) >= {"READY=1", "WATCHDOG=1"}
-            finally:
-                process.kill()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, started(tmp_path, program, notify, "600000"):
+        for _ in range(3):
+            assert set(notify.recv(4096).decode().split("\n")) >= {"READY=1", "WATCHDOG=1"}
 
 
 @pytest.mark.parametrize("unit", ["restsip-agent@", "restsip-api@", "restsip-stream"])

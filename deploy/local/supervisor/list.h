@@ -42,6 +42,7 @@ struct supervisor {
 	const char *logs;
 	int watchdog_fd;
 	long long watchdog_ms; /* 0: whoever hangs, hangs */
+	long long look_ms;     /* when it is looked at next; 0: not known */
 	char notify_socket[32];
 	int signal_fd;
 };

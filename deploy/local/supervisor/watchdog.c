@@ -14,7 +14,10 @@
 #include "list.h"
 #include "say.h"
 
-enum { MESSAGE_MAX_BYTES = 4096 };
+enum {
+	MESSAGE_MAX_BYTES = 4096,
+	FROZEN_MS = 2000, /* a look that is so late: nobody could speak */
+};
 
 /* An abstract socket with a name of the kernel's choice: a path may be too
  * long, and anybody may write to it, but the kernel says who did. */
@@ -113,11 +116,21 @@ void watchdog_hear(struct supervisor *s)
 	}
 }
 
+/* This one stood still, and the programs with it perhaps: all begin anew. */
+static void forgive(struct supervisor *s, long long now)
+{
+	for (int i = 0; i < s->n_programs; i++)
+		if (s->programs[i].heard_ms)
+			s->programs[i].heard_ms = now;
+}
+
 long long watchdog_look(struct supervisor *s)
 {
 	const long long now = now_ms();
 	long long next = -1;
 
+	if (s->look_ms && now > s->look_ms + FROZEN_MS)
+		forgive(s, now);
 	for (int i = 0; i < s->n_programs; i++) {
 		struct program *p = &s->programs[i];
 		const long long left = p->heard_ms + s->watchdog_ms - now;
@@ -134,5 +147,6 @@ long long watchdog_look(struct supervisor *s)
 		p->heard_ms = 0;
 		(void)kill(-p->pid, SIGKILL);
 	}
+	s->look_ms = next < 0 ? 0 : now + next;
 	return next;
 }
