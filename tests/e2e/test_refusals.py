@@ -355,7 +355,7 @@ def guessed(world):
 def test_every_route_has_its_row():
     program = TOP / os.environ.get("BUILD", "build") / "restsip-api"
     out = subprocess.run([program, "--routes"], check=True, capture_output=True, text=True, timeout=10).stdout
-    routes = {tuple(line.split(" ")) for line in out.splitlines()} - {("GET", "/problems/{slug}")}
+    routes = {tuple(line.split(" ")[:2]) for line in out.splitlines()} - {("GET", "/problems/{slug}")}
     assert {(row.method, normal(row.path)) for row in TABLE if row.path not in FILES} == routes
 
 

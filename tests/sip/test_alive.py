@@ -75,9 +75,10 @@ def fixture_two(systems):
     made.down()
 
 
-def give_up(system, table, until):
-    """After 30 s in which it says nothing; as a rule these are made short."""
-    row = f"select id, free_since, dead_at from app.{table} order by id limit 1"
+def give_up(system, table, until, name=None):
+    """After 30 s in which it says nothing; as a rule these are made short. Of several by its name."""
+    which = f"where name = '{name}'" if name else ""
+    row = f"select id, free_since, dead_at from app.{table} {which}"
     until(lambda: system.query_owner(row)[0]["free_since"], 20)
     if not LONG:
         system.query_owner(f"update app.{table} set free_since = now() - interval '31 s' where id = %s returning id",
@@ -92,7 +93,7 @@ def test_an_agent_that_was_given_up_begins_anew(two, phone, until):
     assert udp.register().code == 200 and tcp.register().code == 200
     pid = two.kill("restsip-agent", signal.SIGSTOP)
     try:
-        give_up(two, "agent", until)
+        give_up(two, "agent", until, f"{first[0]}:{first[1]}")
         status = send(bob, alice, b"meanwhile")
         assert udp.next_request(10).source == second
         until(lambda: delivered(status), 10)

@@ -23,7 +23,7 @@ def bound(account, contact, **more):
 
 def as_rest(account, content_type):
     """The document as a GET of the login gives it."""
-    return account.request("GET", account.login, headers={"Accept": content_type}).content
+    return account.request("GET", account.login, headers={"Accept": content_type}).content.rstrip(b"\n")
 
 
 def state(notify):
