@@ -283,8 +283,11 @@ static void refuse_syntax(struct reader *r, const char *p, size_t n,
 	unsigned char *words = yajl_get_error(r->yajl, 0, NULL, 0);
 	const char *what = words ? (const char *)words : "";
 	char text[BODY_DETAIL_SIZE];
+	size_t blank = 0;
 
-	if (n == strspn(p, " \t\r\n"))
+	while (blank < n && strchr(" \t\r\n", p[blank]) && p[blank])
+		blank++;
+	if (blank == n)
 		(void)snprintf(text, sizeof(text),
 			       "The body is empty; it is to be JSON.");
 	else if (is_whole)

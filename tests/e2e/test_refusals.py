@@ -16,6 +16,7 @@ from answers import is_json, is_problem, time_in
 from restsip_system import Account, TOP
 
 PNG = {"Content-Type": "image/png"}
+GZIP = {"Content-Encoding": "gzip"}
 XML = {"Content-Type": "application/xml"}
 KEPT_TABLES = ("account", "credential", "resource", "change", "login", "send", "delivery", "call", "invitation",
                "participant", "message", "session")
@@ -128,15 +129,19 @@ TABLE = [
 
     Row("SEND", "/login/{email}" + LATER, TEXT, {
         400: own("invalid-parameter", path="/login/me?send_at=soon"), 401: ALL, 404: at(LOGIN_404, NO_USER), 405: ALL,
-        409: own("not-reachable", path="/login/{bob}?offline=no"), 413: ALL, 422: ALL, 429: ALL}),
+        409: own("not-reachable", path="/login/{bob}?offline=no"), 413: ALL, 415: own("unsupported-media-type", headers=GZIP),
+        422: ALL, 429: ALL}),
     Row("POST", "/login/{email}/messages" + LATER, TEXT, {
         400: own("invalid-parameter", path="/login/me/messages?send_at=soon"), 401: ALL,
         404: at(LOGIN_404 + "/messages", NO_USER), 405: ALL,
-        409: own("not-reachable", path="/login/{bob}/messages?offline=no"), 413: ALL, 422: ALL, 429: ALL}),
+        409: own("not-reachable", path="/login/{bob}/messages?offline=no"), 413: ALL, 415: own("unsupported-media-type", headers=GZIP),
+        422: ALL, 429: ALL}),
     Row("SEND", "/login/{email}/{contact}" + LATER, TEXT, {
-        401: ALL, 404: at("/login/me/999", NO_CONTACT), 405: ALL, 413: ALL, 422: ALL, 429: ALL}),
+        401: ALL, 404: at("/login/me/999", NO_CONTACT), 405: ALL, 413: ALL, 415: own("unsupported-media-type", headers=GZIP),
+        422: ALL, 429: ALL}),
     Row("POST", "/login/{email}/{contact}/messages" + LATER, TEXT, {
-        401: ALL, 404: at("/login/me/999/messages", NO_CONTACT), 405: ALL, 413: ALL, 422: ALL, 429: ALL}),
+        401: ALL, 404: at("/login/me/999/messages", NO_CONTACT), 405: ALL, 413: ALL, 415: own("unsupported-media-type", headers=GZIP),
+        422: ALL, 429: ALL}),
     Row("CANCEL", "/login/{email}/{sent}", None, {
         401: ALL, 404: at("/login/me/999", NO_MESSAGE), 405: ALL,
         409: own("message-not-cancellable", path="/login/{email}/{delivered}"), 429: ALL}),
