@@ -213,7 +213,7 @@ static bool read_letter(struct exchange *x, struct letter *l)
 	}
 	/* what curl says of any -d: also of a text that is to be left */
 	if (!strcmp(media, "application/x-www-form-urlencoded") &&
-	    !body_form_is(x, JSON_OBJECT))
+	    body_form_type(x) != JSON_OBJECT)
 		return read_text(x, l);
 	if (negotiate_is_json(request_param(&x->req, "CONTENT_TYPE"), false))
 		return read_json(x, l);

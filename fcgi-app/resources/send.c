@@ -79,6 +79,7 @@ static bool read_query(struct exchange *x, struct options *o)
 static const char *type_of(struct exchange *x)
 {
 	const char *type = request_param(&x->req, "CONTENT_TYPE");
+	enum json_type json;
 
 	if (!type || !*type)
 		return "application/octet-stream";
@@ -86,7 +87,8 @@ static const char *type_of(struct exchange *x)
 		   "application/x-www-form-urlencoded") != 0)
 		return type;
 	/* A lone number is a code that somebody is told. */
-	if (body_form_is(x, JSON_OBJECT) || body_form_is(x, JSON_ARRAY))
+	json = body_form_type(x);
+	if (json == JSON_OBJECT || json == JSON_ARRAY)
 		return "application/json";
 
 	return utf8_valid(x->body.p ? x->body.p : "", x->body.len) ==

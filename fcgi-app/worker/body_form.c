@@ -61,13 +61,13 @@ bool body_form_value(struct exchange *x, const struct json **out)
 	return parse(x, x->body.p, x->body.len, out);
 }
 
-bool body_form_is(struct exchange *x, enum json_type type)
+enum json_type body_form_type(struct exchange *x)
 {
 	const struct json *v;
 	struct body_error e;
 
-	return !body_parse(&v, x->arena, x->body.p, x->body.len, &e) &&
-	       (type == JSON_ANY || v->type == type);
+	return body_parse(&v, x->arena, x->body.p, x->body.len, &e) ? JSON_ANY
+								    : v->type;
 }
 
 bool body_form_members(struct exchange *x, const struct json *object,

@@ -11,8 +11,8 @@
 /** Parse the body as JSON. @return false: a problem has been answered */
 bool body_form_value(struct exchange *x, const struct json **out);
 
-/** Whether the body is JSON of that type (JSON_ANY: of any), unanswered. */
-bool body_form_is(struct exchange *x, enum json_type type);
+/** Which JSON the body is; JSON_ANY: none. Nothing is answered. */
+enum json_type body_form_type(struct exchange *x);
 
 /**
  * Take an object's known members; see body_members().

@@ -66,6 +66,7 @@ declare
 begin
 	perform from app.account a where a.id = v_account for no key update;
 	perform app.caller_holds(v_account);
+	perform app.refuse_disabled(v_account); -- it may have come before the lock
 	if (select count(*) from app.ticket t where t.account_id = v_account and t.expires_at > now()) >= app.bound('tickets') then
 		perform app.refuse_for(409, 'too-many-tickets',
 			format('An account has at most %s tickets that nobody has used.', app.bound('tickets')),
