@@ -9,20 +9,15 @@ import subprocess
 import pytest
 
 import fastcgi
+from ports import free_ports
 from restsip_system import TOP, until
 
 PROGRAM = TOP / os.environ.get("BUILD", "build") / "restsip-api"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Worker:
     def __init__(self, system, log):
-        self.port = free_port()
+        self.port = free_ports()
         env = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
         self.log = log
         # libfcgi loses 48 bytes of a FCGI_GET_VALUES that is cut off

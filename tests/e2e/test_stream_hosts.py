@@ -9,10 +9,10 @@ import threading
 import pytest
 
 import fastcgi
+from ports import free_ports
 from restsip_system import TOP, until as wait_until
 from stream_client import Stream
 from stream_steps import contacts, register, send, status_of
-from test_fcgi import free_port
 
 PROGRAM = TOP / os.environ.get("BUILD", "build") / "restsip-stream"
 
@@ -66,7 +66,7 @@ class Host:
     """Another stream process of a system."""
 
     def __init__(self, system, log, name):
-        self.system, self.log, self.name, self.port = system, log, name, free_port()
+        self.system, self.log, self.name, self.port = system, log, name, free_ports()
         self.start()
 
     def start(self):

@@ -8,15 +8,11 @@ import subprocess
 
 import pytest
 
+from ports import free_ports
 from restsip_system import TOP, Account, until
 
 ORIGIN = "https://app.example.org"
 SECRET = "a" * 12
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 def replaced(text, *pairs):
@@ -32,7 +28,7 @@ class Site:
 
     def __init__(self, system, folder, rate=None):
         self.system, self.folder = system, folder
-        self.port, self.plain = free_port(), free_port()
+        self.port, self.plain = free_ports(), free_ports()
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
         subprocess.run(["make", "-s", "-C", TOP, "install", f"DESTDIR={folder}"], env=env, check=True, timeout=500,
                        capture_output=True)

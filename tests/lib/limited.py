@@ -2,20 +2,14 @@
 import os
 import re
 import resource
-import socket
 import subprocess
 
 import fastcgi
+from ports import free_ports
 from restsip_system import TOP, until
 
 SANITIZED = os.environ.get("SANITIZE") == "1"  # a sanitizer wants all of the address space
 ROOM = 4 << 20  # bytes that it may still get: enough for a request, not for a password's hash
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def take_descriptors(pid):
@@ -50,7 +44,7 @@ class Program:
     """One more program of a system, on a port of its own: restsip-api, restsip-stream or restsip-agent."""
 
     def __init__(self, system, name, log, descriptors=None):
-        self.log_file, self.port = log, free_port()
+        self.log_file, self.port = log, free_ports()
         kind = name.split("-")[1].upper()
         env = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
         env |= {f"RESTSIP_{kind}_LISTEN": f"127.0.0.1:{self.port}", "RESTSIP_STREAM_NAME": f"limited {self.port}",

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import time
 
+from ports import free_ports
+
 CONFIG = """poll_method epoll
 net_interface 127.0.0.1
 sip_listen 127.0.0.1:{port}
@@ -20,26 +22,6 @@ module_app contact.so
 module_app ctrl_tcp.so
 """
 MWI_TIMER_S = 0.001
-
-
-def free_ports(count):
-    """The first of `count` ports in a row that nobody has now (baresip takes the next one for TLS)."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            first = s.getsockname()[1]
-        held = []
-        try:
-            for port in range(first, first + count):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.append(socket.socket(socket.AF_INET, kind))
-                    held[-1].bind(("127.0.0.1", port))
-            return first
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for s in held:
-                s.close()
 
 
 class Baresip:

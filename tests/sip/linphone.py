@@ -5,7 +5,7 @@ import re
 import subprocess
 import threading
 
-from baresip import free_ports
+from ports import free_ports
 
 CONFIG = """[sip]
 default_proxy=0
@@ -52,7 +52,7 @@ class Linphone:
             env={**os.environ, "HOME": str(self.folder)})
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
-        self.command(f"port sip {free_ports(1)} {transport}")  # or it has no listening point
+        self.command(f"port sip {free_ports()} {transport}")  # or it has no listening point
 
     def _read(self):
         while chunk := os.read(self.process.stdout.fileno(), 65536):

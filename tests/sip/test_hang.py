@@ -11,6 +11,7 @@ import time
 
 import pytest
 from follower import Follower
+from ports import free_ports
 from restsip_system import TOP
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "e2e"))
@@ -37,13 +38,10 @@ def acknowledged(ledger, kind):
 @contextlib.contextmanager
 def started(folder, program, notify, limit_us):
     """A program without a database, which says to this socket that it turns."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     ini = folder / "restsip.ini"
     ini.write_text(f"[database]\nconninfo = host={folder} dbname=nothing\n[http]\ndomains = example.net\n"
                    f"[api]\nlisten = unix:{folder}/api\n[stream]\nlisten = unix:{folder}/stream\n"
-                   f"[agent]\nlisten = 127.0.0.1:{port}\n")
+                   f"[agent]\nlisten = 127.0.0.1:{free_ports()}\n")
     notify.bind(str(folder / "notify"))
     notify.settimeout(10)
     env = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from baresip import free_ports
+from ports import free_ports
 from restsip_system import Account, TOP
 
 MATERIAL = TOP.parent / "shared/material/sipp-asterisk-testsuite/tests/channels/pjsip"
@@ -121,7 +121,7 @@ def test_scenario(asterisk, tmp_path, path, transport):
     password = "wrong" if "fail" in path or "wrong" in path else credential["password"]
     done = subprocess.run(
         ["sipp", f"{asterisk.sip_host}:{asterisk.sip_port}", "-sf", "scenario.xml", "-s", "alice", "-au",
-         credential["username"], "-ap", password, "-m", "1", "-i", "127.0.0.1", "-p", str(free_ports(1)), "-t",
+         credential["username"], "-ap", password, "-m", "1", "-i", "127.0.0.1", "-p", str(free_ports()), "-t",
          transport, "-nostdin", "-timeout", "30s", "-timeout_error", "-trace_err", "-trace_msg", "-message_file",
          "messages"],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
