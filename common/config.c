@@ -3,7 +3,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <libpq-fe.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +14,16 @@
 
 enum {
 	NAME_MAX_BYTES = 128,
+	PORT_MAX = 65535,
+	PORT_DIGITS_MAX = 5,
 };
 
 enum type {
-	TYPE_CIDR,   /* text that is a list of networks */
-	TYPE_INT,    /* from min to max */
-	TYPE_LEVEL,  /* of the log */
-	TYPE_SIGNUP, /* open or closed */
+	TYPE_CIDR,     /* text that is a list of networks */
+	TYPE_CONNINFO, /* text that libpq understands */
+	TYPE_INT,      /* from min to max */
+	TYPE_LEVEL,    /* of the log */
+	TYPE_SIGNUP,   /* open or closed */
 	TYPE_TEXT,
 };
 
@@ -104,7 +109,7 @@ static const struct setting settings[] = {
 	 "database connections of a worker for reading"},
 	{"api", "writers", TYPE_INT, AT(api.writers), "4", 1, 16,
 	 "database connections of a worker for writing"},
-	{"database", "conninfo", TYPE_TEXT, AT(database.conninfo),
+	{"database", "conninfo", TYPE_CONNINFO, AT(database.conninfo),
 	 "host=/run/postgresql dbname=restsip", 0, 0,
 	 "libpq connection string; each program adds its own role"},
 	{"http", "cors_origins", TYPE_TEXT, AT(http.cors_origins), "", 0, 0,
@@ -207,6 +212,47 @@ static int set_signup(bool *open, const char *value)
 	return 0;
 }
 
+/* One for each host, with commas between; an empty one is the usual one. */
+static bool are_ports(const char *s)
+{
+	for (;;) {
+		const size_t n = strcspn(s, ",");
+		const long port = strtol(s, NULL, 10);
+
+		if (n > PORT_DIGITS_MAX || strspn(s, "0123456789") != n)
+			return false;
+		if (n && (port < 1 || port > PORT_MAX))
+			return false;
+		if (!s[n])
+			return true;
+		s += n + 1;
+	}
+}
+
+static bool has_ports(const PQconninfoOption *options)
+{
+	for (const PQconninfoOption *o = options; o->keyword; o++)
+		if (!strcmp(o->keyword, "port") && o->val)
+			return are_ports(o->val);
+	return true;
+}
+
+/* With a connection string that is wrong by itself a program would try for
+ * ever. @return what is wrong with it, in words of ours: libpq's may repeat a
+ * password. NULL: nothing that can be seen without connecting. */
+static const char *conninfo_fault(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	const char *fault = NULL;
+
+	if (!options)
+		return "not a connection string of libpq";
+	if (!has_ports(options))
+		fault = "port: not a number from 1 to 65535";
+	PQconninfoFree(options);
+	return fault;
+}
+
 static int set(struct config *c, const struct setting *s, const char *value)
 {
 	void *member = (char *)c + s->offset;
@@ -214,6 +260,8 @@ static int set(struct config *c, const struct setting *s, const char *value)
 	switch (s->type) {
 	case TYPE_CIDR:
 		return set_cidr(member, value);
+	case TYPE_CONNINFO:
+		return conninfo_fault(value) ? EINVAL : set_text(member, value);
 	case TYPE_INT:
 		return set_int(member, s, value);
 	case TYPE_LEVEL:
@@ -227,11 +275,26 @@ static int set(struct config *c, const struct setting *s, const char *value)
 	return EINVAL;
 }
 
+/* @param name  Of the setting, as whoever wrote it knows it */
+static void say_no(char *why, const char *name, const struct setting *s,
+		   const char *value)
+{
+	/* That one may have a password. */
+	const char *fault = s->type == TYPE_CONNINFO ? conninfo_fault(value)
+						     : NULL;
+
+	if (fault)
+		say(why, "%s: %s", name, fault);
+	else
+		say(why, "%s: not a value it can have: %.100s", name, value);
+}
+
 /* One line of the file; 0 ends the reading (libinih's convention). */
 static int on_line(void *arg, const char *section, const char *key,
 		   const char *value)
 {
 	struct loading *l = arg;
+	char name[NAME_MAX_BYTES];
 
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
@@ -240,8 +303,8 @@ static int on_line(void *arg, const char *section, const char *key,
 			continue;
 		if (!set(l->c, s, value))
 			return 1;
-		say(l->why, "[%s] %s: not a value it can have: %.100s", section,
-		    key, value);
+		(void)snprintf(name, sizeof(name), "[%s] %s", section, key);
+		say_no(l->why, name, s, value);
 		return 0;
 	}
 	say(l->why, "[%.50s] %.50s: there is no such setting", section, key);
@@ -262,8 +325,7 @@ static int load_environment(struct config *c, char *why)
 			*p = (char)toupper((unsigned char)*p);
 		value = getenv(name);
 		if (value && set(c, s, value)) {
-			say(why, "%s: not a value it can have: %.100s", name,
-			    value);
+			say_no(why, name, s, value);
 			return EINVAL;
 		}
 	}
@@ -315,7 +377,8 @@ void config_free(struct config *c)
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
 
-		if (s->type == TYPE_TEXT || s->type == TYPE_CIDR)
+		if (s->type == TYPE_TEXT || s->type == TYPE_CIDR ||
+		    s->type == TYPE_CONNINFO)
 			free(*(char **)(void *)((char *)c + s->offset));
 	}
 	*c = (struct config){.http = {.signup_open = true}};

@@ -59,6 +59,15 @@ struct log_field log_field_str(const char *key, const char *s)
 		.key = key, .str = s, .len = s ? strlen(s) : 0, .is_str = 1};
 }
 
+/** errno= with its words; of a number that has none, the number */
+struct log_field log_field_errno(int err)
+{
+	const char *words = strerrordesc_np(err); /* from any thread */
+
+	return words ? log_field_str("errno", words)
+		     : (struct log_field){.key = "errno", .num = err};
+}
+
 static int is_plain(const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -26,10 +26,12 @@ struct log_field {
 };
 
 struct log_field log_field_str(const char *key, const char *s);
+struct log_field log_field_errno(int err);
 
 #define LOG_STR(k, s) log_field_str((k), (s))
 #define LOG_MEM(k, p, n) \
 	((struct log_field){.key = (k), .str = (p), .len = (n), .is_str = 1})
+#define LOG_ERRNO(err) log_field_errno(err)
 #define LOG_INT(k, n) ((struct log_field){.key = (k), .num = (int64_t)(n)})
 
 #define log_error(...) LOG_EVENT(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -380,7 +380,7 @@ int main(int argc, char **argv)
 	running = &p;
 	err = run(&p);
 	if (err)
-		log_error("exit", LOG_INT("errno", err));
+		log_error("exit", LOG_ERRNO(err));
 
 	return err ? EXIT_FAILURE : p.status;
 }

@@ -256,7 +256,7 @@ static int on_open(struct stream **out, const struct stream_ops *ops,
 	stream_head(c, &head);
 	err = head.failed ? ENOMEM : 0;
 	log_debug("stream", LOG_STR("request_id", c->req.id),
-		  LOG_STR("path", c->req.path), LOG_INT("error", err));
+		  LOG_STR("path", c->req.path), LOG_ERRNO(err));
 	if (err)
 		fcgi_finish(c->fcgi);
 	else if (c->req.method == METHOD_HEAD) {

@@ -61,7 +61,7 @@ static int read_row(struct job *job, const struct pg_answer *ans, int row,
 
 	(void)arg;
 	if (err)
-		log_warn_often(1, "notify_refused", LOG_INT("errno", err),
+		log_warn_often(1, "notify_refused", LOG_ERRNO(err),
 			       LOG_INT("subscription", job->id));
 
 	return err;

@@ -76,7 +76,7 @@ void gate_add_socket(struct gate *g, const struct udp_sock *us)
 		err = sockfilter_add(g->filter, udp_sock_fd(us, sa_af(&laddr)),
 				     sa_af(&laddr));
 	if (err)
-		log_warn("socket_unfiltered", LOG_INT("errno", err));
+		log_warn("socket_unfiltered", LOG_ERRNO(err));
 }
 
 /* --- what is refused ----------------------------------------------------- */

@@ -155,7 +155,7 @@ static void apply(struct sockfilter *f)
 		err = apply_to(&f->sockets[i], f);
 		if (err && !f->failed) {
 			f->failed = true;
-			log_warn("socket_filter_failed", LOG_INT("errno", err));
+			log_warn("socket_filter_failed", LOG_ERRNO(err));
 		}
 	}
 }

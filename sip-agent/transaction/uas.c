@@ -307,7 +307,7 @@ void uas_answer(struct uas *u, const struct answer *a)
 
 	err = send_answer(u, a);
 	if (err)
-		log_warn_often(1, "reply_failed", LOG_INT("errno", err),
+		log_warn_often(1, "reply_failed", LOG_ERRNO(err),
 			       LOG_STR("request_id", u->id),
 			       LOG_INT("code", a->scode));
 	log_answer(u, a->scode);
@@ -318,7 +318,7 @@ static void reply(struct uas *u, struct answer *a, const char *fmt, va_list *ap)
 	char *hdrs = NULL;
 
 	if (fmt && re_vsdprintf(&hdrs, fmt, *ap)) {
-		log_warn_often(1, "reply_failed", LOG_INT("errno", ENOMEM),
+		log_warn_often(1, "reply_failed", LOG_ERRNO(ENOMEM),
 			       LOG_STR("request_id", u->id),
 			       LOG_INT("code", a->scode));
 		return;

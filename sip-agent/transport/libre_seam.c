@@ -369,7 +369,7 @@ int seam_check(void)
 	seam_set_udp(NULL, NULL);
 	seam_set_tcp(NULL, NULL);
 	if (err) {
-		log_error("libre_unchecked", LOG_INT("errno", err));
+		log_error("libre_unchecked", LOG_ERRNO(err));
 		return err;
 	}
 

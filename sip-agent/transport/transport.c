@@ -94,7 +94,7 @@ static int told(const struct sa *laddr, const char *transports, int err)
 {
 	if (err)
 		log_error("listen_failed", LOG_SA("listen", laddr),
-			  LOG_INT("errno", err));
+			  LOG_ERRNO(err));
 	else
 		log_info("listening", LOG_SA("listen", laddr),
 			 LOG_STR("transports", transports));

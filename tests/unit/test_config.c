@@ -121,6 +121,30 @@ static void what_is_unknown_or_impossible_is_refused(void **state)
 	assert_refused("[api]\nnonsense\n", "");
 }
 
+static void what_libpq_could_only_fail_with_is_refused(void **state)
+{
+	struct loaded l;
+
+	(void)state;
+	assert_refused("[database]\nconninfo = host=/tmp port=54x2\n", "port");
+	assert_refused("[database]\nconninfo = port=65536\n", "port");
+	assert_refused("[database]\nconninfo = port=0\n", "port");
+	assert_refused("[database]\nconninfo = host=a,b port=1,x\n", "port");
+	assert_refused("[database]\nconninfo = hots=/tmp\n", "conninfo");
+	assert_refused("[database]\nconninfo = nonsense\n", "conninfo");
+	/* what is wrong is said without what may be a password */
+	load(&l, "[database]\nconninfo = password=very secret port=x\n");
+	assert_int_not_equal(l.err, 0);
+	assert_null(strstr(l.why, "secret"));
+	config_free(&l.c);
+	load(&l, "[database]\nconninfo = host=a,b,c port=1,,65535\n");
+	assert_int_equal(l.err, 0);
+	config_free(&l.c);
+	load(&l, "[database]\nconninfo = postgresql://a@b:5433/c\n");
+	assert_int_equal(l.err, 0);
+	config_free(&l.c);
+}
+
 static void a_file_that_is_not_there_is_an_error(void **state)
 {
 	struct loaded l;
@@ -194,6 +218,7 @@ int main(void)
 		cmocka_unit_test(the_file_is_read),
 		cmocka_unit_test(the_environment_stands_above_the_file),
 		cmocka_unit_test(what_is_unknown_or_impossible_is_refused),
+		cmocka_unit_test(what_libpq_could_only_fail_with_is_refused),
 		cmocka_unit_test(a_file_that_is_not_there_is_an_error),
 		cmocka_unit_test(a_value_may_be_long),
 		cmocka_unit_test(the_example_is_made_of_the_table),

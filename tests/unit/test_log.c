@@ -57,6 +57,21 @@ static void a_line_has_time_level_program_event_and_fields(void **state)
 		" level=info prog=tester event=started name=x n=-5 part=abc\n");
 }
 
+static void an_errno_has_its_words(void **state)
+{
+	struct capture c;
+
+	(void)state;
+	log_init("tester", LOG_LEVEL_INFO);
+	capture_begin(&c);
+	log_info("bound", LOG_ERRNO(EADDRINUSE), LOG_INT("n", 1));
+	log_info("odd", LOG_ERRNO(54321));
+	capture_end(&c);
+	assert_non_null(strstr(
+		c.text, "event=bound errno=\"Address already in use\" n=1\n"));
+	assert_non_null(strstr(c.text, "event=odd errno=54321\n"));
+}
+
 static void what_is_below_the_level_is_not_written(void **state)
 {
 	struct capture c;
@@ -135,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_line_has_time_level_program_event_and_fields),
+		cmocka_unit_test(an_errno_has_its_words),
 		cmocka_unit_test(what_is_below_the_level_is_not_written),
 		cmocka_unit_test(no_value_can_start_a_line_or_a_field),
 		cmocka_unit_test(a_long_value_is_cut_and_the_line_ends),
