@@ -117,8 +117,13 @@ static void on_started(const struct pg_answer *ans, void *arg)
 	struct pglisten *pl = arg;
 	const char *channel = pgres_text(ans->res, 0, "channel");
 
-	if (ans->end != PG_OK || !channel) {
+	if (ans->end != PG_OK) {
 		start_failed(pl, ans);
+		return;
+	}
+	if (!channel) {
+		/* what the process before has left is not cleared up yet */
+		tmr_start(&pl->tmr, 0, start, pl);
 		return;
 	}
 

@@ -54,6 +54,8 @@ static void lost_destructor(void *arg)
 
 static void tell_all(struct janitor *j);
 
+/* A flow has the bindings of many accounts: of some a statement.  Where none
+   could be removed now, they are told again in a second. */
 static void on_flow_lost(const struct pg_answer *ans, void *arg)
 {
 	struct lost_flow *lf = arg;
@@ -62,7 +64,7 @@ static void on_flow_lost(const struct pg_answer *ans, void *arg)
 	lf->asking = false;
 	if (j)
 		j->telling--;
-	if (j && ans->end == PG_OK) {
+	if (j && ans->end == PG_OK && !pgres_bool(ans->res, 0, "more")) {
 		j->lost_count--;
 		list_unlink(&lf->le);
 		mem_deref(lf);
@@ -70,6 +72,8 @@ static void on_flow_lost(const struct pg_answer *ans, void *arg)
 	} else if (j) { /* it is told again, behind the others */
 		list_unlink(&lf->le);
 		list_append(&j->lost, &lf->le, lf);
+		if (ans->end == PG_OK && pgres_int(ans->res, 0, "removed") > 0)
+			tell_all(j);
 	}
 	mem_deref(lf);
 }
@@ -131,23 +135,25 @@ void janitor_flow_lost(struct janitor *j, const char *flow)
 	tell_all(j);
 }
 
+static void ask(struct janitor *j);
+
+/* One turn of one duty is done, in a transaction of its own */
 static void on_janitor(const struct pg_answer *ans, void *arg)
 {
 	struct janitor *j = arg;
 
-	(void)ans; /* failures are logged, and the next second comes */
+	/* failures are logged, and the next second comes */
 	j->asking = false;
+	if (ans->end == PG_OK && tmr_isrunning(&j->tmr) &&
+	    pgres_bool(ans->res, 0, "more"))
+		ask(j);
 	mem_deref(j);
 }
 
-static void run(void *arg)
+static void ask(struct janitor *j)
 {
-	struct janitor *j = arg;
 	struct pgloop *pl = j->ag->pl;
 	const struct pg_val valv[] = {pg_int(pgloop_agent(pl))};
-
-	tmr_start(&j->tmr, JANITOR_MS, run, j);
-	tell_all(j);
 
 	if (j->asking || !pgloop_is_ready(pl))
 		return;
@@ -158,6 +164,15 @@ static void run(void *arg)
 		j->asking = false;
 		mem_deref(j);
 	}
+}
+
+static void run(void *arg)
+{
+	struct janitor *j = arg;
+
+	tmr_start(&j->tmr, JANITOR_MS, run, j);
+	tell_all(j);
+	ask(j);
 }
 
 static void destructor(void *arg)

@@ -57,7 +57,8 @@ declare
 begin
 	-- Locks in their order, for what is ended here has some of its own.
 	perform from app.credential c where p_revoke and c.account_id = p_account order by c.id for update;
-	perform app.lock('login', p_account, p_mine => true), app.lock('profile', p_account, p_mine => true);
+	perform app.lock('profile', p_account, p_mine => true);
+	perform app.lock('login', p_account, p_mine => true);
 	perform from app.account a where a.id = p_account for no key update;
 	if p_revoke then
 		v_bell := (app.credential_end(p_account, null, true)).bell;
@@ -117,29 +118,36 @@ declare
 	v_email text := app.email(p_account);
 	v_calls bigint[];
 	v_call bigint;
-	v_kind app.resource_kind;
-	v_prior bigint;
+	v_profile bigint;
+	v_login bigint;
+	v_mailbox bigint;
 	v_bell text[];
 begin
-	-- First what phones lock first: one that subscribes holds its credential.
+	-- Locks in their order, first what phones lock first. From here on nobody has a new call of this account.
 	perform from app.credential c where c.account_id = p_account order by c.id for update;
+	v_profile := app.lock('profile', p_account, p_if_match, true);
 	v_calls := array(select c from app.calls_of(p_account) c);
 	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
 	foreach v_call in array app.calls_leave(v_calls, p_account) loop
 		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;
-	foreach v_kind in array array['login', 'mailbox', 'profile']::app.resource_kind[] loop
-		v_prior := app.lock(v_kind, p_account, case v_kind when 'profile' then p_if_match end, true);
-		v_bell := v_bell || app.publish_gone(v_kind, p_account, v_prior);
-	end loop;
+	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = p_account);
+	v_login := app.lock('login', p_account, p_mine => true);
+	v_mailbox := app.lock('mailbox', p_account, p_mine => true);
+	perform from app.delivery d
+	where d.send_id = any (array(select s.id from app.send s where s.account_id = p_account)) order by d.id for update;
+	delete from app.send s where s.account_id = p_account;
+	perform from app.subscription s where s.account_id = p_account or s.watcher_id = p_account order by s.id for update;
+	v_bell := v_bell || app.publish_gone('login', p_account, v_login) || app.publish_gone('mailbox', p_account, v_mailbox)
+		|| app.publish_gone('profile', p_account, v_profile);
 	delete from app.resource r where r.kind in ('login', 'mailbox', 'profile') and r.id = p_account;
-	v_bell := v_bell || app.session_ended(p_account);
+	-- The account is locked last: whoever writes down that it is theirs waits for nothing else of it.
+	v_bell := v_bell || app.sessions_end(p_account);
 	-- From here on nobody writes of it. A call that it has come into since is locked in its turn only: so once more.
 	perform from app.account a where a.id = p_account for update;
 	if exists (select from app.calls_of(p_account)) then
 		raise exception using errcode = 'serialization_failure', message = 'a call has come meanwhile';
 	end if;
-	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = p_account);
 	delete from app.account a where a.id = p_account;
 	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();
 	return v_bell;

@@ -30,10 +30,12 @@ begin
 		on conflict (account_id, source) do update set at = now() where k.at < now() - interval '1 hour'
 		returning k.account_id)
 	select array_agg(distinct put.account_id) into v_new from put;
-	delete from app.known_source k
-	using (select o.account_id, o.source, row_number() over (partition by o.account_id order by o.at desc) as place
-		from app.known_source o where o.account_id = any (v_new)) o
-	where k.account_id = o.account_id and k.source = o.source and o.place > app.bound('known_sources');
+	delete from app.known_source k where (k.account_id, k.source) in (
+		select f.account_id, f.source from app.known_source f
+		join (select o.account_id, o.source, row_number() over (partition by o.account_id order by o.at desc) as place
+			from app.known_source o where o.account_id = any (v_new)) o
+			on o.account_id = f.account_id and o.source = f.source
+		where o.place > app.bound('known_sources') for update of f skip locked);
 end $$;
 
 -- ---- what is counted ----

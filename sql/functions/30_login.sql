@@ -22,6 +22,16 @@ begin
 		where l.account_id = p_account and l.expires_at > now()), '') || ']';
 end $$;
 
+-- What is on its way to contacts of accounts, whose login resources are locked: before a message of theirs is touched.
+create function app.login_deliveries_lock(p_accounts bigint[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform from app.delivery d
+	where d.login_id = any (array(select l.id from app.login l where l.account_id = any (p_accounts)))
+		and d.state in ('queued', 'sending')
+	order by d.id for update;
+end $$;
+
 -- Removes bindings of an account whose login resource is locked; what was queued for them goes to another flow of the
 -- device, to another contact, or is kept for later.
 create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
@@ -30,15 +40,15 @@ declare
 	v_deliveries bigint[];
 	v_bell text[];
 begin
-	perform from app.delivery d where d.login_id = any (p_ids) and d.state in ('queued', 'sending')
-	order by d.id for update;
-	if found then
+	perform app.login_deliveries_lock(array[p_account]);
+	if exists (select from app.delivery d where d.login_id = any (p_ids) and d.state in ('queued', 'sending')) then
 		v_bell := app.delivery_to_device(p_account, p_ids);
+		v_deliveries := array(
+			select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued' order by d.id);
+		update app.delivery d set login_id = null where d.login_id = any (p_ids) and d.state in ('queued', 'sending');
 	end if;
-	v_deliveries := array(
-		select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued' order by d.id);
 	delete from app.login l where l.account_id = p_account and l.id = any (p_ids);
-	if v_deliveries = '{}' then
+	if v_deliveries is null or v_deliveries = '{}' then
 		return v_bell;
 	end if;
 	return v_bell || app.delivery_move(p_account, v_deliveries, 480, 'Contact gone', '-infinity');

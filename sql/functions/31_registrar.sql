@@ -98,32 +98,34 @@ begin
 	end if;
 end $$;
 
--- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3).
-create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3). more: not all
+-- of them, for there are many, or somebody holds an account: to be called again.
+create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[], more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
-	v_account bigint;
-	v_prior bigint;
+	v_end timestamptz;
+	v_accounts bigint[];
 	v_version bigint;
+	v_turn record;
 	v_ids bigint[];
 	v_removed int := 0;
 	v_bell text[];
 begin
-	for v_account in
-		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1
-	loop
-		-- One account that has gone is no reason to leave the others.
-		select r.version into v_prior from app.resource r where r.kind = 'login' and r.id = v_account for update;
-		continue when not found;
+	v_accounts := array(
+		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1 limit 100);
+	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop
+		v_end := coalesce(v_end, app.turn_end());
+		exit when clock_timestamp() > v_end;
 		v_ids := array(select l.id from app.login l
-			where l.account_id = v_account and l.agent_id = p_agent and l.flow = p_flow);
+			where l.account_id = v_turn.id and l.agent_id = p_agent and l.flow = p_flow);
 		continue when v_ids = '{}';
-		v_version := app.advance('login', v_account);
-		v_bell := v_bell || app.login_remove(v_account, v_ids);
-		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+		v_version := app.advance('login', v_turn.id);
+		v_bell := v_bell || app.login_remove(v_turn.id, v_ids);
+		v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
 		v_removed := v_removed + cardinality(v_ids);
 	end loop;
-	return query select v_removed, v_bell;
+	return query select v_removed, v_bell, exists (
+		select from app.login l where l.agent_id = p_agent and l.flow = p_flow);
 end $$;
 
 grant execute on function api.sip_register, api.flow_lost to restsip_agent;

@@ -234,15 +234,16 @@ begin
 	end if;
 end $$;
 
--- Removes messages with all that hangs on them. Deliveries are locked before sends; one that somebody has locked is left
--- for the next time.
-create function app.send_remove(p_sends bigint[]) returns void
+-- Removes messages with all that hangs on them, and says how many. Deliveries are locked before sends; one that somebody
+-- has locked is left for the next time.
+create function app.send_remove(p_sends bigint[]) returns int
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_held bigint[];
+	v_removed int;
 begin
 	if p_sends = '{}' then
-		return;
+		return 0;
 	end if;
 	with free as materialized (
 		select d.id from app.delivery d where d.send_id = any (p_sends) order by d.id for update skip locked)
@@ -251,6 +252,8 @@ begin
 	delete from app.send s where s.id in (
 		select o.id from app.send o
 		where o.id = any (p_sends) and o.id <> all (coalesce(v_held, '{}')) for update skip locked);
+	get diagnostics v_removed = row_count;
+	return v_removed;
 end $$;
 
 -- Of a sender's messages that nobody is to get any more the latest are kept: else those that arrive at once would fill the
@@ -401,6 +404,7 @@ begin
 	if v_send is null then
 		perform app.refuse(404, 'message-not-found', 'There is no such message of yours.');
 	end if;
+	perform from app.resource r where r.kind = 'login' and r.id = v_account for update;
 	perform from app.delivery d where d.send_id = v_send order by d.id for update;
 	select s.taken into v_taken from app.send s where s.id = v_send for no key update;
 	perform app.caller_holds(v_caller);

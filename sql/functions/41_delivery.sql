@@ -216,19 +216,21 @@ begin
 	return app.touch_sends(array[v_send]) || app.job_bell(v_login.agent_id);
 end $$;
 
--- Of one account's deliveries to one destination: claims the oldest p_most that nobody holds. What has come to be over
--- another agent's flow is handed to that agent.
+-- Of one account's deliveries to one destination: claims the oldest p_most that nobody holds, nor their messages. What has
+-- come to be over another agent's flow is handed to that agent. missed: something was held.
 create function app.delivery_take(p_agent int, p_queue int, p_sender bigint, p_destination text, p_most bigint,
-	p_lease_s int, out taken bigint[], out bell text[])
+	p_lease_s int, out taken bigint[], out missed bool, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_others bigint[];
 begin
 	with picked as materialized (
 		select d.id, d.login_id from app.delivery d
+		cross join lateral (
+			select from app.send s where s.id = d.send_id limit 1 for no key update skip locked) s
 		where d.kind = 'contact' and d.state = 'queued' and d.agent_id = p_queue and d.sender_id = p_sender
 			and d.destination = p_destination
-		order by d.id limit p_most for update skip locked)
+		order by d.id limit p_most for update of d skip locked)
 	select array_agg(p.id order by p.id) filter (where g.id is null),
 		array_agg(p.id order by p.id) filter (where g.id is not null)
 	into taken, v_others
@@ -250,14 +252,18 @@ begin
 		on conflict (delivery_id) do update set agent_id = excluded.agent_id, attempt = t.attempt + 1,
 			until = excluded.until, sender_id = excluded.sender_id, destination = excluded.destination;
 	end if;
+	missed := coalesce(cardinality(taken), 0) + coalesce(cardinality(v_others), 0) < p_most and exists (
+		select from app.delivery d
+		where d.kind = 'contact' and d.state = 'queued' and d.agent_id = p_queue and d.sender_id = p_sender
+			and d.destination = p_destination);
 end $$;
 
 -- One account's turn: claims p_most at most. It has no more than p_of_account under way, and a destination that has not
--- answered lately no more than p_of_destination. held: that kept something back; seen: how many destinations were looked
--- at.
+-- answered lately no more than p_of_destination. held: that kept something back; missed: somebody else did; seen: how many
+-- destinations were looked at.
 create function app.delivery_turn(p_agent int, p_queues int[], p_sender bigint, p_most bigint, p_lease_s int,
 	p_answered text[], p_of_account bigint, p_of_destination bigint,
-	out taken bigint[], out held bool, out seen int, out bell text[])
+	out taken bigint[], out held bool, out missed bool, out seen int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_left bigint := p_of_account - (
@@ -270,6 +276,7 @@ declare
 	v_take record;
 begin
 	held := false;
+	missed := false;
 	seen := 0;
 	taken := '{}';
 	foreach v_queue in array p_queues loop
@@ -295,6 +302,7 @@ begin
 				v_left := v_left - v_taken;
 				v_silent := v_silent - v_taken;
 				bell := bell || v_take.bell;
+				missed := missed or v_take.missed;
 			end if;
 			held := held or coalesce(v_silent <= 0, false);
 		end loop;
@@ -305,9 +313,9 @@ end $$;
 -- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's. Accounts that send have it in
 -- turn, a few deliveries each, beginning behind account p_after. p_answered: destinations that have answered lately.
 -- p_lost: also what it has claimed itself without getting to know it (it renews the leases of all that it knows of). What
--- another transaction holds is skipped; it comes up again at the next ring or poll. A last row without a delivery says
--- that there is more: kept back by a bound until something that is under way ends, or, with again, for the next claim,
--- since this one has looked at enough.
+-- another transaction holds is skipped: no claim waits for anybody. A last row without a delivery says that there is more:
+-- kept back by a bound until something that is under way ends, or, with again, for the next claim, since this one has looked
+-- at enough or has skipped something.
 create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_after bigint default 0,
 	p_answered text[] default '{}', p_lost bool default true)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
@@ -327,14 +335,18 @@ declare
 	v_last bigint := p_after;
 	v_before int;
 	v_held bool := false;
+	v_missed bool := false;
 	v_turn record;
 	v_bell text[];
 begin
 	if p_lost then
 		v_deliveries := array(
-			select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
+			select d.id from app.lease t
+			join app.delivery d on d.id = t.delivery_id
+			cross join lateral (
+				select from app.send s where s.id = d.send_id limit 1 for no key update skip locked) s
 			where t.agent_id = p_agent and t.until < now() and d.state = 'sending'
-			order by d.id limit p_limit for update of d skip locked);
+			order by d.id limit p_limit for update of d, t skip locked);
 		update app.lease t set attempt = t.attempt + 1, until = now() + make_interval(secs => p_lease_s)
 		where t.delivery_id = any (v_deliveries);
 	end if;
@@ -360,6 +372,7 @@ begin
 				v_seen := v_seen + 1 + v_turn.seen;
 				v_deliveries := v_deliveries || v_turn.taken;
 				v_held := v_held or v_turn.held;
+				v_missed := v_missed or v_turn.missed;
 				v_bell := v_bell || v_turn.bell;
 			end loop;
 		end loop;
@@ -384,10 +397,10 @@ begin
 		left join lateral (select l.* from app.login l where l.id = d.login_id limit 1) l on true
 		where d.id = any (v_deliveries)
 		order by array_position(v_deliveries, d.id);
-	if v_held or v_seen >= v_enough then
+	if v_held or v_missed or v_seen >= v_enough then
 		bell := v_bell;
 		account := v_last;
-		again := v_seen >= v_enough;
+		again := v_missed or v_seen >= v_enough;
 		return next;
 	end if;
 end $$;
@@ -497,36 +510,32 @@ begin
 	return query select d.state, v_bell from app.delivery d where d.id = p_delivery;
 end $$;
 
--- What was claimed by an agent that is no more is queued again, with the same identity on the wire; without its binding
--- it goes to another, or is stored. The login resources are locked.
-create function app.release_claims(p_agent int) returns text[]
+-- What was claimed by an agent that is no more (locked, as are the login resources) is queued again, with the same identity
+-- on the wire; without its binding it goes to another, or is stored.
+create function app.release_claims(p_deliveries bigint[]) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_deliveries bigint[];
 	v_account bigint;
 	v_moved bigint[];
 	v_bell text[];
 begin
-	v_deliveries := array(
-		select d.id from app.delivery d join app.lease t on t.delivery_id = d.id
-		where t.agent_id = p_agent order by d.id for update of d);
-	if v_deliveries = '{}' then
+	if p_deliveries = '{}' then
 		return null;
 	end if;
-	update app.lease t set agent_id = null, until = null where t.delivery_id = any (v_deliveries);
+	update app.lease t set agent_id = null, until = null where t.delivery_id = any (p_deliveries);
 	update app.attempt t set ended_at = now()
 	from app.lease e
-	where e.delivery_id = any (v_deliveries) and t.delivery_id = e.delivery_id and t.attempt = e.attempt
+	where e.delivery_id = any (p_deliveries) and t.delivery_id = e.delivery_id and t.attempt = e.attempt
 		and t.ended_at is null;
 	update app.delivery d set state = 'queued', changed_at = now()
-	where d.id = any (v_deliveries) and d.state = 'sending';
+	where d.id = any (p_deliveries) and d.state = 'sending';
 	for v_account, v_moved in
 		select d.account_id, array_agg(d.id order by d.id) from app.delivery d
-		where d.id = any (v_deliveries) and d.state = 'queued' and d.login_id is null group by 1 order by 1
+		where d.id = any (p_deliveries) and d.state = 'queued' and d.login_id is null group by 1 order by 1
 	loop
 		v_bell := v_bell || app.delivery_move(v_account, v_moved, 480, 'Contact gone', '-infinity');
 	end loop;
-	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
+	return v_bell || app.touch_sends(array(select d.send_id from app.delivery d where d.id = any (p_deliveries)))
 		|| app.job_bell(null);
 end $$;
 

@@ -3,7 +3,8 @@
 -- "waits" waits for that, and always has a row.
 
 -- Deliveries, as of api.delivery_settle: {"i", "delivery", "attempt", "code"?, "reason"}; state null: it is gone. All that
--- may be written is locked first, in the order of ARCHITECTURE.md; accounts that somebody else has now are left out.
+-- may be written is locked first, in the order of sql/README.md; accounts and messages that somebody else has now are left
+-- out, for several that are held together wait for nobody.
 create function api.delivery_settle_many(p_agent int, p_items jsonb)
 returns table (i int, state text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -13,6 +14,8 @@ declare
 	v_wanted bigint[];
 	v_locked bigint[];
 	v_deliveries bigint[];
+	v_free bigint[];
+	v_held bigint[] := '{}';
 	v_item record;
 begin
 	with item as materialized (
@@ -38,17 +41,24 @@ begin
 			union select d.id from app.delivery d where d.send_id = m.send_id and t.code not between 200 and 299) d
 		where m.account_id = any (v_locked) or m.account_id <> all (v_wanted)
 		order by 1);
-	perform from app.delivery d where d.id = any (v_deliveries) order by d.id for update;
-	perform from app.send s
-	where s.id = any (array(select d.send_id from app.delivery d where d.id = any (v_deliveries)))
-	order by s.id for no key update;
+	if v_waits then
+		perform from app.delivery d where d.id = any (v_deliveries) order by d.id for update;
+	else
+		v_free := array(
+			select d.id from app.delivery d
+			cross join lateral (select from app.send s where s.id = d.send_id limit 1 for no key update skip locked) s
+			where d.id = any (v_deliveries) order by d.id for update of d skip locked);
+		v_held := array(
+			select d.send_id from app.delivery d where d.id = any (v_deliveries) and d.id <> all (v_free));
+	end if;
 
 	for v_item in
-		select t.*, d.account_id
+		select t.*, d.account_id, d.send_id
 		from jsonb_to_recordset(p_items) as t(i int, delivery bigint, attempt int, code int, reason text)
-		left join lateral (select d.account_id from app.delivery d where d.id = t.delivery limit 1) d on true
+		left join lateral (select d.account_id, d.send_id from app.delivery d where d.id = t.delivery limit 1) d on true
 		order by t.i
 	loop
+		continue when v_item.send_id = any (v_held);
 		continue when not v_waits and v_item.account_id <> all (v_locked)
 			and (v_item.account_id = any (v_wanted) or app.is_settled_with_login(v_item.code, v_item.account_id));
 		i := v_item.i;

@@ -143,9 +143,11 @@ begin
 	if v_unknown is not null then
 		perform app.refuse(400, 'invalid-member', 'There is no such user.', v_unknown);
 	end if;
-	delete from app.invitation i where i.call_id = p_call;
+	delete from app.invitation i where i.call_id = p_call and i.account_id <> all (array(
+		select a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email = e));
 	insert into app.invitation (call_id, account_id)
-	select distinct p_call, a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email = e;
+	select distinct p_call, a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email = e
+	on conflict (call_id, account_id) do nothing;
 end $$;
 
 create function app.call_reserved() returns text[]
@@ -301,6 +303,9 @@ begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
+	if 'open' = any (p_set) then -- the owner's profile is locked before the call
+		perform app.lock('profile', app.caller(p_who, p_proof));
+	end if;
 	v_prior := app.lock('call', p_call, p_if_match);
 	v_access := app.call_access(app.caller(p_who, p_proof), p_call);
 	if 'open' = any (p_set) and coalesce(p_open, true) and not v_access.open then
@@ -363,8 +368,8 @@ begin
 	return (app.participant_end(v_part, v_prior)).bell;
 end $$;
 
--- Removes calls that have ended, as far as nobody is at them.
-create function app.call_remove(p_calls bigint[]) returns void
+-- Removes calls that have ended, as far as nobody is at them, and says how many.
+create function app.call_remove(p_calls bigint[]) returns int
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_calls bigint[] := array(
@@ -375,6 +380,7 @@ begin
 		select c.id from app.call c where c.id = any (v_calls) and c.state = 'ended' order by c.id for update skip locked);
 	delete from app.call c where c.id = any (v_calls);
 	delete from app.resource r where r.kind = 'call' and r.id = any (v_calls);
+	return cardinality(v_calls);
 end $$;
 
 -- A call has ended: of its owner's ended calls the oldest go, so that one after the other does not fill the disk within
@@ -394,16 +400,17 @@ begin
 end $$;
 
 -- A batch of the calls that ended, and of who left, longer ago than they are kept.
-create function app.sweep_calls() returns void
+create function app.sweep_calls(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before timestamptz := now() - make_interval(secs => app.bound('call_kept'));
 begin
-	perform app.call_remove(array(
-		select c.id from app.call c where c.state = 'ended' and c.ended_at < v_before order by c.ended_at limit 200));
+	more := app.call_remove(array(
+		select c.id from app.call c where c.state = 'ended' and c.ended_at < v_before order by c.ended_at limit 200)) > 0;
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.state = 'left' and o.left_at < v_before
 		order by o.left_at limit 1000 for update skip locked);
+	more := more or found;
 end $$;
 
 -- Ends a call whose resource is locked, and with it every leg.
@@ -598,27 +605,27 @@ begin
 end $$;
 
 -- Scheduled calls whose time has come.
-create function app.start_due_calls() returns text[]
+create function app.start_due_calls(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_call bigint;
-	v_prior bigint;
-	v_version bigint;
-	v_bell text[];
+	v_end timestamptz;
+	v_calls bigint[];
+	v_since timestamptz;
+	v_turn record;
 begin
-	-- The janitor has other resources locked: it waits for none.
-	for v_call, v_prior in
-		select r.id, r.version from app.resource r
-		where r.kind = 'call' and r.id in (
-			select c.id from app.call c where c.state = 'scheduled' and c.starts_at <= now() order by c.starts_at limit 200)
-		order by r.id for update skip locked
-	loop
-		update app.call c set state = 'active' where c.id = v_call and c.state = 'scheduled' and c.starts_at <= now();
+	more := false;
+	select array_agg(o.id order by o.starts_at), min(o.starts_at) into v_calls, v_since
+	from (
+		select c.id, c.starts_at from app.call c where c.state = 'scheduled' and c.starts_at <= now()
+		order by c.starts_at limit 100) o;
+	for v_turn in select * from app.turn_lock('call', v_calls, v_since) loop
+		v_end := coalesce(v_end, app.turn_end());
+		exit when clock_timestamp() > v_end;
+		update app.call c set state = 'active' where c.id = v_turn.id and c.state = 'scheduled' and c.starts_at <= now();
 		continue when not found;
-		v_version := app.advance('call', v_call);
-		v_bell := v_bell || app.publish('call', v_call, v_version, v_prior);
+		bell := bell || app.publish('call', v_turn.id, app.advance('call', v_turn.id), v_turn.prior);
+		more := true;
 	end loop;
-	return v_bell;
 end $$;
 
 grant execute on function api.call_create, api.call_list, api.call_get, api.call_patch, api.call_delete, api.call_join,

@@ -71,6 +71,9 @@ begin
 	end if;
 	-- A claim under way may have read the state of before: without waiting for it here, its row would still look due.
 	perform app.notify_lock(p_id);
+	perform from app.subscription s
+	where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
+	order by s.id for update;
 	with marked as (
 		update app.subscription s set due = true, due_at = app.notify_from(s.due_at), ended = p_ended
 		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
@@ -159,7 +162,8 @@ begin
 	with old as (
 		select s.id, s.due_at, s.ended from app.subscription s
 		where s.watcher_id = v_watcher and s.account_id = v_target.id and s.event = v_ask.event
-			and coalesce(s.flow, s.remote_target) = coalesce(v_ask.flow, v_ask.remote_target)),
+			and coalesce(s.flow, s.remote_target) = coalesce(v_ask.flow, v_ask.remote_target)
+		order by s.id for update),
 	-- One that only fetches ends none that lives.
 	gone as (
 		delete from app.subscription s using old o where s.id = o.id and (o.ended is null) = (p_expires_s > 0))
@@ -338,18 +342,24 @@ end $$;
 create function app.release_notifies(p_agent int) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
+	perform from app.subscription s where s.agent_id = p_agent and s.until is not null order by s.id for update;
 	update app.subscription s set until = null, due = true, due_at = now(), sum = null
 	where s.agent_id = p_agent and s.until is not null;
 	return array[app.notify_bell(p_agent)];
 end $$;
 
--- A dead agent's subscriptions go to any that lives, whose first NOTIFY tells its own address (RFC 6665, section 4.4.1).
-create function app.orphan_subscriptions(p_agent int) returns text[]
+-- A dead agent's subscriptions go to any that lives, whose first NOTIFY tells its own address (RFC 6665, section 4.4.1). A
+-- few at a time.
+create function app.orphan_subscriptions(p_agent int, out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.subscription s set agent_id = null, until = null, due = true, due_at = now(), sum = null
-	where s.agent_id = p_agent;
-	return array[app.notify_bell(null)];
+	where s.id = any (array(
+		select o.id from app.subscription o where o.agent_id = p_agent limit 500 for update skip locked));
+	more := found;
+	if more then
+		bell := array[app.notify_bell(null)];
+	end if;
 end $$;
 
 -- What an account has subscribed to with credentials that are gone (null: with any): the phone is told, and that it need
@@ -372,20 +382,22 @@ begin
 end $$;
 
 -- Whose time is over hears so; who cannot be told within two minutes is forgotten.
-create function app.expire_subscriptions() returns text[]
+create function app.expire_subscriptions(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_bell text[];
 begin
-	delete from app.subscription s where s.ended is not null and s.expires_at < now() - interval '2 minutes';
+	delete from app.subscription s where s.id = any (array(
+		select o.id from app.subscription o
+		where o.ended is not null and o.expires_at < now() - interval '2 minutes'
+		order by o.expires_at limit 500 for update skip locked));
+	more := found;
 	with expired as (
 		update app.subscription s set ended = 'timeout', due = true, due_at = app.notify_from(s.due_at)
 		where s.id in (
 			select o.id from app.subscription o where o.expires_at <= now() and o.ended is null
-			order by o.expires_at limit 1000 for update skip locked)
+			order by o.expires_at limit 500 for update skip locked)
 		returning s.agent_id)
-	select array_agg(distinct app.notify_bell(e.agent_id)) into v_bell from expired e;
-	return v_bell;
+	select array_agg(distinct app.notify_bell(e.agent_id)) into bell from expired e;
+	more := more or bell is not null;
 end $$;
 
 grant execute on function api.sip_subscribe, api.notify_claim, api.notify_renew, api.notify_settle to restsip_agent;

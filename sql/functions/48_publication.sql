@@ -171,31 +171,40 @@ begin
 end $$;
 
 -- Publications whose time is over.
-create function app.expire_publications() returns text[]
+create function app.expire_publications(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_account bigint;
-	v_prior bigint;
+	v_end timestamptz;
+	v_accounts bigint[];
+	v_since timestamptz;
+	v_turn record;
 	v_pub app.publication;
 	v_changed bool;
-	v_bell text[];
 begin
-	for v_account, v_prior in
-		select r.id, r.version from app.resource r
-		where r.kind = 'login' and r.id in (
-			select p.account_id from app.publication p where p.expires_at <= now() order by p.expires_at limit 1000)
-		order by r.id for update skip locked
-	loop
+	more := false;
+	select array_agg(a.account_id order by a.since), min(a.since) into v_accounts, v_since
+	from (
+		select o.account_id, min(o.expires_at) as since from (
+			select p.account_id, p.expires_at from app.publication p where p.expires_at <= now()
+			order by p.expires_at limit 100) o
+		group by o.account_id) a;
+	for v_turn in select * from app.turn_lock('login', v_accounts, v_since) loop
+		v_end := coalesce(v_end, app.turn_end());
+		exit when clock_timestamp() > v_end;
 		v_changed := false;
-		for v_pub in select p.* from app.publication p where p.account_id = v_account and p.expires_at <= now() loop
-			v_changed := app.publication_hide(v_pub) or v_changed;
-			delete from app.publication p where p.id = v_pub.id;
-		end loop;
-		if v_changed then
-			v_bell := v_bell || app.publish('login', v_account, app.advance('login', v_account), v_prior);
-		end if;
+		begin
+			for v_pub in select p.* from app.publication p where p.account_id = v_turn.id and p.expires_at <= now() loop
+				v_changed := app.publication_hide(v_pub) or v_changed;
+				delete from app.publication p where p.id = v_pub.id;
+				more := true;
+			end loop;
+			if v_changed then
+				bell := bell || app.publish('login', v_turn.id, app.advance('login', v_turn.id), v_turn.prior);
+			end if;
+		exception when others then
+			perform app.duty_failed('expire_publications', sqlstate, sqlerrm);
+		end;
 	end loop;
-	return v_bell;
 end $$;
 
 grant execute on function api.sip_publish to restsip_agent;

@@ -37,53 +37,55 @@ exception when insufficient_privilege then
 	raise warning 'the lock %, % is held by a session that is not ours to end', p_class, p_id;
 end $$;
 
--- Bindings of an agent's connections: with the process they are gone. The login resources are locked.
-create function app.remove_connections(p_agent int) returns text[]
+-- Accounts, a few of them, for which a process that is no more has left something behind: a binding over a connection, or
+-- what it was sending.
+create function app.agent_leaves(p_agent int) returns bigint[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return array(
+		(select l.account_id from app.login l where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' limit 50)
+		union
+		(select d.account_id from app.lease t join app.delivery d on d.id = t.delivery_id
+		where t.agent_id = p_agent limit 50)
+		order by 1 limit 50);
+end $$;
+
+-- Removes those bindings, and hands on what was being sent. more: there may be others.
+create function app.bury_agent(p_agent int, out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_priors bigint[];
+	v_accounts bigint[];
+	v_deliveries bigint[];
 	v_account bigint;
-	v_ids bigint[];
 	v_prior bigint;
+	v_ids bigint[];
 	v_version bigint;
-	v_bell text[];
 begin
-	for v_account in
-		select distinct l.account_id from app.login l
-		where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):' order by 1
-	loop
-		select r.version into v_prior from app.resource r where r.kind = 'login' and r.id = v_account for update;
-		continue when not found;
-		-- What has come over another flow meanwhile stays.
+	select array_agg(t.id), array_agg(t.prior) into v_accounts, v_priors
+	from app.turn_lock('login', app.agent_leaves(p_agent), '-infinity') t;
+	more := v_accounts is not null;
+	v_deliveries := array(
+		select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
+		where t.agent_id = p_agent and d.account_id = any (v_accounts) order by d.id for update of d);
+	for v_account, v_prior in select * from unnest(v_accounts, v_priors) loop
 		v_ids := array(select l.id from app.login l
 			where l.account_id = v_account and l.agent_id = p_agent and l.flow ~ '^(tcp|tls):');
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_account);
-		v_bell := v_bell || app.login_remove(v_account, v_ids);
-		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+		bell := bell || app.login_remove(v_account, v_ids);
+		bell := bell || app.publish('login', v_account, v_version, v_prior);
 	end loop;
-	return v_bell;
-end $$;
-
--- What a process that is no more leaves behind: its connections' bindings, and what it was sending. All login resources
--- that this touches are locked first, in order.
-create function app.bury_agent(p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-begin
-	perform from app.resource r
-	where r.kind = 'login' and r.id in (
-		select l.account_id from app.login l where l.agent_id = p_agent and l.flow ~ '^(tcp|tls):'
-		union all
-		select d.account_id from app.lease t join app.delivery d on d.id = t.delivery_id where t.agent_id = p_agent)
-	order by r.id for update;
-	return app.remove_connections(p_agent) || app.release_claims(p_agent);
+	bell := bell || app.release_claims(v_deliveries);
 end $$;
 
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one, and
 -- who holds the lock is the old one, if anybody. p_addresses: all that it listens on, host:port with commas between.
--- dead: it was given up meanwhile, others do its work, and it must begin anew.
+-- dead: it was given up meanwhile, others do its work, and it must begin anew. channel null: there was much that the
+-- earlier process has left, and not all of it is cleared up yet: to be called again at once.
 create function api.agent_start(p_name text, p_boot text, p_addresses text default '')
 returns table (agent int, channel text, bell text[], dead bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
 	v_agent app.agent;
 	v_bell text[];
@@ -95,7 +97,12 @@ begin
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
 	if v_agent.boot <> p_boot then
-		v_bell := app.bury_agent(v_agent.id) || app.release_notifies(v_agent.id);
+		select b.bell into v_bell from app.bury_agent(v_agent.id) b;
+		if app.agent_leaves(v_agent.id) <> '{}' then
+			return query select v_agent.id, null::text, v_bell, false;
+			return;
+		end if;
+		v_bell := v_bell || app.release_notifies(v_agent.id);
 	end if;
 	-- Until it has begun anew it is told again: the answer may be lost.
 	update app.agent g set boot = p_boot, started_at = now(), free_since = null, beat_at = null,

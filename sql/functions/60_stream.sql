@@ -173,6 +173,9 @@ begin
 		app.doc_item(v_kind, app.render(v_kind, p_id, p_inside), p_n))
 	into v_version, v_doc
 	from (select app.version_of(v_kind, p_id) as version) v;
+	if v_version is null then
+		v_doc := null; -- of an account that is no more there is still a list, without anything
+	end if;
 	return query select v_version, null::bigint, true, v_doc, v_doc is null, null::bigint[], false;
 end $$;
 
@@ -264,12 +267,13 @@ declare
 	v_deliveries bigint[];
 	v_sends bigint[];
 begin
+	-- Several processes may have written the same: each sees what the one before has made of it.
+	perform from app.resource r where r.kind = 'login' and r.id = p_account for update;
 	v_deliveries := array(
 		select d.id from app.delivery d join app.send s on s.id = d.send_id
 		where d.account_id = p_account and d.kind <> 'contact' and d.state in ('stored', 'queued')
 			and s.inbox = any (p_inbox)
 		order by d.id for update of d);
-	-- Several processes may have written the same: each sees what the one before has made of it.
 	perform from app.send s where s.account_id = p_account and s.inbox = any (p_inbox) order by s.id for no key update;
 	with written as (
 		update app.delivery d set kind = 'stream', state = 'delivered', code = null, reason = null,

@@ -59,6 +59,7 @@ end $$;
 
 -- Where another process watches the list already, the log is complete since then: its row must not go before ours is
 -- there. Null: nobody does, or ours has its own: two that have would each wait for the row of the other.
+-- All of the list's rows are locked in order, ours too, which is written next.
 create function app.list_inherit(p_process int, p_id bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -68,9 +69,10 @@ begin
 		return null;
 	end if;
 	return (select o.since from (
-		select w.since from app.watch w
-		where w.kind = 'list' and w.id = p_id and w.process_id <> p_process and w.since is not null
-		order by w.process_id for share) o order by o.since limit 1);
+		select w.since, w.process_id from app.watch w
+		where w.kind = 'list' and w.id = p_id
+		order by w.process_id for no key update) o
+		where o.process_id <> p_process and o.since is not null order by o.since limit 1);
 end $$;
 
 -- Who may see a call besides everybody; null: everybody.

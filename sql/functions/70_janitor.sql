@@ -1,33 +1,120 @@
 -- What time does: contacts lapse, scheduled sends fall due, dead processes leave work behind, history ends.
+--
+-- A duty is a function without arguments that gives what to ring, and more: it has found something to do, so there may be
+-- more of it. It does a few things, for 100 ms from when it has its locks, since each turn is a transaction, and those are
+-- waited for.
 
--- Bindings that have lapsed; only now does the version of their resource change.
-create function app.expire_logins() returns text[]
+-- When a turn has to end that has its locks now.
+create function app.turn_end() returns timestamptz
+language sql volatile as $$ select clock_timestamp() + interval '100 ms' $$;
+
+-- Locks the resources that a turn is about, and what is on its way to those accounts' contacts, before the turn touches
+-- anything. p_ids: the longest due first. What somebody holds is left for the next turn; but the first is waited for
+-- where it has been due for long (p_since), so that nobody is left out turn after turn.
+create function app.turn_lock(p_kind app.resource_kind, p_ids bigint[], p_since timestamptz)
+returns table (id bigint, prior bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_account bigint;
-	v_prior bigint;
+	v_ids bigint[];
+	v_held bigint[];
+begin
+	if p_since < now() - interval '2 s' then
+		begin
+			perform from app.resource r where r.kind = p_kind and r.id = p_ids[1] for update;
+			if p_kind = 'login' then
+				perform app.login_deliveries_lock(p_ids[1:1]);
+			end if;
+		exception when lock_not_available then
+			null;
+		end;
+	end if;
+	v_ids := array(
+		select r.id from app.resource r where r.kind = p_kind and r.id = any (p_ids) order by r.id for update skip locked);
+	if p_kind = 'login' then
+		with way as materialized (
+			select d.id, d.account_id from app.delivery d
+			where d.login_id = any (array(select l.id from app.login l where l.account_id = any (v_ids)))
+				and d.state in ('queued', 'sending')),
+		free as materialized (
+			select d.id from app.delivery d where d.id = any (array(select w.id from way w)) for update skip locked)
+		select array_agg(w.account_id) into v_held from way w left join free f on f.id = w.id where f.id is null;
+	end if;
+	if v_ids <> '{}' then
+		perform set_config('restsip.turn', 'taken', true); -- this transaction is for one duty from now on
+	end if;
+	return query
+		select r.id, r.version from app.resource r
+		where r.kind = p_kind and r.id = any (v_ids) and r.id <> all (coalesce(v_held, '{}'))
+		order by array_position(p_ids, r.id);
+end $$;
+
+-- A failure of a duty, or of one account in it, is noted: the others go on.
+create function app.duty_failed(p_name text, p_state text, p_message text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.duty d set failures = d.failures + 1, failed_at = now(), failure = left(p_state || ' ' || p_message, 500)
+	where d.name = p_name;
+	raise warning 'janitor: % failed: % %', p_name, p_state, p_message;
+end $$;
+
+-- ---- duties ----
+
+-- A page that is still open keeps its login, whose resource may be anybody's: it shows no time.
+create function app.keep_logins(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
+	where l.id = any (array(
+		select o.id from app.login o
+		where o.source = 'stream' and o.sweep_at < now() + interval '20 s' and app.has_stream(o.account_id)
+		order by o.sweep_at limit 500 for update skip locked));
+	more := found;
+end $$;
+
+-- Of an account, whose login resource is locked, the bindings that have lapsed; only now does its version change.
+create function app.expire_login(p_account bigint, p_prior bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
 	v_version bigint;
 	v_bell text[];
 begin
-	-- A page that is still open keeps its login.
 	update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
-	where l.source = 'stream' and l.sweep_at < now() + interval '20 s' and app.has_stream(l.account_id);
-	for v_account, v_prior in
-		select r.id, r.version from app.resource r
-		where r.kind = 'login' and r.id in (
-			select l.account_id from app.login l where l.sweep_at <= now() order by l.sweep_at limit 1000)
-		order by r.id for update skip locked
-	loop
-		-- Refreshed meanwhile: to be looked at again when that lapses.
-		update app.login l set sweep_at = l.expires_at
-		where l.account_id = v_account and l.sweep_at <= now() and l.expires_at > now();
-		continue when not exists (
-			select from app.login l where l.account_id = v_account and l.expires_at <= now());
-		v_version := app.advance('login', v_account);
-		v_bell := v_bell || app.login_remove_lapsed(v_account);
-		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
+	where l.account_id = p_account and l.source = 'stream' and l.sweep_at <= now() and app.has_stream(p_account);
+	-- Refreshed meanwhile: to be looked at again when that lapses.
+	update app.login l set sweep_at = l.expires_at
+	where l.account_id = p_account and l.sweep_at <= now() and l.expires_at > now();
+	if not exists (select from app.login l where l.account_id = p_account and l.expires_at <= now()) then
+		return null;
+	end if;
+	v_version := app.advance('login', p_account);
+	v_bell := app.login_remove_lapsed(p_account);
+	return v_bell || app.publish('login', p_account, v_version, p_prior);
+end $$;
+
+create function app.expire_logins(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_end timestamptz;
+	v_accounts bigint[];
+	v_since timestamptz;
+	v_turn record;
+begin
+	more := false;
+	select array_agg(a.account_id order by a.since), min(a.since) into v_accounts, v_since
+	from (
+		select o.account_id, min(o.sweep_at) as since from (
+			select l.account_id, l.sweep_at from app.login l where l.sweep_at <= now() order by l.sweep_at limit 100) o
+		group by o.account_id) a;
+	for v_turn in select * from app.turn_lock('login', v_accounts, v_since) loop
+		v_end := coalesce(v_end, app.turn_end());
+		exit when clock_timestamp() > v_end;
+		begin
+			bell := bell || app.expire_login(v_turn.id, v_turn.prior);
+			more := true;
+		exception when others then
+			perform app.duty_failed('expire_logins', sqlstate, sqlerrm);
+		end;
 	end loop;
-	return v_bell;
 end $$;
 
 -- Whether a message that has fallen due may wait, as one that is sent now: else whoever schedules keeps what nobody may.
@@ -40,73 +127,103 @@ exception when sqlstate 'RS507' then
 	return false;
 end $$;
 
--- Sends that were scheduled and are due now, in the order of their time; of those that are due longest, one of each
--- sender before the second of any.
-create function app.start_due_sends() returns text[]
+-- A send that was scheduled and is due now, of an account whose login resource is locked.
+create function app.start_send(p_send bigint, p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_id bigint;
-	v_account bigint;
 	v_send app.send;
-	v_bell text[];
 	v_waiting int;
 begin
-	for v_id, v_account in
-		select o.id, o.account_id from (
+	delete from app.delivery d where d.send_id = p_send and d.state = 'queued' and d.kind = 'offline';
+	get diagnostics v_waiting = row_count;
+	update app.send s set inbox = app.take_inbox(p_account) where s.id = p_send and s.inbox is null returning * into v_send;
+	if v_waiting = 0 or v_send.id is null then
+		return null; -- cancelled
+	elsif not app.send_has_room(v_send) then
+		insert into app.delivery (send_id, account_id, kind, state, code, reason, settled_at)
+		values (p_send, p_account, 'offline', 'failed', 480, 'Too much waits for it', now());
+		return app.touch_sends(array[p_send]);
+	end if;
+	return app.send_fan_out(v_send, true) || app.touch_sends(array[p_send]);
+end $$;
+
+-- Sends that were scheduled and are due now, in the order of their time; of those that are due longest, one of each
+-- sender before the second of any.
+create function app.start_due_sends(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_end timestamptz;
+	v_ids bigint[];
+	v_accounts bigint[];
+	v_since timestamptz;
+	v_locked bigint[];
+	v_due record;
+begin
+	more := false;
+	select array_agg(f.id order by f.turn, f.due_at, f.id), array_agg(f.account_id order by f.turn, f.due_at, f.id),
+		min(f.due_at) into v_ids, v_accounts, v_since
+	from (
+		select o.* from (
 			select d.*, row_number() over (partition by d.sender_id order by d.due_at, d.id) as turn
 			from (
 				select s.id, s.account_id, s.sender_id, s.due_at from app.send s
 				where s.inbox is null and s.due_at <= now() order by s.due_at, s.id limit 5000) d) o
-		order by o.turn, o.due_at, o.id limit 200
-	loop
-		-- The janitor has other accounts locked: it waits for none.
-		perform from app.resource r where r.kind = 'login' and r.id = v_account for update skip locked;
-		continue when not found;
-		-- Whoever cancels holds this row; after that it is there to be started, or not.
-		delete from app.delivery d where d.send_id = v_id and d.state = 'queued' and d.kind = 'offline';
-		get diagnostics v_waiting = row_count;
-		update app.send s set inbox = app.take_inbox(v_account) where s.id = v_id returning * into v_send;
-		if v_waiting > 0 and not app.send_has_room(v_send) then
-			insert into app.delivery (send_id, account_id, kind, state, code, reason, settled_at)
-			values (v_id, v_account, 'offline', 'failed', 480, 'Too much waits for it', now());
-			v_bell := v_bell || app.touch_sends(array[v_id]);
-		elsif v_waiting > 0 then
-			v_bell := v_bell || app.send_fan_out(v_send, true) || app.touch_sends(array[v_id]);
-		end if;
+		order by o.turn, o.due_at, o.id limit 200) f;
+	if v_ids is null then
+		return;
+	end if;
+	v_locked := array(select t.id from app.turn_lock('login', v_accounts, v_since) t);
+	v_end := app.turn_end();
+	for v_due in select * from unnest(v_ids, v_accounts) u (id, account_id) loop
+		exit when clock_timestamp() > v_end;
+		continue when v_due.account_id <> all (v_locked);
+		begin
+			bell := bell || app.start_send(v_due.id, v_due.account_id);
+			more := true;
+		exception when others then
+			perform app.duty_failed('start_due_sends', sqlstate, sqlerrm);
+		end;
 	end loop;
-	return v_bell;
 end $$;
 
 -- What was meant for a stream that has not come back within 30 s goes to a contact that has come since it was sent, or
 -- is kept for whoever comes next.
-create function app.store_unstreamed() returns text[]
+create function app.store_unstreamed(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_account bigint;
-	v_delivery bigint;
+	v_end timestamptz;
+	v_accounts bigint[];
 	v_since timestamptz;
-	v_bell text[];
+	v_turn record;
+	v_delivery record;
 begin
-	for v_account in
-		select r.id from app.resource r
-		where r.kind = 'login' and r.id in (
-			select d.account_id from app.delivery d
+	more := false;
+	select array_agg(a.account_id order by a.since), min(a.since) + interval '30 s' into v_accounts, v_since
+	from (
+		select o.account_id, min(o.changed_at) as since from (
+			select d.account_id, d.changed_at from app.delivery d
 			where d.kind = 'stream' and d.state = 'queued' and d.changed_at < now() - interval '30 s'
-			order by d.changed_at limit 1000)
-		order by r.id for update skip locked
-	loop
-		continue when app.has_stream(v_account);
-		for v_delivery, v_since in
-			select d.id, coalesce(s.due_at, s.created_at)
-			from app.delivery d join app.send s on s.id = d.send_id
-			where d.account_id = v_account and d.kind = 'stream' and d.state = 'queued'
-				and d.changed_at < now() - interval '30 s'
-			order by d.id for update of d
-		loop
-			v_bell := v_bell || app.delivery_move(v_account, array[v_delivery], 480, 'Stream gone', v_since);
-		end loop;
+				and not app.has_stream(d.account_id)
+			order by d.changed_at limit 200) o
+		group by o.account_id) a;
+	for v_turn in select * from app.turn_lock('login', v_accounts, v_since) loop
+		v_end := coalesce(v_end, app.turn_end());
+		begin
+			for v_delivery in
+				select d.id, coalesce(s.due_at, s.created_at) as since
+				from app.delivery d join app.send s on s.id = d.send_id
+				where d.account_id = v_turn.id and d.kind = 'stream' and d.state = 'queued'
+					and d.changed_at < now() - interval '30 s' and not app.has_stream(v_turn.id)
+				order by d.id
+			loop
+				exit when clock_timestamp() > v_end;
+				bell := bell || app.delivery_move(v_turn.id, array[v_delivery.id], 480, 'Stream gone', v_delivery.since);
+				more := true;
+			end loop;
+		exception when others then
+			perform app.duty_failed('store_unstreamed', sqlstate, sqlerrm);
+		end;
 	end loop;
-	return v_bell;
 end $$;
 
 -- What is counted for a minute, an hour or a day is counted from now on no longer than that; what an agent has in hand is
@@ -139,13 +256,13 @@ end $$;
 
 -- A process is dead when nothing was seen of it for 30 s, through all of which somebody looked: an outage of the database
 -- must not kill everybody's flows.
-create function app.bury_processes() returns text[]
+create function app.bury_processes(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_long_ago timestamptz := now() - interval '30 s';
 	v_agent int;
-	v_bell text[];
 begin
+	more := false;
 	if not app.has_just_looked() then
 		update app.agent g set free_since = null where g.free_since is not null and g.dead_at is null;
 		update app.stream_process p set free_since = null where p.free_since is not null and p.dead_at is null;
@@ -159,19 +276,38 @@ begin
 		where g.dead_at is null and g.free_since < v_long_ago returning g.id
 	loop
 		perform app.end_holder(29285, v_agent);
-		v_bell := v_bell || app.bury_agent(v_agent) || app.orphan_subscriptions(v_agent);
-		update app.login l set agent_id = null where l.agent_id = v_agent;
+		bell := array[app.job_bell(null)]; -- what waits for its flows is anybody's
 	end loop;
 	update app.stream_process p set free_since = null
 	where p.free_since is not null and app.is_alive(29286, p.id, p.beat_at);
 	update app.stream_process p set free_since = now()
 	where p.free_since is null and not app.is_alive(29286, p.id, p.beat_at);
-	with dead as (
-		update app.stream_process p set dead_at = now()
-		where p.dead_at is null and p.free_since < v_long_ago returning p.id)
-	update app.watch w set closed_at = now(), owner = false
-	from dead where w.process_id = dead.id and w.closed_at is null;
-	return v_bell;
+	update app.stream_process p set dead_at = now() where p.dead_at is null and p.free_since < v_long_ago;
+	update app.watch w set closed_at = now(), owner = false where (w.kind, w.id, w.process_id) in (
+		select o.kind, o.id, o.process_id from app.watch o join app.stream_process p on p.id = o.process_id
+		where o.closed_at is null and p.dead_at is not null limit 1000 for update of o skip locked);
+	more := found;
+end $$;
+
+-- What dead agents have left behind.
+create function app.bury_agents(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_agent int;
+begin
+	more := false;
+	for v_agent in select g.id from app.agent g where g.dead_at is not null order by g.dead_at loop
+		select b.bell, b.more into bell, more from app.bury_agent(v_agent) b;
+		if not more then
+			select b.bell, b.more into bell, more from app.orphan_subscriptions(v_agent) b;
+		end if;
+		if not more then
+			update app.login l set agent_id = null where l.id = any (array(
+				select o.id from app.login o where o.agent_id = v_agent limit 500 for update skip locked));
+			more := found;
+		end if;
+		exit when more;
+	end loop;
 end $$;
 
 -- How long what happened is kept for those who come back.
@@ -188,6 +324,7 @@ declare
 	v_xmin bigint := app.xmin();
 begin
 	insert into app.list_log (list, counted, bytes) values (p_list, 0, 0) on conflict (list) do nothing;
+	perform from app.list_log l where l.list = p_list for update; -- what is read next is of after whoever had it
 	update app.list_log l set counted = v_xmin, bytes = l.bytes + coalesce((
 		select sum(c.size) from app.list_change c where c.list = p_list and c.xid >= l.counted and c.xid < v_xmin), 0)
 	where l.list = p_list and l.counted < v_xmin;
@@ -216,86 +353,134 @@ begin
 	where w.kind = 'list' and w.id = app.list_id(p_list) and (w.since <= v_last or w.fence <= v_last);
 end $$;
 
-create function app.sweep_history(p_before timestamptz) returns void
+-- A batch of what became of watched resources longer ago than history is kept.
+create function app.sweep_changes(p_before timestamptz default now() - app.history(), out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_list text;
-	v_bytes bigint;
-	v_bound bigint := app.bound('list_log');
 begin
 	delete from app.change c where (c.kind, c.id, c.version) in (
 		select o.kind, o.id, o.version from app.change o where o.at < p_before
-		order by o.at limit 5000 for update skip locked);
+		order by o.at limit 2000 for update skip locked);
+	more := found;
 	-- Logs that nothing was added to for so long. Their rows are locked, so that nothing is now.
 	with gone as (
 		delete from app.change_log l where (l.kind, l.id) in (
 			select o.kind, o.id from app.change_log o where o.at < p_before
-			order by o.at limit 500 for update skip locked)
+			order by o.at limit 200 for update skip locked)
 		returning l.kind, l.id),
 	rows as (
 		delete from app.change c using gone where c.kind = gone.kind and c.id = gone.id)
 	delete from app.shown s using gone where s.kind = gone.kind and s.id = gone.id;
-	foreach v_list in array array['call', 'login'] loop
-		perform app.count_list(v_list);
-		perform app.cut_list(v_list, array(
-			select o.n from (select c.n, c.list from app.list_change c where c.at < p_before order by c.at limit 5000) o
-			where o.list = v_list));
-		-- The oldest, where there are more than there is room for: so many that there is some to spare.
-		for i in 1..10 loop
-			select l.bytes into v_bytes from app.list_log l where l.list = v_list;
-			exit when v_bytes <= v_bound;
-			perform app.cut_list(v_list, array(
-				select o.n from (
-					select c.n, sum(c.size) over (order by c.xid, c.n) - c.size as before from app.list_change c
-					where c.list = v_list and c.xid < (select l.counted from app.list_log l where l.list = v_list)
-					order by c.xid, c.n limit 5000) o
-				where o.before < v_bytes - (v_bound - v_bound / 8)));
-		end loop;
-	end loop;
+	more := more or found;
+end $$;
+
+-- The same of a list; and the oldest, where its log is full: so many that there is some to spare.
+create function app.sweep_list(p_list text, p_before timestamptz, out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_rows bigint[];
+	v_bytes bigint;
+	v_bound bigint := app.bound('list_log');
+begin
+	perform app.count_list(p_list);
+	v_rows := array(select c.n from app.list_change c where c.list = p_list and c.at < p_before order by c.at limit 2000);
+	if v_rows = '{}' then
+		select l.bytes into v_bytes from app.list_log l where l.list = p_list and l.bytes > v_bound;
+		v_rows := array(
+			select o.n from (
+				select c.n, sum(c.size) over (order by c.xid, c.n) - c.size as before from app.list_change c
+				where c.list = p_list and c.xid < (select l.counted from app.list_log l where l.list = p_list)
+				order by c.xid, c.n limit 2000) o
+			where o.before < v_bytes - (v_bound - v_bound / 8));
+	end if;
+	more := v_rows <> '{}';
+	if more then
+		perform app.cut_list(p_list, v_rows);
+	end if;
+end $$;
+
+create function app.sweep_login_list(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	more := app.sweep_list('login', now() - app.history());
+end $$;
+
+create function app.sweep_call_list(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	more := app.sweep_list('call', now() - app.history());
 end $$;
 
 -- A batch of the messages whose time is over.
-create function app.sweep_sends(p_before timestamptz) returns void
+create function app.sweep_sends(p_before timestamptz default now() - make_interval(days => app.bound('send_kept')::int),
+	out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	perform app.send_remove(array(
+	more := app.send_remove(array(
 		select s.id from app.send s where coalesce(s.due_at, s.created_at) < p_before
-		order by coalesce(s.due_at, s.created_at) limit 500));
+		order by coalesce(s.due_at, s.created_at) limit 200)) > 0;
 end $$;
 
--- History and secrets whose time is over, a batch at a time.
-create function app.sweep() returns void
+-- What somebody holds is left for the next time, here and below.
+create function app.sweep_watches(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	delete from app.watch w where w.closed_at < now() - interval '1 minute';
-	-- One that is just being used for a stream is left for the next time.
+	delete from app.watch w where (w.kind, w.id, w.process_id) in (
+		select o.kind, o.id, o.process_id from app.watch o where o.closed_at < now() - interval '1 minute'
+		limit 1000 for update skip locked);
+	more := found;
+end $$;
+
+create function app.sweep_sessions(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	delete from app.ticket t where t.ticket in (
+		select o.ticket from app.ticket o where o.expires_at < now() order by o.expires_at limit 500 for update skip locked);
+	more := found;
 	delete from app.session s where s.token in (
-		select o.token from app.session o where o.expires_at < now()
-		order by o.expires_at limit 1000 for update skip locked);
+		select o.token from app.session o where o.expires_at < now() order by o.expires_at limit 500 for update skip locked);
+	more := more or found;
+end $$;
+
+-- Results under Idempotency-Keys.
+create function app.sweep_results(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
 	delete from app.idempotency i where (i.account_id, i.key) in (
 		select o.account_id, o.key from app.idempotency o where o.at < now() - interval '1 day'
 		order by o.at limit 1000 for update skip locked);
-	perform app.sweep_calls();
-	delete from app.throttle t where t.since < now() - interval '5 minutes';
+	more := found;
+end $$;
+
+-- What was counted of sources, and where who is known.
+create function app.sweep_sources(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	delete from app.throttle t where t.key in (
+		select o.key from app.throttle o where o.since < now() - interval '5 minutes'
+		order by o.since limit 1000 for update skip locked);
+	more := found;
 	delete from app.known_source k where (k.account_id, k.source) in (
-		select o.account_id, o.source from app.known_source o where o.at < now() - interval '1 day' order by o.at limit 1000);
-	delete from app.ticket t where t.expires_at < now();
+		select o.account_id, o.source from app.known_source o where o.at < now() - interval '1 day'
+		order by o.at limit 1000 for update skip locked);
+	more := more or found;
 	delete from app.mail_turn t where t.key in (
 		select o.key from app.mail_turn o where o.until < now() order by o.until limit 1000 for update skip locked);
+	more := more or found;
 	delete from app.signup s where s.source in (
 		select o.source from app.signup o where o.at[1] < now() - interval '1 day' limit 1000 for update skip locked);
+	more := more or found;
 	delete from app.email_rest r where r.email in (
 		select o.email from app.email_rest o where o.deleted_at < now() - make_interval(days => app.bound('email_rest')::int)
 		limit 1000 for update skip locked);
-	perform app.sweep_sends(now() - make_interval(days => app.bound('send_kept')::int));
-	perform app.sweep_history(now() - app.history()); -- last, for writers wait for it
+	more := more or found;
 end $$;
 
 -- Nobody's session may hold up what others do by a transaction that it leaves open: a list is read below the oldest one
 -- that has written. A role can change its own settings, so that those alone would not do.
-create function app.end_idle_sessions(p_age interval default '60 s') returns void
+create function app.end_idle_sessions(p_age interval default '60 s', out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
+	more := false;
 	perform pg_terminate_backend(a.pid)
 	from pg_stat_activity a
 	where a.datname = current_database() and a.pid <> pg_backend_pid()
@@ -304,52 +489,55 @@ begin
 			or a.usename <> 'restsip_operator' and a.backend_xid is not null and a.xact_start < now() - p_age);
 end $$;
 
--- One duty. Its failure is its own: it is noted, and the others are done.
-create function app.do_duty(p_name text) returns text[]
+-- ---- the janitor ----
+
+insert into app.duty as d (name, pause) values
+	('bury_agents', '500 ms'), ('bury_processes', '500 ms'), ('end_idle_sessions', '5 s'), ('expire_logins', '500 ms'),
+	('expire_publications', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
+	('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_call_list', '2 s'),
+	('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_login_list', '2 s'), ('sweep_results', '2 s'),
+	('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')
+on conflict (name) do update set pause = excluded.pause;
+
+-- A turn of a duty. Its failure is its own: it is noted, and the others are done.
+create function app.do_duty(p_name text, out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_bell text[];
-	v_state text;
-	v_message text;
 begin
-	if p_name in ('sweep', 'end_idle_sessions') then
-		execute format('select app.%I()', p_name);
-	else
-		execute format('select app.%I()', p_name) into v_bell;
-	end if;
-	return v_bell;
+	execute format('select d.bell, d.more from app.%I() d', p_name) into bell, more;
 exception when others then
-	get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
-	insert into app.duty as d (name, failures, failed_at, failure)
-	values (p_name, 1, now(), left(v_state || ' ' || v_message, 500))
-	on conflict (name) do update set failures = d.failures + 1, failed_at = excluded.failed_at, failure = excluded.failure;
-	raise warning 'janitor: % failed: % %', p_name, v_state, v_message;
-	return null;
+	perform app.duty_failed(p_name, sqlstate, sqlerrm);
+	bell := null;
+	more := false;
 end $$;
 
--- Every agent calls this once a second; one at a time does the work. A turn is short: no duty waits long for a lock, and
--- after a second the rest is for the next turn, whose order is another.
-create function api.janitor(p_agent int) returns table (bell text[])
+-- Every agent calls this once a second, and again at once while there is more. The duty that has been due longest has its
+-- turn, and others after it until one finds something to do: each gets its turn, however much there is of another. Two
+-- agents at once do different ones.
+create function api.janitor(p_agent int) returns table (bell text[], more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
 	v_began timestamptz := clock_timestamp();
-	v_duty text;
-	v_bell text[];
+	v_tried text[] := '{}';
+	v_duty record;
+	v_done record;
 begin
-	perform from app.duty d where d.name = 'turn' for update skip locked;
-	if not found then
-		return query select v_bell;
-		return;
-	end if;
-	foreach v_duty in array (
-		select array_agg(d.name order by random()) from unnest(array['expire_logins', 'expire_publications', 'start_due_sends',
-			'start_due_calls', 'store_unstreamed', 'bury_processes', 'expire_subscriptions', 'sweep',
-			'end_idle_sessions']) d (name))
 	loop
-		exit when clock_timestamp() > v_began + interval '1 s';
-		v_bell := v_bell || app.do_duty(v_duty);
+		-- What is due long after its pause is due now: the clock was set back.
+		select d.name, d.pause into v_duty from app.duty d
+		where (d.next_at <= v_began or d.next_at > v_began + d.pause + interval '1 s') and d.name <> all (v_tried)
+		order by d.next_at, d.name limit 1 for update skip locked;
+		if not found then
+			set local synchronous_commit = off; -- there is nothing to be lost
+			return query select null::text[], false;
+			return;
+		end if;
+		v_tried := v_tried || v_duty.name;
+		v_done := app.do_duty(v_duty.name);
+		update app.duty d set next_at = clock_timestamp() + case when v_done.more then interval '0' else v_duty.pause end
+		where d.name = v_duty.name;
+		exit when v_done.more or v_done.bell is not null or current_setting('restsip.turn', true) = 'taken';
 	end loop;
-	return query select v_bell;
+	return query select v_done.bell, exists (select from app.duty d where d.next_at <= clock_timestamp());
 end $$;
 
 grant execute on function api.janitor to restsip_agent;

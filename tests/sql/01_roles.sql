@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(25);
+select plan(26);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -131,10 +131,12 @@ select is_empty($$
 	$$, 'whoever leaves a transaction open is ended');
 
 -- A duty of the janitor that fails stops no other.
-create or replace function app.expire_publications() returns text[] language plpgsql as 'begin return array[1 / 0]; end';
-select lives_ok('select api.janitor(0)', 'a duty of the janitor fails');
+create or replace function app.expire_publications(out bell text[], out more bool) language plpgsql as
+	'begin more := 1 / 0; end';
+select lives_ok('select api.janitor(0) from generate_series(1, 50)', 'a duty of the janitor fails');
 select is((select d.failures::int from app.duty d where d.name = 'expire_publications'), 1, 'which is noted');
 select ok((select d.failure like '22012 %' from app.duty d where d.name = 'expire_publications'), 'with its reason');
 select is((select count(*)::int from app.duty d where d.failures > 0), 1, 'and no other fails for it');
+select is((select count(*)::int from app.duty d where d.next_at < now()), 0, 'each has had its turn');
 select * from finish();
 rollback;

@@ -112,7 +112,7 @@ select is((select status from pg_temp.send('later', p_at => now() + interval '1 
 select is_empty('select pg_temp.claim()', 'is not sent before');
 update app.send set due_at = now() where inbox is null;
 \o /dev/null
-select api.janitor(:agent);
+select pg_temp.do_duties();
 \o
 select isnt_empty('select pg_temp.claim()', 'and is then');
 
@@ -164,7 +164,7 @@ select pg_temp.login('sip:e@192.0.2.5');
 \o
 select is(pg_temp.state(:between), 'stream:queued', 'a phone comes while a stream is waited for');
 \o /dev/null
-select api.janitor(:agent);
+select pg_temp.do_duties();
 \o
 select is(pg_temp.state(:between), 'contact:queued', 'and has the message once the stream does not come back');
 

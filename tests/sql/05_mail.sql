@@ -117,7 +117,7 @@ select inspect.set_bound('anonymous_mail_mailbox', (select used from app.mail_tu
 select throws_ok($$ select pg_temp.anonymous('203.0.113.1') $$, 'RS429', 'too-much-mail', 'so many a day for one mailbox');
 select lives_ok($$ select pg_temp.anonymous('203.0.113.1', 'bob@example.net') $$, 'another mailbox takes more');
 update app.mail_turn set until = now() - interval '1 s';
-select app.sweep() \g /dev/null
+select app.sweep_sources() \g /dev/null
 select is_empty('select from app.mail_turn', 'what is over is swept');
 
 -- As a stream shows it

@@ -95,11 +95,11 @@ create function pg_temp.left_s() returns int language sql as $$
 	select extract(epoch from l.expires_at - now())::int from app.login l where l.source = 'stream' $$;
 create function pg_temp.wear() returns void language sql as $$
 	update app.login l set expires_at = now() + interval '7 s', sweep_at = now() + interval '7 s' where l.source = 'stream' $$;
-select pg_temp.wear(), app.expire_logins() \g /dev/null
+select pg_temp.wear(), app.keep_logins() \g /dev/null
 select is(pg_temp.left_s(), 30, 'the janitor keeps the login of an open stream');
 select pg_temp.wear(), api.watch_close(:process, 'login', :login, true) \g /dev/null
 select is(pg_temp.left_s(), 30, 'it has 30 s from the end of the stream on, though others watch');
-select pg_temp.wear(), app.expire_logins(), api.watch_close(:process, 'login', :login, false) \g /dev/null
+select pg_temp.wear(), app.keep_logins(), app.expire_logins(), api.watch_close(:process, 'login', :login, false) \g /dev/null
 select is(pg_temp.left_s(), 7, 'and no more by itself, nor when those others go');
 update app.login set expires_at = now(), sweep_at = now() where source = 'stream';
 select app.expire_logins() \g /dev/null

@@ -158,12 +158,12 @@ select results_eq('select pg_temp.claim()', array['message-summary 3 active'],
 	'what an agent had under way when it died, its next process sends, with the next CSeq');
 select pg_temp.settle(200) \g /dev/null
 update app.subscription set expires_at = now() - interval '1 s';
-select is(app.expire_subscriptions(), array['restsip_job_' || :agent || '|notify'], 'the janitor ends what has lapsed');
+select is((app.expire_subscriptions()).bell, array['restsip_job_' || :agent || '|notify'], 'the janitor ends what has lapsed');
 select results_eq('select pg_temp.claim()', array['message-summary 4 timeout'], 'with a last NOTIFY');
 select pg_temp.settle(408) \g /dev/null
 select pg_temp.subscribe('bob', 'alice@example.net', 'presence', 'c4') \g /dev/null
 select pg_temp.claim(), pg_temp.settle(200) \g /dev/null
-select is(app.orphan_subscriptions(:agent), array['restsip_job|notify'], 'a dead agent''s are anybody''s');
+select is((app.orphan_subscriptions(:agent)).bell, array['restsip_job|notify'], 'a dead agent''s are anybody''s');
 select is((select local_target from api.notify_claim(:agent, 'sip:192.0.2.2', 10, 40)), 'sip:192.0.2.2',
 	'who takes one tells its own address');
 

@@ -218,7 +218,7 @@ select pg_temp.profile(101) as p101 \gset
 select is((select max(version) from app.change where kind = 'profile'), :p100::bigint, 'whose watcher has gone is not logged');
 select results_eq(format('select version, prior from api.watch_read(''profile'', pg_temp.id(''alice''), %s, false)', :p100),
 	format('values (%s::bigint, null::bigint)', :p101), 'who comes back gets the state');
-select app.sweep_history(now() + interval '1 s') \g /dev/null
+select app.sweep_changes(now() + interval '1 s') \g /dev/null
 select is((select count(*) from app.change) + (select count(*) from app.change_log) + (select count(*) from app.shown),
 	0::bigint, 'and what is old goes');
 

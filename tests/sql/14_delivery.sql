@@ -312,7 +312,7 @@ select pg_temp.send('alice', 'alice', 'a1', now() + interval '2 hours');
 select pg_temp.send('alice', 'alice', 'a2', now() + interval '1 hour');
 update app.send set due_at = now() - (case convert_from(body, 'UTF8') when 'b1' then interval '4 s' when 'b2' then interval '3 s'
 	when 'a1' then interval '2 s' else interval '1 s' end);
-select api.janitor(:agent);
+select pg_temp.do_duties();
 \o
 select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) from app.send), 'b1 a1 b2 a2',
 	'they are started in the order of their time, one of each sender before the second of any');
@@ -320,7 +320,7 @@ select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) fro
 -- How long they are kept
 update app.send set created_at = now() - interval '31 days', due_at = case when sender_id = pg_temp.id('alice') then now() end;
 \o /dev/null
-select api.janitor(:agent);
+select pg_temp.do_duties();
 \o
 select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) from app.send), 'a1 a2',
 	'a month after it was sent, or due, it is gone');
@@ -335,7 +335,7 @@ select pg_temp.is_bound('sends_scheduled', 100);
 select pg_temp.is_bound('sender_stored', 3);
 select pg_temp.send('bob', 'alice', convert_to('s' || i, 'UTF8'), now() + interval '1 hour') from generate_series(1, 5) i;
 update app.send set due_at = now() - interval '1 s';
-select api.janitor(:agent);
+select pg_temp.do_duties();
 \o
 select is(pg_temp.states('alice'), 'failed:2 stored:3', 'no more of them wait than may');
 select is((select count(*) filter (where s.waits) || ' ' || count(*) filter (where s.inbox is not null) from app.send s), '3 5',

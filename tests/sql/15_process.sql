@@ -11,9 +11,10 @@ create temp table ids as select :agent as agent, :process as process;
 -- As the agents' own role has it done.
 create function pg_temp.janitor() returns text language plpgsql as $$
 begin
+	update app.duty set next_at = '-infinity';
 	set local role restsip_agent;
-	for i in 1..3 loop
-		perform api.janitor((select 0));
+	for i in 1..100 loop
+		exit when not (select j.more from api.janitor(0) j);
 	end loop;
 	reset role;
 	return (select case when g.dead_at is null then 'alive' else 'dead' end || ', '

@@ -111,7 +111,7 @@ def test_each_version_is_what_its_writer_saw(kind):
             threads = [run(watched.writer, i) for i in range(WRITERS)]
             threads += [run(watched.reader, 10 + i, found) for i in range(2)]
             while any(thread.is_alive() for thread in threads):
-                db.execute("select app.sweep_history(now() - interval '2 s')")
+                db.execute("select app.sweep_changes(now() - interval '2 s')")
                 most = db.execute("select max(sum) from (select sum(size) from app.change group by kind, id) s").fetchone()[0]
                 assert (most or 0) <= 40000
                 time.sleep(0.05)

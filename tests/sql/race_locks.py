@@ -1,0 +1,175 @@
+"""Who waits for whom: claims for nobody, the janitor for nobody long, and nobody for each other."""
+import hashlib
+import itertools
+import os
+import threading
+import time
+
+import psycopg
+import pytest
+
+NUMBERS = itertools.count(1)
+CRYPT = "$y$j9T$rrrrrrrrrrrrrrrrrrrrr.$hash"
+ROUNDS = 15
+
+
+def connect(autocommit=True):
+    return psycopg.connect(os.environ["RESTSIP_TEST_PG"] + " options='-c role=restsip_owner'", autocommit=autocommit)
+
+
+@pytest.fixture(name="db")
+def fixture_db():
+    with connect() as db:
+        yield db
+
+
+class Account:
+    def __init__(self, db):
+        self.db, self.email = db, f"locks{next(NUMBERS)}-{os.getpid()}@example.net"
+        self.token = hashlib.sha256(self.email.encode()).digest()
+        db.execute("select * from api.user_create(%s, %s, '{}')", (self.email, CRYPT))
+        db.execute("select * from api.session_create(%s, %s, %s, 3600)", (self.email, CRYPT.encode(), self.token))
+        self.id = db.execute("select id from app.account where email = %s", (self.email,)).fetchone()[0]
+
+    def register(self, n=1, flow=None, agent=None):
+        self.db.execute("select * from api.login_register(null, %s, 'me', %s, %s, 600, '{}', null)",
+                        (self.token, f"sip:{n}@192.0.2.1", f"sip:{n}@192.0.2.1"))
+        self.db.execute("update app.login set flow = %s, agent_id = %s where account_id = %s", (flow, agent, self.id))
+        return self
+
+    def lapse(self, seconds):
+        self.db.execute("update app.login set expires_at = now() - make_interval(secs => %s),"
+                        " sweep_at = now() - make_interval(secs => %s) where account_id = %s", (seconds, seconds, self.id))
+
+    def contacts(self):
+        return self.db.execute("select count(*) from app.login where account_id = %s", (self.id,)).fetchone()[0]
+
+    def send(self, to):
+        return self.db.execute("select n from api.send_post(null, %s, %s, null, 'text/plain', 'x', true, null, null)",
+                               (self.token, to.email)).fetchone()[0]
+
+
+def agent_of(db, name):
+    return db.execute("select agent from api.agent_start(%s, 'b')", (f"{name}-{os.getpid()}",)).fetchone()[0]
+
+
+def together(*bodies):
+    """Runs them at once; what went wrong."""
+    barrier, wrong = threading.Barrier(len(bodies)), []
+
+    def run(sql, params):
+        with connect() as db:
+            barrier.wait()
+            try:
+                db.execute(sql, params)
+            except psycopg.Error as error:
+                if not (error.sqlstate or "").startswith("RS"):
+                    wrong.append((sql, error.sqlstate, error.diag.context))
+    threads = [threading.Thread(target=run, args=body) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+DELETE = "select * from api.user_delete(%s, %s, 'me', null)"
+
+
+def delete(account):
+    return DELETE, (account.email, CRYPT.encode())
+
+
+def test_two_accounts_that_wrote_to_each_other_end_at_once(db):
+    for _ in range(ROUNDS):
+        alice, bob = Account(db).register(), Account(db).register()
+        for _ in range(3):
+            alice.send(bob)
+            bob.send(alice)
+        assert not together(delete(alice), delete(bob))
+
+
+def test_an_account_ends_while_its_contacts_lapse(db):
+    for _ in range(ROUNDS):
+        alice, bob = Account(db).register(1).register(2), Account(db).register()
+        for _ in range(3):
+            bob.send(alice)
+            alice.send(bob)
+        alice.lapse(0)
+        bob.lapse(0)
+        assert not together(delete(alice), ("select * from app.expire_logins()", None), delete(bob))
+
+
+def test_the_first_register_of_an_hour_while_the_account_ends(db):
+    agent = agent_of(db, "register")
+    for _ in range(ROUNDS):
+        alice = Account(db)
+        db.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, CRYPT.encode()))
+        register = """select r.* from app.credential c, lateral api.sip_register(%s, c.id, c.ha1, %s, 'c', 1, '[{"contact":
+            "sip:a@192.0.2.1", "key": "sip:a@192.0.2.1", "expires": 600}]', false, null, 'udp:x:1', 'phone') r
+            where c.account_id = %s"""
+        assert not together(delete(alice), (register, (agent, alice.email, alice.id)))
+
+
+def test_claims_wait_for_nobody(db):
+    """What somebody holds, or whose message somebody holds, comes up again."""
+    one, two = agent_of(db, "one"), agent_of(db, "two")
+    alice, bob = Account(db), Account(db)
+    db.execute("delete from app.delivery where state = 'queued' and kind = 'contact'")
+    alice.register()
+    bob.send(alice)
+    claim = "select delivery, again from api.delivery_claim(%s, 10, 30)"
+    with connect(autocommit=False) as holder:
+        holder.execute("select from app.send where account_id = %s for update", (alice.id,))
+        db.execute("set statement_timeout = '5s'")
+        assert db.execute(claim, (one,)).fetchall() == [(None, True)]
+        holder.rollback()
+        holder.execute("select from app.delivery where account_id = %s for update", (alice.id,))
+        assert db.execute(claim, (one,)).fetchall() == [(None, True)]
+        holder.rollback()
+    assert [row[1] for row in db.execute(claim, (two,)).fetchall()] == [False]
+    assert not db.execute(claim, (one,)).fetchall()
+
+
+def test_the_janitor_leaves_out_whom_somebody_holds_but_not_for_ever(db):
+    held, other = Account(db).register(), Account(db).register()
+    held.lapse(0)
+    other.lapse(0)
+    db.execute("set lock_timeout = '30s'")
+    with connect(autocommit=False) as holder:
+        holder.execute("select from app.resource where kind = 'login' and id = %s for update", (held.id,))
+        db.execute("select * from app.expire_logins()")
+        assert (held.contacts(), other.contacts()) == (1, 0)
+        held.lapse(60)  # it has been due for long: the janitor gets in line for it
+        turn = threading.Thread(target=lambda: connect().execute("set lock_timeout = '60s'; select * from app.expire_logins()"))
+        turn.start()
+        deadline, look = time.monotonic() + 30, psycopg.connect(os.environ["RESTSIP_TEST_PG"], autocommit=True)
+        while not look.execute("select from pg_stat_activity where wait_event_type = 'Lock' and query like '%expire_logins()%'"
+                             " and pid <> pg_backend_pid()").fetchall():
+            assert time.monotonic() < deadline, "it does not wait"
+            time.sleep(0.01)
+        holder.rollback()
+        turn.join(30)
+        look.close()
+    assert held.contacts() == 0
+
+
+def test_what_a_dead_agent_leaves_is_done_a_few_at_a_time(db):
+    name = f"dead-{os.getpid()}"
+    with connect() as listener:
+        agent = listener.execute("select agent from api.agent_start(%s, 'b1')", (name,)).fetchone()[0]
+        accounts = [Account(db).register(flow="tcp:192.0.2.1:9", agent=agent) for _ in range(120)]
+    deadline, turns = time.monotonic() + 30, 0
+    with connect() as listener:
+        while True:
+            try:
+                channel = listener.execute("select channel from api.agent_start(%s, 'b2')", (name,)).fetchone()[0]
+            except psycopg.errors.DatabaseError as error:  # the one before still has its lock, until its end is noticed
+                assert error.sqlstate == "RS409" and time.monotonic() < deadline, error
+                continue
+            turns += 1
+            left = db.execute("select count(*) from app.login where agent_id = %s", (agent,)).fetchone()[0]
+            assert (channel is None) == (left > 0), "it begins when all is done"
+            if channel:
+                break
+    assert turns == 3 and not any(account.contacts() for account in accounts[:5])
