@@ -238,7 +238,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_n bigint;
 begin
-	update app.resource r set next_n = r.next_n + 1
+	update app.resource r set next_n = greatest(r.next_n, (select e.floor from app.epoch e)) + 1
 	where r.kind = p_kind and r.id = p_id returning r.next_n - 1 into v_n;
 	return v_n;
 end $$;
@@ -344,11 +344,11 @@ begin
 	end loop;
 end $$;
 
--- What this database speaks. A program runs with its own number and the next, and refuses any other.
-create function api.schema_version() returns int
+-- What api.schema_version answers.
+create function app.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return 12;
 end $$;
 
-grant execute on function api.ring, api.schema_version to restsip_api, restsip_stream, restsip_agent;
+grant execute on function api.ring to restsip_api, restsip_stream, restsip_agent;

@@ -114,7 +114,8 @@ begin
 				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
 		took as (
 			update app.resource r
-			set version = nextval('app.version_seq'), next_n = r.next_n + (u.login_id is null)::int
+			set version = nextval('app.version_seq'),
+				next_n = greatest(r.next_n, (select e.floor from app.epoch e)) + (u.login_id is null)::int
 			from usual u where r.kind = 'login' and r.id = any (v_accounts) and r.id = u.account_id
 			returning r.id, r.next_n - 1 as n),
 		made as (

@@ -181,7 +181,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_inbox bigint;
 begin
-	update app.resource r set next_inbox = r.next_inbox + 1
+	update app.resource r set next_inbox = greatest(r.next_inbox, (select e.floor from app.epoch e)) + 1
 	where r.kind = 'login' and r.id = p_account returning r.next_inbox - 1 into v_inbox;
 	return v_inbox;
 end $$;

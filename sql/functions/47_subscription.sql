@@ -238,7 +238,8 @@ begin
 			continue;
 		end if;
 		update app.subscription s set due = false, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
-			due_at = now() + v_pause, ended = v_sub.ended, local_cseq = s.local_cseq + 1,
+			due_at = now() + v_pause, ended = v_sub.ended,
+			local_cseq = greatest(s.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1,
 			documents = s.documents + 1, agent_id = p_agent, claimed_after = s.remote_cseq,
 			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
 			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)

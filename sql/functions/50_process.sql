@@ -162,7 +162,7 @@ end $$;
 create function api.ready() returns table (schema_version int, agents int, streams int, writable bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return query select api.schema_version(),
+	return query select app.schema_version(),
 		(select count(*)::int from app.agent g where app.is_alive(29285, g.id, g.beat_at)),
 		(select count(*)::int from app.stream_process p where app.is_alive(29286, p.id, p.beat_at)),
 		app.can_write();

@@ -10,14 +10,14 @@
 create function app.xid() returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
-	return pg_current_xact_id()::text::bigint;
+	return app.epoch_xid(pg_current_xact_id());
 end $$;
 
 -- The oldest transaction that runs: whatever is below it can be seen, or was rolled back.
 create function app.xmin() returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
-	return pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+	return app.epoch_xid(pg_snapshot_xmin(pg_current_snapshot()));
 end $$;
 
 -- Makes last what xmin() says, before anybody is told: after a crash the numbers of transactions whose commits were in
