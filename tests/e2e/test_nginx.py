@@ -1,11 +1,14 @@
 """What nginx answers by itself: always problem+json with the request's id."""
+import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 
 import pytest
+from stream_client import Stream
 
 
 def problem(answer, status, name):
@@ -57,6 +60,7 @@ def test_a_flood_is_429_with_retry_after(systems):
             break
     problem(answer, 429, "too-many-requests")
     assert answer.headers["Retry-After"] == "1"
+    assert "limiting" not in slow.log("nginx")  # the access log has it
     slow.down()
 
 
@@ -68,6 +72,109 @@ def test_a_dead_pool_is_502_with_retry_after(own_system):
     answer = own_system.request("SEND", "/login/a@example.net", data=b"x")
     problem(answer, 502, "unavailable")
     assert answer.headers["Retry-After"] == "1"
+
+
+def no_files(system, folder):
+    """From now on nginx can make no temporary file of that kind, as where the disk is full."""
+    path = system.state / "tmp" / folder
+    shutil.rmtree(path)
+    path.touch()
+
+
+def test_a_body_that_finds_no_room_on_the_disk_is_503(own_system, own_account):
+    alice = own_account("alice")
+    no_files(own_system, "body")
+    answer = alice.request("POST", "/user/me/messages", data=b"x" * 300_000, headers={"Content-Type": "audio/wav"})
+    problem(answer, 503, "unavailable")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_what_is_read_slowly_needs_no_file(own_system, own_account):
+    """A page of nearly 1 MiB, the most that a document has, by a client that takes 4 KiB at a time."""
+    alice = own_account("alice")
+    for n in range(16):
+        made = alice.request("POST", "/user/me/messages", json={"type": "text", "url": f"https://x/{n}", "pad": "x" * 60_000})
+        assert made.status_code == 201, made.text
+    no_files(own_system, "fastcgi")
+    host, port = own_system.url[7:].split(":")
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(20)
+        s.connect((host, int(port)))
+        s.sendall(f"GET /user/me/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                  f"Authorization: Bearer {alice.token()}\r\n\r\n".encode())
+        answer = bytearray()
+        while part := s.recv(4096):
+            answer += part
+    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    assert len(json.loads(body)) == 16 and len(body) > 960_000
+
+
+def test_no_ticket_is_in_the_error_log(own_system, own_account, until):
+    """Both ways that a stream's request goes, with nobody behind either."""
+    token = own_account("alice").token()
+    (own_system.state / "sock/stream.sock").unlink()
+    (own_system.state / "sock/api.sock").unlink()
+    for name in own_system.names():
+        if name.startswith(("restsip-api", "restsip-stream")):
+            own_system.kill_and_wait(name)
+    for path, accept in (("/login/me?stream&ticket=secret1", "*/*"), ("/login/me?ticket=secret2", "text/event-stream"),
+                         ("/login/me?ticket=secret3", "text/event-stream, */*"), ("/watch?r=/login/me&ticket=secret4", "*/*")):
+        answer = own_system.request("GET", path, headers={"Accept": accept})
+        assert answer.status_code == 502, answer.text
+    headers = {"Authorization": f"Bearer {token}"}
+    assert own_system.request("GET", "/login/me?plain", headers=headers).status_code == 502
+    until(lambda: "/login/me?plain" in own_system.log("nginx"))  # what is logged at all is there by now
+    assert "secret" not in own_system.log("nginx"), own_system.log("nginx")
+
+
+SECURE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
+
+
+@pytest.mark.parametrize("path,status", [
+    ("/", 200), ("/docs", 200), ("/openapi.json", 200), ("/restsip.js", 200), ("/nothing", 404), ("/nothing/at/all", 404),
+    ("/login", 401), ("/problems/busy", 200), ("/user/me/messages", 401), ("/watch", 400), ("/login/me?stream", 401),
+    ("/health/live", 200), ("/_problem", 404), ("/" + "x" * 20_000, 414)])
+def test_each_answer_says_what_a_browser_may_make_of_it(system, path, status):
+    answer = system.request("GET", path)
+    assert answer.status_code == status, answer.text
+    for name, value in SECURE.items():
+        assert answer.headers.get(name, "").startswith(value), (name, answer.headers)
+
+
+def reload(system, until):
+    """Has nginx read its configuration; returns once those that were there before take no more requests."""
+    master = system.pid("nginx")
+
+    def titles():
+        found = {}
+        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                if int(path.read_text().rsplit(")", 1)[1].split()[1]) == master:
+                    found[path.parent.name] = (path.parent / "cmdline").read_text()
+            except OSError:
+                pass
+        return found
+    before = titles()
+    os.kill(master, signal.SIGHUP)
+    until(lambda: all("shutting down" in title for pid, title in titles().items() if pid in before) and
+          len(titles().keys() - before.keys()) >= 2, 10, "a reload")
+
+
+def test_a_reload_ends_streams_in_the_end(own_system, own_account, until):
+    """Workers of before a reload would else stay as long as their streams."""
+    conf = own_system.state / "nginx/nginx.conf"
+    text = conf.read_text()
+    assert "worker_shutdown_timeout 310s;" in text
+    conf.write_text(text.replace("worker_shutdown_timeout 310s;", "worker_shutdown_timeout 1s;"))
+    reload(own_system, until)
+    alice = own_account("alice")
+    stream = Stream(own_system, alice.login, token=alice.token())
+    stream.wait("state")
+    reload(own_system, until)
+    stream.wait_end(15)
+    assert alice.request("GET", alice.login).status_code == 200
 
 
 def test_the_log_has_the_request_id_and_no_query(system, until):
