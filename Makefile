@@ -6,6 +6,11 @@
 #   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
 
 BUILD ?= build
+# Seen from here: the path of a checkout may have blanks, which make splits at.
+override BUILD := $(subst $(CURDIR)/,,$(BUILD))
+ifneq ($(words $(BUILD)),1)
+$(error make cannot build into a path with a blank: $(BUILD))
+endif
 SANITIZE ?=
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -214,20 +219,27 @@ BIN = $(DESTDIR)$(PREFIX)/bin
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 NGINX = $(DESTDIR)$(SYSCONFDIR)/nginx
+SITE = $(NGINX)/sites-available/restsip
+ORIGINS = $(NGINX)/restsip/origins.conf
+# Modes are set whatever umask root has. SQL and pages take the place of the old
+# ones: a file that is no more must not be run again. What an operator edits is
+# put there once.
 install: all
-	install -d $(BIN) $(UNITS) $(USERS) $(NGINX)/restsip $(NGINX)/sites-available \
-		$(DESTDIR)$(SYSCONFDIR)/restsip $(DESTDIR)$(SHARE)/web
+	install -d $(BIN) $(UNITS) $(USERS) $(NGINX)/restsip $(dir $(SITE)) \
+		$(DESTDIR)$(SYSCONFDIR)/restsip $(DESTDIR)$(SHARE)
 	install $(filter-out %-supervisor,$(PROGRAMS)) $(BIN)
-	cp -R sql $(DESTDIR)$(SHARE)/
-	if [ -d web ]; then cp -R web $(DESTDIR)$(SHARE)/; fi
-	install -m 644 $(addprefix deploy/nginx/,http.conf limits.conf origins.conf \
-		page.conf pass.conf server.conf) $(NGINX)/restsip
+	rm -rf $(DESTDIR)$(SHARE)/sql $(DESTDIR)$(SHARE)/web
+	cp -R sql web $(DESTDIR)$(SHARE)/
 	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
-		>$(NGINX)/sites-available/restsip
+		>$(DESTDIR)$(SHARE)/nginx-site.conf
+	chmod -R u=rwX,go=rX $(DESTDIR)$(SHARE)
+	install -m 644 $(addprefix deploy/nginx/,http.conf limits.conf main.conf \
+		page.conf pass.conf server.conf) $(NGINX)/restsip
+	[ -e $(ORIGINS) ] || install -m 644 deploy/nginx/origins.conf $(ORIGINS)
+	[ -e $(SITE) ] || install -m 644 $(DESTDIR)$(SHARE)/nginx-site.conf $(SITE)
 	install -m 644 deploy/sysusers.conf $(USERS)/restsip.conf
-	for unit in deploy/systemd/*; do \
-		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit \
-			>$(UNITS)/$${unit##*/}; done
-	install -m 644 deploy/nftables.conf $(DESTDIR)$(SYSCONFDIR)/restsip/
-	if [ -e deploy/restsip.ini.example ]; then install -m 644 \
-		deploy/restsip.ini.example $(DESTDIR)$(SYSCONFDIR)/restsip/; fi
+	for unit in deploy/systemd/*; do to=$(UNITS)/$${unit##*/} && \
+		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit >$$to && \
+		chmod 644 $$to || exit; done
+	install -m 644 deploy/nftables.conf deploy/restsip.ini.example \
+		$(DESTDIR)$(SYSCONFDIR)/restsip/

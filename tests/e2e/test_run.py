@@ -263,6 +263,41 @@ def test_as_an_ordinary_user(request):
     assert not processes(home / ".run")
 
 
+def test_a_checkout_whose_path_has_a_blank(request, until):
+    """It builds (what was built already is copied along, but for one file) and runs."""
+    checkout = run_folder() / f"{request.node.name} and {os.getpid()}"
+    shutil.copytree(TOP, checkout, symlinks=True, ignore=shutil.ignore_patterns(".git", ".run", "build*", "__pycache__"))
+    shutil.copytree(os.environ.get("BUILD", TOP / "build"), checkout / "build",
+                    ignore=shutil.ignore_patterns("unit", "fuzz", "corpus*"))
+    (checkout / "common/hex.c").touch()
+    env = {"PATH": os.environ["PATH"], "RESTSIP_PORTS": os.environ.get("RESTSIP_PORTS", PORTS), "RESTSIP_DEMO": "no",
+           "SANITIZE": os.environ.get("SANITIZE", "")}
+
+    def make(*target):
+        return subprocess.run(["make", "--no-print-directory", *target], cwd=checkout, env=env, text=True, timeout=150,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    up = make("up")
+    try:
+        assert up.returncode == 0, up.stdout
+        assert "common/hex.o" in (checkout / "build/build.log").read_text()
+        system = System(checkout / ".run").attach()
+        assert system.ready() and system.request("GET", "/").status_code == 200
+    finally:
+        down = make("down")
+    assert down.returncode == 0, down.stdout
+    until(lambda: not processes(checkout))
+    # However it is said where to build, make test says it in full.
+    again = make("programs", f"BUILD={checkout}/build")
+    assert again.returncode == 0 and "CC" not in again.stdout, again.stdout
+
+
+def test_a_bad_port_ends_the_start(state):
+    system = System(state, {"RESTSIP_DATABASE_CONNINFO": "host=/tmp dbname=restsip port=54x2"})
+    failed = system.local("up")
+    assert failed.returncode != 0 and "port: not a number from 1 to 65535" in failed.stdout, failed.stdout
+    assert not processes(state)
+
+
 def test_usage():
     wrong = subprocess.run([LOCAL, "fly"], text=True, capture_output=True, check=False)
     assert wrong.returncode == 1 and wrong.stderr.startswith("restsip: usage:")
