@@ -6,11 +6,12 @@
  * From then on it says every two seconds that it is there. That no answer comes
  * is how a connection that has died without a word is noticed; the answer, how
  * we hear that others have given us up. Then we end: what we think to have,
- * they have.
+ * they have. So we do where another process has become this agent.
  */
 #include "pg/pglisten.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/pgres.h"
@@ -30,13 +31,14 @@ struct pglisten {
 	char listen_sql[LISTEN_SIZE];
 	struct pg_stmt listen_own;
 	int agent;
+	bool was; /* that agent, since this process began */
 	bool closing;
 };
 
 static const struct pg_stmt stmt_start = {
 	.name = "agent_start",
-	.sql = "select * from api.agent_start($1, $2, $3)",
-	.nparams = 3,
+	.sql = "select * from api.agent_start($1, $2, $3, $4)",
+	.nparams = 4,
 	.write = true,
 };
 
@@ -84,11 +86,24 @@ static void beat(void *arg)
 
 /* --- beginning ------------------------------------------------------------ */
 
+static void replaced(const struct pglisten *pl)
+{
+	log_error("replaced", LOG_INT("agent", pl->agent),
+		  LOG_STR("name", pl->conf.name),
+		  LOG_STR("why", "another process has become that agent, "
+				 "this one begins anew"));
+	pl->conf.dead(pl->conf.arg);
+}
+
 static void start_failed(struct pglisten *pl, const struct pg_answer *ans)
 {
 	if (pl->closing)
 		return;
 
+	if (ans->end == PG_REFUSED && !strcmp(ans->slug, "agent-replaced")) {
+		replaced(pl);
+		return;
+	}
 	if (ans->end == PG_REFUSED)
 		log_warn_often(1, "agent_start_refused",
 			       LOG_STR("why", ans->slug),
@@ -128,6 +143,7 @@ static void on_started(const struct pg_answer *ans, void *arg)
 	}
 
 	pl->agent = (int)pgres_int(ans->res, 0, "agent");
+	pl->was = true;
 	if (pgres_bool(ans->res, 0, "dead")) {
 		given_up(pl);
 		return;
@@ -142,9 +158,9 @@ static void on_started(const struct pg_answer *ans, void *arg)
 static void start(void *arg)
 {
 	struct pglisten *pl = arg;
-	const struct pg_val valv[] = {pg_text(pl->conf.name),
-				      pg_text(pl->conf.boot),
-				      pg_text(pl->conf.addresses)};
+	const struct pg_val valv[] = {
+		pg_text(pl->conf.name), pg_text(pl->conf.boot),
+		pg_text(pl->conf.addresses), pg_bool(pl->was)};
 
 	/* a listener that is down starts over when it is up again */
 	if (pg_lane_is_up(pl->lane) &&

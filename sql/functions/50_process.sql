@@ -24,6 +24,13 @@ begin
 	return app.is_fresh(p_beat) and app.lock_is_held(p_class, p_id);
 end $$;
 
+create function app.processes(p_class int) returns table (id int, name text, beat_at timestamptz)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query select g.id, g.name, g.beat_at from app.agent g where p_class = 29285
+		union all select p.id, p.name, p.beat_at from app.stream_process p where p_class = 29286;
+end $$;
+
 -- Ends the session that holds such a lock: its process is not there any more, or hangs. Not that of another role, as when
 -- somebody has started a program as a superuser.
 create function app.end_holder(p_class int, p_id int) returns void
@@ -35,6 +42,22 @@ begin
 		and k.pid <> pg_backend_pid();
 exception when insufficient_privilege then
 	raise warning 'the lock %, % is held by a session that is not ours to end', p_class, p_id;
+end $$;
+
+-- Whether who holds that lock, an agent or a stream process, says nothing any more. That its last word is old may be the
+-- clock, which was set: another comes within two seconds. This waits for it, so nothing must be locked.
+create function app.is_silent(p_class int, p_name text) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_id int;
+	v_said timestamptz;
+begin
+	select p.id, p.beat_at into v_id, v_said from app.processes(p_class) p where p.name = p_name;
+	if v_id is null or app.is_fresh(v_said) or not app.lock_is_held(p_class, v_id) then
+		return false;
+	end if;
+	perform pg_sleep(3);
+	return coalesce((select p.beat_at = v_said from app.processes(p_class) p where p.name = p_name), false);
 end $$;
 
 -- Accounts, a few of them, for which a process that is no more has left something behind: a binding over a connection, or
@@ -81,19 +104,25 @@ end $$;
 
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one, and
 -- who holds the lock is the old one, if anybody. p_addresses: all that it listens on, host:port with commas between.
--- dead: it was given up meanwhile, others do its work, and it must begin anew. channel null: there was much that the
--- earlier process has left, and not all of it is cleared up yet: to be called again at once.
-create function api.agent_start(p_name text, p_boot text, p_addresses text default '')
+-- dead: it was given up meanwhile, others do its work, and it must begin anew. So must who was that agent (p_again) and
+-- finds that another process has become it. channel null: there was much that the earlier process has left, and not all of
+-- it is cleared up yet: to be called again at once.
+create function api.agent_start(p_name text, p_boot text, p_addresses text default '', p_again bool default false)
 returns table (agent int, channel text, bell text[], dead bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
 	v_agent app.agent;
 	v_bell text[];
+	v_silent bool := not exists (select from app.agent g where g.name = p_name and g.boot = p_boot)
+		and not p_again and app.is_silent(29285, p_name);
 begin
 	insert into app.agent (name, boot) values (p_name, p_boot) on conflict (name) do nothing;
 	select g.* into v_agent from app.agent g where g.name = p_name for update;
+	if p_again and v_agent.boot <> p_boot then
+		perform app.refuse(409, 'agent-replaced', 'Another process has become that agent.');
+	end if;
 	if not pg_try_advisory_lock(29285, v_agent.id) then
-		perform app.end_holder(29285, v_agent.id) where v_agent.boot = p_boot or not app.is_fresh(v_agent.beat_at);
+		perform app.end_holder(29285, v_agent.id) where v_agent.boot = p_boot or v_silent;
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
 	if v_agent.boot <> p_boot then
@@ -125,11 +154,12 @@ create function api.stream_start(p_name text) returns table (process int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_process app.stream_process;
+	v_silent bool := app.is_silent(29286, p_name);
 begin
 	insert into app.stream_process (name) values (p_name) on conflict (name) do nothing;
 	select p.* into v_process from app.stream_process p where p.name = p_name for update;
 	if not pg_try_advisory_lock(29286, v_process.id) then
-		perform app.end_holder(29286, v_process.id) where not app.is_fresh(v_process.beat_at);
+		perform app.end_holder(29286, v_process.id) where v_silent;
 		perform app.refuse(409, 'stream-running', 'Another process is that stream process.');
 	end if;
 	update app.stream_process p set started_at = now(), free_since = null, dead_at = null, beat_at = null

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 
+import psycopg
 import pytest
 from follower import Follower
 from phone import new_account
@@ -49,6 +50,26 @@ def test_a_listener_that_dies_without_a_word_is_replaced(proxied, phone, until):
     status = send(bob, alice, b"after")
     assert p.next_request(10).body == b"after"
     until(lambda: delivered(status))
+
+
+def test_an_agent_that_another_process_has_become_begins_anew(proxied, until):
+    row, pid = agent_row(proxied), proxied.pid("restsip-agent")
+    holder = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 29285 and objid = %s"
+    with psycopg.connect(proxied.pg_owner, autocommit=True) as other:
+
+        def becomes():
+            other.execute(holder, [row["id"]])
+            for _ in range(50):
+                try:
+                    return other.execute("select agent from api.agent_start(%s, 'other')", [row["name"]]).fetchone()
+                except psycopg.Error:  # its session has not quite ended
+                    pass
+            return None
+
+        until(becomes, 10)
+        until(lambda: proxied.pid("restsip-agent") not in (None, pid), 10)
+        assert "event=replaced" in proxied.log("restsip-agent")
+    until(lambda: agent_row(proxied)["alive"] and agent_row(proxied)["beat_at"], 10)
 
 
 def test_so_is_that_of_a_stream_process(proxied, until):
