@@ -202,7 +202,9 @@ static int session_lane(struct db *db, const struct db_config *config)
 		.name = "session",
 		.conns = config->session != NULL,
 		.depth = DB_INFLIGHT_MAX,
-		.limit_ms = config->write_ms,
+		.limit_ms = config->write_ms > DB_SESSION_MS ? config->write_ms
+							     : DB_SESSION_MS,
+		.lock_ms = DB_SESSION_LOCK_MS,
 		.late_ms = PG_LATE_MS,
 		.wait_ms = DB_WAIT_MS,
 		.turns = {.waiting = DB_QUEUE_MAX},

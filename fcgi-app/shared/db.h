@@ -21,6 +21,11 @@ enum {
 	DB_INFLIGHT_MAX = 256, /* on the session's connection */
 	DB_WAIT_MS = 2000,     /* how long a query waits for its turn */
 	DB_HEALTH_MS = 1500,   /* how long one of a health check takes */
+	DB_SESSION_MS = 5000,  /* one of the session, at least */
+	/* What the session asks does not wait longer for a lock: 64 watches
+	 * that all wait hold up its heartbeat for less than the 10 s after
+	 * which it is taken for silent. */
+	DB_SESSION_LOCK_MS = 100,
 };
 
 struct db;

@@ -1,6 +1,8 @@
 """What ends a stream because its caller may not go on: sessions, passwords, calls that are closed."""
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from stream_client import Stream
 from stream_steps import contacts, ended_with, insist, patch, private_call, problem, register, send
@@ -38,6 +40,29 @@ def test_a_ticket_opens_a_sent_message_too(account, system, how):
     else:
         assert system.request("GET", path).json()["status"] == "stored"
     assert system.request("GET", path).status_code == 401
+
+
+def test_who_waits_for_a_lock_does_not_hold_up_the_heartbeat(system, account, until):
+    alice = account("alice")
+    token = alice.session(600)
+    waiting = "select 1 from pg_stat_activity where usename = 'restsip_stream' and wait_event_type = 'Lock'"
+
+    def beat_at():
+        return system.query_owner("select max(beat_at) as at from app.stream_process")[0]["at"]
+
+    with ThreadPoolExecutor(8) as pool:
+        with psycopg.connect(system.pg_owner) as holds:
+            holds.execute("select from app.session s join app.account a on a.id = s.account_id where a.email = %s for update of s",
+                          [alice.email])
+            opened = [pool.submit(Stream, system, alice.login, token=token) for _ in range(8)]
+            until(lambda: system.query_owner(waiting))
+            before = beat_at()
+            until(lambda: beat_at() > before, 4)
+        for stream in opened:
+            stream.result(10).close()
+    stream = Stream(system, alice.login, token=token)
+    assert stream.status == 200 and stream.wait("state")
+    stream.close()
 
 
 @pytest.mark.parametrize("how", ["expiry", "logout"])

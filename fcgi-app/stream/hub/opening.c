@@ -250,6 +250,12 @@ static bool answer_ok(struct opening *o, const struct pg_answer *a)
 	return false;
 }
 
+/* Nobody waits long for a lock there, as others want to be asked. */
+static bool has_met_lock(const struct pg_answer *a)
+{
+	return !strcmp(a->sqlstate, "55P03");
+}
+
 static void on_answer(const struct pg_answer *a, void *arg)
 {
 	struct opening *o = arg;
@@ -264,8 +270,8 @@ static void on_answer(const struct pg_answer *a, void *arg)
 	else if (ops && (a->end == PG_REFUSED || a->end == PG_BUG)) {
 		o->ops = NULL;
 		ops->refused(a, o->arg);
-	} else if (ops && !o->first)
-		more = ask_once_more(o);
+	} else if (ops && (!o->first || has_met_lock(a)))
+		more = ask_once_more(o); /* the pump knows who is late */
 	if (!more) {
 		opening_is_lost(o);
 		opening_free(o);
