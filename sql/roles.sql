@@ -28,6 +28,19 @@ begin
 	end loop;
 end $$;
 
+-- What is given beside a statement may be the password of a SIP credential: no log of PostgreSQL's shows it, whatever else
+-- it is told to log.
+do $$
+declare
+	v_role text;
+begin
+	foreach v_role in array array['restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_operator']
+	loop
+		execute format('alter role %I set log_parameter_max_length = 0', v_role);
+		execute format('alter role %I set log_parameter_max_length_on_error = 0', v_role);
+	end loop;
+end $$;
+
 -- A transaction that is left open holds up others; no program leaves one open. The owner ends the sessions of who has set
 -- that back: a member of a role may.
 do $$

@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(26);
+select plan(27);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -18,6 +18,12 @@ select is_empty($$
 		and r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent')
 		and has_table_privilege(r.oid, c.oid, 'select')
 	$$, 'no program''s role reads the views for people');
+
+select is_empty($$
+	select r.rolname from pg_roles r
+	where r.rolname in ('restsip_api', 'restsip_stream', 'restsip_agent', 'restsip_operator')
+		and not coalesce(r.rolconfig @> array['log_parameter_max_length=0', 'log_parameter_max_length_on_error=0'], false)
+	$$, 'what a program gives beside a statement is in no log');
 
 select is_empty($$
 	select p.oid::regprocedure from pg_proc p
