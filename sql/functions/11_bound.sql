@@ -2,6 +2,13 @@
 -- select inspect.set_bound('contacts', 64) changes one for every program at once; without a number it is the default
 -- again. A default that changes here changes what holds, unless somebody has changed that. inspect.bound shows them all.
 
+-- The largest number that a bound may be. Of a time it is a hundred years: what is further away is no date.
+create function app.bound_most(p_unit text) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case p_unit when 'days' then 36500 when 'seconds' then 36500 * 86400::bigint else 1000000000000 end;
+end $$;
+
 insert into app.setting as s (name, amount, standard, unit, what)
 select d.name, d.amount, d.amount, d.unit, d.what
 from (values
@@ -59,7 +66,7 @@ from (values
 	('wrong_passwords_source', 300, 'in 5 minutes', 'from one source, of all accounts')
 ) d (name, amount, unit, what)
 on conflict (name) do update set
-	amount = case when s.amount = s.standard then excluded.amount else s.amount end,
+	amount = case when s.amount = s.standard then excluded.amount else least(s.amount, app.bound_most(excluded.unit)) end,
 	standard = excluded.standard, unit = excluded.unit, what = excluded.what;
 
 -- What holds now. An unknown name is a mistake of ours, and says so.
@@ -104,13 +111,15 @@ create function inspect.set_bound(p_name text, p_amount bigint default null) ret
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_was bigint;
+	v_most bigint;
 begin
-	select s.amount into v_was from app.setting s where s.name = p_name and s.amount is not null for update;
+	select s.amount, app.bound_most(s.unit) into v_was, v_most
+	from app.setting s where s.name = p_name and s.amount is not null for update;
 	if v_was is null then
 		perform app.refuse(404, 'bound-not-found', 'There is no such bound: see inspect.bound.');
 	end if;
-	if p_amount < 0 or p_amount > 1000000000000 then
-		perform app.refuse(400, 'invalid-parameter', 'A bound is a number from 0 to 1000000000000.');
+	if p_amount < 0 or p_amount > v_most then
+		perform app.refuse(400, 'invalid-parameter', format('This bound is a number from 0 to %s.', v_most));
 	end if;
 	update app.setting s set amount = coalesce(p_amount, s.standard) where s.name = p_name;
 	perform app.operated('setting', p_name, format('%s, was %s', app.bound(p_name), v_was)) where app.bound(p_name) <> v_was;

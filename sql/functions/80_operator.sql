@@ -40,8 +40,8 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_was interval := app.history();
 begin
-	if p_for is null or p_for < interval '1 second' then
-		perform app.refuse(400, 'invalid-parameter', 'History is kept for a second at least.');
+	if p_for is null or p_for < interval '1 second' or p_for > interval '100 years' then
+		perform app.refuse(400, 'invalid-parameter', 'History is kept for a second at least, and for a hundred years at most.');
 	end if;
 	update app.setting s set value = convert_to(p_for::text, 'UTF8') where s.name = 'history';
 	perform app.operated('setting', 'history', format('%s, was %s', p_for, v_was)) where p_for <> v_was;
