@@ -561,6 +561,7 @@ void fcgi_finish(struct fcgi_request *r)
 		return;
 	}
 	FCGX_Finish_r(&r->fcgx);
+	loop_waited(s->loop);
 	r->fcgx.detached = 1; /* it resets that */
 	if (!whole || s->draining || s->held || r->is_refused ||
 	    r->fcgx.ipcFd < 0 ||
@@ -579,6 +580,7 @@ int fcgi_detach(struct fcgi_request *r, const void *head, size_t n,
 	};
 	bool sent = !fcgi_write(r, head, n) && FCGX_FFlush(r->fcgx.out) == 0;
 
+	loop_waited(s->loop);
 	s->busy--;
 	conn_free(r, sent);
 	if (sent)

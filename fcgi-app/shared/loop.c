@@ -322,6 +322,14 @@ static void say_it_turns(void *arg)
 	loop_after(l, &l->watchdog, watchdog_period_ms(), say_it_turns, l);
 }
 
+void loop_waited(const struct loop *l)
+{
+	const uint64_t period_ms = watchdog_period_ms();
+
+	if (period_ms && clock_ms() - l->now_ms >= period_ms)
+		watchdog_turn();
+}
+
 int loop_run(struct loop *l)
 {
 	struct epoll_event ev[EVENTS_MAX];

@@ -89,6 +89,10 @@ void loop_fail(struct loop *l, int err);
  */
 void loop_upkeep(struct loop *l, size_t need);
 
+/** Whoever has waited in a callback, as for a peer that does not read: the loop
+ * has not turned meanwhile, but it does not hang either. */
+void loop_waited(const struct loop *l);
+
 /** Serve until loop_stop(). @return 0 or errno */
 int loop_run(struct loop *l);
 

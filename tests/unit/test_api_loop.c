@@ -224,21 +224,74 @@ static void listener_ready(uint32_t events, void *arg)
 		loop_stop(n->loop);
 }
 
-static void it_says_that_it_turns(void **state)
+/* A period of 30 ms. */
+static void listen_to_it(struct listener *n)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	socklen_t len = sizeof(sun.sun_family);
-	struct listener n = {.fd = socket(AF_UNIX, SOCK_DGRAM, 0)};
-	struct loop_timer late = {.runs = false};
 
-	(void)state;
-	assert_int_equal(bind(n.fd, (struct sockaddr *)&sun, len), 0);
+	n->fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(bind(n->fd, (struct sockaddr *)&sun, len), 0);
 	len = sizeof(sun);
-	assert_int_equal(getsockname(n.fd, (struct sockaddr *)&sun, &len), 0);
+	assert_int_equal(getsockname(n->fd, (struct sockaddr *)&sun, &len), 0);
 	sun.sun_path[0] = '@';
 	sun.sun_path[len - offsetof(struct sockaddr_un, sun_path)] = '\0';
 	(void)setenv("NOTIFY_SOCKET", sun.sun_path, 1);
 	(void)setenv("WATCHDOG_USEC", "90000", 1);
+}
+
+static void listen_no_more(struct listener *n)
+{
+	(void)close(n->fd);
+	(void)unsetenv("NOTIFY_SOCKET");
+	(void)unsetenv("WATCHDOG_USEC");
+}
+
+static int heard(const struct listener *n)
+{
+	char text[64];
+	int sum = 0;
+
+	while (recv(n->fd, text, sizeof(text), MSG_DONTWAIT) > 0)
+		sum++;
+	return sum;
+}
+
+/* Answers that nobody reads come one after the other in one turn. */
+static void waits(void *arg)
+{
+	struct listener *n = arg;
+
+	(void)heard(n); /* what the loop itself said */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(usleep(40 * 1000), 0);
+		loop_waited(n->loop);
+		assert_int_equal(heard(n), 1);
+	}
+	loop_stop(n->loop);
+}
+
+static void who_waits_says_that_it_goes_on(void **state)
+{
+	struct listener n = {.heard = 0};
+	struct loop_timer timer = {.runs = false};
+
+	(void)state;
+	listen_to_it(&n);
+	assert_int_equal(loop_new(&n.loop), 0);
+	loop_after(n.loop, &timer, 0, waits, &n);
+	assert_int_equal(loop_run(n.loop), 0);
+	loop_free(n.loop);
+	listen_no_more(&n);
+}
+
+static void it_says_that_it_turns(void **state)
+{
+	struct listener n = {.heard = 0};
+	struct loop_timer late = {.runs = false};
+
+	(void)state;
+	listen_to_it(&n);
 	assert_int_equal(loop_new(&n.loop), 0);
 	assert_int_equal(
 		loop_watch(n.loop, &n.watch, n.fd, EPOLLIN, listener_ready, &n),
@@ -249,9 +302,7 @@ static void it_says_that_it_turns(void **state)
 	loop_unwatch(n.loop, &n.watch);
 	loop_cancel(n.loop, &late);
 	loop_free(n.loop);
-	(void)close(n.fd);
-	(void)unsetenv("NOTIFY_SOCKET");
-	(void)unsetenv("WATCHDOG_USEC");
+	listen_no_more(&n);
 }
 
 /* As SIGTERM would, once; and the run is no good one. */
@@ -278,6 +329,7 @@ int main(void)
 		cmocka_unit_test(unwatched_in_the_same_turn_is_not_called),
 		cmocka_unit_test(sigterm_is_told),
 		cmocka_unit_test(it_says_that_it_turns),
+		cmocka_unit_test(who_waits_says_that_it_goes_on),
 		cmocka_unit_test(a_loop_that_fails_ends_in_order),
 	};
 
