@@ -225,7 +225,7 @@ def test_every_program_is_restarted_within_a_second(own_system, until):
         old = own_system.kill(name)
         until(lambda n=name, o=old: own_system.pid(n) != o, 1.5, f"restart of {name}")
         assert time.monotonic() - started < 1.5
-        own_system.await_ready(10)
+        own_system.await_ready()
 
 
 def test_a_killed_supervisor_takes_its_programs_along(own_system, until):

@@ -160,7 +160,8 @@ class System:
         except requests.RequestException:
             return False
 
-    def await_ready(self, timeout_s=10):
+    def await_ready(self, timeout_s=30):
+        """The database's recovery alone takes 10 s on a machine whose disk is busy."""
         until(self.ready, timeout_s, "/health/ready")
 
     def query(self, sql, params=None, conninfo=None):
