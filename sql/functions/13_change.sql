@@ -188,7 +188,8 @@ create function app.version_of(p_kind app.resource_kind, p_id bigint) returns bi
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_kind = 'send' then
-		return (select s.version from app.send s where s.id = p_id);
+		return (select s.version from app.send s where s.id = p_id and exists (
+			select from app.account a where a.id = s.account_id));
 	end if;
 	return (select r.version from app.resource r where r.kind = p_kind and r.id = p_id);
 end $$;

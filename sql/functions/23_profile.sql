@@ -111,6 +111,28 @@ begin
 		order by 1;
 end $$;
 
+-- What was sent to an account, which ends and whose login resource is locked: what is not settled yet goes now, and the
+-- rest, however much it is, by and by (app.sweep_accounts).
+create function app.sends_end(p_account bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_sends bigint[] := array(
+		select s.id from app.send s where s.account_id = p_account and s.waits
+		union select d.send_id from app.delivery d
+		where d.account_id = p_account and d.state in ('stored', 'queued') and d.kind <> 'contact'
+		union select d.send_id from app.delivery d
+		where d.login_id = any (array(select l.id from app.login l where l.account_id = p_account))
+			and d.state in ('queued', 'sending')
+		union select d.send_id from app.lease t cross join lateral (
+			select d.send_id, d.account_id from app.delivery d where d.id = t.delivery_id limit 1) d
+		where t.agent_id is not null and d.account_id = p_account); -- its binding may have gone before
+begin
+	perform from app.delivery d where d.send_id = any (v_sends) order by d.id for update;
+	delete from app.send s where s.id = any (v_sends);
+	insert into app.account_gone (account_id)
+	select p_account where exists (select from app.send s where s.account_id = p_account);
+end $$;
+
 -- An account ends, with its logins, its mail and its calls.
 create function app.account_end(p_account bigint, p_if_match bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -134,9 +156,7 @@ begin
 	delete from app.resource r where r.kind = 'call' and r.id in (select c.id from app.call c where c.owner_id = p_account);
 	v_login := app.lock('login', p_account, p_mine => true);
 	v_mailbox := app.lock('mailbox', p_account, p_mine => true);
-	perform from app.delivery d
-	where d.send_id = any (array(select s.id from app.send s where s.account_id = p_account)) order by d.id for update;
-	delete from app.send s where s.account_id = p_account;
+	perform app.sends_end(p_account);
 	perform from app.subscription s where s.account_id = p_account or s.watcher_id = p_account order by s.id for update;
 	v_bell := v_bell || app.publish_gone('login', p_account, v_login) || app.publish_gone('mailbox', p_account, v_mailbox)
 		|| app.publish_gone('profile', p_account, v_profile);

@@ -206,7 +206,7 @@ begin
 		select p.place::int, coalesce(r.version, s.version, a.access)
 		from unnest(p_kinds, p_ids, p_versions, p_inboxes) with ordinality p (kind, id, version, inbox, place)
 		left join app.resource r on r.kind = p.kind::app.resource_kind and r.id = p.id
-		left join app.send s on p.kind = 'send' and s.id = p.id
+		left join app.send s on p.kind = 'send' and s.id = p.id and exists (select from app.account o where o.id = s.account_id)
 		left join app.account a on p.kind = 'session' and a.id = p.id
 		where coalesce(r.version, s.version, a.access) is distinct from p.version
 			or p.inbox is not null and r.next_inbox - 1 is distinct from p.inbox

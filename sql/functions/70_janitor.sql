@@ -420,6 +420,26 @@ begin
 		order by coalesce(s.due_at, s.created_at) limit 200)) > 0;
 end $$;
 
+-- A batch of what was sent to an account that has ended.
+create function app.sweep_accounts(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_account bigint;
+	v_sends bigint[];
+begin
+	select g.account_id into v_account from app.account_gone g order by g.at limit 1 for update skip locked;
+	more := found;
+	if not more then
+		return;
+	end if;
+	v_sends := array(select s.id from app.send s where s.account_id = v_account limit 500);
+	if v_sends = '{}' then
+		delete from app.account_gone g where g.account_id = v_account;
+	else
+		more := app.send_remove(v_sends) > 0;
+	end if;
+end $$;
+
 -- What somebody holds is left for the next time, here and below.
 create function app.sweep_watches(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -494,9 +514,9 @@ end $$;
 insert into app.duty as d (name, pause) values
 	('bury_agents', '500 ms'), ('bury_processes', '500 ms'), ('end_idle_sessions', '5 s'), ('expire_logins', '500 ms'),
 	('expire_publications', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
-	('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_call_list', '2 s'),
-	('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_login_list', '2 s'), ('sweep_results', '2 s'),
-	('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')
+	('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
+	('sweep_call_list', '2 s'), ('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_login_list', '2 s'),
+	('sweep_results', '2 s'), ('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')
 on conflict (name) do update set pause = excluded.pause;
 
 -- A turn of a duty. Its failure is its own: it is noted, and the others are done.

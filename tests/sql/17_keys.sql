@@ -1,6 +1,6 @@
 -- What goes takes along what names it without looking through tables: each foreign key's action finds its rows by an index.
 begin;
-select plan(9);
+select plan(14);
 -- Tables are small here: from now on they are read whole only where there is no other way.
 set local enable_seqscan = off;
 discard plans;
@@ -49,6 +49,7 @@ begin
 	perform api.call_join(null, pg_temp.proof('bob'), v_call, 'me', null, '{}', null, null);
 end $$;
 select pg_temp.fill() \g /dev/null
+select id as alice from app.account where email = 'alice@example.net' \gset
 
 select is(pg_temp.scans($$ select * from api.login_delete(null, pg_temp.proof('alice'), 'me', 1, null) $$), null,
 	'a binding goes without reading whole tables');
@@ -57,12 +58,22 @@ select is((select count(*)::int from app.delivery d where d.state = 'delivered' 
 select is((select count(*)::int from app.delivery d where d.state = 'queued' and d.kind = 'contact' and not exists (
 	select from app.login l where l.id = d.login_id)), 0, 'nothing that waits names a binding that is gone');
 select is(pg_temp.scans($$ select pg_temp.do_duties() $$), null, 'nor does the janitor read them');
+-- All that was sent to her arrives, but for what a phone is just being sent of the last message.
+select api.delivery_settle(:agent, c.delivery, c.attempt, 200, 'OK')
+from api.delivery_claim(:agent, 20, 30) c join app.delivery d on d.id = c.delivery
+where d.send_id <> (select max(s.id) from app.send s where s.account_id = :alice) \g /dev/null
 select is(pg_temp.scans($$ select * from api.user_delete('alice@example.net',
 	(select convert_to(password_hash, 'UTF8') from app.account where email = 'alice@example.net'), 'me', null) $$), null,
 	'an account goes without reading whole tables');
+select is((select count(*)::int from app.delivery d where d.account_id = :alice and d.state in ('queued', 'sending', 'stored')), 0,
+	'nothing is on its way to it any more');
+select is((select count(*)::int from app.send s where s.account_id = :alice), 4, 'what was settled is left, to be swept');
+select is((select app.version_of('send', s.id) from app.send s where s.account_id = :alice limit 1), null, 'but not to be seen');
+select is(pg_temp.scans($$ select pg_temp.do_duties() $$), null, 'it is swept without reading whole tables');
 select is((select count(*)::int from app.delivery d left join app.send s on s.id = d.send_id
 	left join app.account a on a.id = s.account_id where a.id is null or d.account_id <> a.id), 0,
 	'with what was sent to it');
+select is_empty($$ select from app.account_gone $$, 'and that is all of it');
 select is((select count(*)::int from app.send), 5, 'and without what it has sent to others');
 select is_empty($$ select from app.lease t where not exists (select from app.delivery d where d.id = t.delivery_id) $$,
 	'and no lease is left');

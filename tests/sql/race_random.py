@@ -360,7 +360,7 @@ class Client(Caller):
         self("api.flow_lost", self.agent(), self.flow())
 
     WEIGHTS = {"session": 3, "session_delete": 2, "ticket": 1, "credential": 2, "credential_delete": 1, "profile": 2,
-               "password": 1, "delete": 1, "register": 6, "register_many": 3, "stream_login": 2, "refresh": 3,
+               "password": 1, "delete": 3, "register": 6, "register_many": 3, "stream_login": 2, "refresh": 3,
                "unregister": 2, "send": 25, "cancel": 6, "trace": 1, "mail": 4, "mail_seen": 2, "mail_delete": 2, "call": 2,
                "call_patch": 3, "call_delete": 1, "join": 4, "participant": 2, "leave": 2, "look": 3, "guess": 2,
                "sip_register": 8, "sip_register_many": 4, "first_use": 1, "sip_message": 4, "subscribe": 4, "publish": 2,
@@ -623,6 +623,10 @@ RECOUNTS = {
     "deliveries under way to nobody": """select d.id, d.state from app.delivery d
         left join app.login l on l.id = d.login_id and l.account_id = d.account_id
         where d.kind = 'contact' and d.state in ('queued', 'sending') and l.id is null""",
+    "messages to nobody": """select s.id from app.send s where not exists (select from app.account a where a.id = s.account_id)
+        and (s.waits or s.inbox is null or not exists (select from app.account_gone g where g.account_id = s.account_id))""",
+    "deliveries to nobody": """select d.id, d.state from app.delivery d where d.state in ('queued', 'sending', 'stored')
+        and not exists (select from app.account a where a.id = d.account_id)""",
     "claims without a lease": """select d.id from app.delivery d left join app.lease t on t.delivery_id = d.id
         where d.state = 'sending' and t.agent_id is null""",
     "leases without a claim": """select t.* from app.lease t left join app.delivery d on d.id = t.delivery_id
