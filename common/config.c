@@ -42,6 +42,10 @@ struct setting {
 
 /* Alphabetical; the environment's names follow from section and key. */
 static const struct setting settings[] = {
+	{"agent", "aliases", TYPE_TEXT, AT(agent.aliases), "", 0, 0,
+	 "names and addresses that stand for the domain in SIP, as the agent's "
+	 "own addresses do, with blanks or commas between; only where one "
+	 "domain is hosted"},
 	{"agent", "bad_burst", TYPE_INT, AT(agent.bad_burst), "200", 1, 1000000,
 	 "malformed messages and wrong digests of one address at once; then it "
 	 "is not listened to until bad_per_s has made up for them"},
@@ -384,23 +388,51 @@ void config_free(struct config *c)
 	*c = (struct config){.http = {.signup_open = true}};
 }
 
+/**
+ * The next item of a setting that is a list, with blanks or commas between
+ *
+ * @param list  Where it goes on; advanced behind the item
+ * @return  The bytes of the item, which list stands behind; 0: no more
+ */
+size_t config_item(const char **list)
+{
+	size_t n;
+
+	*list += strspn(*list, ", \t");
+	n = strcspn(*list, ", \t");
+	*list += n;
+
+	return n;
+}
+
 /** @return  Whether a domain, as domain_parse() gives it, is hosted here */
 bool config_hosts(const struct config *c, const char *domain)
 {
 	const char *p = c->http.domains;
+	char one[AOR_BUF];
+	size_t n;
 
-	for (;;) {
-		char one[AOR_BUF];
-		size_t n;
-
-		p += strspn(p, ", \t");
-		n = strcspn(p, ", \t");
-		if (n == 0)
-			return false;
-		if (!domain_parse(one, p, n) && !strcmp(one, domain))
+	while ((n = config_item(&p))) {
+		if (!domain_parse(one, p - n, n) && !strcmp(one, domain))
 			return true;
-		p += n;
 	}
+
+	return false;
+}
+
+/**
+ * The domain that is hosted here, where it is one alone
+ *
+ * @param out  As domain_parse() gives it; written only where there is one
+ * @return  Whether there is
+ */
+bool config_only_domain(const struct config *c, char out[static AOR_BUF])
+{
+	const char *p = c->http.domains;
+	const size_t n = config_item(&p);
+	const char *rest = p;
+
+	return n && !config_item(&rest) && !domain_parse(out, p - n, n);
 }
 
 /** Writes an INI file of all settings with what they mean */

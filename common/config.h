@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "common/aor.h"
 #include "common/log.h"
 
 enum {
@@ -21,6 +22,7 @@ struct config {
 	struct {
 		int bad_burst;
 		int bad_per_s;
+		char *aliases;
 		char *bind_deny;
 		int connections;
 		int default_expires_s;
@@ -71,7 +73,9 @@ struct config {
 int config_load(struct config *c, const char *file,
 		char why[static CONFIG_WHY_SIZE]);
 void config_free(struct config *c);
+size_t config_item(const char **list);
 bool config_hosts(const struct config *c, const char *domain);
+bool config_only_domain(const struct config *c, char out[static AOR_BUF]);
 int config_example(FILE *f);
 
 #endif

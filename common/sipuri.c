@@ -60,8 +60,9 @@ static bool is_host(const char *p, size_t n)
 		return inet_pton(AF_INET6, text + 1, addr) == 1;
 	}
 	for (size_t i = 0; i < n; i++) {
+		/* no name of DNS has an underscore, but those of phones do */
 		if (!is_alpha(p[i]) && !is_digit(p[i]) && p[i] != '-' &&
-		    p[i] != '.')
+		    p[i] != '.' && p[i] != '_')
 			return false;
 		if ((p[i] == '.' || p[i] == '-') && i == 0)
 			return false;
@@ -93,7 +94,8 @@ static int parse_port(uint16_t *port, const char *p, size_t n)
 	return 0;
 }
 
-/* ;name or ;name=value, one after another */
+/* ;name or ;name=value, one after another; nothing between two semicolons, or
+   behind the last one, is what some phones write */
 static bool are_params(const char *p, size_t n)
 {
 	size_t i = 0;
@@ -106,7 +108,9 @@ static bool are_params(const char *p, size_t n)
 				eq = i;
 			i++;
 		}
-		if (eq == from || i == from)
+		if (i == from)
+			continue;
+		if (eq == from)
 			return false;
 		if (!is_text(p + from, (eq ? eq : i) - from, "[]/:&+$"))
 			return false;
@@ -307,7 +311,7 @@ static void add_others(char *out, size_t *len, const struct sipuri *u)
 	size_t n = 0;
 
 	while (take_param(&params[n].name, &params[n].value, &rest))
-		n += !is_counting(&params[n].name);
+		n += params[n].name.n && !is_counting(&params[n].name);
 	qsort(params, n, sizeof(*params), compare_names);
 
 	for (size_t i = 0; i < n; i++) {

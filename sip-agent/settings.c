@@ -12,6 +12,7 @@
 #include "common/sipuri.h"
 #include "logre.h"
 #include "parse/peer.h"
+#include "parse/uri.h"
 
 #define SEPARATORS ", \t"
 
@@ -34,6 +35,8 @@ struct settings {
 	struct sa listenv[LISTEN_MAX], tls_listenv[LISTEN_MAX];
 	size_t listenc, tls_listenc;
 	char name[NAME_SIZE];
+	char domain[AOR_BUF]; /* the one that is hosted; empty: there are more
+			       */
 	struct cidr_list *bind_deny;
 	char *addresses; /* of all listenv and tls_listenv */
 	struct sending phones, rest;
@@ -267,6 +270,8 @@ int settings_alloc(struct settings **sp, const char *file)
 	if (err) {
 		log_error("settings", LOG_STR("why", why));
 	} else {
+		if (!config_only_domain(&s->cfg, s->domain))
+			s->domain[0] = '\0';
 		err = read_listen(s);
 		if (!err)
 			err = write_addresses(s);
@@ -391,6 +396,82 @@ bool settings_is_own(const struct settings *s, const struct sa *sa)
 	       is_listed(s->tls_listenv, s->tls_listenc, sa);
 }
 
+/* --- our names ------------------------------------------------------------
+ */
+
+/* An address that we listen on; without a port, at any of them */
+static bool is_own_host(const struct settings *s, const struct sa *sa,
+			uint16_t port)
+{
+	if (port)
+		return settings_is_own(s, sa);
+
+	for (size_t i = 0; i < s->listenc; i++) {
+		if (sa_cmp(&s->listenv[i], sa, SA_ADDR))
+			return true;
+	}
+	for (size_t i = 0; i < s->tls_listenc; i++) {
+		if (sa_cmp(&s->tls_listenv[i], sa, SA_ADDR))
+			return true;
+	}
+
+	return false;
+}
+
+/* An IPv6 address out of its brackets */
+static struct pl without_brackets(struct pl host)
+{
+	if (host.l > 2 && *host.p == '[')
+		return (struct pl){host.p + 1, host.l - 2};
+
+	return host;
+}
+
+/* Whether an item of the setting aliases is this host */
+static bool is_same_host(const struct pl *item, const struct pl *host)
+{
+	char one[AOR_BUF], other[AOR_BUF];
+	struct sa a, b;
+
+	if (!sa_set(&a, item, 0))
+		return !sa_set(&b, host, 0) && sa_cmp(&a, &b, SA_ADDR);
+
+	return !domain_parse(one, item->p, item->l) &&
+	       !domain_parse(other, host->p, host->l) && !strcmp(one, other);
+}
+
+static bool is_alias(const struct settings *s, const struct pl *host)
+{
+	const char *p = s->cfg.agent.aliases;
+	size_t n;
+
+	while ((n = config_item(&p))) {
+		const struct pl item = without_brackets((struct pl){p - n, n});
+
+		if (is_same_host(&item, host))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Whether a host stands for the domain that is hosted here: our own addresses
+ * and the aliases do, where it is one alone.  Who sets up a first phone knows
+ * no other name of the server, and some phones have no field for one.
+ */
+static bool is_our_name(const struct settings *s, struct pl host, uint16_t port)
+{
+	struct sa sa;
+
+	if (!*s->domain)
+		return false;
+	host = without_brackets(host);
+
+	return (!sa_set(&sa, &host, port) && is_own_host(s, &sa, port)) ||
+	       is_alias(s, &host);
+}
+
 /** Whether a URI names this server: a domain of ours or our own address */
 bool settings_is_ours(const struct settings *s, const struct uri *uri)
 {
@@ -399,12 +480,35 @@ bool settings_is_ours(const struct settings *s, const struct uri *uri)
 				       : SIP_PORT_TLS;
 	struct sa sa;
 
-	if (settings_hosts(s, &uri->host))
+	if (settings_hosts(s, &uri->host) ||
+	    is_our_name(s, uri->host, uri->port))
 		return true;
 
 	return !sa_set(&sa, &uri->host, uri->port ? uri->port : usual) &&
 	       settings_is_own(s, &sa);
 }
+
+/**
+ * The address of record in a SIP URI, as uri_to_aor() has it; what stands for
+ * the domain is the domain
+ */
+int settings_to_aor(const struct settings *s, char aor[AOR_BUF],
+		    const struct pl *uri)
+{
+	struct sipuri u;
+
+	if (sipuri_parse(&u, uri->p, uri->l))
+		return EINVAL;
+
+	return uri_to_aor(
+		aor, uri,
+		is_our_name(s, (struct pl){u.host.p, u.host.n}, u.port)
+			? s->domain
+			: NULL);
+}
+
+/* --- where may be sent to -------------------------------------------------
+ */
 
 static bool may_bind_host(const struct settings *s,
 			  const struct sipuri_part *host, uint16_t port,

@@ -6,6 +6,7 @@
 
 #include <re.h>
 
+#include "common/aor.h"
 #include "common/log.h"
 
 struct config;
@@ -34,6 +35,8 @@ uint64_t settings_handshake_ms(const struct settings *s);
 bool settings_is_tls(const struct settings *s, const struct sa *sa);
 bool settings_is_own(const struct settings *s, const struct sa *sa);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
+int settings_to_aor(const struct settings *s, char aor[AOR_BUF],
+		    const struct pl *uri);
 bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
 bool settings_may_send(const struct settings *s, const struct sa *dst,
 		       bool rest);

@@ -6,6 +6,7 @@
 #include "auth/auth.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "agent.h"
 #include "auth/challenge.h"
@@ -62,18 +63,24 @@ static bool realm_handler(const struct pl *val, void *arg)
 	return true;
 }
 
-/* The digest's uri must be the request's; that of the server itself is what
-   some clients put there (RFC 7616 section 3.4.6) */
+/* The digest's uri must be of the resource that the request is for (RFC 7616
+   section 3.4.6): the same user and host, whatever port and parameters.  That
+   of the server itself is what some clients put there */
 static bool is_our_uri(const struct auth *a)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
+	const struct settings *set = uas_agent(a->u)->set;
+	char said[AOR_BUF], meant[AOR_BUF];
 	struct uri uri;
 
 	if (!pl_casecmp(&a->digest.uri, &msg->ruri))
 		return true;
+	if (!settings_to_aor(set, said, &a->digest.uri) &&
+	    !settings_to_aor(set, meant, &msg->ruri))
+		return !strcmp(said, meant);
 
 	return !uri_decode(&uri, &a->digest.uri) && !pl_isset(&uri.user) &&
-	       settings_is_ours(uas_agent(a->u)->set, &uri);
+	       settings_is_ours(set, &uri);
 }
 
 static bool has_good_nonce(struct auth *a)
@@ -124,7 +131,7 @@ static int from_aor(struct auth *a)
 
 	/* a SIP URI may be sound, and yet name nobody who can have an account
 	 */
-	err = uri_to_aor(a->id.aor, &na.uri);
+	err = settings_to_aor(uas_agent(a->u)->set, a->id.aor, &na.uri);
 	if (err)
 		return sanity_field_is_sip(&na.uri) ? EDOM : err;
 

@@ -233,7 +233,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	struct body body;
 	int err;
 
-	if (uri_to_aor(aor, &msg->ruri)) {
+	if (settings_to_aor(uas_agent(u)->set, aor, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}
@@ -256,7 +256,7 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
 {
 	struct event ev;
 
-	if (!settings_hosts(ag->set, &msg->uri.host)) {
+	if (!settings_is_ours(ag->set, &msg->uri)) {
 		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
 		return false;
 	}

@@ -236,7 +236,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	char aor[AOR_BUF] = "";
 	int err;
 
-	if (!within && uri_to_aor(aor, &msg->ruri)) {
+	if (!within && settings_to_aor(uas_agent(u)->set, aor, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}

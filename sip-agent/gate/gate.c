@@ -15,6 +15,7 @@
 #include "gate/trust.h"
 #include "gate/welcome.h"
 #include "logre.h"
+#include "parse/line.h"
 #include "parse/peer.h"
 #include "parse/sanity.h"
 #include "settings.h"
@@ -151,6 +152,16 @@ static bool is_for_libre(const struct sanity *m)
 	       !pl_strcmp(&m->method, "CANCEL");
 }
 
+/* Bytes of the empty lines before a message, which are nothing (RFC 3261
+   section 7.5).  Alone they keep a binding of a NAT alive */
+static size_t empty_lines(const struct mbuf *mb)
+{
+	const size_t len = mbuf_get_left(mb);
+	const size_t empty = line_empty((const char *)mbuf_buf(mb), len);
+
+	return empty < len ? empty : 0;
+}
+
 /**
  * Take a datagram
  *
@@ -162,11 +173,12 @@ enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 				const struct sa *src, struct mbuf *mb,
 				struct sip_msg **msgp)
 {
-	const size_t pos = mb->pos, len = mbuf_get_left(mb);
-	const char *p = (const char *)mbuf_buf(mb);
+	const size_t pos = mb->pos + empty_lines(mb), len = mb->end - pos;
+	const char *p = (const char *)mb->buf + pos;
 	struct sanity m;
 	bool heard;
 
+	mb->pos = pos;
 	if (!peer_is_possible(src) || settings_is_own(g->set, src) || !len)
 		return GATE_DONE;
 	heard = welcome_is_heard(&g->welcome, src);

@@ -35,35 +35,15 @@ static int write_value(struct mbuf *mb, const struct pl *val)
 	return err;
 }
 
-/* The topmost value, with where it came from (RFC 3261 section 18.2.1,
-   RFC 3581 section 4) */
+/* The line with the topmost value, which has where it came from */
 static int write_top_via(const struct writing *w, const struct pl *val)
 {
 	const struct via *v = &w->m->via;
-	const struct pl rest = {v->val.p + v->val.l,
-				(size_t)(val->p + val->l - v->val.p) -
-					v->val.l};
-	struct pl before = v->val, after = pl_null;
-	int err;
+	const char *end = v->val.p + v->val.l;
+	const struct pl rest = {end, (size_t)(val->p + val->l - end)};
+	int err = via_write(w->mb, v, w->src, true);
 
-	if (via_has_rport(v)) {
-		before.l = (size_t)(v->rport.p - v->val.p);
-		if (v->rport.l) /* with its equals sign */
-			before.l = (size_t)((const char *)memrchr(v->val.p, '=',
-								  before.l) -
-					    v->val.p);
-		after.p = v->rport.p + v->rport.l;
-		after.l = (size_t)(v->val.p + v->val.l - after.p);
-	}
-
-	err = write_value(w->mb, &before);
-	if (via_has_rport(v))
-		err |= mbuf_printf(w->mb, "=%u", sa_port(w->src));
-	err |= write_value(w->mb, &after);
-	err |= mbuf_printf(w->mb, ";received=%j", w->src);
-	err |= write_value(w->mb, &rest);
-
-	return err;
+	return err | write_value(w->mb, &rest);
 }
 
 static bool is_top_via(const struct sanity *m, const struct pl *val)

@@ -1,7 +1,7 @@
 /*
  * MESSAGE in: authenticated, written to the database as a send, and answered
  * when its outcome is known: 200 once somebody has it, 202 once it is stored
- * or after 10 s at the latest (RFC 3428 section 7).
+ * or after 4 s at the latest (RFC 3428 section 7).
  */
 #include "message/message.h"
 
@@ -163,7 +163,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	char *type = NULL;
 	int err;
 
-	if (uri_to_aor(to, &msg->ruri)) {
+	if (settings_to_aor(uas_agent(u)->set, to, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}
@@ -184,7 +184,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 void message_handle(struct agent *ag, const struct sip_msg *msg)
 {
 	/* nothing is relayed to foreign domains */
-	if (!settings_hosts(ag->set, &msg->uri.host)) {
+	if (!settings_is_ours(ag->set, &msg->uri)) {
 		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
 		return;
 	}

@@ -10,7 +10,7 @@ struct agent;
 
 enum {
 	MESSAGE_TYPE_MAX = 255,
-	MESSAGE_WAIT_MS = 10000, /* then 202 at the latest */
+	MESSAGE_WAIT_MS = 4000, /* then 202 at the latest */
 };
 
 void message_handle(struct agent *ag, const struct sip_msg *msg);

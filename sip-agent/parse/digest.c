@@ -12,7 +12,10 @@
 #include "common/hex.h"
 #include "common/secret.h"
 
-enum { PIECES_MAX = 12 };
+enum {
+	PIECES_MAX = 12,
+	NC_MAX = 16, /* characters of nc */
+};
 
 static const char *const alg_names[] = {
 	[DIGEST_MD5] = "MD5",
@@ -220,13 +223,29 @@ static int take_token(struct pl *tok, struct pl *pl)
 	return tok->l ? 0 : EBADMSG;
 }
 
+/* Not only a token: some leave the quotes of a URI out */
+static int take_unquoted(struct pl *val, struct pl *pl)
+{
+	*val = (struct pl){pl->p, 0};
+	while (pl->l && *pl->p != ',' && !is_lws(*pl->p)) {
+		const unsigned char c = (unsigned char)*pl->p;
+
+		if (c < 0x20 || c == 0x7f || c == '"')
+			return EBADMSG;
+		val->l++;
+		pl_advance(pl, 1);
+	}
+
+	return 0;
+}
+
 /* Value without its quotes; backslashes are left in */
 static int take_value(struct pl *val, bool *escaped, struct pl *pl)
 {
 	*escaped = false;
 
 	if (!pl->l || *pl->p != '"')
-		return take_token(val, pl);
+		return take_unquoted(val, pl);
 
 	pl_advance(pl, 1);
 	*val = (struct pl){pl->p, 0};
@@ -263,7 +282,9 @@ static int take_param(struct pl *valv, bool *escv, struct pl *pl)
 		return err;
 
 	skip_lws(pl);
-	if (!pl->l || *pl->p != '=')
+	if (!pl->l || *pl->p == ',')
+		return 0; /* it has no value, and says nothing to us */
+	if (*pl->p != '=')
 		return EBADMSG;
 	pl_advance(pl, 1);
 	skip_lws(pl);
@@ -300,11 +321,12 @@ static int unescape(char *dst, size_t size, const struct pl *src)
 	return 0;
 }
 
+/* Eight digits, but some write fewer, and what is hashed is what was written */
 static int decode_nc(uint32_t *nc, const struct pl *pl)
 {
 	uint32_t n = 0;
 
-	if (pl->l != 8)
+	if (!pl->l || pl->l > NC_MAX)
 		return EBADMSG;
 
 	for (size_t i = 0; i < pl->l; i++) {
@@ -319,6 +341,8 @@ static int decode_nc(uint32_t *nc, const struct pl *pl)
 			digit = (uint32_t)(c - 'A') + 10;
 		else
 			return EBADMSG;
+		if (n >> 28)
+			return EBADMSG; /* more than 32 bits */
 		n = n << 4 | digit;
 	}
 	*nc = n;
@@ -351,11 +375,10 @@ static int check_params(struct digest_auth *auth, const struct pl *valv,
 	    !digest_alg_decode(&auth->alg, &valv[P_ALGORITHM]))
 		return EBADMSG;
 
-	auth->qop = valv[P_QOP].p != NULL;
+	auth->qop = pl_isset(&valv[P_QOP]);
 	auth->nc = 1;
 	if (auth->qop) {
-		if (pl_strcasecmp(&valv[P_QOP], "auth") ||
-		    !pl_isset(&valv[P_CNONCE]) ||
+		if (pl_strcasecmp(&valv[P_QOP], "auth") || !valv[P_CNONCE].p ||
 		    valv[P_CNONCE].l > DIGEST_CNONCE_MAX)
 			return EBADMSG;
 		if (decode_nc(&auth->nc, &valv[P_NC]))
@@ -364,6 +387,13 @@ static int check_params(struct digest_auth *auth, const struct pl *valv,
 
 	return unescape(auth->username, sizeof(auth->username),
 			&valv[P_USERNAME]);
+}
+
+/* A list may have members with nothing in them (RFC 7230 section 7) */
+static void skip_commas(struct pl *pl)
+{
+	while (pl->l && (is_lws(*pl->p) || *pl->p == ','))
+		pl_advance(pl, 1);
 }
 
 /**
@@ -386,17 +416,13 @@ int digest_parse(struct digest_auth *auth, const struct pl *hval)
 	if (take_token(&scheme, &pl) || pl_strcasecmp(&scheme, "Digest"))
 		return ENOENT;
 
-	for (;;) {
-		skip_lws(&pl);
+	while (skip_commas(&pl), pl.l) {
 		err = take_param(valv, escv, &pl);
 		if (err)
 			return err;
 		skip_lws(&pl);
-		if (!pl.l)
-			break;
-		if (*pl.p != ',')
+		if (pl.l && *pl.p != ',')
 			return EBADMSG;
-		pl_advance(&pl, 1);
 	}
 
 	memset(auth, 0, sizeof(*auth));

@@ -9,47 +9,33 @@
 #include <string.h>
 
 #include "parse/hdr.h"
+#include "parse/line.h"
 
-/* Whether a line is Content-Length's, and its value */
-static bool is_length(struct pl *val, const struct pl *line)
+static bool is_length(const struct pl *name)
 {
-	const char *colon = pl_strchr(line, ':');
-	struct pl name;
-
-	if (!colon)
-		return false;
-
-	name = (struct pl){line->p, (size_t)(colon - line->p)};
-	while (name.l && strchr(" \t", name.p[name.l - 1]))
-		name.l--;
-	*val = (struct pl){colon + 1, (size_t)(line->p + line->l - colon - 1)};
-	while (val->l && strchr(" \t", *val->p))
-		pl_advance(val, 1);
-
-	return !pl_strcasecmp(&name, "Content-Length") ||
-	       !pl_strcasecmp(&name, "l");
+	return !pl_strcasecmp(name, "Content-Length") ||
+	       !pl_strcasecmp(name, "l");
 }
 
-/* Content-Length of a head: there must be one, and one only */
+/* Content-Length of a head.  There must be one; where it is there twice, both
+   must agree: then the message ends somewhere, and can be refused */
 static int body_len(size_t *len, const char *head, size_t head_len)
 {
-	const char *p = head, *end = head + head_len, *eol;
-	uint64_t n = 0;
+	struct pl in = {head, head_len}, line, name, val;
+	uint64_t n = 0, other;
 	bool found = false;
 	int err = 0;
 
-	while (!err && (eol = memmem(p, (size_t)(end - p), "\r\n", 2))) {
-		const struct pl line = {p, (size_t)(eol - p)};
-		struct pl val;
-
-		if (is_length(&val, &line)) {
-			err = found ? EPROTO
-				    : hdr_number(&n, &val, FRAMING_BODY_MAX);
-			found = true;
-		}
-		p = eol + 2;
+	while (!err && !line_take(&line, &in) && line.l) {
+		if (line_split(&name, &val, &line) || !is_length(&name))
+			continue;
+		err = hdr_number(&other, &val, FRAMING_BODY_MAX);
+		if (!err && found && other != n)
+			err = EPROTO;
+		n = other;
+		found = true;
 	}
-	*len = (size_t)n;
+	*len = err ? 0 : (size_t)n;
 
 	return !err && !found ? EPROTO : err;
 }
@@ -84,10 +70,8 @@ static int message_len(size_t *len, const char *p, size_t left)
  */
 int framing_next(size_t *len, const char *p, size_t left)
 {
-	size_t n = 0;
+	const size_t n = line_empty(p, left);
 
-	while (left - n >= 2 && !memcmp(p + n, "\r\n", 2))
-		n += 2;
 	*len = n;
 
 	return n ? 0 : message_len(len, p, left);

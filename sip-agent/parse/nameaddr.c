@@ -19,10 +19,11 @@ static bool is_token(char c)
 	       (c != '\0' && strchr("-.!%*_+`'~", c) != NULL);
 }
 
-/* What may stand in a parameter's value without quotes: token or host */
+/* In a parameter's value without quotes.  More than RFC 3261's token and host:
+   tags are often base64, which has `/` and `=` */
 static bool is_value(char c)
 {
-	return is_token(c) || c == '[' || c == ']' || c == ':';
+	return c > 0x20 && c < 0x7f && !strchr("\"\\,;<>", c);
 }
 
 static void skip_lws(struct pl *pl)
@@ -96,13 +97,18 @@ static int take_bare(struct nameaddr *na, struct pl *pl)
 	return na->uri.l ? 0 : EBADMSG;
 }
 
-/* Whether what follows are words of a display name and then `<` */
+/* Whether what follows is a display name and then `<`.  Many leave its quotes
+   out where it is not made of tokens, too.  What would make it a URI, or end
+   it, is not in it */
 static bool is_display(const struct pl *pl)
 {
 	for (size_t i = 0; i < pl->l; i++) {
-		if (pl->p[i] == '<')
+		const unsigned char u = (unsigned char)pl->p[i];
+
+		if (u == '<')
 			return true;
-		if (!is_token(pl->p[i]) && !is_lws(pl->p[i]))
+		if (!is_lws(pl->p[i]) &&
+		    (u <= 0x20 || u == 0x7f || strchr("\"\\,:;>", u)))
 			return false;
 	}
 
@@ -135,7 +141,13 @@ static int take_address(struct nameaddr *na, struct pl *pl)
 	return take_bracketed(na, pl);
 }
 
-/* One parameter after its semicolon; its value without quotes */
+static bool is_param_end(const struct pl *pl)
+{
+	return !pl->l || *pl->p == ';' || *pl->p == ',';
+}
+
+/* One parameter after its semicolon; its value without quotes.  Where nothing
+   stands between semicolons it has no name, and behind `=` no value */
 static int take_param(struct pl *name, struct pl *val, struct pl *pl)
 {
 	int err;
@@ -147,10 +159,10 @@ static int take_param(struct pl *name, struct pl *val, struct pl *pl)
 		name->l++;
 		pl_advance(pl, 1);
 	}
-	if (!name->l)
-		return EBADMSG;
-
 	skip_lws(pl);
+	if (!name->l)
+		return is_param_end(pl) ? 0 : EBADMSG;
+
 	if (!pl->l || *pl->p != '=')
 		return 0;
 	pl_advance(pl, 1);
@@ -171,7 +183,7 @@ static int take_param(struct pl *name, struct pl *val, struct pl *pl)
 		pl_advance(pl, 1);
 	}
 
-	return val->l ? 0 : EBADMSG;
+	return val->l || is_param_end(pl) ? 0 : EBADMSG;
 }
 
 static int take_params(struct nameaddr *na, struct pl *pl)
@@ -259,6 +271,8 @@ int nameaddr_decode(struct nameaddr *na, const struct pl *val)
  *
  * @param name Its name, compared without case
  * @param val  Set to its value without quotes; pl_null where it has none
+ *
+ * @return false where it is not there, or nothing stands behind its `=`
  */
 bool nameaddr_param(const struct nameaddr *na, const char *name, struct pl *val)
 {
@@ -269,7 +283,7 @@ bool nameaddr_param(const struct nameaddr *na, const char *name, struct pl *val)
 		if (take_param(&found, val, &pl))
 			return false;
 		if (!pl_strcasecmp(&found, name))
-			return true;
+			return !val->p || val->l;
 		skip_lws(&pl);
 	}
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/secret.h"
+#include "parse/line.h"
 #include "parse/sanity_field.h"
 
 enum {
@@ -52,72 +53,6 @@ static bool is_clean(const struct pl *line)
 	return true;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/*
- * Takes one line with those that continue it, without its CRLF.
- *
- * @return 0, ENODATA where it has no end (line is the rest)
- */
-static int take_line(struct pl *line, struct pl *in)
-{
-	const char *const end = in->p + in->l;
-	const char *p = in->p;
-
-	for (;;) {
-		p = memmem(p, (size_t)(end - p), "\r\n", 2);
-		if (!p) {
-			*line = *in;
-			in->p = end;
-			in->l = 0;
-			return ENODATA;
-		}
-		if (p == in->p || p + 2 >= end || !is_blank(p[2]))
-			break;
-		p += 2;
-	}
-
-	*line = (struct pl){in->p, (size_t)(p - in->p)};
-	in->p = p + 2;
-	in->l = (size_t)(end - in->p);
-
-	return 0;
-}
-
-static void trim(struct pl *val)
-{
-	while (val->l && hdr_is_lws(*val->p))
-		pl_advance(val, 1);
-	while (val->l && hdr_is_lws(val->p[val->l - 1]))
-		val->l--;
-}
-
-static int split(struct pl *name, struct pl *val, const struct pl *line)
-{
-	const char *colon = memchr(line->p, ':', line->l);
-
-	if (!colon)
-		return EBADMSG;
-
-	*name = (struct pl){line->p, (size_t)(colon - line->p)};
-	while (name->l && is_blank(name->p[name->l - 1]))
-		name->l--;
-	*val = (struct pl){colon + 1, (size_t)(line->p + line->l - colon - 1)};
-	trim(val);
-
-	if (!name->l)
-		return EBADMSG;
-	for (size_t i = 0; i < name->l; i++) {
-		if (!hdr_is_token_char(name->p[i]))
-			return EBADMSG;
-	}
-
-	return 0;
-}
-
 /* --- the first line ------------------------------------------------------ */
 
 static bool is_digits(const struct pl *pl)
@@ -154,6 +89,11 @@ static void check_uri(struct sanity *m)
 
 	colon = pl_strchr(&m->uri, ':');
 	if (!colon || colon == m->uri.p) {
+		refuse(m, 400, "Bad Request-URI");
+		return;
+	}
+
+	if (!sanity_field_has_host(&m->uri)) {
 		refuse(m, 400, "Bad Request-URI");
 		return;
 	}
@@ -326,7 +266,7 @@ static void take_header(struct sanity *m, struct seen *seen,
 	}
 	if (!is_clean(line)) {
 		refuse(m, 400, "Control Character In Header");
-	} else if (split(&name, &val, line)) {
+	} else if (line_split(&name, &val, line)) {
 		refuse(m, 400, "Bad Header");
 	} else {
 		m->linev[m->linec++] = (struct sanity_line){name, val};
@@ -359,7 +299,7 @@ static void check_method(struct sanity *m)
 
 	while (met.l && *met.p >= '0' && *met.p <= '9')
 		pl_advance(&met, 1);
-	trim(&met);
+	line_trim(&met);
 	if (pl_cmp(&met, &m->method))
 		refuse(m, 400, "CSeq Method Mismatch");
 }
@@ -394,14 +334,14 @@ static void take_head(struct sanity *m, struct seen *seen, const char *p,
 {
 	struct pl in = {p, n}, line;
 
-	if (take_line(&line, &in))
+	if (line_take(&line, &in))
 		m->cut = true;
 	take_first_line(m, &line);
 	if (m->kind == SANITY_JUNK)
 		return;
 
 	while (!m->cut) {
-		m->cut = take_line(&line, &in) != 0;
+		m->cut = line_take(&line, &in) != 0;
 		if (!line.l)
 			break;
 		take_header(m, seen, &line);

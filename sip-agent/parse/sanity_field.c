@@ -3,6 +3,7 @@
  */
 #include "parse/sanity_field.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -66,25 +67,27 @@ static const char *check_hops(const struct pl *val)
 						     : NULL;
 }
 
-static const char *check_from(const struct pl *val)
+/* One address, whose host has its brackets where it needs them */
+static bool is_address(const struct pl *val)
 {
 	struct nameaddr na;
 
-	return nameaddr_decode(&na, val) ? "Bad From" : NULL;
+	return !nameaddr_decode(&na, val) && sanity_field_has_host(&na.uri);
+}
+
+static const char *check_from(const struct pl *val)
+{
+	return is_address(val) ? NULL : "Bad From";
 }
 
 static const char *check_to(const struct pl *val)
 {
-	struct nameaddr na;
-
-	return nameaddr_decode(&na, val) ? "Bad To" : NULL;
+	return is_address(val) ? NULL : "Bad To";
 }
 
 static const char *check_address(const struct pl *val)
 {
-	struct nameaddr na;
-
-	return nameaddr_decode(&na, val) ? "Bad Address" : NULL;
+	return is_address(val) ? NULL : "Bad Address";
 }
 
 /* How many addresses; 0 where it is no list of them */
@@ -98,7 +101,7 @@ static unsigned count_addresses(const struct pl *val, bool *star)
 	*star = false;
 	while (!(err = nameaddr_take(&na, &list))) {
 		*star = *star || na.star;
-		if (++n > ADDRESSES_MAX)
+		if (++n > ADDRESSES_MAX || !sanity_field_has_host(&na.uri))
 			return 0;
 	}
 
@@ -248,6 +251,64 @@ bool sanity_field_is_sip(const struct pl *uri)
 {
 	return (uri->l > 4 && !strncasecmp(uri->p, "sip:", 4)) ||
 	       (uri->l > 5 && !strncasecmp(uri->p, "sips:", 5));
+}
+
+/* An IPv6 address without its brackets.  RFC 3261 asks for a third colon before
+   an IPv4 address, by mistake (RFC 5118 section 4.10) */
+static bool is_ipv6(const struct pl *pl)
+{
+	char text[INET6_ADDRSTRLEN + 1] = {0}, *colons;
+	struct in6_addr addr;
+
+	if (pl->l >= sizeof(text))
+		return false;
+	memcpy(text, pl->p, pl->l);
+	colons = strstr(text, ":::");
+	if (colons && strchr(colons, '.'))
+		memmove(colons, colons + 1, strlen(colons));
+
+	return inet_pton(AF_INET6, text, &addr) == 1;
+}
+
+/**
+ * Whether the host of a sip: or sips: URI is written so that one can tell where
+ * it ends: an IPv6 address in brackets, and behind a colon digits (RFC 5118
+ * section 4.2).  What else a host may be is for whoever reads it
+ *
+ * @return true where it is another URI
+ */
+bool sanity_field_has_host(const struct pl *uri)
+{
+	struct pl pl = *uri, inner;
+	const char *at;
+
+	if (!sanity_field_is_sip(uri))
+		return true;
+	at = pl_strchr(uri, '@');
+	if (!at)
+		at = pl_strchr(uri, ':');
+	pl_advance(&pl, at + 1 - uri->p);
+
+	inner = (struct pl){pl.p + 1, 0};
+	if (pl.l && *pl.p == '[') {
+		const char *end = pl_strchr(&pl, ']');
+
+		if (!end)
+			return false;
+		inner.l = (size_t)(end - inner.p);
+		if (!is_ipv6(&inner))
+			return false;
+		pl_advance(&pl, (ssize_t)inner.l + 2);
+	} else {
+		while (pl.l && !strchr(":;?", *pl.p))
+			pl_advance(&pl, 1);
+	}
+	if (pl.l && *pl.p == ':')
+		pl_advance(&pl, 1);
+	while (pl.l && *pl.p >= '0' && *pl.p <= '9')
+		pl_advance(&pl, 1);
+
+	return !pl.l || *pl.p == ';' || *pl.p == '?';
 }
 
 /** The tag of From or To; false where there is none */

@@ -62,6 +62,7 @@ const struct sanity_field *sanity_field_find(enum sanity_field_id *id,
 					     const struct pl *name);
 bool sanity_field_is_impostor(const struct pl *name);
 bool sanity_field_is_sip(const struct pl *uri);
+bool sanity_field_has_host(const struct pl *uri);
 bool sanity_field_tag(struct pl *tag, const struct pl *val);
 
 #endif

@@ -32,27 +32,30 @@ static size_t unescape(char *dst, const struct sipuri_part *src)
 /**
  * The address of record in a SIP URI; port and parameters do not count
  *
- * @param aor Its normal form
+ * @param aor    Its normal form
+ * @param domain What stands in the place of its host; NULL for the host itself
  *
  * @return 0; EINVAL where it is no SIP URI with a user, or the user none that
  *         an account can have
  */
-int uri_to_aor(char aor[AOR_BUF], const struct pl *uri)
+int uri_to_aor(char aor[AOR_BUF], const struct pl *uri, const char *domain)
 {
 	char text[TEXT_MAX + 1];
+	struct sipuri_part host;
 	struct sipuri u;
 	size_t len;
 
 	if (uri->l > TEXT_MAX || sipuri_parse(&u, uri->p, uri->l) || !u.user.p)
 		return EINVAL;
+	host = domain ? (struct sipuri_part){domain, strlen(domain)} : u.host;
 
 	/* never longer than what it came from */
 	len = unescape(text, &u.user);
-	if (memchr(text, '@', len) || len + 1 + u.host.n > TEXT_MAX)
+	if (memchr(text, '@', len) || len + 1 + host.n > TEXT_MAX)
 		return EINVAL;
 	text[len++] = '@';
-	memcpy(text + len, u.host.p, u.host.n);
-	len += u.host.n;
+	memcpy(text + len, host.p, host.n);
+	len += host.n;
 
 	return aor_parse(aor, text, len) ? EINVAL : 0;
 }

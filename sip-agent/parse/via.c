@@ -111,10 +111,16 @@ static int take_sent_by(struct via *v, struct pl *pl)
 	return 0;
 }
 
-/* Host and token characters, for the values of branch, received and maddr */
+/* For the values of branch, received and maddr.  More than host and token have:
+   branches may be base64 */
 static bool is_value_char(char c)
 {
-	return hdr_is_token_char(c) || c == '[' || c == ']' || c == ':';
+	return c > 0x20 && c < 0x7f && !strchr("\"\\,;<>", c);
+}
+
+static bool is_param_end(const struct pl *pl)
+{
+	return !pl->l || *pl->p == ';' || *pl->p == ',';
 }
 
 /* A quoted value is for extensions; we keep none of it */
@@ -158,12 +164,20 @@ static int keep(struct via *v, const struct pl *name, const struct pl *val)
 	return 0;
 }
 
+/* Nothing behind its `=`: as if it were not there, but for rport, which asks
+   for a value */
+static int keep_empty(struct via *v, const struct pl *name,
+		      const struct pl *val)
+{
+	return pl_strcasecmp(name, "rport") ? 0 : keep(v, name, val);
+}
+
 static int take_param(struct via *v, struct pl *pl)
 {
 	struct pl name, val;
 
 	if (take_while(&name, pl, hdr_is_token_char))
-		return EBADMSG;
+		return is_param_end(pl) ? 0 : EBADMSG;
 
 	val = (struct pl){pl->p, 0}; /* there, without a value */
 	skip_lws(pl);
@@ -174,7 +188,7 @@ static int take_param(struct via *v, struct pl *pl)
 	if (pl->l && *pl->p == '"')
 		return skip_quoted(pl);
 	if (take_while(&val, pl, is_value_char))
-		return EBADMSG;
+		return is_param_end(pl) ? keep_empty(v, &name, &val) : EBADMSG;
 
 	return keep(v, &name, &val);
 }
@@ -220,6 +234,54 @@ int via_take(struct via *v, struct pl *list)
 		return EBADMSG;
 
 	return 0;
+}
+
+/* On one line: a folded one is unfolded */
+static int write_line(struct mbuf *mb, const char *from, const char *to)
+{
+	int err = 0;
+
+	while (from < to && !err) {
+		const char *end = from;
+
+		while (end < to && *end != '\r' && *end != '\n')
+			end++;
+		err = mbuf_write_mem(mb, (const uint8_t *)from,
+				     (size_t)(end - from));
+		from = end < to ? end + 1 : end;
+	}
+
+	return err;
+}
+
+/**
+ * Write a value as an answer has it, with where its request came from (RFC 3261
+ * section 18.2.1, RFC 3581 section 4)
+ *
+ * @param received Whether to say the address, too; rport asks for it anyway
+ */
+int via_write(struct mbuf *mb, const struct via *v, const struct sa *src,
+	      bool received)
+{
+	const char *from = v->val.p, *end = v->val.p + v->val.l;
+	int err = 0;
+
+	if (via_has_rport(v)) {
+		const char *stop = v->rport.p;
+
+		while (hdr_is_lws(stop[-1]))
+			stop--;
+		if (stop[-1] == '=')
+			stop--;
+		err = write_line(mb, from, stop);
+		err |= mbuf_printf(mb, "=%u", sa_port(src));
+		from = v->rport.p + v->rport.l;
+	}
+	err |= write_line(mb, from, end);
+	if (received || via_has_rport(v))
+		err |= mbuf_printf(mb, ";received=%j", src);
+
+	return err;
 }
 
 /** Whether the client asks for the answer where it came from (RFC 3581) */

@@ -16,6 +16,8 @@ struct via {
 };
 
 int via_take(struct via *v, struct pl *list);
+int via_write(struct mbuf *mb, const struct via *v, const struct sa *src,
+	      bool received);
 bool via_has_rport(const struct via *v);
 
 #endif

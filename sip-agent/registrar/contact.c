@@ -17,6 +17,7 @@
 
 enum {
 	JSON_MAX = 128 * 1024,
+	Q_MAX = 16,		    /* characters of a qvalue */
 	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
 };
 
@@ -35,23 +36,37 @@ static int fail(struct reading *r, int err, const char *why)
 	return err;
 }
 
-/* qvalue of RFC 3261 section 25.1: 0 to 1 with up to three decimals */
-static bool is_qvalue(const struct pl *pl)
+/*
+ * A qvalue in thousandths.  RFC 3261 section 25.1 has 0 to 1 with up to three
+ * decimals; some send more of them, or none before the point.
+ *
+ * @return 0 or EBADMSG
+ */
+static int read_q(unsigned *thousandths, const struct pl *pl)
 {
-	bool zeros = true;
+	const char *point = pl_strchr(pl, '.');
+	const struct pl whole = {pl->p,
+				 point ? (size_t)(point - pl->p) : pl->l};
+	unsigned n, unit = 1000;
+	bool more = false;
 
-	if (!pl->l || pl->l > 5 || (*pl->p != '0' && *pl->p != '1'))
-		return false;
-	if (pl->l > 1 && pl->p[1] != '.')
-		return false;
-
-	for (size_t i = 2; i < pl->l; i++) {
-		if (pl->p[i] < '0' || pl->p[i] > '9')
-			return false;
-		zeros = zeros && pl->p[i] == '0';
+	if (pl->l > Q_MAX || pl->l == (point ? 1u : 0u) || whole.l > 1)
+		return EBADMSG;
+	n = whole.l ? (unsigned)(*whole.p - '0') * unit : 0;
+	if (whole.l && (*whole.p < '0' || *whole.p > '1'))
+		return EBADMSG;
+	for (const char *p = pl->p + whole.l + 1; p < pl->p + pl->l; p++) {
+		if (*p < '0' || *p > '9')
+			return EBADMSG;
+		unit /= 10;
+		n += (unsigned)(*p - '0') * unit;
+		more = more || *p != '0';
 	}
+	if (n > 1000 || (n == 1000 && more))
+		return EBADMSG;
+	*thousandths = n;
 
-	return *pl->p == '0' || zeros;
+	return 0;
 }
 
 /* Whether a contact is a flow of a device, and told how to keep it alive */
@@ -102,11 +117,14 @@ static int read_expires(uint32_t *expires_s, struct reading *r,
 	return 0;
 }
 
-/* JSON knows no number that ends with a point */
-static void write_q(struct buf *b, const struct pl *q)
+static void write_q(struct buf *b, unsigned thousandths)
 {
+	char text[8];
+
 	json_key(b, "q");
-	buf_add(b, q->p, q->p[q->l - 1] == '.' ? q->l - 1 : q->l);
+	(void)re_snprintf(text, sizeof(text), "%u.%03u", thousandths / 1000,
+			  thousandths % 1000);
+	buf_str(b, text);
 }
 
 static int write_instance(struct reading *r, const struct nameaddr *na)
@@ -138,7 +156,8 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 		      const char *key, uint32_t expires_s)
 {
 	struct buf *b = &r->cs->json;
-	struct pl q;
+	unsigned q;
+	struct pl val;
 	int err;
 
 	buf_str(b, r->cs->count ? ",{" : "{");
@@ -146,10 +165,10 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 	json_str(b, na->uri.p, na->uri.l);
 	json_member(b, "key", key);
 	json_member_int(b, "expires", expires_s);
-	if (nameaddr_param(na, "q", &q)) {
-		if (!is_qvalue(&q))
+	if (nameaddr_param(na, "q", &val)) {
+		if (read_q(&q, &val))
 			return fail(r, EBADMSG, "Bad q");
-		write_q(b, &q);
+		write_q(b, q);
 	}
 	err = write_instance(r, na);
 	buf_char(b, '}');

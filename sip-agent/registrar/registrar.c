@@ -390,7 +390,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	int err;
 
 	if (nameaddr_decode(&to, hdr_get(msg, HDR_TO)) ||
-	    uri_to_aor(aor, &to.uri)) {
+	    settings_to_aor(uas_agent(u)->set, aor, &to.uri)) {
 		uas_reply(u, 400, "Bad To", NULL);
 		return;
 	}

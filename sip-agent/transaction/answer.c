@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "parse/via.h"
 #include "transaction/codes.h"
 
 enum { SIZE = 768 }; /* of most answers */
@@ -21,26 +22,21 @@ static int write_line(struct mbuf *mb, const struct sip_hdr *hdr)
 	return err;
 }
 
-/* With where the request came from (RFC 3261 section 18.2.1, RFC 3581
-   section 4) */
+/* With where the request came from */
 static int write_top_via(struct mbuf *mb, const struct sip_hdr *hdr,
-			 const struct sip_msg *msg, bool rport,
-			 const struct pl *param)
+			 const struct sip_msg *msg)
 {
+	struct pl list = hdr->val;
+	struct via v;
 	int err;
 
-	if (rport) {
-		err = mbuf_write_pl(mb, &hdr->name);
-		err |= mbuf_write_str(mb, ": ");
-		err |= mbuf_write_pl_skip(mb, &hdr->val, param);
-		err |= mbuf_printf(mb, ";rport=%u", sa_port(&msg->src));
-	} else {
-		err = write_line(mb, hdr);
-	}
-	if (rport || !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR))
-		err |= mbuf_printf(mb, ";received=%j", &msg->src);
+	err = mbuf_write_pl(mb, &hdr->name);
+	err |= mbuf_write_str(mb, ": ");
+	if (via_take(&v, &list)) /* the gate saw to it */
+		return err | mbuf_write_pl(mb, &hdr->val);
 
-	return err;
+	return err | via_write(mb, &v, &msg->src,
+			       !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR));
 }
 
 static int write_end(struct mbuf *mb, const struct answer *a)
@@ -97,7 +93,7 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 
 		switch (hdr->id) {
 		case SIP_HDR_VIA:
-			err = top ? write_top_via(mb, hdr, msg, rport, &param)
+			err = top ? write_top_via(mb, hdr, msg)
 				  : write_line(mb, hdr);
 			top = false;
 			break;

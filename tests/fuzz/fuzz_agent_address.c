@@ -27,7 +27,7 @@ static void addresses(const struct pl *val)
 		inside(&na.display, val);
 		if (nameaddr_param(&na, "tag", &tag))
 			inside(&tag, val);
-		if (!na.star && !uri_to_aor(aor, &na.uri))
+		if (!na.star && !uri_to_aor(aor, &na.uri, NULL))
 			HOLDS(strlen(aor) < sizeof(aor) && strchr(aor, '@'));
 	}
 	(void)sanity_field_tag(&tag, val);

@@ -298,7 +298,7 @@ def test_the_agents_own_address_may_not_be_bound(account, phone, system, logins)
 
 
 @pytest.mark.parametrize("value", [
-    "<sip:a@127.0.0.1:16191>;q=1.5", "<sip:a@127.0.0.1:16191>;q=", "<sip:a@127.0.0.1:16191", '"a <sip:a@127.0.0.1:16191>',
+    "<sip:a@127.0.0.1:16191>;q=1.5", "<sip:a@127.0.0.1:16191>;q=a", "<sip:a@127.0.0.1:16191", '"a <sip:a@127.0.0.1:16191>',
     "sip:a@127.0.0.1:16191?Subject=x", "<sip:a@127.0.0.1:16191>;expires=99999999999", "<sip:a@127.0.0.1:16191>,",
     '<sip:a@127.0.0.1:16191>;+sip.instance="<urn:uuid:1>";reg-id=0'])
 def test_a_malformed_contact_is_400(account, phone, logins, value):

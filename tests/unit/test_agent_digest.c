@@ -127,6 +127,29 @@ static void a_wrong_response_is_not_equal(void **state)
 #define GOOD "username=\"u\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", "
 #define RESP "response=\"00\""
 
+static void usual_mistakes_are_taken_as_they_are(void **state)
+{
+	static const char *const all[] = {
+		"Digest username=u, realm=r, nonce=n, uri=sip:x;y, response=00",
+		"Digest ," GOOD ", " RESP ",",
+		"Digest " GOOD RESP ", stale, opaque=\"\"",
+		"Digest " GOOD RESP ", qop=auth, nc=1, cnonce=\"\"",
+		"Digest " GOOD RESP ", qop=auth, nc=0000000001, cnonce=c",
+		"Digest " GOOD RESP ", qop=\"\"",
+	};
+	struct digest_auth auth;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		const struct pl val = pl_from(all[i]);
+
+		if (digest_parse(&auth, &val))
+			fail_msg("not parsed: %s", all[i]);
+		assert_int_equal(auth.nc, 1);
+		assert_int_equal(auth.qop, i == 3 || i == 4);
+	}
+}
+
 static void what_is_not_well_formed_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -134,7 +157,7 @@ static void what_is_not_well_formed_is_refused(void **state)
 		"Digest username",
 		"Digest username=",
 		"Digest " GOOD,
-		"Digest " GOOD RESP ",",
+		"Digest " GOOD RESP "; stale",
 		"Digest " GOOD RESP " " RESP,
 		"Digest " GOOD RESP ", " RESP,
 		"Digest " GOOD "response=\"00",
@@ -142,7 +165,9 @@ static void what_is_not_well_formed_is_refused(void **state)
 		"Digest " GOOD RESP ", qop=auth",
 		"Digest " GOOD RESP ", qop=auth, nc=00000001",
 		"Digest " GOOD RESP ", qop=auth, nc=00000000, cnonce=\"c\"",
-		"Digest " GOOD RESP ", qop=auth, nc=1, cnonce=\"c\"",
+		"Digest " GOOD RESP ", qop=auth, nc=100000000, cnonce=\"c\"",
+		"Digest " GOOD RESP ", qop=auth, nc=, cnonce=\"c\"",
+		"Digest " GOOD "response=",
 		"Digest " GOOD RESP ", qop=auth, nc=0000000g, cnonce=\"c\"",
 		"Digest " GOOD RESP ", qop=auth-int, nc=00000001, cnonce=\"c\"",
 		"Digest " GOOD RESP ", algorithm=SHA-512",
@@ -199,6 +224,7 @@ int main(void)
 		cmocka_unit_test(without_qop_the_short_form_counts),
 		cmocka_unit_test(an_escaped_username_is_read),
 		cmocka_unit_test(a_wrong_response_is_not_equal),
+		cmocka_unit_test(usual_mistakes_are_taken_as_they_are),
 		cmocka_unit_test(what_is_not_well_formed_is_refused),
 		cmocka_unit_test(another_scheme_is_no_digest),
 		cmocka_unit_test(a_long_username_is_refused),

@@ -89,12 +89,36 @@ static void a_part_is_kept_back(void **state)
 	assert_int_equal(got_len, strlen(ONE TWO));
 }
 
+/* As sanity.c reads it: else the two would see different messages */
+static void a_length_may_be_folded_and_have_blanks(void **state)
+{
+	static const char *const heads[] = {
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 2 \r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 2\t\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 2\r\n \r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nl \t:\r\n\t2\r\nTo: a\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 2\r\nl: 02\r\n\r\n",
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+		assert_true(re_snprintf(text, sizeof(text), "%sab", heads[i]) >
+			    0);
+		got_len = 0;
+		assert_int_equal(feed(text, strlen(text)), 0);
+		assert_int_equal(got_len, strlen(text));
+	}
+}
+
 static void what_is_too_large_is_refused(void **state)
 {
 	static const char *const heads[] = {
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 131073\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\nTo: a\r\n\r\n",
-		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 0\r\nl: 0\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 0\r\nl: 1\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 1\r\n 2\r\n\r\n",
+		"MESSAGE sip:a SIP/2.0\r\nContent-Length:\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: -1\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\nContent-Length: 5x\r\n\r\n",
 		"MESSAGE sip:a SIP/2.0\r\n"
@@ -133,6 +157,7 @@ int main(void)
 		T(one_message_passes_at_once),
 		T(wherever_it_is_cut_it_comes_out_whole),
 		T(a_part_is_kept_back),
+		T(a_length_may_be_folded_and_have_blanks),
 		T(what_is_too_large_is_refused),
 	};
 

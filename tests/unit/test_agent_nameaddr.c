@@ -66,6 +66,28 @@ static void words_may_be_a_display_name(void **state)
 	assert_pl(&na.uri, "sip:w@b");
 }
 
+static void any_word_may_be_in_it(void **state)
+{
+	struct nameaddr na = decode("na\xc3\xafve (x) <sip:w@b>");
+
+	(void)state;
+	assert_pl(&na.display, "na\xc3\xafve (x)");
+	assert_pl(&na.uri, "sip:w@b");
+}
+
+static void what_is_empty_is_not_there(void **state)
+{
+	struct nameaddr na = decode("<sip:w@b>;;q=; x=\"\";ob ;tag=a/b==;");
+	struct pl val;
+
+	(void)state;
+	assert_false(nameaddr_param(&na, "q", &val));
+	assert_false(nameaddr_param(&na, "x", &val));
+	assert_true(nameaddr_param(&na, "ob", &val));
+	assert_true(nameaddr_param(&na, "tag", &val));
+	assert_pl(&val, "a/b==");
+}
+
 static void a_quoted_uri_is_only_a_name(void **state)
 {
 	struct nameaddr na = decode("\"<sip:alice@b>\" <sip:mallory@b>");
@@ -126,9 +148,7 @@ static void what_is_malformed_is_refused(void **state)
 		"<sip:a@b",
 		"<sip:a@b>>",
 		"<sip:a@b> x",
-		"<sip:a@b>;",
 		"<sip:a@b>;=1",
-		"<sip:a@b>;q=",
 		"<sip:a@b>;q=\"1",
 		"<sip:a@b>,",
 		"<sip:a@b>, <sip:c@d>",
@@ -139,7 +159,12 @@ static void what_is_malformed_is_refused(void **state)
 		"\"ends in a backslash\\",
 		"sip:a@b?Subject=x",
 		"sip:a@b c",
-		"na\xc3\xafve <sip:a@b>",
+		"na, ve <sip:a@b>",
+		"na; ve <sip:a@b>",
+		"na: ve <sip:a@b>",
+		"na \"ve\" <sip:a@b>",
+		"na\x01ve <sip:a@b>",
+		"<sip:a@b>;q=a<b",
 		"*",
 	};
 	struct nameaddr na;
@@ -172,6 +197,8 @@ int main(void)
 		cmocka_unit_test(a_name_addr_has_name_uri_and_parameters),
 		cmocka_unit_test(an_addr_spec_ends_at_the_semicolon),
 		cmocka_unit_test(words_may_be_a_display_name),
+		cmocka_unit_test(any_word_may_be_in_it),
+		cmocka_unit_test(what_is_empty_is_not_there),
 		cmocka_unit_test(a_quoted_uri_is_only_a_name),
 		cmocka_unit_test(a_parameter_may_be_quoted_or_without_value),
 		cmocka_unit_test(a_list_is_taken_one_by_one),

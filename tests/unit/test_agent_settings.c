@@ -15,11 +15,12 @@
 #include "parse/uri.h"
 #include "settings.h"
 
-static struct settings *load(const char *listen, const char *send_allow)
+static struct settings *load_of(const char *domains, const char *listen,
+				const char *send_allow)
 {
 	struct settings *s = NULL;
 
-	(void)setenv("RESTSIP_HTTP_DOMAINS", "example.net, Example.COM", 1);
+	(void)setenv("RESTSIP_HTTP_DOMAINS", domains, 1);
 	(void)setenv("RESTSIP_AGENT_LISTEN", listen, 1);
 	if (send_allow)
 		(void)setenv("RESTSIP_AGENT_SEND_ALLOW", send_allow, 1);
@@ -29,6 +30,11 @@ static struct settings *load(const char *listen, const char *send_allow)
 		return NULL;
 
 	return s;
+}
+
+static struct settings *load(const char *listen, const char *send_allow)
+{
+	return load_of("example.net, Example.COM", listen, send_allow);
 }
 
 static bool may_send(const struct settings *s, const char *addr)
@@ -286,13 +292,49 @@ static void an_aor_is_read_unescaped(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		const struct pl uri = {cases[i].uri, strlen(cases[i].uri)};
-		const int err = uri_to_aor(aor, &uri);
+		const int err = uri_to_aor(aor, &uri, NULL);
 
 		if (!cases[i].aor != !!err)
 			fail_msg("%s: %d", cases[i].uri, err);
 		if (!err)
 			assert_string_equal(aor, cases[i].aor);
 	}
+}
+
+/* What a URI's host stands for, by AOR */
+static void assert_aor(const struct settings *s, const char *text,
+		       const char *expected)
+{
+	const struct pl uri = {text, strlen(text)};
+	char aor[AOR_BUF];
+
+	assert_int_equal(settings_to_aor(s, aor, &uri), 0);
+	assert_string_equal(aor, expected);
+}
+
+static void our_names_stand_for_the_one_domain(void **state)
+{
+	struct settings *s;
+
+	(void)state;
+	setenv("RESTSIP_AGENT_ALIASES",
+	       "sip.example.org, 192.0.2.9 [2001:db8::9]", 1);
+	s = load_of("example.net", "192.0.2.1:5062", "0.0.0.0/0");
+	assert_aor(s, "sip:a@192.0.2.1", "a@example.net");
+	assert_aor(s, "sip:a@192.0.2.1:5062;x", "a@example.net");
+	assert_aor(s, "sip:a@192.0.2.1:5063", "a@192.0.2.1");
+	assert_aor(s, "sip:a@192.0.2.2", "a@192.0.2.2");
+	assert_aor(s, "sips:a@SIP.example.ORG:5061", "a@example.net");
+	assert_aor(s, "sip:a@192.0.2.9:5070", "a@example.net");
+	assert_aor(s, "sip:a@[2001:db8:0:0::9]", "a@example.net");
+	assert_aor(s, "sip:a@example.com", "a@example.com");
+	mem_deref(s);
+
+	s = load("192.0.2.1:5062", "0.0.0.0/0");
+	assert_aor(s, "sip:a@192.0.2.1", "a@192.0.2.1");
+	assert_aor(s, "sip:a@sip.example.org", "a@sip.example.org");
+	mem_deref(s);
+	unsetenv("RESTSIP_AGENT_ALIASES");
 }
 
 int main(void)
@@ -309,6 +351,7 @@ int main(void)
 		cmocka_unit_test(tls_has_addresses_and_a_usual_port_of_its_own),
 		cmocka_unit_test(only_concrete_addresses_are_listened_on),
 		cmocka_unit_test(an_aor_is_read_unescaped),
+		cmocka_unit_test(our_names_stand_for_the_one_domain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

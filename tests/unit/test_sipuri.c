@@ -159,10 +159,8 @@ static void what_is_no_contact_is_refused(void **state)
 		"sip:a@[127.0.0.1]",
 		"sip:a@::1",
 		"sip:a@[]",
-		"sip:a@b;",
 		"sip:a@b;=x",
 		"sip:a@b;x=",
-		"sip:a@b;;x",
 		"sip:a@b;x=\"y\"",
 		"sip:a@b;x=a=b",
 		"sip:a@b@c",
@@ -179,7 +177,6 @@ static void what_is_no_contact_is_refused(void **state)
 		"sip:a@-b",
 		"sip:a@b-",
 		"sip:a@b..c",
-		"sip:a@b_c",
 		"sip:a\"b@c",
 		"sip:a\\b@c",
 		"sip:a,b@c,d",
@@ -222,6 +219,8 @@ static void the_same_contact_has_one_key(void **state)
 		    "sip:alice@AtlanTa.CoM;Transport=tcp");
 	assert_same("sip:a%2fb@h", "sip:a%2Fb@h");
 	assert_same("sip:a@h;b=1;A;c=2", "sip:a@h;C=2;a;B=1;b=3");
+	assert_same("sip:a@h_1", "sip:a@H_1;");
+	assert_same("sip:a@h;;x;", "sip:a@h;x");
 	assert_same("sip:a@h;ttl=1;maddr=m", "sip:a@h;maddr=M;ttl=1");
 }
 
