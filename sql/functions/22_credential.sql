@@ -37,7 +37,7 @@ begin
 		return null;
 	end if;
 	v_version := app.advance('login', p_account);
-	v_bell := app.login_remove(p_account, v_ids);
+	v_bell := app.login_remove(p_account, v_ids, 'rejected');
 	return v_bell || app.publish('login', p_account, v_version, v_prior);
 end $$;
 
@@ -58,6 +58,14 @@ begin
 	end if;
 end $$;
 
+create function app.ha1(p_username text, p_realm text, p_algorithm text, p_password text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	v_a1 text := p_username || ':' || p_realm || ':' || p_password;
+begin
+	return case p_algorithm when 'MD5' then md5(v_a1) else encode(sha256(convert_to(v_a1, 'UTF8')), 'hex') end;
+end $$;
+
 -- Makes a credential of an account, whoever may. The username is the email's local part for the first device, with a number
 -- behind it for a further one.
 create function app.credential_make(p_account bigint, p_label text, p_algorithm text, p_password text)
@@ -70,7 +78,6 @@ declare
 	v_algorithm text := coalesce(p_algorithm, 'MD5');
 	v_username text := v_local;
 	v_n bigint;
-	v_a1 text;
 	v_made app.credential;
 begin
 	if v_algorithm not in ('MD5', 'SHA-256') then
@@ -89,10 +96,9 @@ begin
 		v_username := v_local || '-' || case when v_username = v_local then v_n::text
 			else substr(md5(gen_random_uuid()::text), 1, 6) end;
 	end loop;
-	v_a1 := v_username || ':' || v_realm || ':' || p_password;
-	insert into app.credential (account_id, n, username, realm, algorithm, ha1, label)
-	values (p_account, v_n, v_username, v_realm, v_algorithm, case v_algorithm
-		when 'MD5' then md5(v_a1) else encode(sha256(convert_to(v_a1, 'UTF8')), 'hex') end, coalesce(p_label, ''))
+	insert into app.credential (account_id, n, username, realm, algorithm, ha1, ha1_email, label)
+	values (p_account, v_n, v_username, v_realm, v_algorithm, app.ha1(v_username, v_realm, v_algorithm, p_password),
+		app.ha1(v_username || '@' || v_realm, v_realm, v_algorithm, p_password), coalesce(p_label, ''))
 	returning * into v_made;
 	return v_made;
 end $$;
@@ -146,7 +152,7 @@ end $$;
 
 -- For whoever sets up a demo as the owner of the database: a credential whose password is known already.
 create function app.credential_put(p_email text, p_username text, p_realm text, p_algorithm text, p_ha1 text,
-	p_label text) returns void
+	p_label text, p_ha1_email text default null) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
@@ -154,9 +160,10 @@ declare
 begin
 	select a.id into strict v_account from app.account a where a.email = p_email;
 	v_n := app.take_n('profile', v_account);
-	insert into app.credential (account_id, n, username, realm, algorithm, ha1, label)
-	values (v_account, v_n, p_username, p_realm, p_algorithm, p_ha1, p_label)
-	on conflict (realm, username) do update set ha1 = excluded.ha1, algorithm = excluded.algorithm
+	insert into app.credential (account_id, n, username, realm, algorithm, ha1, ha1_email, label)
+	values (v_account, v_n, p_username, p_realm, p_algorithm, p_ha1, p_ha1_email, p_label)
+	on conflict (realm, username) do update set ha1 = excluded.ha1, ha1_email = excluded.ha1_email,
+		algorithm = excluded.algorithm
 	where app.credential.account_id = excluded.account_id;
 end $$;
 
@@ -169,6 +176,12 @@ begin
 		then 'SHA-256' else 'MD5' end;
 end $$;
 
+-- The username of a credential, of what a phone gives as such: people type their email, too. One user, however written,
+-- has one counter of guesses. Plain SQL, to be a part of the statements that ask for it.
+create function app.digest_username(p_username text, p_realm text) returns text language sql immutable as $$
+	select case when right(p_username, length(p_realm) + 1) = '@' || p_realm
+		then left(p_username, -length(p_realm) - 1) else p_username end $$;
+
 -- RS429 after too many wrong guesses from p_source, unless the account is known there. remember: api.digest_known wants to
 -- hear of success.
 create function api.digest_credential(p_username text, p_realm text, p_source text default null)
@@ -176,22 +189,24 @@ returns table (credential bigint, account bigint, email text, algorithm text, ha
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_source text := app.source(p_source);
+	v_username text := app.digest_username(p_username, p_realm);
 	v_at timestamptz;
 	v_wait numeric;
 begin
 	select k.at into v_at
 	from app.credential c join app.known_source k on k.account_id = c.account_id and k.source = v_source
-	where c.realm = p_realm and c.username = p_username and k.at > now() - interval '1 day';
+	where c.realm = p_realm and c.username = v_username and k.at > now() - interval '1 day';
 	if v_source is not null and v_at is null then
-		v_wait := app.throttle_wait('d', p_username || '@' || p_realm, v_source);
+		v_wait := app.throttle_wait('d', v_username || '@' || p_realm, v_source);
 		if v_wait > 0 then
 			perform app.throttle_refuse(v_wait);
 		end if;
 	end if;
 	return query
-		select c.id, c.account_id, a.email, c.algorithm, c.ha1, v_at is null or v_at < now() - interval '1 hour'
+		select c.id, c.account_id, a.email, c.algorithm, case when c.username = p_username then c.ha1 else c.ha1_email end,
+			v_at is null or v_at < now() - interval '1 hour'
 		from app.credential c join app.account a on a.id = c.account_id
-		where c.realm = p_realm and c.username = p_username;
+		where c.realm = p_realm and c.username = v_username;
 end $$;
 
 -- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more, RS403 where the
@@ -203,7 +218,7 @@ declare
 	v_used_at timestamptz;
 begin
 	select c.account_id, c.used_at into v_account, v_used_at
-	from app.credential c where c.id = p_credential and c.ha1 = p_ha1;
+	from app.credential c where c.id = p_credential and p_ha1 in (c.ha1, c.ha1_email);
 	if v_account is null then
 		perform app.refuse(401, 'unauthorized', 'The credential is not valid any more.');
 	end if;

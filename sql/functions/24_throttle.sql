@@ -182,7 +182,7 @@ create function api.digest_failed(p_username text, p_realm text, p_source text) 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	set local synchronous_commit = off;
-	perform app.throttle_count('d', p_username || '@' || p_realm, app.source(p_source));
+	perform app.throttle_count('d', app.digest_username(p_username, p_realm) || '@' || p_realm, app.source(p_source));
 end $$;
 
 -- Right ones, [{"account", "source"}]: these are known there.

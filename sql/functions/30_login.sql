@@ -32,9 +32,24 @@ begin
 	order by d.id for update;
 end $$;
 
--- Removes bindings of an account whose login resource is locked; what was queued for them goes to another flow of the
--- device, to another contact, or is kept for later.
-create function app.login_remove(p_account bigint, p_ids bigint[]) returns text[]
+-- How contacts end is kept for who subscribes to reg, until that is told: an hour, and 32 of an account at most: all
+-- of them go into one NOTIFY.
+create function app.contacts_gone(p_account bigint, p_ids bigint[], p_event text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if not exists (select from app.subscription s where s.account_id = p_account and s.kind = 'login' and s.event = 'reg') then
+		return;
+	end if;
+	insert into app.contact_gone (account_id, n, contact, event)
+	select l.account_id, l.n, l.contact, p_event
+	from app.login l where l.account_id = p_account and l.id = any (p_ids) and l.contact is not null order by l.n;
+	delete from app.contact_gone g where g.account_id = p_account and g.id <= (
+		select o.id from app.contact_gone o where o.account_id = p_account order by o.id desc offset 32 limit 1);
+end $$;
+
+-- Removes bindings of an account whose login resource is locked, for a reason of RFC 3680, section 5.3; what was queued
+-- for them goes to another flow of the device, to another contact, or is kept for later.
+create function app.login_remove(p_account bigint, p_ids bigint[], p_event text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_deliveries bigint[];
@@ -47,6 +62,7 @@ begin
 			select d.id from app.delivery d where d.login_id = any (p_ids) and d.state = 'queued' order by d.id);
 		update app.delivery d set login_id = null where d.login_id = any (p_ids) and d.state in ('queued', 'sending');
 	end if;
+	perform app.contacts_gone(p_account, p_ids, p_event);
 	delete from app.login l where l.account_id = p_account and l.id = any (p_ids);
 	if v_deliveries is null or v_deliveries = '{}' then
 		return v_bell;
@@ -64,7 +80,7 @@ begin
 	if v_ids = '{}' then
 		return null;
 	end if;
-	return app.login_remove(p_account, v_ids);
+	return app.login_remove(p_account, v_ids, 'expired');
 end $$;
 
 -- When a binding was made, or refreshed last.
@@ -354,7 +370,8 @@ begin
 	if p_replace then
 		v_bell := v_bell || app.login_remove(v_account, array(
 			select l.id from app.login l where l.account_id = v_account and l.source = 'rest'
-			and l.key not in (select app.login_key(v_account, i ->> 'key') from jsonb_array_elements(p_items) i)));
+			and l.key not in (select app.login_key(v_account, i ->> 'key') from jsonb_array_elements(p_items) i)),
+			'unregistered');
 	end if;
 	for v_item in select i from jsonb_array_elements(p_items) i loop
 		v_put := app.login_put(v_account, v_email, 'rest', v_item ->> 'contact', v_item ->> 'key',
@@ -459,6 +476,7 @@ end $$;
 
 -- Contact n of an account ends, or all (p_n null). RS404 where there is none of that number.
 create function app.login_unregister(p_account bigint, p_n bigint, p_if_match bigint default null,
+	p_event text default 'unregistered',
 	out ids bigint[], out version bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -474,7 +492,7 @@ begin
 		return;
 	end if;
 	version := app.advance('login', p_account);
-	bell := app.login_remove(p_account, ids);
+	bell := app.login_remove(p_account, ids, p_event);
 	bell := bell || app.publish('login', p_account, version, v_prior);
 end $$;
 

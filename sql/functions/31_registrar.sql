@@ -57,7 +57,7 @@ begin
 				where (c ->> 'expires')::bigint = 0));
 		end if;
 		if v_ids <> '{}' then
-			v_bell := v_bell || app.login_remove(v_account, v_ids);
+			v_bell := v_bell || app.login_remove(v_account, v_ids, 'unregistered');
 		end if;
 		for v_contact in
 			select c from jsonb_array_elements(p_contacts) c where (c ->> 'expires')::bigint > 0
@@ -82,7 +82,7 @@ begin
 				v_bell := v_bell || app.login_remove(v_account, array(
 					select l.id from app.login l
 					where l.account_id = v_account and l.instance = v_set.instance and l.reg_id = v_set.reg_id
-						and l.n <> v_put.n));
+						and l.n <> v_put.n), 'deactivated');
 			end if;
 		end loop;
 		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
@@ -120,7 +120,7 @@ begin
 			where l.account_id = v_turn.id and l.agent_id = p_agent and l.flow = p_flow);
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_turn.id);
-		v_bell := v_bell || app.login_remove(v_turn.id, v_ids);
+		v_bell := v_bell || app.login_remove(v_turn.id, v_ids, 'deactivated');
 		v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
 		v_removed := v_removed + cardinality(v_ids);
 	end loop;

@@ -15,9 +15,11 @@ declare
 begin
 	return query
 		with item as materialized (
-			select t.i, t.username, t.realm, app.source(t.source) as source
+			select t.i, app.digest_username(t.username, t.realm) as username, t.username as given, t.realm,
+				app.source(t.source) as source
 			from jsonb_to_recordset(p_items) as t(i int, username text, realm text, source text))
-		select m.i, c.id, c.account_id, a.email, c.algorithm, c.ha1, k.at is null or k.at < now() - interval '1 hour'
+		select m.i, c.id, c.account_id, a.email, c.algorithm,
+			case when c.username = m.given then c.ha1 else c.ha1_email end, k.at is null or k.at < now() - interval '1 hour'
 		from item m
 		left join app.credential c on c.realm = m.realm and c.username = m.username
 		left join app.account a on a.id = c.account_id
@@ -69,7 +71,7 @@ begin
 	with item as materialized (
 		select distinct on (a.id) t.i, a.id, t.credential, c.used_at
 		from jsonb_to_recordset(p_items) as t(i int, credential bigint, ha1 text, aor text)
-		join app.credential c on c.id = t.credential and c.ha1 = t.ha1
+		join app.credential c on c.id = t.credential and t.ha1 in (c.ha1, c.ha1_email)
 		join app.account a on a.id = c.account_id and a.email = t.aor
 		order by a.id, t.i)
 	select array_agg(m.i), array_agg(m.id), array_agg(k.version),

@@ -15,12 +15,18 @@ begin
 	return case when p_extra #>> '{presence,basic}' = 'closed' then 'closed' else 'open' end;
 end $$;
 
--- application/reginfo+xml, RFC 3680: the full state under the given version.
-create function app.login_reginfo(p_account bigint, p_version bigint) returns text
+-- application/reginfo+xml, RFC 3680: the full state under the given version. p_gone: how contacts have ended after that
+-- one, for who has not been told yet; null: not at all.
+create function app.login_reginfo(p_account bigint, p_version bigint, p_gone bigint default null) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_contacts xml;
+	v_gone xml;
 begin
+	select xmlagg(xmlelement(name contact, xmlattributes('c' || g.n as id, 'terminated' as state, g.event as event),
+			xmlelement(name uri, app.xml_text(g.contact))) order by g.id)
+	into v_gone
+	from app.contact_gone g where g.account_id = p_account and g.id > p_gone;
 	select xmlagg(xmlelement(name contact, xmlattributes('c' || l.n as id, 'active' as state, 'registered' as event,
 			greatest(ceil(extract(epoch from l.expires_at - now()))::int, 0) as expires,
 			trim_scale(l.q)::text as q, app.xml_text(l.call_id) as callid, l.cseq as cseq),
@@ -30,7 +36,8 @@ begin
 	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name reginfo,
 		xmlattributes('urn:ietf:params:xml:ns:reginfo' as xmlns, p_version as version, 'full' as state),
 		xmlelement(name registration, xmlattributes(app.xml_text('sip:' || app.email(p_account)) as aor, 'a' || p_account as id,
-			case when v_contacts is null then 'init' else 'active' end as state), v_contacts))::text;
+			case when v_contacts is not null then 'active' when v_gone is not null then 'terminated' else 'init' end
+				as state), v_contacts, v_gone))::text;
 end $$;
 
 -- application/pidf+xml, RFC 3863: a tuple a contact; one that is closed where there is none.

@@ -16,13 +16,13 @@ begin
 		when 'message-summary' then 'application/simple-message-summary' end;
 end $$;
 
--- What a NOTIFY carries. p_documents: how many this subscription has had.
-create function app.event_doc(p_event text, p_account bigint, p_documents int) returns text
+-- What a NOTIFY carries. p_documents: how many this subscription has had; p_gone: as login_reginfo has it.
+create function app.event_doc(p_event text, p_account bigint, p_documents int, p_gone bigint default null) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event
 		when 'presence' then app.login_pidf(p_account)
-		when 'reg' then app.login_reginfo(p_account, p_documents)
+		when 'reg' then app.login_reginfo(p_account, p_documents, p_gone)
 		when 'message-summary' then app.mailbox_summary(p_account) end;
 end $$;
 
@@ -206,6 +206,7 @@ declare
 	v_sub app.subscription;
 	v_sum bytea;
 	v_made int := 0;
+	v_gone bigint;
 	v_pause interval := app.notify_pause();
 begin
 	for v_sub in
@@ -223,9 +224,12 @@ begin
 		for update skip locked;
 		continue when v_sub.id is null;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
+		v_gone := case when v_sub.event = 'reg' then coalesce((
+			select max(g.id) from app.contact_gone g where g.account_id = v_sub.account_id), 0) end;
 		begin
 			body := case when v_sub.ended is null or v_sub.ended not in ('noresource', 'rejected')
-				then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents) end;
+				then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents,
+					coalesce(v_sub.gone_told, v_gone)) end;
 		exception when data_exception then
 			-- What cannot be written holds up nobody else.
 			raise warning 'no % document of account %: %', v_sub.event, v_sub.account_id, sqlerrm;
@@ -241,6 +245,7 @@ begin
 			due_at = now() + v_pause, ended = v_sub.ended,
 			local_cseq = greatest(s.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1,
 			documents = s.documents + 1, agent_id = p_agent, claimed_after = s.remote_cseq,
+			gone_told = coalesce(s.gone_told, v_gone), gone_claimed = v_gone,
 			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
 			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)
 		where s.id = v_sub.id returning s.* into v_sub;
@@ -330,7 +335,8 @@ begin
 		return query select 'again';
 	-- What ended meanwhile has its last NOTIFY still to come.
 	elsif p_code between 200 and 299 and (v_sub.ended is null or v_sub.due) then
-		update app.subscription s set until = null, code = p_code, notified_at = now() where s.id = v_sub.id;
+		update app.subscription s set until = null, code = p_code, notified_at = now(), gone_told = s.gone_claimed
+		where s.id = v_sub.id;
 		return query select 'active';
 	else
 		delete from app.subscription s where s.id = v_sub.id;

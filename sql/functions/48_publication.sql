@@ -43,7 +43,7 @@ begin
 	if v_login.id is null then
 		return false;
 	elsif v_login.source = 'publish' then
-		perform app.login_remove(v_login.account_id, array[v_login.id]);
+		perform app.login_remove(v_login.account_id, array[v_login.id], 'unregistered');
 		return true;
 	elsif v_login.extra -> 'presence' is distinct from p_publication.presence then
 		return false;

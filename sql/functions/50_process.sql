@@ -96,7 +96,7 @@ begin
 			where l.account_id = v_account and l.agent_id = p_agent and l.flow ~ '^(tcp|tls):');
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_account);
-		bell := bell || app.login_remove(v_account, v_ids);
+		bell := bell || app.login_remove(v_account, v_ids, 'deactivated');
 		bell := bell || app.publish('login', v_account, v_version, v_prior);
 	end loop;
 	bell := bell || app.release_claims(v_deliveries);

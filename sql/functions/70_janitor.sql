@@ -448,6 +448,10 @@ begin
 		select o.kind, o.id, o.process_id from app.watch o where o.closed_at < now() - interval '1 minute'
 		limit 1000 for update skip locked);
 	more := found;
+	delete from app.contact_gone g where (g.account_id, g.id) in (
+		select o.account_id, o.id from app.contact_gone o where o.at < now() - interval '1 hour'
+		order by o.at limit 1000 for update skip locked);
+	more := more or found;
 end $$;
 
 create function app.sweep_sessions(out bell text[], out more bool)

@@ -114,7 +114,7 @@ begin
 		v_ids := array(select l.id from app.login l where l.account_id = v_account and l.expires_at > now());
 		v_bell := app.account_end_open(v_account);
 	else
-		select e.ids, e.bell into v_ids, v_bell from app.login_unregister(v_account, p_n) e;
+		select e.ids, e.bell into v_ids, v_bell from app.login_unregister(v_account, p_n, p_event => 'deactivated') e;
 	end if;
 	perform app.operated('kick', p_email, 'contact ' || p_n);
 	perform app.ring_now(v_bell);

@@ -48,3 +48,15 @@ comment on column inspect.publication.left_s is 'Seconds until then.';
 comment on column inspect.publication.call_id is 'Call-ID of the latest PUBLISH.';
 comment on column inspect.publication.cseq is 'CSeq of the latest PUBLISH.';
 comment on column inspect.publication.created_at is 'When it was first published.';
+
+create view inspect.contact_gone as
+select a.email, g.n, g.contact, g.event, g.at
+from app.contact_gone g
+join app.account a on a.id = g.account_id;
+comment on view inspect.contact_gone is 'How contacts ended of which subscribers to reg are told; kept for an hour.';
+comment on column inspect.contact_gone.email is 'Whose contact it was.';
+comment on column inspect.contact_gone.n is 'Its number: it was /login/{email}/{n}.';
+comment on column inspect.contact_gone.contact is 'Its URI.';
+comment on column inspect.contact_gone.event is
+	'unregistered by itself, expired, deactivated (its flow ended, or an operator ended it), or rejected (its credential ended).';
+comment on column inspect.contact_gone.at is 'When.';

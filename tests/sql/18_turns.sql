@@ -25,7 +25,7 @@ begin
 	if p_account = (select max(l.account_id) from app.login l where l.expires_at <= now()) then
 		raise exception 'planted';
 	end if;
-	return app.login_remove(p_account, array(select l.id from app.login l where l.account_id = p_account and l.expires_at <= now()));
+	return app.login_remove(p_account, array(select l.id from app.login l where l.account_id = p_account and l.expires_at <= now()), 'expired');
 end $$;
 select cmp_ok(pg_temp.do_duties(), '<', 1000::bigint, 'one account that fails does not keep the janitor busy');
 select is(pg_temp.lapsed(), 1, 'nor does it hold up the others');
