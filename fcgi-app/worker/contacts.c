@@ -6,10 +6,10 @@
 
 #include "common/cidr.h"
 #include "common/json_write.h"
-#include "common/pidf.h"
 #include "common/sipuri.h"
 #include "common/utf8.h"
 #include "worker/body_form.h"
+#include "worker/body_presence.h"
 #include "shared/negotiate.h"
 
 enum {
@@ -18,8 +18,7 @@ enum {
 	ITEMS_MAX = 1 << 20,
 };
 
-static const char types_new[] = "application/json, text/plain, text/uri-list";
-static const char types_refresh[] =
+static const char types[] =
 	"application/json, text/plain, text/uri-list, application/pidf+xml";
 
 /* Whether a host is an address that must not be bound (agent.bind_deny). A
@@ -114,6 +113,41 @@ static bool read_stream(struct exchange *x, struct contacts *out,
 	return !why;
 }
 
+/* presence: JSON. extra: of an object, to which it is added; null: of none */
+static bool set_presence(struct exchange *x, struct contact *c,
+			 const char *extra, const char *presence)
+{
+	const bool more = extra && strcmp(extra, "{}") != 0;
+
+	c->extra = arena_fmt(x->arena, "{\"presence\":%s%s%s", presence,
+			     more ? "," : "", more ? extra + 1 : "}");
+	if (!c->extra)
+		body_form_no_memory(x);
+
+	return c->extra != NULL;
+}
+
+/* An object without any member of its own leaves what there is; null says
+   that there is to be none. */
+static bool read_presence(struct exchange *x, struct contact *c,
+			  const struct json *v, const char *at)
+{
+	const char *pointer = arena_fmt(x->arena, "%s/presence", at);
+	const char *text;
+
+	if (!v && !strcmp(c->extra, "{}"))
+		c->extra = NULL;
+	if (!v || v->type == JSON_NULL)
+		return true;
+	if (!pointer) {
+		body_form_no_memory(x);
+		return false;
+	}
+
+	return body_presence(x, v, pointer, &text) &&
+	       set_presence(x, c, c->extra, text);
+}
+
 /* at: pointer of the object, "" or "/7". */
 static bool read_object(struct exchange *x, struct contacts *out,
 			struct contact *c, const struct json *object,
@@ -123,18 +157,18 @@ static bool read_object(struct exchange *x, struct contacts *out,
 		{"contact", JSON_STRING, false, 1, SIPURI_MAX, true},
 		{"expires", JSON_SECONDS, false, 1, INT64_MAX, true},
 		{"lifetime", JSON_STRING, false, 1, LIFETIME_MAX_BYTES, true},
+		{"presence", JSON_ANY, false, 0, 0, false},
 	};
 	const char *pointer = arena_fmt(x->arena, "%s/contact", at);
-	const struct json *found[3];
+	const struct json *found[4];
 
 	if (!pointer) {
 		body_form_no_memory(x);
 		return false;
 	}
-	if (!body_form_members(x, object, at, table, 3, found, &c->extra))
+	if (!body_form_members(x, object, at, table, 4, found, &c->extra) ||
+	    !read_presence(x, c, found[3], at))
 		return false;
-	if (!strcmp(c->extra, "{}"))
-		c->extra = NULL;
 	if (found[1]) {
 		(void)body_integer(found[1], &c->expires_s); /* was checked */
 		if (c->expires_s > EXPIRES_MAX_S)
@@ -255,29 +289,27 @@ static bool read_lines(struct exchange *x, bool uri_list,
 	return out->n > 0;
 }
 
-static bool read_pidf(struct exchange *x, struct contacts *out)
+/* A new contact is the one that the document names. */
+static bool read_pidf(struct exchange *x, enum contacts_form form,
+		      struct contacts *out)
 {
-	struct pidf pidf;
-	struct buf b;
+	const char *presence, *uri;
 
-	if (pidf_parse(&pidf, x->arena, x->body.p, x->body.len)) {
-		exchange_problem(x, 400, "invalid-body",
-				 "This is not a PIDF document (RFC 3863).");
+	if (!body_pidf(x, &presence, &uri))
 		return false;
-	}
-	buf_init(&b, ITEMS_MAX);
-	buf_str(&b, "{\"presence\":{");
-	json_member(&b, "basic", pidf.open ? "open" : "closed");
-	json_member(&b, "note", pidf.note);
-	buf_str(&b, "}}");
 	out->n = 1;
-	out->merge = true;
-	out->list->extra = b.failed ? NULL : arena_mem(x->arena, b.p, b.len);
-	buf_free(&b);
-	if (!out->list->extra)
-		body_form_no_memory(x);
+	out->merge = form == CONTACTS_REFRESH;
+	if (!set_presence(x, out->list, NULL, presence))
+		return false;
+	if (form == CONTACTS_REFRESH)
+		return true;
+	if (uri)
+		return set_uri(x, out->list, uri, strlen(uri), "");
+	exchange_problem(x, 400, "invalid-body",
+			 "The first tuple has no contact: a SIP URI such as "
+			 "sip:alice@192.0.2.1:5060.");
 
-	return out->list->extra != NULL;
+	return false;
 }
 
 static bool charset_is_known(struct exchange *x)
@@ -310,10 +342,10 @@ bool contacts_read(struct exchange *x, enum contacts_form form,
 			return read_lines(x, false, form, out);
 		if (!strcmp(type, "text/uri-list"))
 			return read_lines(x, true, form, out);
-		if (refresh && !strcmp(type, "application/pidf+xml"))
-			return read_pidf(x, out);
+		if (!strcmp(type, "application/pidf+xml"))
+			return read_pidf(x, form, out);
 	}
-	exchange_unsupported(x, refresh ? types_refresh : types_new);
+	exchange_unsupported(x, types);
 
 	return false;
 }

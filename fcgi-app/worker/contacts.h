@@ -1,7 +1,8 @@
 /*
  * contacts.h: what a login's body says: contacts, as JSON (a string, an
- * object, an array of either), a line each (text/plain), or a list of URIs
- * (text/uri-list, RFC 2483, section 5); or a presence document.
+ * object, an array of either), a line each (text/plain), a list of URIs
+ * (text/uri-list, RFC 2483, section 5), or a presence document, which is of
+ * the contact that it names, or of the one that the path names.
  */
 #ifndef RESTSIP_CONTACTS_H
 #define RESTSIP_CONTACTS_H
@@ -34,8 +35,7 @@ struct contacts {
 /** What may stand in the body. */
 enum contacts_form {
 	CONTACTS_NEW,	  /* one or several, each with a URI */
-	CONTACTS_REFRESH, /* one, perhaps without; empty; application/pidf+xml
-			   */
+	CONTACTS_REFRESH, /* one, perhaps without; or empty */
 };
 
 /** Read the body. @return false: a problem has been answered */

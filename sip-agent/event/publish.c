@@ -10,8 +10,7 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "common/arena.h"
-#include "common/json_write.h"
-#include "common/pidf.h"
+#include "common/presence/pidf.h"
 #include "common/sipuri.h"
 #include "event/event.h"
 #include "parse/hdr.h"
@@ -22,7 +21,7 @@
 #include "transaction/uas.h"
 
 enum {
-	JSON_MAX = 8 * 1024,
+	JSON_MAX = 64 * 1024,	  /* any document within its bounds, escaped */
 	DEFAULT_EXPIRES_S = 3600, /* RFC 3856 section 6.4 */
 	CALL_ID_MAX = 1024,
 };
@@ -36,6 +35,7 @@ struct publish {
 struct document {
 	struct buf presence; /* JSON; empty: there was no document */
 	char contact_key[SIPURI_KEY_BUF]; /* empty: it names no contact */
+	const char *why;		  /* what is wrong with it */
 };
 
 static const struct pg_stmt stmt_publish = {
@@ -63,21 +63,14 @@ static void on_published(const struct pg_answer *ans, void *arg)
 	if (etag)
 		uas_reply(p->u, 200, NULL, "SIP-ETag: %s\r\nExpires: %lld\r\n",
 			  etag, pgres_int(ans->res, 0, "expires"));
+	else if (ans->end == PG_REFUSED && ans->status == 413)
+		uas_reply(p->u, 413, "Larger than bound login_members", NULL);
 	else
 		auth_db_failed(p->u, p->aor, ans);
 	mem_deref(p);
 }
 
 /* --- the document ------------------------------------------------------- */
-
-static void write_presence(struct buf *b, const struct pidf *pidf)
-{
-	buf_str(b, "{");
-	json_member(b, "basic", pidf->open ? "open" : "closed");
-	if (pidf->note)
-		json_member(b, "note", pidf->note);
-	buf_char(b, '}');
-}
 
 static void take_contact(struct document *doc, const struct pidf *pidf)
 {
@@ -89,7 +82,7 @@ static void take_contact(struct document *doc, const struct pidf *pidf)
 		doc->contact_key[0] = '\0';
 }
 
-/* @return 0, EBADMSG where it is no PIDF, ENOMEM */
+/* @return as pidf_parse() */
 static int read_document(struct document *doc, const struct pl *text)
 {
 	struct arena *a;
@@ -103,9 +96,9 @@ static int read_document(struct document *doc, const struct pl *text)
 	if (!a)
 		return ENOMEM;
 
-	err = pidf_parse(&pidf, a, text->p, text->l);
+	err = pidf_parse(&pidf, a, text->p, text->l, &doc->why);
 	if (!err) {
-		write_presence(&doc->presence, &pidf);
+		presence_write(&doc->presence, &pidf.presence, NULL);
 		take_contact(doc, &pidf);
 		err = doc->presence.failed ? ENOMEM : 0;
 	}
@@ -216,7 +209,11 @@ static void publish_document(struct uas *u, const struct auth_id *id,
 		break;
 
 	case EBADMSG:
-		uas_reply(u, 400, "Not a PIDF Document", NULL);
+		uas_reply(u, 400, doc.why, NULL);
+		break;
+
+	case EMSGSIZE:
+		uas_reply(u, 413, doc.why, NULL);
 		break;
 
 	default:

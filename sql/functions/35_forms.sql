@@ -40,28 +40,104 @@ begin
 				as state), v_contacts, v_gone))::text;
 end $$;
 
--- application/pidf+xml, RFC 3863: a tuple a contact; one that is closed where there is none.
+-- XML of other namespaces that a contact's presence has in a place. The programs have read and written it themselves; what
+-- one of an earlier version has let in there is none.
+create function app.presence_xml(p_presence jsonb, p_place text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	v_xml text := p_presence #>> array['xml', p_place];
+begin
+	return case when v_xml !~ '<[!?]' and xml_is_well_formed_content(v_xml) then v_xml end;
+end $$;
+
+-- A word of a list of a contact's presence as an element (RFC 4480, RFC 4589); null for what is none.
+create function app.presence_word(p_list text, p_word text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case
+		when p_word like 'other:%' then xmlelement(name "rpid:other", app.xml_text(substr(p_word, 7)))::text
+		when p_word = 'other' or p_list <> 'place_type' and p_word ~ '^[a-z_-]+$' then '<rpid:' || p_word || '/>'
+		when p_word ~ '^[a-z_-]+$' then '<lt:' || p_word || '/>' end;
+end $$;
+
+-- What the contacts of an account say together of its owner, by where it stands in the document: each thing once, in the
+-- order of the contacts.
+create function app.login_said(p_account bigint) returns table (place text, content text)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query
+		with said as materialized (
+			select l.n, l.extra -> 'presence' as presence from app.login l
+			where l.account_id = p_account and l.expires_at > now()),
+		part as (
+			select p.place, app.presence_word(p.place, w.word) as content, array[s.n, w.i] as at
+			from said s cross join (values ('activities'), ('mood'), ('place_type')) p(place)
+			cross join lateral jsonb_array_elements_text(
+				case when jsonb_typeof(s.presence -> p.place) = 'array' then s.presence -> p.place else '[]' end)
+				with ordinality w(word, i)
+			union all
+			select p.place, app.presence_xml(s.presence, p.place), array[s.n, 100]
+			from said s cross join (values ('activities'), ('mood'), ('place_type'), ('person'), ('presence')) p(place)
+			union all
+			select 'note', xmlelement(name "dm:note", app.xml_text(s.presence ->> 'note'))::text, array[s.n]
+			from said s where s.presence ->> 'note' <> '')
+		select u.place, string_agg(u.content, '' order by u.at)
+		from (select p.place, p.content, min(p.at) as at from part p where p.content is not null group by 1, 2) u
+		group by u.place;
+end $$;
+
+-- The person of a presence document (RFC 4479), if anything is said of it, and what stands beside it.
+create function app.login_person(p_account bigint, out person xml, out beside xml)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_said jsonb := (select jsonb_object_agg(s.place, s.content) from app.login_said(p_account) s);
+	v_person text;
+begin
+	v_person := concat('<rpid:activities>' || (v_said ->> 'activities') || '</rpid:activities>',
+		'<rpid:mood>' || (v_said ->> 'mood') || '</rpid:mood>',
+		'<rpid:place-type>' || (v_said ->> 'place_type') || '</rpid:place-type>', v_said ->> 'person');
+	if v_person <> '' then
+		person := ('<dm:person xmlns:dm="urn:ietf:params:xml:ns:pidf:data-model" xmlns:rpid="urn:ietf:params:xml:ns:pidf:rpid"'
+			|| ' xmlns:lt="urn:ietf:params:xml:ns:location-type" id="person">' || v_person || coalesce(v_said ->> 'note', '')
+			|| '</dm:person>')::xml;
+	end if;
+	beside := (v_said ->> 'presence')::xml;
+end $$;
+
+-- application/pidf+xml, RFC 3863: a tuple a contact, with what that contact alone says; one that is closed where there is
+-- none; and one person, of whom all contacts speak.
 create function app.login_pidf(p_account bigint) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_tuples xml;
-	-- Of five bytes at most (&amp;) for each of a contact and its note; where that is too much, notes are left out.
-	v_with_notes bool := (select coalesce(sum(octet_length(l.contact) + coalesce(octet_length(l.extra #>> '{presence,note}'), 0)
-		+ 300), 0) * 5 < app.bound('document') from app.login l where l.account_id = p_account);
+	v_rich record;
+	v_is_rich bool;
+	v_fits bool;
 begin
+	-- A byte becomes five at most (&amp;), of XML that is kept one; a note stands there twice. Where all that is too much,
+	-- only basic is told.
+	select coalesce(bool_or(l.extra ? 'presence'), false), coalesce(sum(1000 + 5 * octet_length(coalesce(l.contact, ''))
+		+ 5 * octet_length(coalesce(l.extra #>> '{presence,note}', ''))
+		+ 5 * octet_length(coalesce((l.extra -> 'presence')::text, ''))
+		- 4 * octet_length(coalesce(l.extra #>> '{presence,xml}', ''))), 0) < app.bound('document')
+	into v_is_rich, v_fits
+	from app.login l where l.account_id = p_account;
 	select xmlagg(xmlelement(name tuple, xmlattributes('c' || l.n as id),
-			xmlelement(name status, xmlelement(name basic, app.login_basic(l.extra))),
+			xmlelement(name status, xmlelement(name basic, app.login_basic(l.extra)),
+				case when v_fits then app.presence_xml(l.extra -> 'presence', 'status')::xml end),
+			case when v_fits then app.presence_xml(l.extra -> 'presence', 'tuple')::xml end,
 			case when l.contact is not null then xmlelement(name contact,
 				xmlattributes(trim_scale(l.q)::text as priority), app.xml_text(l.contact)) end,
-			case when v_with_notes and l.extra #>> '{presence,note}' is not null then
+			case when v_fits and l.extra #>> '{presence,note}' is not null then
 				xmlelement(name note, app.xml_text(l.extra #>> '{presence,note}')) end,
 			xmlelement(name "timestamp", app.time_text(l.created_at))) order by l.n)
 	into v_tuples
 	from app.login l where l.account_id = p_account and l.expires_at > now();
+	select p.* into v_rich from app.login_person(p_account) p where v_is_rich and v_fits;
 	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name presence,
 		xmlattributes('urn:ietf:params:xml:ns:pidf' as xmlns, app.xml_text('sip:' || app.email(p_account)) as entity),
 		coalesce(v_tuples, xmlelement(name tuple, xmlattributes('none' as id),
-			xmlelement(name status, xmlelement(name basic, 'closed')))))::text;
+			xmlelement(name status, xmlelement(name basic, 'closed')))), v_rich.person, v_rich.beside)::text;
 end $$;
 
 -- application/conference-info+xml, RFC 4575. Sessions have no place in it.

@@ -437,7 +437,7 @@ def test_a_presence_document_that_is_wrong_is_refused(quick, body):
     alice = quick
     made = register(alice)
     is_problem(text(alice, "PUT", made["self"], body.encode(), "application/pidf+xml"), 400)
-    is_problem(text(alice, "POST", alice.login, body.encode(), "application/pidf+xml"), 415)
+    is_problem(text(alice, "POST", alice.login, body.encode(), "application/pidf+xml"), 400)
 
 
 def test_one_or_all_are_unregistered(quick):

@@ -1,6 +1,6 @@
 -- Documents, pages and lists have an end: at each bound, and one past it.
 begin;
-select plan(70);
+select plan(72);
 \o /dev/null
 \ir setup.inc
 -- A JSON object that is p_bytes long when it is written out.
@@ -121,6 +121,25 @@ select cmp_ok((select octet_length(doc) from api.login_get_as(null, pg_temp.proo
 	'<', 1048576, 'of the worst kind, as presence');
 select cmp_ok((select octet_length(doc) from api.login_get_as(null, pg_temp.proof('bob'), 'alice@example.net', 'reginfo')),
 	'<', 1048576, 'and as registrations');
+\o /dev/null
+update app.login l set contact = 'sip:x@192.0.2.1', extra = jsonb_build_object('presence', jsonb_build_object(
+	'note', repeat('&', 1000), 'activities', (select jsonb_agg(format('other:%s.%s', l.n, i) || repeat('&', 70)) from generate_series(1, 16) i),
+	'xml', jsonb_build_object('person', '<a' || l.n || '>' || repeat('x', 1500) || '</a' || l.n || '>', 'tuple', repeat('<a/>', 50))))
+from app.account a where a.id = l.account_id and a.email = 'alice@example.net';
+\o
+select ok((select octet_length(doc) < 1048576 and doc like '%<a32>x%' and doc like '%<a/><contact>%' and doc like '%>32.16&amp;%'
+	from api.login_get_as(null, pg_temp.proof('bob'), 'alice@example.net', 'pidf')), 'all that 32 contacts say has room');
+\o /dev/null
+update app.login l set extra = jsonb_build_object('presence', case l.n % 8
+	when 0 then '"away"' when 1 then '5' when 2 then '["x"]' when 3 then '{"note": 1, "basic": {}, "mood": "sad", "xml": "<a>"}'
+	when 4 then '{"activities": [null, {"a": 1}, "<a>", "other:"], "xml": {"tuple": "<a>", "person": ["<a>"], "status": "&b;"}}'
+	when 5 then '{"xml": {"presence": "<!DOCTYPE a><a/>", "person": "<?xml version=\"1.0\"?><a/>", "tuple": null}}'
+	when 6 then '{"note": {"a": "<"}, "place_type": {}}' else 'null' end::jsonb)
+from app.account a where a.id = l.account_id and a.email = 'alice@example.net';
+\o
+select ok((select xml_is_well_formed_document(doc) and doc !~ '<a|DOCTYPE|&b;'
+	from api.login_get_as(null, pg_temp.proof('bob'), 'alice@example.net', 'pidf')),
+	'what nobody could set today, but once could, does no harm');
 
 -- ---- who is in a call ----
 select results_eq('select * from pg_temp.join(''bob'', (select open from ids), ''"again"'')', $$ values (1::bigint, false) $$,
