@@ -44,7 +44,7 @@ struct setting {
 static const struct setting settings[] = {
 	{"agent", "aliases", TYPE_TEXT, AT(agent.aliases), "", 0, 0,
 	 "names and addresses that stand for the domain in SIP, as the agent's "
-	 "own addresses do, with blanks or commas between; only where one "
+	 "own addresses and its host's name do, with blanks or commas between; only where one "
 	 "domain is hosted"},
 	{"agent", "bad_burst", TYPE_INT, AT(agent.bad_burst), "200", 1, 1000000,
 	 "malformed messages and wrong digests of one address at once; then it "

@@ -17,6 +17,7 @@
 #include "message/message.h"
 #include "parse/hdr.h"
 #include "registrar/registrar.h"
+#include "settings.h"
 #include "transaction/strans.h"
 #include "transaction/uas.h"
 
@@ -76,6 +77,7 @@ enum {
 	NO_ANSWER = 1 << 0,  /* RFC 3261 section 17: an ACK has none */
 	NO_REPEATS = 1 << 1, /* strans is not asked for it */
 	NO_REQUIRE = 1 << 2, /* Require is not looked at */
+	NO_DOMAIN = 1 << 3,  /* only found within a dialog, or of a request */
 };
 
 static const struct method {
@@ -83,20 +85,20 @@ static const struct method {
 	method_h *handle;
 	unsigned flags;
 } methods[] = {
-	{"ACK", ack_handle, NO_ANSWER | NO_REPEATS | NO_REQUIRE},
-	{"BYE", stray_handle, NO_REQUIRE},
-	{"CANCEL", cancel_handle, NO_REPEATS | NO_REQUIRE},
+	{"ACK", ack_handle, NO_ANSWER | NO_REPEATS | NO_REQUIRE | NO_DOMAIN},
+	{"BYE", stray_handle, NO_REQUIRE | NO_DOMAIN},
+	{"CANCEL", cancel_handle, NO_REPEATS | NO_REQUIRE | NO_DOMAIN},
 	{"INFO", known_handle, 0},
 	{"INVITE", invite_handle, NO_REPEATS},
 	{"MESSAGE", message_handle, 0},
-	{"NOTIFY", stray_handle, NO_REQUIRE},
+	{"NOTIFY", stray_handle, NO_REQUIRE | NO_DOMAIN},
 	{"OPTIONS", options_handle, 0},
-	{"PRACK", stray_handle, NO_REQUIRE},
+	{"PRACK", stray_handle, NO_REQUIRE | NO_DOMAIN},
 	{"PUBLISH", publish_handle, 0},
 	{"REFER", known_handle, 0},
 	{"REGISTER", registrar_handle, 0},
 	{"SUBSCRIBE", subscribe_handle, 0},
-	{"UPDATE", stray_handle, NO_REQUIRE},
+	{"UPDATE", stray_handle, NO_REQUIRE | NO_DOMAIN},
 };
 
 static const struct method unknown;
@@ -153,6 +155,27 @@ static bool needs_unknown(struct agent *ag, const struct sip_msg *msg)
 	return true;
 }
 
+/* Nothing is relayed.  Within a dialog the Request-URI may be the address of
+   another agent.  @return whether it was refused (RFC 3261 section 8.2.2.1) */
+static bool is_foreign(struct agent *ag, const struct sip_msg *msg)
+{
+	struct uri uri = msg->uri;
+
+	/* who asks whether we are there has found us, by whatever port: sipsak
+	   cuts the last digit off one that has five */
+	if (!pl_strcmp(&msg->met, "OPTIONS"))
+		uri.port = 0;
+	if (pl_isset(&msg->to.tag) || settings_is_ours(ag->set, &uri))
+		return false;
+
+	/* a registrar does not say what there is elsewhere (section 10.3) */
+	uas_reply_stateless(ag, msg,
+			    pl_strcmp(&msg->met, "REGISTER") ? 404 : 403,
+			    "Not Our Domain", NULL);
+
+	return true;
+}
+
 static void refuse(struct agent *ag, const struct sip_msg *msg, int scode,
 		   const char *why)
 {
@@ -202,6 +225,8 @@ void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 		uas_reply_stateless(ag, msg, 501, NULL, ALLOW);
 		return;
 	}
+	if (!(method->flags & NO_DOMAIN) && is_foreign(ag, msg))
+		return;
 	if (!(method->flags & NO_REQUIRE) && needs_unknown(ag, msg))
 		return;
 

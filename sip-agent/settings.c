@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/aor.h"
 #include "common/cidr.h"
@@ -37,6 +38,7 @@ struct settings {
 	char name[NAME_SIZE];
 	char domain[AOR_BUF]; /* the one that is hosted; empty: there are more
 			       */
+	char hostname[AOR_BUF];
 	struct cidr_list *bind_deny;
 	char *addresses; /* of all listenv and tls_listenv */
 	struct sending phones, rest;
@@ -272,6 +274,8 @@ int settings_alloc(struct settings **sp, const char *file)
 	} else {
 		if (!config_only_domain(&s->cfg, s->domain))
 			s->domain[0] = '\0';
+		if (gethostname(s->hostname, sizeof(s->hostname) - 1))
+			s->hostname[0] = '\0'; /* too long for a domain */
 		err = read_listen(s);
 		if (!err)
 			err = write_addresses(s);
@@ -443,7 +447,11 @@ static bool is_same_host(const struct pl *item, const struct pl *host)
 static bool is_alias(const struct settings *s, const struct pl *host)
 {
 	const char *p = s->cfg.agent.aliases;
+	const struct pl hostname = {s->hostname, strlen(s->hostname)};
 	size_t n;
+
+	if (hostname.l && is_same_host(&hostname, host))
+		return true;
 
 	while ((n = config_item(&p))) {
 		const struct pl item = without_brackets((struct pl){p - n, n});
@@ -456,9 +464,10 @@ static bool is_alias(const struct settings *s, const struct pl *host)
 }
 
 /*
- * Whether a host stands for the domain that is hosted here: our own addresses
- * and the aliases do, where it is one alone.  Who sets up a first phone knows
- * no other name of the server, and some phones have no field for one.
+ * Whether a host stands for the domain that is hosted here: our own addresses,
+ * our host's name and the aliases do, where it is one alone.  Who sets up a
+ * first phone knows no other name of the server, and some phones have no field
+ * for one.
  */
 static bool is_our_name(const struct settings *s, struct pl host, uint16_t port)
 {

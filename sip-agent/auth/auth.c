@@ -121,8 +121,10 @@ static void charge_nonce(const struct auth *a)
 static int from_aor(struct auth *a)
 {
 	const struct sip_msg *msg = uas_msg(a->u);
+	const struct settings *set = uas_agent(a->u)->set;
 	struct nameaddr na;
 	struct pl realm;
+	struct uri uri;
 	int err;
 
 	err = nameaddr_decode(&na, hdr_get(msg, HDR_FROM));
@@ -131,14 +133,17 @@ static int from_aor(struct auth *a)
 
 	/* a SIP URI may be sound, and yet name nobody who can have an account
 	 */
-	err = settings_to_aor(uas_agent(a->u)->set, a->id.aor, &na.uri);
-	if (err)
-		return sanity_field_is_sip(&na.uri) ? EDOM : err;
+	err = settings_to_aor(set, a->id.aor, &na.uri);
+	if (err) {
+		if (!sanity_field_is_sip(&na.uri) || uri_decode(&uri, &na.uri))
+			return err;
+		return settings_is_ours(set, &uri) ? EDOM : ENOENT;
+	}
 
 	a->realm = aor_domain(a->id.aor);
 	pl_set_str(&realm, a->realm);
 
-	return settings_hosts(uas_agent(a->u)->set, &realm) ? 0 : ENOENT;
+	return settings_hosts(set, &realm) ? 0 : ENOENT;
 }
 
 static int auth_alloc(struct auth **ap, struct uas *u)
@@ -169,7 +174,7 @@ static void identify(struct uas *u, auth_h *h)
 		break;
 
 	case ENOENT:
-		uas_reply(u, 403, "Not Our Domain", NULL);
+		uas_reply(u, 403, "From Another Domain", NULL);
 		mem_deref(a);
 		return;
 

@@ -253,10 +253,6 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
 {
 	struct event ev;
 
-	if (!settings_is_ours(ag->set, &msg->uri)) {
-		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
-		return false;
-	}
 	if (event_decode(&ev, msg) || strcmp(ev.package->name, "presence")) {
 		uas_reply_stateless(ag, msg, 489, NULL,
 				    "Allow-Events: presence\r\n");

@@ -268,11 +268,6 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
 	struct event ev;
 	int err;
 
-	/* within a dialog it may be the address of another agent */
-	if (!pl_isset(&msg->to.tag) && !settings_is_ours(ag->set, &msg->uri)) {
-		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
-		return false;
-	}
 	err = event_decode(&ev, msg);
 	if (err) {
 		uas_reply_stateless(ag, msg, err == EBADMSG ? 400 : 489, NULL,

@@ -183,11 +183,5 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
  */
 void message_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	/* nothing is relayed to foreign domains */
-	if (!settings_is_ours(ag->set, &msg->uri)) {
-		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
-		return;
-	}
-
 	auth_request(ag, msg, on_authentic);
 }

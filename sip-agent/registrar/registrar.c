@@ -426,10 +426,5 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
  */
 void registrar_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	if (!settings_is_ours(ag->set, &msg->uri)) {
-		uas_reply_stateless(ag, msg, 404, "Not Our Domain", NULL);
-		return;
-	}
-
 	auth_request(ag, msg, on_authentic);
 }

@@ -309,7 +309,7 @@ def test_a_malformed_contact_is_400(account, phone, logins, value):
 
 def test_another_domain_is_not_served(account, phone):
     p = phone(account())
-    assert p.request("REGISTER", "sip:example.org", [("Contact", f"<{p.contact}>")]).code == 404
+    assert p.request("REGISTER", "sip:example.org", [("Contact", f"<{p.contact}>")]).code == 403
     assert p.register(sender="sip:a@example.org", to="sip:a@example.org").code == 403
 
 
