@@ -8,32 +8,22 @@
 
 #include "agent.h"
 #include "auth/auth.h"
-#include "event/event.h"
 #include "event/publish.h"
 #include "event/subscribe.h"
 #include "gate/budget.h"
 #include "gate/recheck.h"
 #include "logre.h"
 #include "message/message.h"
+#include "options/options.h"
 #include "parse/hdr.h"
 #include "registrar/registrar.h"
 #include "settings.h"
 #include "transaction/strans.h"
 #include "transaction/uas.h"
 
-#define ALLOW "Allow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n"
-
 enum { UNSUPPORTED_MAX = 512 };
 
 typedef void(method_h)(struct agent *ag, const struct sip_msg *msg);
-
-/* Says what this server can do, nothing of users (RFC 3261 section 11.2) */
-static void options_handle(struct agent *ag, const struct sip_msg *msg)
-{
-	uas_reply_stateless(ag, msg, 200, NULL,
-			    ALLOW EVENT_ALLOW
-			    "Accept: */*\r\nSupported: outbound, path\r\n");
-}
 
 /* The CANCEL of an INVITE is handled by libre's transactions.  Others cannot be
    cancelled, but the answer tells whether there is one (RFC 3261 section 9.2)
@@ -58,13 +48,13 @@ static void ack_handle(struct agent *ag, const struct sip_msg *msg)
 
 static void known_handle(struct agent *ag, const struct sip_msg *msg)
 {
-	uas_reply_stateless(ag, msg, 405, NULL, ALLOW);
+	uas_reply_stateless(ag, msg, 405, NULL, UAS_ALLOW);
 }
 
 static void on_caller(struct uas *u, const struct auth_id *id)
 {
 	(void)id;
-	uas_reply(u, 405, NULL, ALLOW);
+	uas_reply(u, 405, NULL, UAS_ALLOW);
 }
 
 /* A caller is authenticated before it is refused (RFC 3261 section 8.2) */
@@ -222,7 +212,7 @@ void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 	if (!(method->flags & NO_REPEATS) && is_repeat(ag, msg))
 		return;
 	if (!method->handle) {
-		uas_reply_stateless(ag, msg, 501, NULL, ALLOW);
+		uas_reply_stateless(ag, msg, 501, NULL, UAS_ALLOW);
 		return;
 	}
 	if (!(method->flags & NO_DOMAIN) && is_foreign(ag, msg))

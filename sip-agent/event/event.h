@@ -7,8 +7,6 @@
 
 #include <re.h>
 
-#define EVENT_ALLOW "Allow-Events: message-summary, presence, reg\r\n"
-
 enum {
 	EVENT_ID_MAX = 128,
 };

@@ -77,9 +77,10 @@ static void on_subscribed(const struct pg_answer *ans, void *arg)
 		tag = pgres_text(ans->res, 0, "local_tag");
 	if (tag) {
 		learn_address(s);
-		uas_reply_dialog(s->u, tag,
-				 "Expires: %u\r\nContact: <%s>\r\n" EVENT_ALLOW,
-				 s->expires_s, s->local_target);
+		uas_reply_dialog(
+			s->u, tag,
+			"Expires: %u\r\nContact: <%s>\r\n" UAS_ALLOW_EVENTS,
+			s->expires_s, s->local_target);
 		notifier_ring(ag->notifier);
 	} else {
 		auth_db_failed(s->u, s->aor, ans);
@@ -271,7 +272,7 @@ static bool check(struct agent *ag, const struct sip_msg *msg)
 	err = event_decode(&ev, msg);
 	if (err) {
 		uas_reply_stateless(ag, msg, err == EBADMSG ? 400 : 489, NULL,
-				    EVENT_ALLOW);
+				    UAS_ALLOW_EVENTS);
 		return false;
 	}
 	if (!event_is_acceptable(ev.package, msg)) {

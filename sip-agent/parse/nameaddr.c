@@ -289,3 +289,34 @@ bool nameaddr_param(const struct nameaddr *na, const char *name, struct pl *val)
 
 	return false;
 }
+
+/**
+ * Take the next parameter
+ *
+ * @param name Set to its name
+ * @param text Set to all of it, as it came, without its semicolon
+ * @param rest The address's params at first; advanced
+ *
+ * @return false at the end
+ */
+bool nameaddr_next_param(struct pl *name, struct pl *text, struct pl *rest)
+{
+	struct pl val;
+
+	do {
+		skip_lws(rest);
+		if (!rest->l || *rest->p != ';')
+			return false;
+		pl_advance(rest, 1);
+		skip_lws(rest);
+		text->p = rest->p;
+		if (take_param(name, &val, rest))
+			return false;
+	} while (!name->l);
+
+	text->l = (size_t)(rest->p - text->p);
+	while (is_lws(text->p[text->l - 1]))
+		text->l--;
+
+	return true;
+}

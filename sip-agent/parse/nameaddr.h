@@ -18,6 +18,7 @@ struct nameaddr {
 
 int nameaddr_take(struct nameaddr *na, struct pl *list);
 int nameaddr_decode(struct nameaddr *na, const struct pl *val);
+bool nameaddr_next_param(struct pl *name, struct pl *text, struct pl *rest);
 bool nameaddr_param(const struct nameaddr *na, const char *name,
 		    struct pl *val);
 

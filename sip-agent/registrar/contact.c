@@ -17,6 +17,8 @@
 
 enum {
 	JSON_MAX = 128 * 1024,
+	TEXT_MAX = 4096,	    /* of a name, or of parameters */
+	PARAMS_MAX = 64,	    /* of them: each is an element of reginfo */
 	Q_MAX = 16,		    /* characters of a qvalue */
 	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
 };
@@ -152,6 +154,103 @@ static int write_instance(struct reading *r, const struct nameaddr *na)
 	return 0;
 }
 
+/* A text that grows to TEXT_MAX */
+struct text {
+	char p[TEXT_MAX];
+	size_t n;
+	bool full;
+};
+
+/* On one line: a folded one is unfolded */
+static void add(struct text *t, const struct pl *pl)
+{
+	for (size_t i = 0; i < pl->l; i++) {
+		if (pl->p[i] == '\r' || pl->p[i] == '\n')
+			continue;
+		if (t->n == sizeof(t->p)) {
+			t->full = true;
+			return;
+		}
+		t->p[t->n++] = pl->p[i];
+	}
+}
+
+/* What is no text is left out: nobody could be shown it */
+static int write_text(struct reading *r, const char *key, const struct text *t)
+{
+	if (t->full)
+		return fail(r, EBADMSG, "Contact Too Large");
+	if (!t->n || !pg_is_text(t->p, t->n))
+		return 0;
+	json_key(&r->cs->json, key);
+	json_str(&r->cs->json, t->p, t->n);
+
+	return 0;
+}
+
+/* The display name, without the quotes of its string */
+static int write_name(struct reading *r, const struct nameaddr *na)
+{
+	struct pl pl = na->display;
+	const bool quoted = pl.l >= 2 && *pl.p == '"';
+	struct text t;
+
+	if (!pl.l)
+		return 0;
+
+	t.n = 0;
+	t.full = false;
+	if (quoted)
+		pl = (struct pl){pl.p + 1, pl.l - 2};
+	for (; pl.l; pl_advance(&pl, 1)) {
+		if (quoted && *pl.p == '\\' && pl.l > 1)
+			pl_advance(&pl, 1);
+		add(&t, &(struct pl){pl.p, 1});
+	}
+
+	return write_text(r, "name", &t);
+}
+
+/* What the registrar itself answers with */
+static bool is_own_param(const struct pl *name)
+{
+	static const char *const own[] = {
+		"expires",  "q",	 "+sip.instance",    "reg-id",
+		"pub-gruu", "temp-gruu", "temp-gruu-cookie",
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		if (!pl_strcasecmp(name, own[i]))
+			return true;
+	}
+
+	return false;
+}
+
+/* All others, as they came: features (RFC 3840) and what we know nothing of */
+static int write_params(struct reading *r, const struct nameaddr *na)
+{
+	struct pl rest = na->params, name, text;
+	const struct pl semicolon = PL(";");
+	struct text t;
+	unsigned n = 0;
+
+	if (!rest.l)
+		return 0;
+
+	t.n = 0;
+	t.full = false;
+	while (nameaddr_next_param(&name, &text, &rest)) {
+		t.full = t.full || ++n > PARAMS_MAX;
+		if (is_own_param(&name) || !pg_is_text(text.p, text.l))
+			continue;
+		add(&t, &semicolon);
+		add(&t, &text);
+	}
+
+	return write_text(r, "params", &t);
+}
+
 static int write_json(struct reading *r, const struct nameaddr *na,
 		      const char *key, uint32_t expires_s)
 {
@@ -171,6 +270,10 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 		write_q(b, q);
 	}
 	err = write_instance(r, na);
+	if (!err && expires_s)
+		err = write_name(r, na);
+	if (!err && expires_s)
+		err = write_params(r, na);
 	buf_char(b, '}');
 
 	return err;

@@ -16,6 +16,7 @@
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
 #include "parse/route.h"
+#include "parse/uri.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
 #include "registrar/contact.h"
@@ -102,6 +103,34 @@ static int write_device(struct mbuf *mb, const struct pg_answer *ans, int row)
 	return err;
 }
 
+static int write_quoted(struct mbuf *mb, const char *text)
+{
+	int err = mbuf_write_u8(mb, '"');
+
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			err |= mbuf_write_u8(mb, '\\');
+		err |= mbuf_write_u8(mb, (uint8_t)*text);
+	}
+
+	return err | mbuf_write_str(mb, "\" ");
+}
+
+/* A column that goes into a header; NULL where it is not there, or would not
+   stay on its line */
+static const char *line_of(const struct pg_answer *ans, int row,
+			   const char *column)
+{
+	const char *text = pgres_text(ans->res, row, column);
+	struct pl pl;
+
+	if (!text)
+		return NULL;
+	pl_set_str(&pl, text);
+
+	return uri_is_line(&pl) ? text : NULL;
+}
+
 static int write_bindings(struct mbuf *mb, const struct pg_answer *ans, int row,
 			  int rows)
 {
@@ -110,14 +139,21 @@ static int write_bindings(struct mbuf *mb, const struct pg_answer *ans, int row,
 	for (int i = row; i < row + rows && !err; i++) {
 		const char *contact = pgres_text(ans->res, i, "contact");
 		const char *q = pgres_text(ans->res, i, "q");
+		const char *name = line_of(ans, i, "name");
+		const char *params = line_of(ans, i, "params");
 
 		if (!contact || strpbrk(contact, "\r\n<>\""))
 			continue;
-		err = mbuf_printf(mb, "Contact: <%s>;expires=%lld", contact,
-				  pgres_int(ans->res, i, "expires"));
+		err = mbuf_write_str(mb, "Contact: ");
+		if (name)
+			err |= write_quoted(mb, name);
+		err |= mbuf_printf(mb, "<%s>;expires=%lld", contact,
+				   pgres_int(ans->res, i, "expires"));
 		if (q)
 			err |= mbuf_printf(mb, ";q=%s", q);
 		err |= write_device(mb, ans, i);
+		if (params)
+			err |= mbuf_write_str(mb, params);
 		err |= mbuf_write_str(mb, "\r\n");
 	}
 
@@ -148,6 +184,7 @@ static void reply_bindings(struct reg *reg, const struct pg_answer *ans,
 	}
 
 	err = write_bindings(mb, ans, row, rows);
+	err |= mbuf_write_str(mb, UAS_ALLOW UAS_SUPPORTED);
 	err |= write_path(mb, reg);
 	if (reg->outbound)
 		err |= mbuf_printf(mb,

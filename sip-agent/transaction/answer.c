@@ -22,9 +22,10 @@ static int write_line(struct mbuf *mb, const struct sip_hdr *hdr)
 	return err;
 }
 
-/* With where the request came from */
-static int write_top_via(struct mbuf *mb, const struct sip_hdr *hdr,
-			 const struct sip_msg *msg)
+/* With where the request came from.  rport: set where it asks for the answer
+   there */
+static int write_top_via(struct mbuf *mb, bool *rport,
+			 const struct sip_hdr *hdr, const struct sip_msg *msg)
 {
 	struct pl list = hdr->val;
 	struct via v;
@@ -34,6 +35,8 @@ static int write_top_via(struct mbuf *mb, const struct sip_hdr *hdr,
 	err |= mbuf_write_str(mb, ": ");
 	if (via_take(&v, &list)) /* the gate saw to it */
 		return err | mbuf_write_pl(mb, &hdr->val);
+
+	*rport = via_has_rport(&v);
 
 	return err | via_write(mb, &v, &msg->src,
 			       !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR));
@@ -78,14 +81,12 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 		  const struct answer *a)
 {
 	struct mbuf *mb = mbuf_alloc(SIZE);
-	struct pl param = pl_null;
-	bool top = true, rport;
+	bool top = true, rport = false;
 	int err;
 
 	if (!mb)
 		return ENOMEM;
 
-	rport = !msg_param_exists(&msg->via.params, "rport", &param);
 	err = mbuf_printf(mb, "SIP/2.0 %u %s\r\n", a->scode,
 			  a->reason ? a->reason : codes_reason(a->scode));
 	for (struct le *le = list_head(&msg->hdrl); le && !err; le = le->next) {
@@ -93,7 +94,7 @@ int answer_encode(struct mbuf **mbp, struct sa *dst, const struct sip_msg *msg,
 
 		switch (hdr->id) {
 		case SIP_HDR_VIA:
-			err = top ? write_top_via(mb, hdr, msg)
+			err = top ? write_top_via(mb, &rport, hdr, msg)
 				  : write_line(mb, hdr);
 			top = false;
 			break;

@@ -15,6 +15,11 @@ struct pg_answer;
 struct uas;
 struct uas_list;
 
+/** What this server does, in answers that say so (RFC 3261 section 11.2) */
+#define UAS_ALLOW "Allow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n"
+#define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
+#define UAS_SUPPORTED "Supported: outbound, path\r\n"
+
 enum {
 	UAS_ID_SIZE = 17,
 	UAS_TAG_SIZE = 17,

@@ -1,7 +1,25 @@
 -- Logins: what a binding is, however it came about. REST's door to it; the registrar's is the next file.
 
+-- The parameters that a Contact came with, one by one; value null: it has none. Quotes are those of its string.
+create function app.contact_params(p_params text) returns table (name text, value text)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return query
+		select m[1], case when m[2] like '"%' then regexp_replace(substr(m[2], 2, length(m[2]) - 2), '\\(.)', '\1', 'g') else m[2] end
+		from regexp_matches(p_params, ';\s*([^=;"\s]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^;"]*))?', 'g') m;
+end $$;
+
+-- The same as a JSON object: features (RFC 3840, `+sip.*`) and what else there is. A flag is true; of two the last counts.
+create function app.contact_features(p_params text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return (select jsonb_object_agg(p.name, coalesce(to_jsonb(p.value), 'true'))::text from app.contact_params(p_params) p);
+end $$;
+
+-- An own member stands in the place of what the phone says of itself.
 create function app.login_doc(p_n bigint, p_email text, p_source text, p_contact text, p_expires_s int,
-	p_expires_at timestamptz, p_q numeric, p_user_agent text, p_extra jsonb) returns text
+	p_expires_at timestamptz, p_q numeric, p_user_agent text, p_extra jsonb, p_name text default null,
+	p_params text default null) returns text
 language plpgsql stable as $$
 begin
 	return app.doc_close('{"id":' || p_n
@@ -11,6 +29,9 @@ begin
 		|| ',"source":"' || p_source || '"'
 		|| case when p_q is null then '' else ',"q":' || trim_scale(p_q) end
 		|| case when p_user_agent is null then '' else ',"user_agent":' || to_json(p_user_agent) end
+		|| case when p_name is null or p_extra ? 'name' then '' else ',"name":' || to_json(p_name) end
+		|| case when p_params is null or p_extra ? 'features' then ''
+			else coalesce(',"features":' || app.contact_features(p_params), '') end
 		|| ',"url":' || to_json('/login/' || app.url_segment(p_email) || '/' || p_n), p_extra);
 end $$;
 
@@ -110,10 +131,12 @@ begin
 end $$;
 
 -- What a contact takes of its bound: what only a phone gives counts too. Its own members have a bound of their own.
-create function app.contact_size(p_contact text, p_path text, p_call_id text, p_instance text) returns int
+create function app.contact_size(p_contact text, p_path text, p_call_id text, p_instance text, p_name text, p_params text)
+returns int
 language sql immutable as $$
 	select coalesce(octet_length(p_contact), 0) + coalesce(octet_length(p_path), 0)
 		+ coalesce(octet_length(p_call_id), 0) + coalesce(octet_length(p_instance), 0)
+		+ coalesce(octet_length(p_name), 0) + coalesce(octet_length(p_params), 0)
 $$;
 
 -- An address as an agent writes its own; IPv6 has many ways to be written.
@@ -174,7 +197,7 @@ end $$;
 
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
 -- that lives with a stream, or a publication. p_set holds what only a phone gives: call_id, cseq, instance, reg_id,
--- path, flow, agent, user_agent, credential. Members that the server itself gives are not kept from p_extra.
+-- path, flow, agent, user_agent, credential, name, params. Members that the server itself gives are not kept from p_extra.
 create function app.login_put(p_account bigint, p_email text, p_source text, p_contact text, p_key text,
 	p_expires_s int, p_extra jsonb, p_set app.login default null,
 	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
@@ -196,10 +219,10 @@ begin
 		perform app.refuse_large('login_members', v_extra, 'A login''s own members');
 	end if;
 	if exists (select from app.setting s where s.name = 'contact'
-		and s.amount < app.contact_size(p_contact, p_set.path, p_set.call_id, p_set.instance))
+		and s.amount < app.contact_size(p_contact, p_set.path, p_set.call_id, p_set.instance, p_set.name, p_set.params))
 	then
 		perform app.refuse(413, 'document-too-large', format(
-			'A contact with its Path, Call-ID and instance has at most %s bytes.', app.bound('contact')), '/contact');
+			'A contact with its Path, Call-ID, instance, name and parameters has at most %s bytes.', app.bound('contact')), '/contact');
 	end if;
 	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
@@ -208,8 +231,9 @@ begin
 		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
 		call_id = p_set.call_id, cseq = p_set.cseq, instance = p_set.instance, reg_id = p_set.reg_id,
 		path = p_set.path, flow = p_set.flow, agent_id = p_set.agent_id, user_agent = p_set.user_agent,
-		credential_id = p_set.credential_id, extra = v_extra, doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s,
-			login_put.expires_at, v_q, p_set.user_agent, v_extra)
+		credential_id = p_set.credential_id, extra = v_extra, name = p_set.name, params = p_set.params,
+		doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s, login_put.expires_at, v_q,
+			p_set.user_agent, v_extra, p_set.name, p_set.params)
 	where l.account_id = p_account and l.expires_at > now()
 		and (l.key = v_key or p_key is null and l.id = p_set.id)
 	returning l.id, l.n, l.doc into v_id, n, doc;
@@ -218,12 +242,13 @@ begin
 		perform app.refuse_own_address(p_key);
 		bell := app.login_make_room(p_account);
 		n := app.take_n('login', p_account);
-		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra);
+		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra,
+			p_set.name, p_set.params);
 		insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
-			instance, reg_id, path, flow, agent_id, user_agent, credential_id, extra, doc)
+			instance, reg_id, path, flow, agent_id, user_agent, credential_id, extra, name, params, doc)
 		values (p_account, p_email, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
 			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.agent_id, p_set.user_agent,
-			p_set.credential_id, v_extra, doc)
+			p_set.credential_id, v_extra, p_set.name, p_set.params, doc)
 		returning id into v_id;
 	end if;
 	if p_contact is not null and exists (select from app.delivery d

@@ -17,7 +17,8 @@ end $$;
 -- nothing and gets the same answer; an older one is refused, and one that asks for something else under the same.
 create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
 	p_cseq bigint, p_contacts jsonb, p_star bool, p_path text, p_flow text, p_user_agent text)
-returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[])
+returns table (n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint, bell text[], name text,
+	params text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint := app.digest_account(p_credential, p_ha1);
@@ -71,6 +72,8 @@ begin
 			v_set.flow := p_flow;
 			v_set.agent_id := p_agent;
 			v_set.credential_id := p_credential;
+			v_set.name := v_contact ->> 'name';
+			v_set.params := v_contact ->> 'params';
 			v_set.user_agent := left(p_user_agent, 200);
 			-- What was set of the contact by REST or PUBLISH outlives its refreshes.
 			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',
@@ -89,13 +92,30 @@ begin
 	end if;
 	return query
 		select l.n, l.contact, greatest(ceil(extract(epoch from l.expires_at - now()))::int, 1),
-			trim_scale(l.q)::text, l.path, l.instance, l.reg_id, v_bell
+			trim_scale(l.q)::text, l.path, l.instance, l.reg_id, v_bell, l.name, l.params
 		from app.login l where l.account_id = v_account and l.expires_at > now() and l.contact is not null
-		order by l.n;
+		-- what this request has bound comes first
+		order by (l.call_id = p_call_id and l.cseq = p_cseq) is not true, l.n;
 	if not found then
 		return query select null::bigint, null::text, null::int, null::text, null::text,
-			null::text, null::bigint, v_bell;
+			null::text, null::bigint, v_bell, null::text, null::text;
 	end if;
+end $$;
+
+-- Which contact of his own account an OPTIONS of a phone's user goes on to: the one over the flow that it came over, or
+-- else the latest of this agent's. No row: there is none.
+create function api.sip_own_contact(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_flow text)
+returns table (account bigint, contact text, path text, flow text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_account bigint := app.digest_account(p_credential, p_ha1);
+begin
+	return query
+		select l.account_id, l.contact, l.path, l.flow
+		from app.login l
+		where l.account_id = v_account and l.email = p_aor and l.source = 'sip' and l.agent_id = p_agent
+			and l.expires_at > now()
+		order by l.flow is distinct from nullif(p_flow, ''), app.bound_at(l) desc, l.n limit 1;
 end $$;
 
 -- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3). more: not all
@@ -128,4 +148,4 @@ begin
 		select from app.login l where l.agent_id = p_agent and l.flow = p_flow);
 end $$;
 
-grant execute on function api.sip_register, api.flow_lost to restsip_agent;
+grant execute on function api.sip_register, api.sip_own_contact, api.flow_lost to restsip_agent;

@@ -48,12 +48,12 @@ begin
 end $$;
 
 -- REGISTERs that bind one contact each, without an instance: {"i", "credential", "ha1", "aor", "call_id", "cseq",
--- "contact", "key", "expires", "q"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
+-- "contact", "key", "expires", "q"?, "name"?, "params"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
 -- for which nothing has lapsed, waits or is full, and whose row nobody holds; of contacts that are not ours. Rows as of
 -- api.sip_register; the bells, if there are any, stand in a last row with i = -1.
 create function api.sip_register_many(p_agent int, p_items jsonb)
 returns table (i int, n bigint, contact text, expires int, q text, path text, instance text, reg_id bigint,
-	bell text[])
+	bell text[], name text, params text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 	set plan_cache_mode = force_generic_plan as $$
@@ -86,13 +86,13 @@ begin
 
 	-- With the locks held: what is the usual case, and that done. Rows to write are found by an array of their keys too,
 	-- and what is read stands in lateral queries, so that a plan made for empty tables does not read them whole later.
-	for i, n, contact, expires, q, path, instance, reg_id, v_account, v_is_followed in
+	for i, n, contact, expires, q, path, instance, reg_id, name, params, v_account, v_is_followed in
 		with usual as materialized (
 			select t.*, least(t.expires, app.max_lifetime_s()) as expires_s,
 				now() + make_interval(secs => least(t.expires, app.max_lifetime_s())) as expires_at,
 				m.account_id, h.login_id, h.n, h.contacts, h.is_followed
 			from jsonb_to_recordset(p_items) as t(i int, credential bigint, aor text, call_id text, cseq bigint,
-				contact text, key text, expires int, q numeric, path text, flow text, user_agent text)
+				contact text, key text, expires int, q numeric, name text, params text, path text, flow text, user_agent text)
 			join unnest(v_items, v_accounts) as m(i, account_id) on m.i = t.i
 			cross join lateral (
 				select count(*) as contacts,
@@ -110,7 +110,7 @@ begin
 			where exists (select from app.credential c join app.account a on a.id = c.account_id
 					where c.id = t.credential and a.disabled_at is null)
 				and h.contacts < (select b.amount from app.setting b where b.name = 'contacts')
-				and app.contact_size(t.contact, t.path, t.call_id, null)
+				and app.contact_size(t.contact, t.path, t.call_id, null, t.name, t.params)
 					<= (select b.amount from app.setting b where b.name = 'contact')
 				and h.odd is not true and not h.waits
 				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
@@ -122,30 +122,31 @@ begin
 			returning r.id, r.next_n - 1 as n),
 		made as (
 			insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id,
-				cseq, path, flow, agent_id, user_agent, credential_id, doc)
+				cseq, path, flow, agent_id, user_agent, credential_id, name, params, doc)
 			select u.account_id, u.aor, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
-				u.cseq, u.path, u.flow, p_agent, u.user_agent, u.credential, app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s,
-					u.expires_at, round(u.q, 3), u.user_agent, null)
+				u.cseq, u.path, u.flow, p_agent, u.user_agent, u.credential, u.name, u.params, app.login_doc(t.n, u.aor, 'sip',
+					u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent, null, u.name, u.params)
 			from usual u join took t on t.id = u.account_id where u.login_id is null),
 		put as (
 			update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
 				expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
 				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
-				user_agent = u.user_agent, credential_id = u.credential, doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at,
-					round(u.q, 3), u.user_agent, l.extra)
+				user_agent = u.user_agent, credential_id = u.credential, name = u.name, params = u.params,
+				doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent,
+					l.extra, u.name, u.params)
 			from usual u where l.id = any (array(select o.login_id from usual o)) and l.id = u.login_id)
 		select u.i, b.n, b.contact, greatest(ceil(extract(epoch from b.expires_at - now()))::int, 1),
-			trim_scale(b.q)::text, b.path, b.instance, b.reg_id, u.account_id, u.is_followed
+			trim_scale(b.q)::text, b.path, b.instance, b.reg_id, b.name, b.params, u.account_id, u.is_followed
 		from usual u
 		cross join lateral (
 			select coalesce(u.n, (select t.n from took t where t.id = u.account_id)) as n, u.contact, u.expires_at,
-				round(u.q, 3) as q, u.path, null::text as instance, null::bigint as reg_id
+				round(u.q, 3) as q, u.path, null::text as instance, null::bigint as reg_id, u.name, u.params, 0 as place
 			union all
-			select o.n, o.contact, o.expires_at, o.q, o.path, o.instance, o.reg_id
+			select o.n, o.contact, o.expires_at, o.q, o.path, o.instance, o.reg_id, o.name, o.params, 1
 			from app.login o
 			where u.contacts > (u.login_id is not null)::int and o.account_id = u.account_id
 				and o.id is distinct from u.login_id and o.contact is not null) b
-		order by u.i, b.n
+		order by u.i, b.place, b.n
 	loop
 		if v_is_followed and v_account <> all (v_followed) then
 			v_followed := v_followed || v_account;

@@ -22,6 +22,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 declare
 	v_contacts xml;
 	v_gone xml;
+	-- A parameter of a letter is an element: where all of them are too much for a document, they are left out.
+	v_with_params bool := (select coalesce(sum(octet_length(l.params)), 0) < app.bound('document') / 32
+		from app.login l where l.account_id = p_account);
 begin
 	select xmlagg(xmlelement(name contact, xmlattributes('c' || g.n as id, 'terminated' as state, g.event as event),
 			xmlelement(name uri, app.xml_text(g.contact))) order by g.id)
@@ -30,7 +33,10 @@ begin
 	select xmlagg(xmlelement(name contact, xmlattributes('c' || l.n as id, 'active' as state, 'registered' as event,
 			greatest(ceil(extract(epoch from l.expires_at - now()))::int, 0) as expires,
 			trim_scale(l.q)::text as q, app.xml_text(l.call_id) as callid, l.cseq as cseq),
-			xmlelement(name uri, app.xml_text(l.contact))) order by l.n)
+			xmlelement(name uri, app.xml_text(l.contact)),
+			case when l.name is not null then xmlelement(name "display-name", app.xml_text(l.name)) end,
+			(select xmlagg(xmlelement(name "unknown-param", xmlattributes(app.xml_text(p.name) as name), app.xml_text(p.value)))
+			from app.contact_params(l.params) p where v_with_params)) order by l.n)
 	into v_contacts
 	from app.login l where l.account_id = p_account and l.expires_at > now() and l.contact is not null;
 	return '<?xml version="1.0" encoding="UTF-8"?>' || E'\n' || xmlelement(name reginfo,

@@ -15,7 +15,7 @@ begin
 	end if;
 	perform app.refuse_large('login_members', v_extra, 'A login''s own members');
 	update app.login l set extra = v_extra, doc = app.login_doc(l.n, app.email(l.account_id), l.source, l.contact,
-		l.expires_s, l.expires_at, l.q, l.user_agent, v_extra)
+		l.expires_s, l.expires_at, l.q, l.user_agent, v_extra, l.name, l.params)
 	where l.id = p_login;
 	return true;
 end $$;

@@ -74,7 +74,7 @@ class Message:
         """{uri: seconds left} of a REGISTER's answer."""
         found = {}
         for value in self.all("contact"):
-            uri, params = re.match(r"<([^>]*)>(.*)", value).groups()
+            uri, params = re.match(r'(?:"(?:[^"\\]|\\.)*" )?<([^>]*)>(.*)', value).groups()
             found[uri] = int(re.search(r"expires=(\d+)", params).group(1))
         return found
 
