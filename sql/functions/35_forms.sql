@@ -88,7 +88,7 @@ begin
 			select 'note', xmlelement(name "dm:note", app.xml_text(s.presence ->> 'note'))::text, array[s.n]
 			from said s where s.presence ->> 'note' <> '')
 		select u.place, string_agg(u.content, '' order by u.at)
-		from (select p.place, p.content, min(p.at) as at from part p where p.content is not null group by 1, 2) u
+		from (select p.place, p.content, min(p.at) as at from part p group by 1, 2) u
 		group by u.place;
 end $$;
 

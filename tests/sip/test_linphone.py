@@ -50,8 +50,8 @@ def test_presence(account, linphone, until, transport):
     assert "<basic>closed</basic>" in one.notified()[0]
     where = bound(bob, "sip:bob@192.0.2.1")
     until(lambda: "<basic>open</basic>" in one.notified()[-1])
-    bob.request("PUT", where, json={"presence": {"basic": "closed", "note": "at lunch"}})
-    until(lambda: "at lunch" in one.notified()[-1])
+    bob.request("PUT", where, json={"presence": {"basic": "closed", "activities": ["away"], "note": "at lunch"}})
+    until(lambda: "at lunch" in one.notified()[-1] and "<rpid:away/>" in one.notified()[-1])
     until(lambda: subscriptions(alice)[0]["code"] == 200)
     (item,) = until(lambda: [c for c in bob.request("GET", alice.login).json() if "presence" in c])
     assert item["presence"]["basic"] == "open" and item["source"] == "sip"
