@@ -102,8 +102,9 @@ out:
 }
 
 /**
- * Checks an email and gives it the one form that is stored and compared. The
- * local part stays as it is; the domain is lower-cased.
+ * Checks an email and gives it the form in which it is stored. The local part
+ * stays as it is, though it is compared without case; the domain is
+ * lower-cased.
  *
  * @param out  Written only on success
  * @return  0, or EBADMSG
@@ -133,4 +134,28 @@ const char *aor_domain(const char *aor)
 	const char *at = strrchr(aor, '@');
 
 	return at ? at + 1 : "";
+}
+
+static char lower(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c);
+}
+
+/** Makes of what aor_parse() gave the text that is the same for each spelling,
+ * as app.email_key() does */
+void aor_fold(char *aor)
+{
+	for (; *aor; aor++)
+		*aor = lower(*aor);
+}
+
+/** @return  Whether two that aor_parse() gave are one account's */
+bool aor_same(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+
+	return lower(*a) == lower(*b);
 }

@@ -4,6 +4,7 @@
 #ifndef AOR_H
 #define AOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -14,5 +15,7 @@ enum {
 int aor_parse(char out[static AOR_BUF], const char *p, size_t n);
 int domain_parse(char out[static AOR_BUF], const char *p, size_t n);
 const char *aor_domain(const char *aor);
+bool aor_same(const char *a, const char *b);
+void aor_fold(char *aor);
 
 #endif

@@ -358,6 +358,7 @@ static enum auth_result parse_basic(struct check *c, const char *text)
 	if (n - at - 1 >= HASHER_PASSWORD_MAX ||
 	    aor_parse(email, (const char *)raw, at))
 		goto out;
+	aor_fold(email); /* one caller, one turn, one count of guesses */
 	c->principal->who = arena_str(c->arena, email);
 	c->password = arena_mem(c->arena, colon + 1, n - at - 1);
 	result = c->principal->who && c->password ? AUTH_DONE

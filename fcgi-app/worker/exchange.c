@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/aor.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -127,6 +128,7 @@ void exchange_args(struct exchange *x, struct pg_args *args)
 static uint64_t target_of(const struct exchange *x)
 {
 	const char *email = x->path.email;
+	char key[AOR_BUF];
 
 	if (x->path.call)
 		return turn_key_of('c', &x->path.call, sizeof(x->path.call));
@@ -134,7 +136,12 @@ static uint64_t target_of(const struct exchange *x)
 		return 0;
 	if (!strcmp(email, "me"))
 		email = x->who.who;
-	return email ? turn_key_of('u', email, strlen(email)) : 0;
+	if (!email || strlen(email) >= sizeof(key))
+		return 0;
+	memcpy(key, email, strlen(email) + 1);
+	aor_fold(key);
+
+	return turn_key_of('u', key, strlen(key));
 }
 
 void exchange_query(struct exchange *x, const struct pg_stmt *st,

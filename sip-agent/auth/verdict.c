@@ -4,11 +4,10 @@
  */
 #include "auth/verdict.h"
 
-#include <string.h>
-
 #include "agent.h"
 #include "auth/challenge.h"
 #include "auth/step.h"
+#include "common/aor.h"
 #include "common/json_write.h"
 #include "gate/budget.h"
 #include "gate/nonce.h"
@@ -132,10 +131,12 @@ void verdict_right(struct auth *a)
 		return;
 	}
 
-	if (strcmp(a->email, a->id.aor)) {
+	if (!aor_same(a->email, a->id.aor)) {
 		verdict_charge(a);
 		uas_reply(a->u, 403, "From Is Not The User", NULL);
 	} else {
+		/* as it was signed up with */
+		str_ncpy(a->id.aor, a->email, sizeof(a->id.aor));
 		uas_set_proven(a->u);
 		if (a->unknown)
 			tell_known(a);

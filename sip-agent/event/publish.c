@@ -9,6 +9,7 @@
 
 #include "agent.h"
 #include "auth/auth.h"
+#include "common/aor.h"
 #include "common/arena.h"
 #include "common/presence/pidf.h"
 #include "common/sipuri.h"
@@ -235,7 +236,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 		return;
 	}
 	/* nobody publishes for another (RFC 3903 section 6 item 2) */
-	if (strcmp(aor, id->aor)) {
+	if (!aor_same(aor, id->aor)) {
 		uas_refuse(u, 403);
 		return;
 	}

@@ -11,6 +11,7 @@
 
 #include "agent.h"
 #include "auth/auth.h"
+#include "common/aor.h"
 #include "common/json_write.h"
 #include "common/log.h"
 #include "parse/hdr.h"
@@ -432,7 +433,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 		return;
 	}
 	/* nobody registers for another (RFC 3261 section 10.3 item 4) */
-	if (strcmp(aor, id->aor)) {
+	if (!aor_same(aor, id->aor)) {
 		uas_refuse(u, 403);
 		return;
 	}
@@ -444,7 +445,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	}
 	reg->u = mem_ref(u);
 	reg->id = *id;
-	str_ncpy(reg->aor, aor, sizeof(reg->aor));
+	str_ncpy(reg->aor, id->aor, sizeof(reg->aor));
 
 	err = msg->callid.l > CALL_ID_MAX
 		      ? EBADMSG

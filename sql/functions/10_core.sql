@@ -35,6 +35,11 @@ exception when invalid_text_representation then
 	return left(p_address, 64);
 end $$;
 
+-- What an email is known by: local parts are compared without case, and kept as they were signed up with (domains are in lower
+-- case anyway). As app.account.email_key is made; plain SQL, to be a part of the statements that look for one.
+create function app.email_key(p_email text) returns text language sql immutable as $$
+	select lower(p_email collate "C") $$;
+
 -- The account that calls, or null where nobody does. RS401 for a proof that does not hold.
 create function app.caller_or_nobody(p_who text, p_proof bytea) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -49,7 +54,7 @@ begin
 		where s.token = p_proof and s.expires_at > now();
 	else
 		select a.id into v_account from app.account a
-		where a.email = p_who and convert_to(a.password_hash, 'UTF8') = p_proof;
+		where a.email_key = app.email_key(p_who) and convert_to(a.password_hash, 'UTF8') = p_proof;
 	end if;
 	if v_account is null then
 		perform app.refuse(401, 'unauthorized', 'The credentials are wrong or have expired.');
@@ -84,7 +89,7 @@ begin
 		id := app.caller(p_who, p_proof);
 		email := app.email(id);
 	end if;
-	if p_email <> 'me' and p_email <> email then
+	if p_email <> 'me' and app.email_key(p_email) <> app.email_key(email) then
 		perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
 	end if;
 end $$;
@@ -109,7 +114,7 @@ begin
 	if p_email = 'me' then
 		return p_caller;
 	end if;
-	select a.id into v_account from app.account a where a.email = p_email;
+	select a.id into v_account from app.account a where a.email_key = app.email_key(p_email);
 	if v_account is null then
 		perform app.refuse(404, 'user-not-found', format('There is no user %s.', p_email));
 	end if;

@@ -19,11 +19,11 @@ begin
 		end if;
 	end if;
 	select substring(a.password_hash from '^(\$[^$]+\$[^$]+\$[^$]+)\$') into v_setting
-	from app.account a where a.email = p_email;
+	from app.account a where a.email_key = app.email_key(p_email);
 	if v_setting is not null then
 		return v_setting;
 	end if;
-	select sha256(s.value || convert_to(p_email, 'UTF8')) into v_bytes
+	select sha256(s.value || convert_to(app.email_key(p_email), 'UTF8')) into v_bytes
 	from app.setting s where s.name = 'fake_salt_key';
 	for i in 0 .. 20 loop
 		v_salt := v_salt || substr(c_alphabet, get_byte(v_bytes, i) % 64 + 1, 1);
@@ -51,8 +51,8 @@ end $$;
 create function app.signup_free(p_email text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	if exists (select from app.account a where a.email = p_email)
-		or exists (select from app.email_rest r where r.email = p_email
+	if exists (select from app.account a where a.email_key = app.email_key(p_email))
+		or exists (select from app.email_rest r where r.email = app.email_key(p_email)
 			and r.deleted_at > now() - make_interval(days => app.bound('email_rest')::int))
 	then
 		perform app.refuse(409, 'account-exists', 'An account with this email exists, or did until lately.', '/email');
@@ -107,7 +107,7 @@ declare
 begin
 	perform app.refuse_large('profile', v_profile, 'A profile''s members');
 	insert into app.account as a (email, password_hash, profile) values (p_email, p_hash, v_profile)
-	on conflict (email) do nothing returning a.id into id;
+	on conflict do nothing returning a.id into id;
 	if id is null then
 		return;
 	end if;

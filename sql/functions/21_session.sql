@@ -12,7 +12,7 @@ declare
 	v_bell text[];
 begin
 	-- Who sets a new password meanwhile is waited for: no session of the one before comes in behind it.
-	perform from app.account a where a.email = p_who for no key update;
+	perform from app.account a where a.email_key = app.email_key(p_who) for no key update;
 	v_account := app.caller(p_who, p_proof);
 	if p_who is null then
 		perform app.refuse(403, 'password-needed', 'A new session needs the account''s password.');

@@ -91,7 +91,7 @@ begin
 	end if;
 	while exists (select from app.credential c where c.realm = v_realm and c.username = v_username)
 		or (v_username <> v_local and exists (
-			select from app.account a where a.email = v_username || '@' || v_realm))
+			select from app.account a where a.email_key = app.email_key(v_username || '@' || v_realm)))
 	loop
 		v_username := v_local || '-' || case when v_username = v_local then v_n::text
 			else substr(md5(gen_random_uuid()::text), 1, 6) end;
@@ -158,7 +158,7 @@ declare
 	v_account bigint;
 	v_n bigint;
 begin
-	select a.id into strict v_account from app.account a where a.email = p_email;
+	select a.id into strict v_account from app.account a where a.email_key = app.email_key(p_email);
 	v_n := app.take_n('profile', v_account);
 	insert into app.credential (account_id, n, username, realm, algorithm, ha1, ha1_email, label)
 	values (v_account, v_n, p_username, p_realm, p_algorithm, p_ha1, p_ha1_email, p_label)
@@ -172,7 +172,8 @@ create function api.digest_algorithm(p_email text) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case when (select bool_and(c.algorithm = 'SHA-256')
-			from app.credential c join app.account a on a.id = c.account_id where a.email = p_email)
+			from app.credential c join app.account a on a.id = c.account_id
+			where a.email_key = app.email_key(p_email))
 		then 'SHA-256' else 'MD5' end;
 end $$;
 

@@ -169,7 +169,7 @@ begin
 		raise exception using errcode = 'serialization_failure', message = 'a call has come meanwhile';
 	end if;
 	delete from app.account a where a.id = p_account;
-	insert into app.email_rest as r (email) values (v_email) on conflict (email) do update set deleted_at = now();
+	insert into app.email_rest as r (email) values (app.email_key(v_email)) on conflict (email) do update set deleted_at = now();
 	return v_bell;
 end $$;
 

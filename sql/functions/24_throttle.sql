@@ -47,10 +47,10 @@ returns setof record
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return query values
-		(p_door || 'p:' || p_source || ':' || left(p_who, 300), app.bound('wrong_passwords')),
+		(p_door || 'p:' || p_source || ':' || left(app.email_key(p_who), 300), app.bound('wrong_passwords')),
 		(p_door || 's:' || p_source, app.bound('wrong_passwords_source'));
 	if p_door = 'h' then
-		return query values ('ha:' || left(p_who, 300), app.bound('wrong_passwords_account'));
+		return query values ('ha:' || left(app.email_key(p_who), 300), app.bound('wrong_passwords_account'));
 	end if;
 end $$;
 
@@ -65,7 +65,7 @@ begin
 		else t.since + interval '5 minutes' end - now())), 0) into v_wait
 	from app.throttle_limits(p_door, p_who, p_source) l
 	join app.throttle t on t.key = l.key
-	left join app.throttle n on n.key = 'hn:' || p_source || ':' || left(p_who, 300)
+	left join app.throttle n on n.key = 'hn:' || p_source || ':' || left(app.email_key(p_who), 300)
 	where t.failures >= l.most and t.since > now() - interval '5 minutes'
 		and (t.key not like 'ha:%' or n.since > now() - interval '1 minute');
 	return v_wait;
@@ -111,7 +111,7 @@ declare
 begin
 	select k.at into v_at
 	from app.account a join app.known_source k on k.account_id = a.id and k.source = v_source
-	where a.email = p_email and k.at > now() - interval '1 day';
+	where a.email_key = app.email_key(p_email) and k.at > now() - interval '1 day';
 	if v_at is null then
 		v_wait := app.throttle_wait('h', p_email, v_source);
 	end if;
@@ -133,11 +133,11 @@ begin
 	if v_is_full then
 		perform app.throttle_refuse(app.throttle_wait('h', p_email, v_source));
 	end if;
-	if exists (select from app.throttle t where t.key = 'ha:' || left(p_email, 300)
+	if exists (select from app.throttle t where t.key = 'ha:' || left(app.email_key(p_email), 300)
 		and t.failures > app.bound('wrong_passwords_account'))
 	then
 		insert into app.throttle as t (key, failures, since)
-		values ('hn:' || v_source || ':' || left(p_email, 300), 1, now())
+		values ('hn:' || v_source || ':' || left(app.email_key(p_email), 300), 1, now())
 		on conflict (key) do update set since = now() where t.since <= now() - interval '1 minute';
 		if not found then
 			v_wait := app.throttle_wait('h', p_email, v_source);
@@ -162,7 +162,7 @@ begin
 		update app.throttle t set failures = t.failures - 1 where t.key = any (v_keys) and t.failures > 0;
 	end if;
 	if p_right then
-		select a.id into v_account from app.account a where a.email = p_email;
+		select a.id into v_account from app.account a where a.email_key = app.email_key(p_email);
 		perform app.know_sources(array[v_account], array[v_source]);
 	end if;
 end $$;

@@ -292,11 +292,17 @@ begin
 				string_agg(case when o.expires_at > now() then o.doc end, ',' order by o.n) as docs
 			from app.login o where o.email = v_email) l
 		join app.resource r on r.kind = 'login' and r.id = l.id;
+	-- Nobody is logged in there, or the email is not written as it was signed up with.
 	if not found then
 		return query
-			select a.email, r.version, true, '[]'
-			from app.account a join app.resource r on r.kind = 'login' and r.id = a.id
-			where a.email = v_email;
+			select a.email, r.version, coalesce(l.settled, true), '[' || coalesce(l.docs, '') || ']'
+			from app.account a
+			join app.resource r on r.kind = 'login' and r.id = a.id
+			cross join lateral (
+				select bool_and(o.expires_at > now()) as settled,
+					string_agg(case when o.expires_at > now() then o.doc end, ',' order by o.n) as docs
+				from app.login o where o.account_id = a.id) l
+			where a.email_key = app.email_key(v_email);
 	end if;
 	if not found then
 		perform app.refuse(404, 'user-not-found', format('There is no user %s.', v_email));

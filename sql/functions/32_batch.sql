@@ -42,7 +42,7 @@ begin
 	return query
 		select m.i, case when bool_and(c.algorithm = 'SHA-256') then 'SHA-256' else 'MD5' end
 		from jsonb_to_recordset(p_items) as m(i int, email text)
-		left join app.account a on a.email = m.email
+		left join app.account a on a.email_key = app.email_key(m.email)
 		left join app.credential c on c.account_id = a.id
 		group by m.i order by m.i;
 end $$;

@@ -134,19 +134,19 @@ begin
 	end if;
 	-- Who is found now stays until the commit.
 	perform from app.account a
-	where a.email in (select e #>> '{}' from jsonb_array_elements(p_invited) e) order by a.id for key share;
+	where a.email_key in (select app.email_key(e #>> '{}') from jsonb_array_elements(p_invited) e) order by a.id for key share;
 	select '/invited/' || e.n - 1 into v_unknown
 	from jsonb_array_elements(p_invited) with ordinality e (value, n)
 	where jsonb_typeof(e.value) <> 'string' or not exists (
-		select from app.account a where a.email = e.value #>> '{}')
+		select from app.account a where a.email_key = app.email_key(e.value #>> '{}'))
 	order by e.n limit 1;
 	if v_unknown is not null then
 		perform app.refuse(400, 'invalid-member', 'There is no such user.', v_unknown);
 	end if;
 	delete from app.invitation i where i.call_id = p_call and i.account_id <> all (array(
-		select a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email = e));
+		select a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email_key = app.email_key(e)));
 	insert into app.invitation (call_id, account_id)
-	select distinct p_call, a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email = e
+	select distinct p_call, a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email_key = app.email_key(e)
 	on conflict (call_id, account_id) do nothing;
 end $$;
 

@@ -10,7 +10,7 @@ begin
 	if (app.account_make(p_email, p_hash, p_profile)).id is null then
 		perform app.refuse(409, 'account-exists', format('There is an account %s already.', p_email));
 	end if;
-	delete from app.email_rest r where r.email = p_email;
+	delete from app.email_rest r where r.email = app.email_key(p_email);
 	perform app.operated('user add', p_email);
 end $$;
 comment on function inspect.user_add(text, text, jsonb) is 'Makes an account, whether sign-up is open or not.';

@@ -155,6 +155,20 @@ static void the_normal_form_is_its_own_normal_form(void **state)
 	assert_form(once, once);
 }
 
+static void case_of_the_local_part_tells_nobody_apart(void **state)
+{
+	char folded[] = "A.b-C@example.net";
+
+	(void)state;
+	assert_true(aor_same("Alice@example.net", "aLICE@example.net"));
+	assert_true(aor_same("a@b", "a@b"));
+	assert_false(aor_same("alice@example.net", "alice@example.ne"));
+	assert_false(aor_same("alice@example.ne", "alice@example.net"));
+	assert_false(aor_same("a[@b", "a{@b"));
+	aor_fold(folded);
+	assert_string_equal(folded, "a.b-c@example.net");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +183,7 @@ int main(void)
 		cmocka_unit_test(a_label_has_at_most_63_bytes),
 		cmocka_unit_test(the_domain_of_an_address),
 		cmocka_unit_test(the_normal_form_is_its_own_normal_form),
+		cmocka_unit_test(case_of_the_local_part_tells_nobody_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
