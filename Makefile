@@ -1,9 +1,22 @@
-# restsip. `make run` builds and runs the whole system, `make test` tests it.
-#   BUILD=DIR      where to build (several people can build one tree at once)
-#   V=1            show the commands
-#   SECONDS=N      how long `make fuzz` runs each target (60)
-#   SANITIZE=1     with AddressSanitizer and UndefinedBehaviorSanitizer
-#   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
+#: restsip. What make can do:
+#:   run            build and run the whole system until Ctrl-C
+#:   up             the same in the background; when it is up, say where
+#:   status         which programs are up, and where the system is
+#:   down           stop it
+#:   reset          stop it and forget its data
+#:   all            install what the build needs, and build
+#:   test           the test suite; test-long, asan, fuzz, bench: more of it
+#:   install        programs, units, nginx's files, pages and SQL (see README.md)
+#:   deps           install what build, run and tests need
+#:   clean          forget what was built
+#:   format, format-check, deps-check   for who changes the source
+#: Variables:
+#:   BUILD=DIR      where to build (several people can build one tree at once)
+#:   V=1            show the commands
+#:   SECONDS=N      how long `make fuzz` runs each target (60)
+#:   SANITIZE=1     with AddressSanitizer and UndefinedBehaviorSanitizer
+#:   PREFIX, SYSCONFDIR, DESTDIR   for `make install`
+#:   RESTSIP_...    how `run` and `up` do it: at the top of deploy/local/restsip
 
 BUILD ?= build
 # Seen from here: the path of a checkout may have blanks, which make splits at.
@@ -76,7 +89,7 @@ PROGRAMS := $(BUILD)/restsip-supervisor \
 	$(if $(wildcard sip-agent/main.c),$(BUILD)/restsip-agent) \
 	$(if $(wildcard ctl/main.c),$(BUILD)/restsipctl)
 
-.PHONY: all programs unit fuzzers run up down status reset test test-long asan bench \
+.PHONY: all help programs unit fuzzers run up down status reset test test-long asan bench \
 	fuzz format format-check deps-check deps install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -84,6 +97,9 @@ PROGRAMS := $(BUILD)/restsip-supervisor \
 all:
 	@deploy/local/deps build
 	@+$(MAKE) --no-print-directory programs
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
 
 programs: $(PROGRAMS)
 
@@ -196,6 +212,7 @@ $(BUILD)/common/%.o: INC = $(INC_COMMON)
 $(BUILD)/fcgi-app/%.o: INC = $(INC_API)
 $(BUILD)/sip-agent/%.o: INC = $(INC_AGENT)
 $(BUILD)/ctl/%.o: INC = $(INC_CTL)
+$(BUILD)/deploy/%.o: INC = -I.
 $(BUILD)/tests/unit/%.o: INC = $(INC_API)
 $(BUILD)/tests/unit/test_agent_%.o: INC = $(INC_AGENT)
 $(BUILD)/tests/fuzz/%.o: INC = $(INC_API)

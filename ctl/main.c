@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/version.h"
 #include "ctl/command/command.h"
 #include "ctl/db.h"
 #include "ctl/place.h"
@@ -62,7 +63,9 @@ void ctl_say(const char *fmt, ...)
 
 static void print_usage(FILE *f)
 {
-	(void)fputs("usage: restsipctl [-c FILE] [--json] COMMAND\n", f);
+	(void)fputs("usage: restsipctl [-c FILE] [--json] COMMAND\n"
+		    "       restsipctl --help | --version\n",
+		    f);
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *k = &commands[i];
 		const int n = fprintf(f, "  %s%s%s %s", k->word,
@@ -232,6 +235,8 @@ int main(int argc, char **argv)
 	unsigned options = 0;
 	enum ctl_exit end;
 
+	if (version_is_asked(argc, argv, "restsipctl"))
+		return CTL_DONE;
 	if (!read_options(&c, argc, argv, &file, &options, &end))
 		return (int)end;
 	argv += optind;

@@ -9,6 +9,7 @@
 #include "common/cidr.h"
 #include "common/config.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "resources/handlers.h"
 #include "shared/app.h"
 #include "shared/auth.h"
@@ -155,7 +156,8 @@ static int serve(const char *file)
 
 static int usage(void)
 {
-	(void)fputs("usage: restsip-api [-c FILE | --routes | --settings]\n",
+	(void)fputs("usage: restsip-api [-c FILE | --routes | --settings | "
+		    "--version]\n",
 		    stderr);
 	return 2;
 }
@@ -163,6 +165,8 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	log_init("restsip-api", LOG_LEVEL_INFO);
+	if (version_is_asked(argc, argv, "restsip-api"))
+		return 0;
 	if (argc == 1)
 		return serve(NULL);
 	if (argc == 3 && !strcmp(argv[1], "-c"))

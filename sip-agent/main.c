@@ -19,6 +19,7 @@
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "common/upkeep.h"
+#include "common/version.h"
 #include "common/watchdog.h"
 #include "dispatch.h"
 #include "event/notifier.h"
@@ -366,8 +367,11 @@ int main(int argc, char **argv)
 	int err;
 
 	log_init(PROGRAM, LOG_LEVEL_INFO);
+	if (version_is_asked(argc, argv, PROGRAM))
+		return EXIT_SUCCESS;
 	if (!read_options(&file, argc, argv)) {
-		(void)fprintf(stderr, "usage: %s [-c FILE]\n", PROGRAM);
+		(void)fprintf(stderr, "usage: %s [-c FILE | --version]\n",
+			      PROGRAM);
 		return EXIT_USAGE;
 	}
 

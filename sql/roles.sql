@@ -41,6 +41,9 @@ begin
 	end loop;
 end $$;
 
+-- A refusal is none of the errors that PostgreSQL's log is read for: app.refuse says so while it raises one.
+grant set on parameter log_min_messages to restsip_owner;
+
 -- A transaction that is left open holds up others; no program leaves one open. The owner ends the sessions of who has set
 -- that back: a member of a role may.
 do $$

@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "shared/app.h"
 #include "shared/auth.h"
 #include "shared/db.h"
@@ -174,10 +175,12 @@ static int serve(const char *file)
 int main(int argc, char **argv)
 {
 	log_init("restsip-stream", LOG_LEVEL_INFO);
+	if (version_is_asked(argc, argv, "restsip-stream"))
+		return 0;
 	if (argc == 1)
 		return serve(NULL);
 	if (argc == 3 && !strcmp(argv[1], "-c"))
 		return serve(argv[2]);
-	(void)fputs("usage: restsip-stream [-c FILE]\n", stderr);
+	(void)fputs("usage: restsip-stream [-c FILE | --version]\n", stderr);
 	return 2;
 }

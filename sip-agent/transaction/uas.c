@@ -19,6 +19,7 @@
 #include "logre.h"
 #include "transaction/answer.h"
 #include "transaction/codes.h"
+#include "transaction/journal.h"
 #include "transaction/strans.h"
 #include "transport/conn.h"
 
@@ -26,6 +27,7 @@ struct uas_list {
 	struct list list;
 	size_t count;
 	uint64_t next_id; /* from anywhere, and up */
+	struct journal *journal;
 };
 
 struct uas {
@@ -38,7 +40,8 @@ struct uas {
 	uas_cancel_h *cancelh;
 	void *cancel_arg;
 	char id[UAS_ID_SIZE];
-	bool proven; /* who sent it */
+	const char *why; /* the refusal's name, while it is answered */
+	bool proven;	 /* who sent it */
 };
 
 static void list_destructor(void *arg)
@@ -46,14 +49,21 @@ static void list_destructor(void *arg)
 	struct uas_list *ul = arg;
 
 	list_clear(&ul->list);
+	mem_deref(ul->journal);
 }
 
 int uas_list_alloc(struct uas_list **ulp)
 {
 	struct uas_list *ul = mem_zalloc(sizeof(*ul), list_destructor);
+	int err;
 
 	if (!ul)
 		return ENOMEM;
+	err = journal_alloc(&ul->journal);
+	if (err) {
+		mem_deref(ul);
+		return err;
+	}
 	ul->next_id = rand_u64();
 	*ulp = ul;
 
@@ -223,6 +233,8 @@ static void log_answer(const struct uas *u, uint16_t scode)
 	log_debug("answer", LOG_STR("request_id", u->id),
 		  LOG_PL("method", &u->msg->met),
 		  LOG_PL("call_id", &u->msg->callid), LOG_INT("code", scode));
+	journal_tell(u->ag->uas->journal, u->msg, u->proven, scode, u->why,
+		     u->id);
 }
 
 /* libre keeps it for repeats, and the transaction for what follows; where it
@@ -381,8 +393,7 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 {
 	const uint16_t scode = codes_of_answer(ans);
 
-	log_debug("refused", LOG_STR("request_id", u->id),
-		  LOG_STR("slug", ans->slug), LOG_INT("code", scode));
+	u->why = ans->slug;
 	if (ans->end == PG_REFUSED && ans->status == 429)
 		uas_reply(u, scode, NULL, "Retry-After: %u\r\n",
 			  ans->retry_s > 0 ? (unsigned)ans->retry_s
@@ -391,6 +402,7 @@ void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 		uas_reply(u, scode, codes_reason_of(ans), NULL);
 	else
 		uas_refuse(u, scode);
+	u->why = NULL;
 }
 
 /** Answer what an error of our own functions means in SIP */
@@ -420,6 +432,7 @@ void uas_reply_stateless(struct agent *ag, const struct sip_msg *msg,
 		return;
 	(void)compat_sip_send(ag->sip, msg->sock, msg->tp, &dst, mb);
 	mem_deref(mb);
+	journal_tell(ag->uas->journal, msg, false, scode, reason, NULL);
 }
 
 /** The same where we have too much to do: 503, and when to come again */

@@ -45,6 +45,7 @@ static struct {
 	void *udp_arg;
 	seam_tcp_h *tcph;
 	void *tcp_arg;
+	const struct sa *local;
 	uint64_t ahead_ms; /* of the clock, for the check */
 	bool accepts;	   /* accept() was called */
 	bool has_spare;
@@ -56,6 +57,13 @@ void seam_set_udp(seam_udp_h *h, void *arg)
 {
 	seam.udph = h;
 	seam.udp_arg = arg;
+}
+
+/** From now on libre's UDP sockets that are for every address of the host bind
+    to this one alone; borrowed, NULL: as libre says */
+void seam_set_local(const struct sa *local)
+{
+	seam.local = local;
 }
 
 /** From now on connections are accepted by this; NULL: by libre alone */
@@ -137,6 +145,21 @@ int accept(int listener, __SOCKADDR_ARG sa, socklen_t *len)
 	return -1;
 }
 
+/* What is for every address of the host is bound to ours alone; of the other
+   family there is nobody to ask, and to loopback it does no harm */
+static const struct sa *narrowed(struct sa *narrow, const struct sa *local)
+{
+	if (!seam.local || (local && !sa_is_any(local)))
+		return local;
+	if (!local || sa_af(local) == sa_af(seam.local))
+		return seam.local;
+
+	return sa_set_str(narrow, sa_af(local) == AF_INET ? "127.0.0.1" : "::1",
+			  0)
+		       ? local
+		       : narrow;
+}
+
 /** As libre's; called by libre for each UDP socket that it opens */
 int udp_listen(struct udp_sock **usp, const struct sa *local, udp_recv_h *rh,
 	       void *arg)
@@ -145,12 +168,13 @@ int udp_listen(struct udp_sock **usp, const struct sa *local, udp_recv_h *rh,
 		void *p;
 		listen_f *f;
 	} real = {.p = dlsym(RTLD_NEXT, "udp_listen")};
+	struct sa narrow;
 	int err;
 
 	if (!real.p)
 		return ENOSYS;
 
-	err = real.f(usp, local, rh, arg);
+	err = real.f(usp, narrowed(&narrow, local), rh, arg);
 	if (!err && seam.udph)
 		seam.udph(*usp, rh, arg, seam.udp_arg);
 

@@ -32,6 +32,7 @@ typedef int(seam_tcp_h)(struct tcp_conn **tcp, struct tcp_sock *ts,
 			const struct seam_conn *libre, void *arg);
 
 void seam_set_udp(seam_udp_h *h, void *arg);
+void seam_set_local(const struct sa *local);
 void seam_set_tcp(seam_tcp_h *h, void *arg);
 int seam_accept(struct tcp_conn **tcp, struct tcp_sock *ts,
 		const struct seam_conn *handlers);

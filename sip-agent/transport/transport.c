@@ -14,12 +14,12 @@
 #include "transport/conn.h"
 #include "transport/datagrams.h"
 #include "transport/libre_seam.h"
+#include "transport/resolver.h"
 
 enum {
 	CLIENT_BUCKETS = 1024,
 	SERVER_BUCKETS = 65536,
 	CONN_BUCKETS = 1024,
-	NAMESERVERS_MAX = 8,
 };
 
 struct transport {
@@ -76,18 +76,6 @@ static bool response_handler(const struct sip_msg *msg, void *arg)
 		gate_stray(t->gate, msg);
 
 	return true;
-}
-
-static int dns_alloc(struct dnsc **dnscp)
-{
-	struct sa nsv[NAMESERVERS_MAX];
-	uint32_t nsc = NAMESERVERS_MAX;
-	char domain[64];
-
-	if (dns_srv_get(domain, sizeof(domain), nsv, &nsc))
-		nsc = 0;
-
-	return dnsc_alloc(dnscp, NULL, nsv, nsc);
 }
 
 static int told(const struct sa *laddr, const char *transports, int err)
@@ -147,7 +135,7 @@ static int open_all(struct transport *t, const struct settings *set,
 		err = datagrams_alloc(&t->datagrams, t->gate, datagram_handler,
 				      t);
 	if (!err)
-		err = dns_alloc(&t->dnsc);
+		err = resolver_alloc(&t->dnsc, set);
 	if (!err)
 		err = sip_alloc(&t->sip, t->dnsc, CLIENT_BUCKETS,
 				SERVER_BUCKETS, CONN_BUCKETS, "restsip", NULL,

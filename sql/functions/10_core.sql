@@ -3,15 +3,16 @@
 -- passes often they do not do so again, for that costs as much as a look into a table.
 
 -- Ends the call: status is HTTP's, slug the stable problem name, pointer (RFC 6901) the member that is wrong.
+-- To PostgreSQL that is an ERROR, which its log does not get: there, errors are what an operator must look at.
 create function app.refuse(p_status int, p_slug text, p_detail text, p_pointer text default '') returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp set log_min_messages = log as $$
 begin
 	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = p_pointer;
 end $$;
 
 -- The same where it is only too soon: p_retry_s, seconds, rounded up, is what the answer says in Retry-After.
 create function app.refuse_for(p_status int, p_slug text, p_detail text, p_retry_s numeric) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp set log_min_messages = log as $$
 begin
 	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = '',
 		column = greatest(ceil(p_retry_s), 1)::text;

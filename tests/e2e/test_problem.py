@@ -199,3 +199,15 @@ def test_without_a_list_no_origin_may(system):
     answer = system.request("GET", "/health/live", headers={"Origin": ORIGIN})
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert is_json(answer)["status"] == "live"
+
+
+def test_what_is_refused_is_no_error_in_the_log_of_postgresql(system, account):
+    """There, an ERROR is what an operator must look at."""
+    log = system.logs / "postgres.log"
+    before = log.stat().st_size
+    alice, bob = account("alice"), account("bob")
+    is_problem(bob.request("GET", "/login/nobody@example.net"), 404)
+    is_problem(bob.request("DELETE", f"/user/{alice.email}"), 403)
+    is_problem(bob.request("POST", "/user", json={"email": alice.email, "password": "0123456789"}), 409)
+    written = log.read_bytes()[before:].decode()
+    assert "ERROR" not in written and "STATEMENT" not in written, written

@@ -1,4 +1,6 @@
 """make run, up, down, status and reset, as a person uses them."""
+import fcntl
+import json
 import os
 import pathlib
 import re
@@ -6,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import termios
 import time
 
 import psycopg
@@ -20,17 +23,24 @@ STOPPED_S = 30
 
 
 class MakeRun:
-    """`make run` in the foreground, with its output in a file, in a process group as of a terminal."""
+    """`make run` in the foreground of a terminal, with its output in a file."""
 
     def __init__(self, state):
         self.state = pathlib.Path(state)
         self.output = self.state.with_suffix(".out")
         env = {"RESTSIP_PORTS": PORTS, **os.environ, "RESTSIP_STATE": str(self.state)}
         env.pop("RESTSIP_CLUSTER", None)  # nothing is there before
+        def take_terminal():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.terminal, theirs = os.openpty()
         with open(self.output, "w", encoding="utf-8") as out:
+            # pylint: disable=subprocess-popen-preexec-fn
             self.process = subprocess.Popen(["make", "--no-print-directory", "run"], cwd=TOP, env=env, stdout=out,
-                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                            start_new_session=True)
+                                            stderr=subprocess.STDOUT, stdin=theirs, start_new_session=True,
+                                            preexec_fn=take_terminal)
+        os.close(theirs)
 
     def lines(self):
         return self.output.read_text().splitlines()
@@ -40,8 +50,9 @@ class MakeRun:
         return self.lines() and self.lines()[-1] == "Stop: Ctrl-C"
 
     def ctrl_c(self):
-        os.killpg(self.process.pid, signal.SIGINT)
+        os.write(self.terminal, b"\x03")
         self.process.wait(timeout=STOPPED_S)
+        os.close(self.terminal)
 
 
 def processes(state):
@@ -134,6 +145,8 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_run_has_the_data(make_run, s
 
     run.ctrl_c()
 
+    assert run.process.returncode == 0, run.output.read_text()
+    assert run.lines()[-1] == "Stop: Ctrl-C"
     assert not processes(state)
     assert nobody_listens(int(url.rsplit(":", 1)[1]))
     assert nobody_listens(int(env["RESTSIP_SIP"].rsplit(":", 1)[1]))
@@ -158,15 +171,24 @@ def test_up_status_down_reset(state):
     status = system.local("status")
     assert status.returncode == 0, status.stdout
     lines = status.stdout.splitlines()
+    assert lines[-3:] == [f"state {state}", f"shell . {state}/env", f"url   {system.url}"]
+    lines = lines[:-3]
     assert [line.split()[0] for line in lines] == system.names() and len(lines) == 7
     assert all(line.endswith(" up") for line in lines)
+    again = system.local("up")
+    assert again.returncode == 0 and f"restsip is up already: {system.url}\n" in again.stdout, again.stdout
+    assert f"'{system.url}/login/me?stream'" in again.stdout and f"127.0.0.1:{system.sip_port} (UDP or TCP)" in again.stdout
+    assert f'psql "{system.pg}"' in again.stdout
     for line in lines:
         os.kill(int(line.split()[1]), 0)
     system.down()
     status = system.local("status")
     assert status.returncode == 1 and status.stdout.count(" down") == 7
+    assert status.stdout.splitlines()[-1] == f"state {state}"
     assert system.local("reset").returncode == 0
     assert not state.exists()
+    status = system.local("status")
+    assert status.returncode == 1 and status.stdout == f"nothing was started from {state} yet (make up)\n"
 
 
 def test_reset_leaves_what_is_not_ours(state):
@@ -296,6 +318,35 @@ def test_a_bad_port_ends_the_start(state):
     failed = system.local("up")
     assert failed.returncode != 0 and "port: not a number from 1 to 65535" in failed.stdout, failed.stdout
     assert not processes(state)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_is_not_ours_is_no_failed_build():
+    checkout = run_folder() / f"not-ours-{os.getpid()}"
+    shutil.copytree(TOP / "deploy", checkout / "deploy")
+    build = checkout / "build"
+    build.mkdir(mode=0o755)
+    said = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", checkout / "deploy/local/restsip", "up"],
+                          env={"PATH": os.environ["PATH"]}, text=True, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60, check=False)
+    shutil.rmtree(checkout)
+    assert said.returncode == 1 and f"may not read the source or write {build}" in said.stderr, said
+    assert "does not build" not in said.stderr
+
+
+def test_each_program_says_its_version():
+    version = json.loads((TOP / "web/openapi.json").read_text())["info"]["version"]
+    build = TOP / pathlib.Path(os.environ.get("BUILD", "build"))
+    for name in ("restsip-api", "restsip-stream", "restsip-agent", "restsip-supervisor", "restsipctl"):
+        said = subprocess.run([build / name, "--version"], text=True, capture_output=True, timeout=20, check=False)
+        assert (said.returncode, said.stdout, said.stderr) == (0, f"{name} {version}\n", "")
+
+
+def test_make_help_names_what_there_is():
+    said = subprocess.run(["make", "--no-print-directory", "help"], cwd=TOP, text=True, capture_output=True, timeout=20, check=False)
+    targets = set(re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", (TOP / "Makefile").read_text(), re.M)[1].replace("\\", "").split())
+    assert said.returncode == 0
+    assert not [name for name in targets - {"help", "programs", "unit", "fuzzers"} if not re.search(rf"(^|\s){name}\b", said.stdout)]
 
 
 def test_usage():

@@ -36,6 +36,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/version.h"
+
 #include "list.h"
 #include "program.h"
 #include "say.h"
@@ -154,6 +156,8 @@ int main(int argc, char **argv)
 	bool with_parent = argc > 1 && !strcmp(argv[1], "-d");
 	char **arg = argv + (with_parent ? 2 : 1);
 
+	if (version_is_asked(argc, argv, "restsip-supervisor"))
+		return 0;
 	if (argc == 3 && !strcmp(argv[1], "-f"))
 		return port_print(argv[2]);
 	if (argc - (arg - argv) != 4)
