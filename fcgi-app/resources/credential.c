@@ -18,7 +18,7 @@ enum {
 
 static const struct pg_stmt create_stmt = {
 	.name = "credential_create",
-	.sql = "select n, email, username, realm, doc "
+	.sql = "select n, email, username, realm, doc, server "
 	       "from api.credential_create($1, $2, $3, $4, $5, $6)",
 	.nparams = 6,
 	.write = true,
@@ -35,23 +35,30 @@ static const struct pg_stmt delete_stmt = {
 	.write = true,
 };
 
-/* Lines for the configuration of phones that Debian has. */
+/* What can be pasted into phones that Debian has. The domain's name alone does
+ * not lead them to us where DNS does not say so: our address does. */
 static void add_phones(struct exchange *x, const struct pg_result *res,
 		       const char *password)
 {
 	const char *email = pgres_text(res, 0, "email");
 	const char *username = pgres_text(res, 0, "username");
+	const char *server = pgres_text(res, 0, "server");
+	const char *proxy = server ? arena_fmt(x->arena, "sip:%s", server)
+				   : NULL;
 	struct buf *b = &x->res.body;
 
 	json_member(b, "baresip",
-		    arena_fmt(x->arena, "<sip:%s>;auth_user=%s;auth_pass=%s",
-			      email, username, password));
+		    arena_fmt(x->arena,
+			      "<sip:%s>;auth_user=%s;auth_pass=%s%s%s%s", email,
+			      username, password, proxy ? ";outbound=\"" : "",
+			      proxy ? proxy : "", proxy ? "\"" : ""));
 	json_key(b, "linphone");
 	buf_char(b, '{');
 	json_member(b, "address", arena_fmt(x->arena, "sip:%s", email));
 	json_member(b, "username", username);
 	json_member(b, "domain", pgres_text(res, 0, "realm"));
 	json_member(b, "password", password);
+	json_member(b, "proxy", proxy);
 	buf_char(b, '}');
 }
 

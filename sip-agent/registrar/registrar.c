@@ -62,6 +62,13 @@ static const struct pg_stmt stmt_registers = {
 	.write = true,
 };
 
+static const struct pg_stmt stmt_flow_new = {
+	.name = "flow_new",
+	.sql = "select * from api.flow_new($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+
 /** Open what this file needs of an agent that has its database */
 int registrar_open(struct agent *ag)
 {
@@ -229,12 +236,32 @@ static void learn_address(const struct reg *reg)
 		address_forget(book, &from);
 }
 
+static void on_flow_told(const struct pg_answer *ans, void *arg)
+{
+	(void)ans; /* where it is lost, a NOTIFY is tried by and by */
+	(void)arg;
+}
+
+/* What its phone could not be told over the connection before, it is now */
+static void tell_flow(const struct reg *reg)
+{
+	const struct agent *ag = uas_agent(reg->u);
+	const struct pg_val valv[] = {pg_int(pgloop_agent(ag->pl)),
+				      pg_int(reg->id.credential)};
+
+	if (reg->bound_s && reg->flow[0] &&
+	    flow_is_new(ag->flows, uas_msg(reg->u)))
+		(void)pgloop_query(ag->pl, &stmt_flow_new, valv, on_flow_told,
+				   NULL);
+}
+
 static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 			  int rows)
 {
 	check_flow(reg);
 	if (ans->end == PG_OK) {
 		learn_address(reg);
+		tell_flow(reg);
 		reply_bindings(reg, ans, row, rows);
 	} else {
 		auth_db_failed(reg->u, reg->aor, ans);

@@ -37,6 +37,7 @@ struct flow {
 	struct sa peer;
 	enum sip_transp tp;
 	uint32_t n;
+	bool known; /* flow_is_new has told of it */
 };
 
 static void flow_destructor(void *arg)
@@ -204,6 +205,23 @@ int flow_of(char *text, size_t size, struct flow_table *ft, struct sip *sip,
 	print(text, size, f);
 
 	return 0;
+}
+
+/** Whether a request has come over a connection with a flow, and this is asked
+    of it for the first time */
+bool flow_is_new(struct flow_table *ft, const struct sip_msg *msg)
+{
+	struct flow *f;
+
+	if (msg->tp == SIP_TRANSP_UDP)
+		return false;
+	f = list_ledata(hash_lookup(ft->by_sock, sock_key(msg->sock),
+				    sock_handler, msg->sock));
+	if (!f || f->known)
+		return false;
+	f->known = true;
+
+	return true;
 }
 
 static int find_conn(struct sa *peer, enum sip_transp *tp,

@@ -23,6 +23,7 @@ int flow_table_alloc(struct flow_table **ftp, const char *boot, flow_lost_h *h,
 		     void *arg);
 int flow_of(char *text, size_t size, struct flow_table *ft, struct sip *sip,
 	    const struct sip_msg *msg);
+bool flow_is_new(struct flow_table *ft, const struct sip_msg *msg);
 int flow_find(struct sa *peer, enum sip_transp *tp, const struct flow_table *ft,
 	      const char *text);
 

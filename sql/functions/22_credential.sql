@@ -103,10 +103,17 @@ begin
 	return v_made;
 end $$;
 
--- By Basic alone: a token that was stolen makes no phone.
+-- Where phones register: host:port of the agent that is there for longest; null: there is none.
+create function app.agent_address() returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return (select g.addresses[1] from app.agent g where g.dead_at is null and g.addresses <> '{}' order by g.id limit 1);
+end $$;
+
+-- By Basic alone: a token that was stolen makes no phone. server: where it registers, host:port, or null.
 create function api.credential_create(p_who text, p_proof bytea, p_email text, p_label text, p_algorithm text,
 	p_password text)
-returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text)
+returns table (n bigint, email text, username text, realm text, algorithm text, label text, doc text, server text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_owner record := app.owner(p_who, p_proof, p_email);
@@ -119,7 +126,8 @@ begin
 	v_made := app.credential_make(v_owner.id, p_label, p_algorithm, p_password);
 	perform app.owner(p_who, p_proof, p_email); -- a new password may have come before the lock
 	return query select v_made.n, v_email, v_made.username, v_made.realm, v_made.algorithm, v_made.label,
-		app.credential_doc(v_made.n, v_email, v_made.username, v_made.realm, v_made.algorithm, v_made.label, null);
+		app.credential_doc(v_made.n, v_email, v_made.username, v_made.realm, v_made.algorithm, v_made.label, null),
+		app.agent_address();
 end $$;
 
 create function api.credential_list(p_who text, p_proof bytea, p_email text)

@@ -87,6 +87,42 @@ begin
 	return v_bell;
 end $$;
 
+-- Over which flow a contact of an account is reached now, whose connection p_lost has gone: that of the latest binding of the same
+-- URI, or, for behind a NAT a phone comes back from another port, that of the credential, if only one contact has that. What was
+-- over TLS stays on it. Null: none.
+create function app.contact_flow(p_account bigint, p_credential bigint, p_contact text, p_lost text,
+	out flow text, out agent_id int)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	select l.flow, l.agent_id into flow, agent_id
+	from app.login l
+	where l.account_id = p_account and l.expires_at > now() and l.flow <> p_lost
+		and (l.flow like 'tls:%' or p_lost not like 'tls:%')
+		and (l.contact = p_contact or l.credential_id = p_credential and not exists (
+			select from app.login o
+			where o.account_id = p_account and o.credential_id = p_credential and o.id <> l.id
+				and o.contact is not null and o.flow is distinct from p_lost and o.expires_at > now()))
+	order by l.contact = p_contact desc, app.bound_at(l) desc, l.id desc limit 1;
+end $$;
+
+-- A phone has registered over a connection that is new: what it has subscribed to, and could not be told, is due.
+create function api.flow_new(p_agent int, p_credential bigint) returns table (bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_agents int[];
+begin
+	with waiting as (
+		update app.subscription s set due_at = now()
+		where s.id in (
+			select o.id from app.subscription o
+			where o.watcher_id = (select c.account_id from app.credential c where c.id = p_credential)
+				and o.lost is not null and o.due and o.until is null and o.due_at > now()
+			for update skip locked)
+		returning s.agent_id)
+	select array_agg(distinct w.agent_id) into v_agents from waiting w;
+	return query select array(select app.notify_bell(a) from unnest(v_agents) a);
+end $$;
+
 -- A SUBSCRIBE within its dialog: a refresh, or its end (p_expires_s 0). RS481 where there is no such subscription.
 create function app.resubscribe(p_agent int, p_watcher bigint, p_ask app.subscription, p_expires_s int,
 	out local_tag text, out expires int)
@@ -108,7 +144,7 @@ begin
 	end if;
 	if v_now.remote_cseq < p_ask.remote_cseq then
 		update app.subscription s set remote_cseq = p_ask.remote_cseq, remote_target = p_ask.remote_target,
-			local_target = p_ask.local_target, flow = p_ask.flow, agent_id = p_agent,
+			local_target = p_ask.local_target, flow = p_ask.flow, lost = null, agent_id = p_agent,
 			until = case when s.agent_id = p_agent then s.until end, credential_id = p_ask.credential_id,
 			expires_at = now() + make_interval(secs => p_expires_s),
 			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = app.notify_from(s.due_at),
@@ -207,6 +243,7 @@ declare
 	v_sum bytea;
 	v_made int := 0;
 	v_gone bigint;
+	v_now record;
 	v_pause interval := app.notify_pause();
 begin
 	for v_sub in
@@ -223,6 +260,17 @@ begin
 			and (s.due and s.due_at <= now() and s.until is null or p_lost and s.until < now())
 		for update skip locked;
 		continue when v_sub.id is null;
+		if v_sub.lost is not null then
+			v_now := app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target, v_sub.lost);
+			if v_now.agent_id <> p_agent and exists (
+				select from app.agent g where g.id = v_now.agent_id and g.dead_at is null)
+			then
+				update app.subscription s set agent_id = v_now.agent_id, until = null, due = true where s.id = v_sub.id;
+				continue; -- it has that connection
+			elsif v_now.agent_id = p_agent then
+				update app.subscription s set flow = v_now.flow, lost = null where s.id = v_sub.id;
+			end if;
+		end if;
 		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
 		v_gone := case when v_sub.event = 'reg' then coalesce((
 			select max(g.id) from app.contact_gone g where g.account_id = v_sub.account_id), 0) end;
@@ -301,7 +349,8 @@ begin
 end $$;
 
 -- How a NOTIFY ended (RFC 6665, section 4.2.2). p_code null: it never left. A failure ends the subscription, unless the
--- phone says when to try again (p_retry_s), or the connection is gone and its contact may be tried. Fenced by (agent,
+-- phone says when to try again (p_retry_s), or its connection is gone: then its contact is tried, where it may be, and at last it
+-- waits for the phone to come back. Fenced by (agent,
 -- CSeq). Who has refreshed since the NOTIFY was claimed is there, maybe somewhere else: the next NOTIFY, which that made
 -- due, says how it is.
 create function api.notify_settle(p_agent int, p_subscription bigint, p_cseq bigint, p_code int, p_retry_s int)
@@ -310,6 +359,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_sub app.subscription;
 	v_again bool;
+	v_lost text;
 begin
 	-- What is lost of this in a crash is a NOTIFY once more.
 	set local synchronous_commit = off;
@@ -324,18 +374,32 @@ begin
 		return query select 'again';
 		return;
 	end if;
+	v_lost := case when p_code = 430 and v_sub.flow ~ '^(tcp|tls):' then v_sub.flow else v_sub.lost end;
+	if v_lost is not null and v_sub.ended is null and p_code in (408, 430, 480, 503)
+		and not (p_code = 430 and v_sub.lost is null and app.may_leave_flow(v_sub)) -- once
+		and p_retry_s is null
+	then
+		update app.subscription s set until = null, due = true, sum = null, code = p_code, lost = v_lost,
+			flow = v_lost,
+			due_at = now() + case when (app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target,
+				v_lost)).flow is null then interval '30 s' else interval '1 s' end
+		where s.id = v_sub.id;
+		return query select 'again';
+		return;
+	end if;
 	v_again := p_code is null or p_code = 430 and v_sub.flow is not null and app.may_leave_flow(v_sub)
 		or p_code not between 200 and 299 and p_retry_s is not null and v_sub.ended is null;
 	if v_again then
 		update app.subscription s set until = null, due = true, sum = null, code = coalesce(p_code, s.code),
-			flow = case when p_code is distinct from 430 then s.flow end,
+			flow = case when p_code is distinct from 430 then s.flow end, lost = v_lost,
 			due_at = now() + make_interval(secs => case when p_code is null then 1
 				when p_code = 430 then 0 else least(greatest(coalesce(p_retry_s, 0), 1), 3600) end)
 		where s.id = v_sub.id;
 		return query select 'again';
 	-- What ended meanwhile has its last NOTIFY still to come.
 	elsif p_code between 200 and 299 and (v_sub.ended is null or v_sub.due) then
-		update app.subscription s set until = null, code = p_code, notified_at = now(), gone_told = s.gone_claimed
+		update app.subscription s set until = null, code = p_code, notified_at = now(), gone_told = s.gone_claimed,
+			lost = null
 		where s.id = v_sub.id;
 		return query select 'active';
 	else
@@ -407,4 +471,4 @@ begin
 	more := more or bell is not null;
 end $$;
 
-grant execute on function api.sip_subscribe, api.notify_claim, api.notify_renew, api.notify_settle to restsip_agent;
+grant execute on function api.flow_new, api.sip_subscribe, api.notify_claim, api.notify_renew, api.notify_settle to restsip_agent;

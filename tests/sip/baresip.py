@@ -26,9 +26,10 @@ MWI_TIMER_S = 0.001
 
 class Baresip:
     """`peer`: the address of record that message() sends to; `modules`: mwi and presence, which subscribe, the latter to
-    the peer; `params`: more of the account, e.g. pubint=600, by which it publishes."""
+    the peer; `params`: more of the account, e.g. pubint=600, by which it publishes; `line`: its account, as it is."""
 
-    def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params=""):
+    def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params="",
+                 line=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.until = until
@@ -38,9 +39,10 @@ class Baresip:
         (self.folder / "config").write_text(CONFIG.format(
             port=self.port, control=self.control, certificate=account.system.certificate)
             + "".join(f"module_app {name}.so\n" for name in modules))
-        line = (f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
-                f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
-                f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}")
+        line = line or (
+            f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
+            f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
+            f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}")
         (self.folder / "accounts").write_text("" if "mwi" in modules else line + "\n")
         presence = ";presence=p2p" if "presence" in modules else ""
         (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow{presence}\n')

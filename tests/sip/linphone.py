@@ -34,14 +34,30 @@ subscribe=1
 """
 
 
-class Linphone:
-    """It subscribes to the presence of `peer`, and publishes its own."""
+# As its assistant writes what is typed into it.
+PASTED = """[sip]
+default_proxy=0
+guess_hostname=0
+[auth_info_0]
+username={username}
+passwd={password}
+domain={domain}
+[proxy_0]
+reg_proxy={proxy}
+reg_identity={address}
+reg_expires=600
+reg_sendregister=1
+"""
 
-    def __init__(self, folder, server, account, credential, peer, transport="udp"):
+
+class Linphone:
+    """It subscribes to the presence of `peer`, and publishes its own; with what is `pasted` alone it only registers."""
+
+    def __init__(self, folder, server, account, credential, peer, transport="udp", pasted=None):
         self.folder = pathlib.Path(folder)
         (self.folder / ".local/share/linphone").mkdir(parents=True)  # or it cannot open its database
         user, domain = account.email.split("@")
-        (self.folder / "rc").write_text(CONFIG.format(
+        (self.folder / "rc").write_text(PASTED.format(**pasted) if pasted else CONFIG.format(
             user=user, username=credential["username"], password=credential["password"], domain=domain,
             server=f"{server[0]}:{server[1]}", transport=transport, peer=peer.email))
         self.log = self.folder / "log"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from phone import new_account
+from phone import Phone, new_account
 
 PIDF, REGINFO, SUMMARY = "application/pidf+xml", "application/reginfo+xml", "application/simple-message-summary"
 PIDF_NS, REGINFO_NS = "{urn:ietf:params:xml:ns:pidf}", "{urn:ietf:params:xml:ns:reginfo}"
@@ -38,6 +38,13 @@ def summary(notify):
 
 def subscriptions(account):
     return account.system.query("select * from inspect.subscription where watcher = %s", [account.email])
+
+
+def lost(account):
+    """Which of its connections are known to be gone while what came over them is still subscribed to."""
+    return [row["lost"] for row in account.system.query_owner(
+        "select s.lost from app.subscription s join app.account a on a.id = s.watcher_id where a.email = %s"
+        " and s.lost is not null", [account.email])]
 
 
 # ---- what comes ----
@@ -354,14 +361,42 @@ def test_a_record_route_becomes_the_route(account, phone):
     assert notify.get("route") == route
 
 
-def test_a_connection_that_is_gone(account, phone, until):
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_connection_that_is_gone(account, phone, until, transport):
+    """Its subscription goes on over the next one that the phone registers over, from whatever port."""
     alice, bob = account("alice"), account("bob")
-    b = phone(bob, transport="tcp")
+    b = phone(bob, transport=transport)
+    b.register()
+    sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", f"<sip:bob@127.0.0.1:9;transport={transport}>")])
+    first = sub.next()
+    b.close()
+    bound(alice, "sip:alice@192.0.2.1")
+    until(lambda: lost(bob), 10)
+    with Phone(b.server, b.user, b.password, transport=transport, ca=alice.system.certificate) as again:
+        again.username = b.username
+        assert again.register().code == 200
+        second = again.next_request(10)
+        assert (second.method, second.get("call-id")) == ("NOTIFY", first.get("call-id"))
+        assert second.get("to") == first.get("to") and b"192.0.2.1" in second.body
+        bound(alice, "sip:alice@192.0.2.2")
+        assert b"192.0.2.2" in again.next_request(10).body
+        assert not lost(bob)
+
+
+def test_a_connection_that_is_gone_is_not_another_phones(account, phone, until):
+    alice, bob = account("alice"), account("bob")
+    b, other = phone(bob, transport="tls"), phone(bob, transport="tls")
     sub = b.subscribe(f"sip:{alice.email}", "presence")
     sub.next()
     b.close()
     bound(alice, "sip:alice@192.0.2.1")
-    until(lambda: not subscriptions(bob), 10)
+    until(lambda: lost(bob), 10)
+    assert other.register().code == 200
+    bound(alice, "sip:alice@192.0.2.2")
+    # told to the other would have come before this
+    assert other.subscribe(f"sip:{bob.email}", "message-summary").answer.code == 200
+    assert other.next_request(10).get("event") == "message-summary"
+    assert lost(bob)
 
 
 def test_another_connection_takes_over(account, phone):
