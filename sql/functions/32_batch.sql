@@ -26,7 +26,7 @@ begin
 		left join app.known_source k on k.account_id = c.account_id and k.source = m.source
 			and k.at > now() - interval '1 day'
 		where k.at is not null or not exists (
-			select from (values ('dp:' || m.source || ':' || left(m.username || '@' || m.realm, 300), c_pair),
+			select from (values ('dp:' || m.source || ':' || left(app.email_key(m.username || '@' || m.realm), 300), c_pair),
 				('ds:' || m.source, c_source)) l(key, most)
 			join app.throttle t on t.key = l.key
 			where t.failures >= l.most and t.since > now() - interval '5 minutes')

@@ -134,9 +134,9 @@ declare
 begin
 	if strpos(p_who, '@') > 0 then
 		with who as materialized (
-			select 'h' as door, p_who as name where app.target(null, p_who) is not null
+			select 'h' as door, app.email_key(p_who) as name where app.target(null, p_who) is not null
 			union all
-			select 'd', c.username || '@' || c.realm from app.credential c where c.account_id = app.target(null, p_who))
+			select 'd', app.email_key(c.username || '@' || c.realm) from app.credential c where c.account_id = app.target(null, p_who))
 		delete from app.throttle t using who w
 		where t.key = w.door || 'a:' || left(w.name, 300)
 			or left(t.key, 3) in (w.door || 'p:', w.door || 'n:')

@@ -60,6 +60,21 @@ def test_guesses_are_counted_in_any_case(system, alice):
         assert keys == [{"key": f"ha:{alice.email.lower()}", "failures": n + 1}]
 
 
+def test_guesses_of_a_phone_are_counted_in_any_case(system, alice):
+    """Where many ask at once, too; and who is unlocked is, however that is written."""
+    name, source = alice.credential()["username"], "192.0.2.77"
+    assert name != name.lower()
+    asked = """select c.i from api.digest_credential_many(1, jsonb_build_array(jsonb_build_object('i', 0, 'username', %s::text,
+        'realm', 'example.net', 'source', %s::text))) c"""
+    assert len(system.query_owner(asked, [name, source])) == 1
+    most, = system.query_owner("select app.bound('wrong_passwords')::int as n")
+    system.query_owner("select api.digest_failed(%s, 'example.net', %s) from generate_series(1, %s)", [name, source, most["n"]])
+    assert system.query_owner(asked, [name, source]) == []
+    unlocked, = system.query_owner("select inspect.unlock(%s) as n", [other(alice.email)])
+    assert unlocked["n"] > 0
+    assert len(system.query_owner(asked, [name, source])) == 1
+
+
 def test_a_phone_registers_in_any_case(system, alice, phone, logins):
     one = phone(alice)
     one.user = one.user.swapcase()
