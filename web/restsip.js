@@ -17,21 +17,23 @@ export class Restsip {
 	}
 
 	/**
-	 * One request. A body that is no string goes out as JSON.
-	 * @returns what came back: JSON parsed, other text as it is, null for nothing
+	 * One request. A string goes out as text; Blob, ArrayBuffer, FormData and their like as what they are; all else as JSON.
+	 * @returns what came back: JSON parsed, text as it is, a Blob of any other type, null for nothing
 	 */
 	async call(method, path, body, headers = {}) {
 		// Else the browser asks for a password by itself after a 401.
 		const init = { method, headers: { ...headers }, credentials: 'omit' };
 		if (this.token) init.headers.Authorization = `Bearer ${this.token}`;
 		if (body !== undefined) {
-			const text = typeof body === 'string';
-			init.body = text ? body : JSON.stringify(body);
-			init.headers['Content-Type'] ??= text ? 'text/plain; charset=utf-8' : 'application/json';
+			const [sent, type] = encode(body);
+			init.body = sent;
+			if (type && !hasType(headers)) init.headers['Content-Type'] = type;
 		}
 		const response = await fetch(this.base + path, init);
-		const json = /json/.test(response.headers.get('Content-Type') || '');
-		const content = response.status === 204 ? null : json ? await response.json() : await response.text();
+		const type = (response.headers.get('Content-Type') || '').split(';')[0].trim().toLowerCase();
+		const json = isJson(type);
+		const content = response.status === 204 ? null : json ? await response.json()
+			: isText(type) || !response.ok ? await response.text() : await response.blob();
 		if (!response.ok) throw new Problem(response.status, json ? content : {});
 		return content;
 	}
@@ -54,9 +56,9 @@ export class Restsip {
 		this.token = null;
 	}
 
-	/** SEND: any text to every contact of an email. */
-	send(email, text, type = 'text/plain; charset=utf-8') {
-		return this.call('POST', `/login/${encodeURIComponent(email)}/messages`, text, { 'Content-Type': type });
+	/** SEND: any body, as of call(), to every contact of an email. */
+	send(email, body, type) {
+		return this.call('POST', `/login/${encodeURIComponent(email)}/messages`, body, type ? { 'Content-Type': type } : {});
 	}
 
 	/**
@@ -98,6 +100,27 @@ export class Restsip {
 			wait_ms = Math.min(wait_ms * 2, 10000);
 		}
 	}
+}
+
+/** What goes out of a body, and its type where the browser does not know it. */
+function encode(body) {
+	if (typeof body === 'string') return [body, 'text/plain; charset=utf-8'];
+	if (body instanceof Blob) return [body, body.type ? null : 'application/octet-stream'];
+	if (body instanceof FormData || body instanceof URLSearchParams) return [body, null];
+	if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return [body, 'application/octet-stream'];
+	return [JSON.stringify(body), 'application/json'];
+}
+
+function hasType(headers) {
+	return Object.keys(headers).some((name) => name.toLowerCase() === 'content-type');
+}
+
+function isJson(type) {
+	return /[/+]json$/.test(type);
+}
+
+function isText(type) {
+	return !type || /^text\/|[/+]xml$/.test(type);
 }
 
 /** Whether there is nothing to come back for. A /watch goes on when one of its resources is gone. */

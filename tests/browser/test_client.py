@@ -1,0 +1,42 @@
+"""restsip.js in pages of other people: what goes out and what comes back."""
+
+OPEN = """const [email, password, done] = arguments;
+    import('/restsip.js').then(async ({ Restsip }) => {
+        window.api = new Restsip();
+        await api.signIn(email, password);
+        done(true);
+    }).catch((e) => done(String(e)));"""
+
+
+def client(browser, account):
+    browser.get(account.system.url + "/docs")
+    assert browser.execute_async_script(OPEN, account.email, account.password) is True
+
+
+def test_bodies_go_out_as_what_they_are_and_binary_comes_back_as_a_blob(account, browser):
+    alice = account("alice")
+    client(browser, alice)
+    told = browser.execute_async_script("""const done = arguments[0];
+        const bytes = new Uint8Array([0, 255, 128, 1]);
+        const form = new FormData();
+        form.append('x', 'y');
+        const bodies = [bytes, bytes.buffer, new Blob([bytes], { type: 'audio/ogg' }), form, { a: 1 }, 'text'];
+        (async () => {
+            const types = [];
+            window.real = window.fetch;
+            window.fetch = (url, init) => real(url, init).then((r) => {
+                types.push(new Request(url.startsWith('http') ? url : location.origin + url, init).headers.get('Content-Type'));
+                return r;
+            });
+            for (const body of bodies) await api.send('me', body);
+            window.fetch = window.real;
+            const made = await api.call('POST', '/user/me/messages', bodies[2]);
+            const back = await api.call('GET', made.url);
+            return [types, back instanceof Blob, back.type, [...new Uint8Array(await back.arrayBuffer())]];
+        })().then(done, (e) => done(String(e)));""")
+    assert isinstance(told, list), told
+    types, is_blob, kind, content = told
+    binary = "application/octet-stream"
+    assert types[:3] == [binary, binary, "audio/ogg"] and types[3].startswith("multipart/form-data; boundary=")
+    assert types[4:] == ["application/json", "text/plain; charset=utf-8"]
+    assert (is_blob, kind, content) == (True, "audio/ogg", [0, 255, 128, 1])
