@@ -64,6 +64,7 @@ export class Restsip {
 	/**
 	 * Watches a resource: on({event, id, data}) for its state, each change and each message. Comes back by itself
 	 * after a drop, from where it was; a request that is refused for good is told as the event `end`.
+	 * What `on` throws goes to the page's handler of errors, and the stream goes on.
 	 * @returns {() => void} call it to stop
 	 */
 	watch(path, on) {
@@ -82,14 +83,14 @@ export class Restsip {
 				if (last !== null) headers['Last-Event-ID'] = last;
 				const response = await fetch(this.base + path, { headers, signal, credentials: 'omit' });
 				if (response.status >= 400 && response.status < 500 && response.status !== 429) {
-					on({ event: 'end', data: { reason: `HTTP ${response.status}` } });
+					tell(on, { event: 'end', data: { reason: `HTTP ${response.status}` } });
 					return;
 				}
 				if (response.ok) {
 					wait_ms = 500;
 					for await (const event of lines(response.body)) {
 						if (event.id !== undefined) last = event.id;
-						on(event);
+						tell(on, event);
 						if (isOver(event.event, event.data)) return;
 					}
 				}
@@ -99,6 +100,15 @@ export class Restsip {
 			await new Promise((done) => setTimeout(done, wait_ms));
 			wait_ms = Math.min(wait_ms * 2, 10000);
 		}
+	}
+}
+
+/** An error of the callback is none of the stream. */
+function tell(on, event) {
+	try {
+		on(event);
+	} catch (error) {
+		reportError(error);
 	}
 }
 

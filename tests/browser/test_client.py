@@ -1,4 +1,5 @@
-"""restsip.js in pages of other people: what goes out and what comes back."""
+"""restsip.js in pages of other people: what goes out, what comes back, and callbacks that fail."""
+from test_page import send
 
 OPEN = """const [email, password, done] = arguments;
     import('/restsip.js').then(async ({ Restsip }) => {
@@ -40,3 +41,20 @@ def test_bodies_go_out_as_what_they_are_and_binary_comes_back_as_a_blob(account,
     assert types[:3] == [binary, binary, "audio/ogg"] and types[3].startswith("multipart/form-data; boundary=")
     assert types[4:] == ["application/json", "text/plain; charset=utf-8"]
     assert (is_blob, kind, content) == (True, "audio/ogg", [0, 255, 128, 1])
+
+
+def test_a_callback_that_throws_is_reported_and_the_stream_goes_on(account, browser, until):
+    alice, bob = account("alice"), account("bob")
+    client(browser, alice)
+    browser.execute_script("""window.seen = []; window.failed = [];
+        window.addEventListener('error', (e) => failed.push(e.message));
+        window.stop = api.watch('/login/me', (e) => {
+            seen.push(e.event);
+            if (e.event === 'message') throw new Error('planted');
+        });""")
+    until(lambda: "state" in browser.execute_script("return seen"), 20, "the first state")
+    send(bob, alice, "one")
+    send(bob, alice, "two")
+    until(lambda: browser.execute_script("return seen").count("message") == 2, 20, "both messages")
+    until(lambda: len(browser.execute_script("return failed")) == 2, 20, "both errors")
+    assert browser.execute_script("return seen").count("state") == 1
