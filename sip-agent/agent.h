@@ -10,6 +10,7 @@ struct credcache;
 struct flow_table;
 struct inbound;
 struct janitor;
+struct legs;
 struct nonce_pool;
 struct notifier;
 struct outbox;
@@ -39,6 +40,7 @@ struct agent {
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct janitor *janitor;
+	struct legs *legs;
 	struct notifier *notifier;
 	struct strans_table *strans;
 	struct uas_list *uas;

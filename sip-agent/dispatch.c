@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "agent.h"
-#include "auth/auth.h"
+#include "call/invite.h"
+#include "call/legs.h"
 #include "event/publish.h"
 #include "event/subscribe.h"
 #include "gate/budget.h"
@@ -51,23 +52,12 @@ static void known_handle(struct agent *ag, const struct sip_msg *msg)
 	uas_reply_stateless(ag, msg, 405, NULL, UAS_ALLOW);
 }
 
-static void on_caller(struct uas *u, const struct auth_id *id)
-{
-	(void)id;
-	uas_reply(u, 405, NULL, UAS_ALLOW);
-}
-
-/* A caller is authenticated before it is refused (RFC 3261 section 8.2) */
-static void invite_handle(struct agent *ag, const struct sip_msg *msg)
-{
-	auth_request(ag, msg, on_caller);
-}
-
 enum {
 	NO_ANSWER = 1 << 0,  /* RFC 3261 section 17: an ACK has none */
 	NO_REPEATS = 1 << 1, /* strans is not asked for it */
 	NO_REQUIRE = 1 << 2, /* Require is not looked at */
 	NO_DOMAIN = 1 << 3,  /* only found within a dialog, or of a request */
+	IN_CALLS = 1 << 4,   /* within the dialog of a leg it is the leg's */
 };
 
 static const struct method {
@@ -75,20 +65,21 @@ static const struct method {
 	method_h *handle;
 	unsigned flags;
 } methods[] = {
-	{"ACK", ack_handle, NO_ANSWER | NO_REPEATS | NO_REQUIRE | NO_DOMAIN},
-	{"BYE", stray_handle, NO_REQUIRE | NO_DOMAIN},
+	{"ACK", ack_handle,
+	 NO_ANSWER | NO_REPEATS | NO_REQUIRE | NO_DOMAIN | IN_CALLS},
+	{"BYE", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
 	{"CANCEL", cancel_handle, NO_REPEATS | NO_REQUIRE | NO_DOMAIN},
-	{"INFO", known_handle, 0},
-	{"INVITE", invite_handle, NO_REPEATS},
+	{"INFO", known_handle, IN_CALLS},
+	{"INVITE", invite_handle, NO_REPEATS | IN_CALLS},
 	{"MESSAGE", message_handle, 0},
 	{"NOTIFY", stray_handle, NO_REQUIRE | NO_DOMAIN},
-	{"OPTIONS", options_handle, 0},
-	{"PRACK", stray_handle, NO_REQUIRE | NO_DOMAIN},
+	{"OPTIONS", options_handle, IN_CALLS},
+	{"PRACK", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
 	{"PUBLISH", publish_handle, 0},
-	{"REFER", known_handle, 0},
+	{"REFER", known_handle, IN_CALLS},
 	{"REGISTER", registrar_handle, 0},
 	{"SUBSCRIBE", subscribe_handle, 0},
-	{"UPDATE", stray_handle, NO_REQUIRE | NO_DOMAIN},
+	{"UPDATE", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
 };
 
 static const struct method unknown;
@@ -220,5 +211,7 @@ void dispatch_request(struct agent *ag, const struct sip_msg *msg)
 	if (!(method->flags & NO_REQUIRE) && needs_unknown(ag, msg))
 		return;
 
+	if ((method->flags & IN_CALLS) && legs_request(ag->legs, msg))
+		return;
 	method->handle(ag, msg);
 }

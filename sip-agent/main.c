@@ -16,6 +16,7 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "auth/credcache.h"
+#include "call/legs.h"
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "common/upkeep.h"
@@ -85,6 +86,7 @@ static void on_ready(int agent, void *arg)
 	(void)agent;
 	for (size_t i = 0; i < CLAIMERS; i++)
 		claimer_ready(p->claimerv[i]);
+	legs_ring(p->ag.legs);
 }
 
 static void on_bell(const char *payload, void *arg)
@@ -93,6 +95,8 @@ static void on_bell(const char *payload, void *arg)
 
 	if (!strcmp(payload, NOTIFIER_BELL))
 		notifier_ring(p->ag.notifier);
+	else if (!strcmp(payload, LEGS_BELL))
+		legs_ring(p->ag.legs);
 	else
 		claimer_kick(outbox_claimer(p->ag.outbox));
 }
@@ -113,13 +117,15 @@ static void on_flow_lost(const char *flow, void *arg)
 	janitor_flow_lost(p->ag.janitor, flow);
 	for (size_t i = 0; i < CLAIMERS; i++)
 		claimer_flow_lost(p->claimerv[i], flow);
+	legs_flow_lost(p->ag.legs, flow);
 }
 
 static void on_request(const struct sip_msg *msg, void *arg)
 {
 	struct program *p = arg;
 
-	if (!p->draining)
+	/* what is within a dialog goes on to the end */
+	if (!p->draining || pl_isset(&msg->to.tag))
 		dispatch_request(&p->ag, msg);
 	else if (pl_strcmp(&msg->met, "ACK"))
 		uas_busy_stateless(&p->ag, msg);
@@ -129,7 +135,8 @@ static bool on_response(const struct sip_msg *msg, void *arg)
 {
 	struct program *p = arg;
 
-	return probe_response(p->ag.prober, msg);
+	return probe_response(p->ag.prober, msg) ||
+	       legs_response(p->ag.legs, msg);
 }
 
 /* --- the end ------------------------------------------------------------ */
@@ -143,7 +150,7 @@ static void drain(void *arg)
 	size_t left;
 
 	inbound_release(p->ag.inbound);
-	left = uas_list_count(p->ag.uas);
+	left = uas_list_count(p->ag.uas) + legs_drain(p->ag.legs);
 	for (size_t i = 0; i < CLAIMERS; i++)
 		left += claimer_drain(p->claimerv[i]);
 	if (!left || (p->given_back && now >= p->drain_until_ms)) {
@@ -200,6 +207,7 @@ static void close_all(struct program *p)
 	p->ag.known = mem_deref(p->ag.known);
 	p->ag.registrations = mem_deref(p->ag.registrations);
 	p->ag.credcache = mem_deref(p->ag.credcache);
+	p->ag.legs = mem_deref(p->ag.legs);
 	p->ag.inbound = mem_deref(p->ag.inbound);
 	p->ag.janitor = mem_deref(p->ag.janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
@@ -273,6 +281,8 @@ static int open_all(struct program *p)
 		err = notifier_alloc(&p->ag.notifier, &p->ag);
 	if (!err)
 		err = janitor_alloc(&p->ag.janitor, &p->ag);
+	if (!err)
+		err = legs_alloc(&p->ag.legs, &p->ag);
 	if (!err)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);

@@ -140,7 +140,8 @@ void verdict_right(struct auth *a)
 		uas_set_proven(a->u);
 		if (a->unknown)
 			tell_known(a);
-		a->h(a->u, &a->id);
+		if (!uas_is_answered(a->u)) /* an INVITE may be cancelled */
+			a->h(a->u, &a->id);
 	}
 	mem_deref(a);
 }

@@ -20,6 +20,7 @@
 #include "transaction/address.h"
 #include "transaction/dialog.h"
 #include "transaction/flow.h"
+#include "transaction/local_target.h"
 #include "transaction/uas.h"
 
 enum {
@@ -89,26 +90,6 @@ static void on_subscribed(const struct pg_answer *ans, void *arg)
 }
 
 /* --- the request -------------------------------------------------------- */
-
-/* The address that the request came to, as it is told to the phone */
-static int make_local_target(struct subscribe *s)
-{
-	const struct agent *ag = uas_agent(s->u);
-	const struct sip_msg *msg = uas_msg(s->u);
-	struct sa sa = msg->dst;
-	int err = 0;
-
-	/* a connection that we have opened ourselves has another one */
-	if (!settings_is_own(ag->set, &sa))
-		err = sip_transp_laddr(ag->sip, &sa, msg->tp, &msg->src);
-	if (err)
-		return err;
-
-	return re_sdprintf(&s->local_target, "sip:%J%s", &sa,
-			   msg->tp == SIP_TRANSP_UDP   ? ""
-			   : msg->tp == SIP_TRANSP_TLS ? ";transport=tls"
-						       : ";transport=tcp");
-}
 
 /* The one Contact, which is where NOTIFYs go; @return false: refused */
 static bool check_contact(struct uas *u)
@@ -218,7 +199,7 @@ static int subscribe(struct subscribe *s, const struct auth_id *id,
 	if (!err)
 		err = dialog_route(&s->route, msg);
 	if (!err)
-		err = make_local_target(s);
+		err = local_target_of(&s->local_target, ag, msg);
 	if (!err)
 		err = flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg);
 	if (!err)

@@ -8,6 +8,7 @@
 
 #include "common/inflate.h"
 #include "parse/hdr.h"
+#include "pg/pgval.h"
 #include "transaction/uas.h"
 
 /* Inflates to one byte more than allowed, which shows that it is too much */
@@ -53,15 +54,49 @@ int body_open(struct body *b, const struct sip_msg *msg)
 	return err;
 }
 
+/**
+ * The same where it must be a session description (RFC 4566)
+ *
+ * @param max Bytes of it
+ *
+ * @return as body_open; ENODATA where there is none, EPROTOTYPE where it is
+ *         something else, EILSEQ where it is no text
+ */
+int body_open_sdp(struct body *b, const struct sip_msg *msg, size_t max)
+{
+	int err;
+
+	err = body_open(b, msg);
+	if (err)
+		return err;
+	if (!b->data.l)
+		return ENODATA;
+	if (!msg_ctype_cmp(&msg->ctyp, "application", "sdp"))
+		return EPROTOTYPE;
+	if (b->data.l > max)
+		return EMSGSIZE;
+
+	return pg_is_text(b->data.p, b->data.l) ? 0 : EILSEQ;
+}
+
 void body_close(struct body *b)
 {
 	b->decoded = mem_deref(b->decoded);
 }
 
-/** Answer what body_open returned (RFC 3261 section 21.4.13) */
+/** Answer what body_open or body_open_sdp returned (RFC 3261 section 21.4.13)
+ */
 void body_refuse(struct uas *u, int err)
 {
 	switch (err) {
+	case EPROTOTYPE:
+		uas_reply(u, 415, NULL, "Accept: application/sdp\r\n");
+		break;
+
+	case EILSEQ:
+		uas_reply(u, 400, "Bad SDP", NULL);
+		break;
+
 	case ENOTSUP:
 		uas_reply(u, 415, NULL,
 			  "Accept-Encoding: deflate, identity\r\n");

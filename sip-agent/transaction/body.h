@@ -18,6 +18,7 @@ struct body {
 };
 
 int body_open(struct body *b, const struct sip_msg *msg);
+int body_open_sdp(struct body *b, const struct sip_msg *msg, size_t max);
 void body_close(struct body *b);
 void body_refuse(struct uas *u, int err);
 

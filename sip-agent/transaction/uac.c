@@ -17,12 +17,16 @@
 #include "pg/pgval.h"
 #include "settings.h"
 #include "transaction/address.h"
+#include "transaction/cancel.h"
 #include "transaction/codes.h"
+#include "transaction/local_target.h"
 #include "transaction/next_hop.h"
 #include "transaction/probe.h"
 
 enum {
 	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
+	T1_MS = 500,	     /* section 17.1.1.1 */
+	T2_MS = 4000,
 };
 
 /* What libre knows of a request, for as long as it may send it: where it is
@@ -50,6 +54,12 @@ struct uac {
 	bool is_direct;	     /* to an address that we have chosen */
 	bool wants_tcp;	     /* it is long, and UDP would be our idea */
 	bool may_fall_back;  /* TCP was our idea: try UDP next */
+	struct mbuf *head;   /* of an INVITE that was sent: its line and Via */
+	struct mbuf *cancel; /* what is sent again until there is an answer */
+	struct tmr tmr_cancel;
+	char *why; /* it is cancelled for */
+	uint32_t cancel_ms;
+	bool heard; /* a provisional answer has come */
 	bool cancelled;
 	bool is_ours; /* it ended by what we know without the network */
 };
@@ -75,8 +85,12 @@ static void destructor(void *arg)
 	struct uac *u = arg;
 
 	tmr_cancel(&u->tmr);
+	tmr_cancel(&u->tmr_cancel);
 	mem_deref(u->wait);
 	let_go(u);
+	mem_deref(u->head);
+	mem_deref(u->cancel);
+	mem_deref(u->why);
 }
 
 /**
@@ -120,6 +134,7 @@ static void end(struct uac *u, int code, const char *reason,
 
 	u->h = NULL;
 	tmr_cancel(&u->tmr);
+	tmr_cancel(&u->tmr_cancel);
 	u->wait = mem_deref(u->wait);
 	let_go(u);
 	if (h)
@@ -219,6 +234,18 @@ static int ask_first(struct uac *u, const struct address *a)
 	return EACCES;
 }
 
+/* What a CANCEL is made of: the next address gets another branch */
+static int keep_head(struct uac *u, const struct mbuf *mb)
+{
+	mem_deref(u->head);
+	u->head = mbuf_alloc(mb->end + u->out.mb->end);
+	if (!u->head)
+		return ENOMEM;
+
+	return mbuf_write_mem(u->head, mb->buf, mb->end) |
+	       mbuf_write_mem(u->head, u->out.mb->buf, u->out.mb->end);
+}
+
 /* The last word on address and transport, after DNS */
 static int send_handler(enum sip_transp tp, const struct sa *src,
 			const struct sa *dst, struct mbuf *mb, void *arg)
@@ -227,8 +254,6 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 	struct uac *u = w->u;
 	struct address a = {.sa = *dst, .tp = tp};
 
-	(void)src;
-	(void)mb;
 	if (!u || u->cancelled)
 		return ECONNABORTED;
 	a.refused = !settings_may_send(u->ag->set, dst, u->out.rest) ||
@@ -244,12 +269,33 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 		}
 	}
 
+	if (u->out.contact && local_target_write(mb, src, tp))
+		return ENOMEM;
+	if (!strcmp(u->out.method, "INVITE") && keep_head(u, mb))
+		return ENOMEM;
 	u->has_next = false;
 	u->sent = a;
+	u->heard = false;
 	w->sent = true;
 	tmr_cancel(&u->tmr);
 
 	return 0;
+}
+
+/* --- CANCEL ----------------------------------------------------------------
+ */
+
+/* Over a connection too: what answers is the INVITE, not this */
+static void send_cancel(void *arg)
+{
+	struct uac *u = arg;
+
+	if (!u->cancel && cancel_encode(&u->cancel, u->head, u->why))
+		return;
+	(void)cancel_send(u->ag, &u->sent, u->cancel);
+	u->cancel_ms = u->cancel_ms ? MIN(2 * u->cancel_ms, T2_MS) : T1_MS;
+	if (u->sent.tp == SIP_TRANSP_UDP)
+		tmr_start(&u->tmr_cancel, u->cancel_ms, send_cancel, u);
 }
 
 /* --- the way -------------------------------------------------------------- */
@@ -263,7 +309,12 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 	char reason[UAC_REASON_SIZE];
 
 	if (!err && msg->scode < 200) {
-		if (u && u->progressh)
+		if (!u)
+			return;
+		if (!u->heard && u->cancelled)
+			send_cancel(u);
+		u->heard = true;
+		if (u->progressh && !u->cancelled)
 			u->progressh(msg, u->arg);
 		return;
 	}
@@ -466,10 +517,12 @@ static void unanswered_handler(void *arg)
  * Cancel an INVITE (section 9.1): CANCEL is sent as soon as there has been a
  * provisional answer
  *
+ * @param why Of its Reason header (RFC 3326), copied; NULL: none
+ *
  * The end is told by the handler, maybe within this call: 487 as a rule, a 2xx
  * where that was quicker, 408 where none comes for UAC_CANCEL_MS.
  */
-void uac_cancel(struct uac *u)
+void uac_cancel(struct uac *u, const char *why)
 {
 	if (u->cancelled || !u->h)
 		return;
@@ -481,7 +534,16 @@ void uac_cancel(struct uac *u)
 	}
 
 	tmr_start(&u->tmr, UAC_CANCEL_MS, unanswered_handler, u);
-	sip_request_cancel(u->way->req);
+	if (why)
+		(void)str_dup(&u->why, why); /* it can do without */
+	if (u->heard)
+		send_cancel(u);
+}
+
+/** Where it was sent to; from within the handler, and while it is under way */
+const struct address *uac_sent_to(const struct uac *u)
+{
+	return &u->sent;
 }
 
 /** Whether its end says anything of who is there; from within the handler */

@@ -7,6 +7,7 @@
 
 #include <re.h>
 
+struct address;
 struct agent;
 struct uac;
 
@@ -27,6 +28,7 @@ struct uac_request {
 	const char
 		*flow; /**< goes over this; NULL: to the first route or uri */
 	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
+	bool contact;  /**< gets a Contact: where we are, seen from there */
 	bool rest;     /**< to a contact that REST made */
 	int64_t account; /**< whose it is; 0: none that is known */
 	struct mbuf *mb; /**< headers but Via, and the body */
@@ -54,7 +56,8 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	      uac_end_h *h, void *arg);
 void uac_set_progress(struct uac *u, uac_progress_h *h);
 void uac_start(struct uac *u);
-void uac_cancel(struct uac *u);
+void uac_cancel(struct uac *u, const char *why);
+const struct address *uac_sent_to(const struct uac *u);
 bool uac_went_out(const struct uac *u);
 void uac_flow_failed(struct uac *u);
 

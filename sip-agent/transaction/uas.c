@@ -325,6 +325,24 @@ void uas_answer(struct uas *u, const struct answer *a)
 	log_answer(u, a->scode);
 }
 
+/**
+ * Send the 2xx of an INVITE again: the transaction does not (RFC 3261 section
+ * 13.3.1.4)
+ *
+ * @param a As it was given to uas_answer
+ */
+void uas_repeat(struct uas *u, const struct answer *a)
+{
+	struct mbuf *mb;
+	struct sa dst;
+
+	if ((u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) ||
+	    answer_encode(&mb, &dst, u->msg, a))
+		return;
+	(void)compat_sip_send(u->ag->sip, u->msg->sock, u->msg->tp, &dst, mb);
+	mem_deref(mb);
+}
+
 static void reply(struct uas *u, struct answer *a, const char *fmt, va_list *ap)
 {
 	char *hdrs = NULL;

@@ -16,7 +16,9 @@ struct uas;
 struct uas_list;
 
 /** What this server does, in answers that say so (RFC 3261 section 11.2) */
-#define UAS_ALLOW "Allow: MESSAGE, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n"
+#define UAS_ALLOW \
+	"Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, " \
+	"PUBLISH, REGISTER, SUBSCRIBE\r\n"
 #define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
 #define UAS_SUPPORTED "Supported: outbound, path\r\n"
 
@@ -45,6 +47,7 @@ void uas_set_cancel(struct uas *u, uas_cancel_h *h, void *arg);
 void uas_set_waiting(struct uas *u);
 void uas_set_tag(struct uas *u, const char *tag);
 void uas_answer(struct uas *u, const struct answer *a);
+void uas_repeat(struct uas *u, const struct answer *a);
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...);
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);

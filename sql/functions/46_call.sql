@@ -6,13 +6,16 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
 		|| ',"email":' || to_json(p_email) || ',"login":' || to_json('/login/' || app.url_segment(p_email))
-		|| ',"state":"' || p_part.state || '"';
+		|| case when p_part.side = 'in' then '' else ',"via":"sip"' end
+		|| ',"state":"' || p_part.state || '"'
+		|| case when p_part.code is null then ''
+			else ',"sip":{"code":' || p_part.code || ',"reason":' || to_json(coalesce(p_part.reason, '')) || '}' end;
 end $$;
 
 create function app.participant_tail(p_part app.participant) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-	return app.doc_close(',"joined_at":"' || app.time_text(p_part.joined_at) || '"', p_part.extra);
+	return app.doc_close(case when p_part.hold then ',"hold":true' else '' end || coalesce(',"joined_at":"' || app.time_text(p_part.joined_at) || '"', ''), p_part.extra);
 end $$;
 
 create function app.participant_doc(p_part app.participant, p_email text, p_session bool) returns text
@@ -52,7 +55,7 @@ begin
 			select p.n, p.session, p.session_size as size, app.participant_head(p.*::app.participant, a.email) as head,
 				app.participant_tail(p.*::app.participant) as tail
 			from app.participant p join app.account a on a.id = p.account_id
-			where p.call_id = p_call and p.state = 'joined'),
+			where p.call_id = p_call and p.state <> 'left'),
 		bare as (
 			select coalesce(sum(octet_length(c.head) + octet_length(c.tail) + 1), 1) - 1 as size,
 				count(*) filter (where c.size > 0) as sessions
@@ -94,7 +97,7 @@ begin
 		select o.account_id, bool_or(o.inside) as inside
 		from (
 			select c.owner_id as account_id, false as inside from app.call c where c.id = p_call
-			union all select p.account_id, true from app.participant p where p.call_id = p_call and p.state = 'joined'
+			union all select p.account_id, true from app.participant p where p.call_id = p_call and p.state <> 'left'
 			union all select i.account_id, true from app.invitation i where i.call_id = p_call) o
 		where exists (select from app.call c where c.id = p_call and c.state <> 'ended')
 		group by o.account_id),
@@ -162,7 +165,7 @@ create function app.participant_members(p_extra jsonb) returns jsonb
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
 	v_members jsonb := coalesce(p_extra, '{}')
-		- array['id', 'url', 'email', 'login', 'state', 'session', 'truncated', 'joined_at'];
+		- array['id', 'url', 'email', 'login', 'via', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at'];
 begin
 	perform app.refuse_large('participant_members', v_members, 'A participant''s own members');
 	return v_members;
@@ -348,6 +351,10 @@ declare
 	v_before bigint[] := app.call_seers_before(p_part.call_id);
 begin
 	version := app.advance('call', p_part.call_id);
+	if p_part.side <> 'in' and exists (select from app.call c where c.id = p_part.call_id and c.ends_alone) then
+		bell := app.call_end(p_part.call_id, p_prior);
+		return;
+	end if;
 	perform app.participant_leave(p_part);
 	perform app.call_seers_set(p_part.call_id);
 	bell := app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
@@ -361,7 +368,7 @@ declare
 	v_part app.participant;
 begin
 	select p.* into v_part from app.participant p
-	where p.call_id = p_call and p.account_id = p_account and p.state = 'joined';
+	where p.call_id = p_call and p.account_id = p_account and p.state <> 'left' order by p.n limit 1;
 	if v_part.id is null then
 		return null;
 	end if;
@@ -378,6 +385,7 @@ declare
 begin
 	v_calls := array(
 		select c.id from app.call c where c.id = any (v_calls) and c.state = 'ended' order by c.id for update skip locked);
+	delete from app.leg l where l.call_id = any (v_calls) and l.state = 'ended';
 	delete from app.call c where c.id = any (v_calls);
 	delete from app.resource r where r.kind = 'call' and r.id = any (v_calls);
 	return cardinality(v_calls);
@@ -418,13 +426,14 @@ create function app.call_end(p_call bigint, p_prior bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
+	v_bell text[] := app.legs_hang_up(p_call, 0, 'hangup');
 begin
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
 	update app.participant p set state = 'left', left_at = now(), session = null, extra = '{}'
-	where p.call_id = p_call and p.state = 'joined';
+	where p.call_id = p_call and p.state <> 'left';
 	perform app.call_seers_set(p_call);
 	perform app.call_make_way(p_call);
-	return app.publish_gone('call', p_call, p_prior, v_before);
+	return v_bell || app.publish_gone('call', p_call, p_prior, v_before);
 end $$;
 
 create function api.call_delete(p_who text, p_proof bytea, p_call bigint, p_if_match bigint)
@@ -470,7 +479,7 @@ begin
 	perform app.call_access(v_account, p_call);
 	version := app.advance('call', p_call);
 	update app.participant p set session = p_session, extra = v_extra
-	where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' returning * into v_part;
+	where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' and p.side = 'in' returning * into v_part;
 	created := v_part.id is null;
 	if created then
 		if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined')
@@ -497,7 +506,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_part app.participant;
 begin
-	select p.* into v_part from app.participant p where p.call_id = p_call and p.n = p_n and p.state = 'joined';
+	select p.* into v_part from app.participant p where p.call_id = p_call and p.n = p_n and p.state <> 'left';
 	if v_part.id is null then
 		perform app.refuse(404, 'participant-not-found', 'There is no such participant.');
 	end if;
@@ -566,14 +575,18 @@ declare
 	v_version bigint;
 	v_before bigint[];
 	v_owner bigint;
+	v_alone bool;
 begin
 	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_call for update;
-	select c.owner_id into v_owner from app.call c where c.id = p_call and c.state <> 'ended';
+	select c.owner_id, c.ends_alone and exists (
+		select from app.participant p
+		where p.call_id = p_call and p.account_id = p_account and p.side <> 'in' and p.state <> 'left')
+	into v_owner, v_alone from app.call c where c.id = p_call and c.state <> 'ended';
 	if v_owner is null then
 		return null;
 	end if;
 	v_version := app.advance('call', p_call);
-	if v_owner = p_account then
+	if v_owner = p_account or v_alone then
 		return app.call_end(p_call, v_prior);
 	end if;
 	v_before := app.call_seers_before(p_call);
@@ -595,7 +608,7 @@ begin
 	end if;
 	v_quiet := array(
 		select c.id from app.call c
-		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended'
+		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended' and not c.ends_alone
 			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id));
 	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
 	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);

@@ -115,6 +115,7 @@ declare
 	v_bell text[];
 	v_silent bool := not exists (select from app.agent g where g.name = p_name and g.boot = p_boot)
 		and not p_again and app.is_silent(29285, p_name);
+	v_more bool;
 begin
 	insert into app.agent (name, boot) values (p_name, p_boot) on conflict (name) do nothing;
 	select g.* into v_agent from app.agent g where g.name = p_name for update;
@@ -126,7 +127,12 @@ begin
 		perform app.refuse(409, 'agent-running', 'Another process is that agent.');
 	end if;
 	if v_agent.boot <> p_boot then
-		select b.bell into v_bell from app.bury_agent(v_agent.id) b;
+		select b.bell, b.more into v_bell, v_more from app.bury_legs(v_agent.id) b;
+		if v_more then
+			return query select v_agent.id, null::text, v_bell, false;
+			return;
+		end if;
+		v_bell := v_bell || (select b.bell from app.bury_agent(v_agent.id) b);
 		if app.agent_leaves(v_agent.id) <> '{}' then
 			return query select v_agent.id, null::text, v_bell, false;
 			return;

@@ -22,14 +22,15 @@ comment on column inspect.call.version is 'Its version: the ETag.';
 comment on column inspect.call.extra is 'Further members that its owner gave.';
 
 create view inspect.participant as
-select p.call_id as call, p.n, a.email, p.state, p.joined_at, p.left_at, p.session is not null as has_session
+select p.call_id as call, p.n, a.email, p.side, p.state, p.joined_at, p.left_at, p.session is not null as has_session
 from app.participant p
 join app.account a on a.id = p.account_id;
 comment on view inspect.participant is 'Who is in a call, or was; without their sessions, which hold addresses and keys.';
 comment on column inspect.participant.call is 'The call: /call/{call}.';
 comment on column inspect.participant.n is 'The participant''s number: /call/{call}/{n}.';
 comment on column inspect.participant.email is 'Who it is.';
-comment on column inspect.participant.state is 'joined or left.';
+comment on column inspect.participant.side is 'in: came by REST. caller, callee: by phone.';
+comment on column inspect.participant.state is 'calling, ringing, joined or left.';
 comment on column inspect.participant.joined_at is 'When they joined.';
 comment on column inspect.participant.left_at is 'When they left.';
 comment on column inspect.participant.has_session is 'They gave session information.';
@@ -48,3 +49,28 @@ comment on column inspect.message.content_type is 'The media type of what was le
 comment on column inspect.message.size is 'Its size in bytes.';
 comment on column inspect.message.seen is 'The owner has seen it.';
 comment on column inspect.message.created_at is 'When it was left.';
+
+create view inspect.leg as
+select l.id, l.call_id as call, p.n as participant, a.email, l.direction, l.state, l.contact, g.name as agent,
+	l.sip_call_id, l.code, l.reason, l.cause, l.made_at, l.ringing_at, l.answered_at, l.ended_at
+from app.leg l
+left join app.participant p on p.id = l.participant_id
+left join app.account a on a.id = coalesce(l.account_id, p.account_id)
+left join app.agent g on g.id = l.agent_id;
+comment on view inspect.leg is 'Phones in calls: a SIP dialog each, those that have ended too.';
+comment on column inspect.leg.id is 'Its number.';
+comment on column inspect.leg.call is 'The call: /call/{call}; null: that is forgotten already.';
+comment on column inspect.leg.participant is 'Whose it is: /call/{call}/{participant}.';
+comment on column inspect.leg.email is 'Whose phone it is.';
+comment on column inspect.leg.direction is 'in: the phone calls. out: it is called.';
+comment on column inspect.leg.state is 'calling, ringing, answered (the ACK is awaited), up, ending, ended.';
+comment on column inspect.leg.contact is 'out: where it is called.';
+comment on column inspect.leg.agent is 'The restsip-agent that has it.';
+comment on column inspect.leg.sip_call_id is 'Its Call-ID, by which a capture is found.';
+comment on column inspect.leg.code is 'The SIP code that it ended with; null: none.';
+comment on column inspect.leg.reason is 'The phrase of that.';
+comment on column inspect.leg.cause is 'How it ended, in a word: hangup, busy, declined, no-answer, cancelled, unreachable, not-found, media, no-ack, agent-lost.';
+comment on column inspect.leg.made_at is 'When its INVITE came, or was to be sent.';
+comment on column inspect.leg.ringing_at is 'When it rang.';
+comment on column inspect.leg.answered_at is 'When it was answered.';
+comment on column inspect.leg.ended_at is 'When it ended.';

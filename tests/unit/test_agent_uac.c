@@ -234,8 +234,8 @@ static void cancel_goes_where_the_invite_went(void **state)
 	invite();
 	answer(0, 180, "Ringing");
 	assert_true(happened());
-	uac_cancel(u);
-	uac_cancel(u);
+	uac_cancel(u, NULL);
+	uac_cancel(u, NULL);
 	assert_true(happened());
 	assert_int_equal(camec, 2);
 	assert_int_equal(pl_strcmp(&came[1]->met, "CANCEL"), 0);
@@ -257,7 +257,7 @@ static void cancel_waits_for_a_provisional_answer(void **state)
 {
 	(void)state;
 	invite();
-	uac_cancel(u);
+	uac_cancel(u, NULL);
 	answer(0, 100, "Trying");
 	assert_true(happened());
 	while (camec < 2)
@@ -272,7 +272,7 @@ static void an_answer_may_be_quicker_than_cancel(void **state)
 	invite();
 	answer(0, 180, "Ringing");
 	assert_true(happened());
-	uac_cancel(u);
+	uac_cancel(u, NULL);
 	assert_true(happened());
 	answer(0, 200, "OK");
 	assert_true(happened());

@@ -1,0 +1,414 @@
+/*
+ * From INVITE to the ACK. A 200 is asked about first: of the phones that
+ * answer, the database knows the first.
+ */
+#include "call/callee.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "call/bye.h"
+#include "call/told.h"
+#include "common/log.h"
+#include "common/pgres.h"
+#include "parse/hdr.h"
+#include "parse/uri.h"
+#include "pg/pgval.h"
+#include "transaction/ack.h"
+#include "transaction/body.h"
+#include "transaction/dialog.h"
+#include "transaction/local_target.h"
+#include "transaction/uas.h"
+
+enum {
+	NAME_MAX_LEN = 128, /* bytes of a display name */
+	FORKS_MAX = 8,
+	RING_MORE_S = 32, /* than the caller's leg: it is who ends it */
+	PROGRESSES_MAX = 10,
+	PROGRESS_MS = 1000,
+};
+
+/* --- how it ends ------------------------------------------------------------
+ */
+
+static void ended(struct leg *l, int code, const char *reason)
+{
+	struct told_end end = {.code = code ? code : 480, .reason = reason};
+
+	if (!code || code == 430 || code == 408)
+		end.cause = "unreachable";
+	told_end(l->legs->told, l, &end, NULL);
+	leg_forget(l);
+}
+
+static void ack(struct leg *l)
+{
+	const struct pl none = PL_INIT;
+	struct dialog d;
+
+	leg_view(&d, l);
+	l->ack = mem_deref(l->ack);
+	if (ack_encode(&l->ack, l->legs->ag, &l->to, &d, "", &none))
+		return;
+	l->ack_cseq = l->d.local_cseq;
+	l->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
+	(void)ack_send(l->legs->ag, &l->to, l->ack);
+}
+
+/** It has answered, and was the first */
+void callee_won(struct leg *l)
+{
+	if (l->state != LEG_ANSWERED)
+		return;
+	l->state = LEG_UP;
+	if (!l->offerless)
+		ack(l);
+	if (l->bye_after_ack)
+		bye_send(l, NULL);
+}
+
+/** It has answered, and was not; reason: of a Reason header, NULL: none */
+void callee_lost(struct leg *l, const char *reason)
+{
+	if (l->state != LEG_ANSWERED)
+		return;
+	ack(l);
+	l->state = LEG_UP;
+	bye_send(l, reason);
+}
+
+static void on_unknown(struct leg *l, bool committed)
+{
+	(void)committed;
+	callee_lost(l, NULL);
+}
+
+/* --- what it says -----------------------------------------------------------
+ */
+
+static void on_progress(const struct sip_msg *msg, void *arg)
+{
+	char reason[UAC_REASON_SIZE];
+	struct leg *l = arg;
+
+	const uint64_t now = tmr_jiffies();
+
+	if (msg->scode == 100 || l->state > LEG_RINGING ||
+	    msg->scode == l->progress || l->progresses >= PROGRESSES_MAX ||
+	    (l->progresses && now < l->told_ms + PROGRESS_MS))
+		return;
+	l->state = LEG_RINGING;
+	l->progress = msg->scode;
+	l->progresses++;
+	l->told_ms = now;
+	uac_reason(reason, &msg->reason);
+	told_rings(l->legs->told, l, msg->scode, reason);
+}
+
+static int take_answer(struct leg *l, const struct sip_msg *msg,
+		       const struct address *to)
+{
+	struct dialog d;
+	char *route;
+	int err;
+
+	err = dialog_of_answer(&d, msg);
+	if (err)
+		return err;
+	/* libre has looked at its branch alone */
+	if (pl_strcmp(&d.call_id, l->d.call_id) ||
+	    pl_strcmp(&d.local_tag, l->d.local_tag) ||
+	    d.local_cseq != l->d.local_cseq)
+		return EBADMSG;
+	l->to = *to;
+	l->peer_addr = msg->src;
+	err = dialog_route(&route, msg);
+	if (err)
+		return err;
+	if (route)
+		pl_set_str(&d.route, route);
+	/* ours are known */
+	d.call_id = d.local_tag = d.local_uri = d.remote_uri = pl_null;
+	d.local_cseq = DIALOG_NO_CSEQ;
+	err = leg_take_dialog(l, &d);
+	mem_deref(route);
+	mem_deref(l->d.local_target);
+	l->d.local_target = NULL;
+	if (!err)
+		err = local_target_to(&l->d.local_target, l->legs->ag,
+				      &l->to.sa, l->to.tp);
+
+	return err;
+}
+
+static void answered(struct leg *l, const struct sip_msg *msg)
+{
+	struct body body;
+	int err;
+
+	err = take_answer(l, msg, uac_sent_to(l->uac));
+	if (err) { /* there is nobody to send an ACK to */
+		log_debug("answer_refused", LOG_INT("leg", l->id),
+			  LOG_INT("errno", err));
+		ended(l, 500, "Bad answer");
+		return;
+	}
+	if (l->state == LEG_ENDING) { /* it was quicker than our CANCEL */
+		l->state = LEG_ANSWERED;
+		callee_lost(l, l->why);
+		return;
+	}
+	l->state = LEG_ANSWERED;
+	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
+	    told_answered(l->legs->told, l, &body.data, on_unknown))
+		callee_lost(l, NULL);
+	body_close(&body);
+}
+
+static void on_end(int code, const char *reason, const struct sip_msg *msg,
+		   void *arg)
+{
+	struct leg *l = mem_ref(arg);
+
+	if (code >= 200 && code < 300 && msg)
+		answered(l, msg);
+	else
+		ended(l, code, reason);
+	mem_deref(l);
+}
+
+/* --- the INVITE -------------------------------------------------------------
+ */
+
+/* A display name as a quoted string (section 25.1), or nothing */
+static int write_name(struct mbuf *mb, const char *name)
+{
+	struct pl pl;
+	int err;
+
+	pl_set_str(&pl, name ? name : "");
+	if (!pl.l || pl.l > NAME_MAX_LEN || !pg_is_text(pl.p, pl.l))
+		return 0;
+	err = mbuf_write_u8(mb, '"');
+	for (size_t i = 0; i < pl.l; i++) {
+		const uint8_t c = (uint8_t)pl.p[i];
+
+		if (c == '"' || c == '\\')
+			err |= mbuf_write_u8(mb, '\\');
+		err |= mbuf_write_u8(mb, c < 0x20 || c == 0x7f ? ' ' : c);
+	}
+
+	return err | mbuf_write_str(mb, "\" ");
+}
+
+static int encode(struct leg *l, const struct pg_answer *ans, int row)
+{
+	const char *sdp = pgres_text(ans->res, row, "sdp");
+	const size_t len = sdp ? strlen(sdp) : 0;
+	struct mbuf *mb = mbuf_alloc(1024 + len);
+	int err;
+
+	if (!mb)
+		return ENOMEM;
+	l->req.mb = mb;
+	l->req.body_len = len;
+	l->offerless = !len;
+	err = mbuf_printf(mb, "Max-Forwards: %lld\r\n",
+			  pgres_int(ans->res, row, "hops"));
+	if (l->req.route)
+		err |= mbuf_printf(mb, "Route: %s\r\n", l->req.route);
+	err |= mbuf_printf(mb, "To: <%s>\r\nFrom: ", l->d.remote_uri);
+	err |= write_name(mb, pgres_text(ans->res, row, "name"));
+	err |= mbuf_printf(mb,
+			   "<%s>;tag=%s\r\n"
+			   "Call-ID: %s\r\n"
+			   "CSeq: 1 INVITE\r\n"
+			   "Expires: %lld\r\n" UAS_ALLOW
+			   "User-Agent: restsip\r\n",
+			   l->d.local_uri, l->d.local_tag, l->d.call_id,
+			   pgres_int(ans->res, row, "ring_s"));
+	if (len)
+		err |= mbuf_write_str(mb, "Content-Type: application/sdp\r\n");
+	err |= mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%s", len,
+			   sdp ? sdp : "");
+	mbuf_set_pos(mb, 0);
+
+	return err ? ENOMEM : 0;
+}
+
+static int copy(char **sp, const struct pg_answer *ans, int row,
+		const char *column)
+{
+	const char *text = pgres_text(ans->res, row, column);
+	struct pl pl;
+
+	if (!text || !*text)
+		return 0;
+	pl_set_str(&pl, text);
+	if (!uri_is_line(&pl))
+		return EINVAL;
+
+	return str_dup(sp, text);
+}
+
+static int read_row(struct leg *l, const struct pg_answer *ans, int row)
+{
+	const char *contact = pgres_text(ans->res, row, "contact");
+	struct uac_request *req = &l->req;
+	const struct {
+		char **to;
+		const char *name;
+	} columns[] = {
+		{&l->d.call_id, "sip_call_id"},
+		{&l->d.local_tag, "local_tag"},
+		{&l->d.local_uri, "local_uri"},
+		{&l->d.remote_uri, "remote_uri"},
+		{&l->flow, "flow"},
+		{&l->req_route, "path"},
+	};
+	int err;
+
+	l->call = pgres_int(ans->res, row, "call");
+	l->account = pgres_int(ans->res, row, "account");
+	l->rest = pgres_bool(ans->res, row, "rest");
+	l->secure = pgres_bool(ans->res, row, "secure");
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
+		err = copy(columns[i].to, ans, row, columns[i].name);
+		if (err)
+			return err;
+	}
+	if (!contact || !l->d.call_id || !l->d.local_tag || !l->d.local_uri ||
+	    !l->d.remote_uri)
+		return EINVAL;
+	str_ncpy(l->aor, l->d.remote_uri + strlen("sip:"), sizeof(l->aor));
+	err = uri_of_contact(&l->uri, contact);
+	if (err)
+		return err;
+	*req = (struct uac_request){
+		.method = "INVITE",
+		.uri = l->uri,
+		.route = l->req_route,
+		.flow = l->flow,
+		.tls = l->secure,
+		.contact = true,
+		.rest = l->rest,
+		.account = l->account,
+	};
+
+	return encode(l, ans, row);
+}
+
+/* The order to cancel it was lost */
+static void rings_too_long(void *arg)
+{
+	callee_cancel(arg, NULL);
+}
+
+/**
+ * Call a phone
+ *
+ * @param row Of app.leg_work, of the kind invite
+ */
+void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
+{
+	const int64_t id = pgres_int(ans->res, row, "leg");
+	struct leg *l;
+	int err;
+
+	if (leg_find(ls, id))
+		return;
+	err = leg_alloc(&l, ls, false);
+	if (err) {
+		log_error_often(1, "leg_refused", LOG_INT("errno", err));
+		return;
+	}
+	l->state = LEG_CALLING;
+	leg_set_id(l, id);
+	err = ls->count < LEGS_MAX ? read_row(l, ans, row) : ENOSPC;
+	l->req.sort_key = (uint64_t)id;
+	if (!err)
+		err = uac_alloc(&l->uac, ls->ag, &l->req, on_end, l);
+	if (err) {
+		ended(l, 0, "");
+	} else {
+		leg_insert(l);
+		tmr_start(&l->tmr,
+			  1000 * (RING_MORE_S +
+				  (uint64_t)pgres_int(ans->res, row, "ring_s")),
+			  rings_too_long, l);
+		uac_set_progress(l->uac, on_progress);
+		uac_start(l->uac);
+	}
+	mem_deref(l);
+}
+
+/* --- from elsewhere ---------------------------------------------------------
+ */
+
+/**
+ * Another has answered, or the caller is there no more
+ *
+ * @param reason Of a Reason header; NULL: none
+ */
+void callee_cancel(struct leg *l, const char *reason)
+{
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return; /* it has answered: the database says lost */
+	l->state = LEG_ENDING;
+	tmr_cancel(&l->tmr);
+	if (reason)
+		(void)str_dup(&l->why, reason);
+	uac_cancel(l->uac, reason);
+}
+
+/** Its connection has closed */
+void callee_flow_lost(struct leg *l)
+{
+	if (l->uac)
+		uac_flow_failed(l->uac);
+}
+
+/* One of the phones behind the contact that have lost without our knowing: it
+   is a dialog of its own, and over at once */
+static void end_fork(struct leg *l, const struct sip_msg *msg)
+{
+	struct leg *fork;
+	struct dialog d;
+
+	if (l->forks >= FORKS_MAX || l->legs->count >= LEGS_MAX ||
+	    leg_alloc(&fork, l->legs, false))
+		return;
+	l->forks++;
+	leg_view(&d, l);
+	d.remote_tag = d.remote_target = d.route = pl_null;
+	d.local_cseq = 1; /* of the INVITE */
+	if (!leg_take_dialog(fork, &d) && !take_answer(fork, msg, &l->to)) {
+		if (l->flow)
+			(void)str_dup(&fork->flow, l->flow);
+		fork->account = l->account;
+		leg_insert(fork);
+		fork->state = LEG_ANSWERED;
+		callee_lost(fork, NULL);
+	}
+	mem_deref(fork);
+}
+
+/**
+ * A 2xx that libre has no transaction for any more: the same once more, or of
+ * another phone behind the contact (section 13.2.2.4)
+ */
+void callee_answered_again(struct leg *l, const struct sip_msg *msg)
+{
+	const bool is_same = l->d.remote_tag &&
+			     !pl_strcmp(&msg->to.tag, l->d.remote_tag);
+
+	if (is_same) {
+		if (l->ack && l->ack_cseq == (int64_t)msg->cseq.num &&
+		    tmr_jiffies() < l->ack_until_ms)
+			(void)ack_send(l->legs->ag, &l->to, l->ack);
+		return;
+	}
+	if (!l->in)
+		end_fork(l, msg);
+}

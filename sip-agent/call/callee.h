@@ -1,0 +1,18 @@
+/*
+ * The leg of a phone that is called (RFC 3261 section 13.2).
+ */
+#ifndef CALLEE_H
+#define CALLEE_H
+
+#include "call/leg.h"
+
+struct pg_answer;
+
+void callee_call(struct legs *ls, const struct pg_answer *ans, int row);
+void callee_won(struct leg *l);
+void callee_lost(struct leg *l, const char *reason);
+void callee_cancel(struct leg *l, const char *reason);
+void callee_flow_lost(struct leg *l);
+void callee_answered_again(struct leg *l, const struct sip_msg *msg);
+
+#endif

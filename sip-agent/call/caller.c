@@ -1,0 +1,279 @@
+/*
+ * From 180 to the ACK. Whoever answers for it does so by the database, which
+ * orders what is said here.
+ */
+#include "call/caller.h"
+
+#include <string.h>
+
+#include "agent.h"
+#include "call/bye.h"
+#include "call/told.h"
+#include "common/log.h"
+#include "transaction/ack.h"
+#include "transaction/answer.h"
+#include "transaction/body.h"
+#include "transaction/dialog.h"
+#include "transaction/uas.h"
+
+enum { HDRS_SIZE = 1024 };
+
+/* Contact, and what we can do */
+static const char *headers(char hdrs[static HDRS_SIZE], const struct leg *l)
+{
+	(void)re_snprintf(hdrs, HDRS_SIZE,
+			  "Contact: <%s>\r\n" UAS_ALLOW "Supported: outbound, "
+			  "path\r\n",
+			  l->d.local_target);
+
+	return hdrs;
+}
+
+static void say(struct leg *l, const struct answer *a)
+{
+	uas_set_tag(l->u, l->d.local_tag);
+	uas_answer(l->u, a);
+}
+
+/* --- while it rings ---------------------------------------------------------
+ */
+
+static void refuse(struct leg *l, uint16_t scode, const char *hdrs)
+{
+	if (l->u) {
+		uas_set_cancel(l->u, NULL, NULL);
+		uas_set_tag(l->u, l->d.local_tag);
+		uas_reply(l->u, scode, NULL, "%s", hdrs ? hdrs : "");
+	}
+	leg_forget(l);
+}
+
+static void on_timed_out(struct leg *l, bool committed)
+{
+	(void)committed;
+	if (l->state == LEG_ENDING)
+		refuse(l, 480, "Reason: Q.850;cause=19\r\n");
+}
+
+static void rings_too_long(void *arg)
+{
+	struct leg *l = arg;
+	const struct told_end end = {
+		.code = 480, .reason = "No answer", .cause = "no-answer"};
+
+	l->state = LEG_ENDING;
+	told_end(l->legs->told, l, &end, on_timed_out);
+}
+
+/** The call is in the database, and its callee's phones are rung
+ *
+ * l->until_ms: how long they may be */
+void caller_made(struct leg *l)
+{
+	l->state = LEG_CALLING;
+	uas_set_waiting(l->u);
+	tmr_start(&l->tmr, l->until_ms, rings_too_long, l);
+}
+
+static void on_cancelled(struct leg *l, bool committed)
+{
+	(void)committed;
+	if (l->state == LEG_ENDING)
+		refuse(l, 487, NULL);
+}
+
+/** libre has answered the CANCEL: uas_cancel_h; arg: the leg */
+void caller_cancelled(struct uas *u, void *arg)
+{
+	const struct told_end end = {.code = 487, .cause = "cancelled"};
+	struct leg *l = arg;
+
+	if (l->state == LEG_ASKING) { /* see legs_invite */
+		l->cancelled = true;
+		uas_set_tag(u, l->d.local_tag);
+		uas_refuse(u, 487);
+	} else if (l->state == LEG_CALLING || l->state == LEG_RINGING) {
+		l->state = LEG_ENDING;
+		tmr_cancel(&l->tmr);
+		told_end(l->legs->told, l, &end, on_cancelled);
+	}
+}
+
+/** A phone of the callee's rings, or says what else it does */
+void caller_progress(struct leg *l, int code, const char *reason)
+{
+	char hdrs[HDRS_SIZE];
+	const struct answer a = {
+		.scode = (uint16_t)code,
+		.reason = reason && *reason ? reason : NULL,
+		.hdrs = headers(hdrs, l),
+		.dialog = true,
+	};
+
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return;
+	l->state = LEG_RINGING;
+	say(l, &a);
+}
+
+/** Nobody has answered, or somebody said no
+ *
+ * @param header Of a Reason header; NULL: none */
+void caller_fail(struct leg *l, int code, const char *reason,
+		 const char *header)
+{
+	char hdrs[HDRS_SIZE] = "";
+	const struct answer a = {
+		.scode = (uint16_t)code,
+		.reason = reason && *reason ? reason : NULL,
+		.hdrs = hdrs,
+	};
+
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return; /* its own end is on the way */
+	if (header)
+		(void)re_snprintf(hdrs, sizeof(hdrs), "Reason: %s\r\n", header);
+	uas_set_cancel(l->u, NULL, NULL);
+	say(l, &a);
+	leg_forget(l);
+}
+
+/* --- 200 until its ACK ------------------------------------------------------
+ */
+
+static void answer_of(struct answer *a, char hdrs[static HDRS_SIZE],
+		      const struct leg *l)
+{
+	*a = (struct answer){
+		.scode = 200,
+		.hdrs = headers(hdrs, l),
+		.dialog = true,
+		.content_type = "application/sdp",
+		.body = {l->sdp.p, l->sdp.len},
+	};
+}
+
+static void unacknowledged(struct leg *l)
+{
+	const struct told_end end = {.cause = "no-ack"};
+
+	log_debug("no_ack", LOG_INT("leg", l->id));
+	told_end(l->legs->told, l, &end, NULL);
+	bye_send(l, NULL);
+}
+
+/* Over a connection too, for the way behind it may lose it (section 13.3.1.4)
+ */
+static void answer_again(void *arg)
+{
+	struct leg *l = arg;
+	char hdrs[HDRS_SIZE];
+	struct answer a;
+
+	if (tmr_jiffies() >= l->until_ms) {
+		unacknowledged(l);
+		return;
+	}
+	answer_of(&a, hdrs, l);
+	uas_repeat(l->u, &a);
+	l->again_ms = MIN(2 * l->again_ms, LEG_T2_MS);
+	tmr_start(&l->tmr, l->again_ms, answer_again, l);
+}
+
+/**
+ * A phone of the callee's has answered, and was the first
+ *
+ * @param sdp Of its 200; NULL: it had none
+ */
+void caller_answer(struct leg *l, const char *sdp)
+{
+	char hdrs[HDRS_SIZE];
+	struct answer a;
+
+	if ((l->state != LEG_CALLING && l->state != LEG_RINGING &&
+	     l->state != LEG_ENDING) ||
+	    !l->u || uas_is_answered(l->u))
+		return;
+	/* its end came too late (section 9.1) */
+	l->bye_after_ack = l->state == LEG_ENDING;
+	uas_set_cancel(l->u, NULL, NULL);
+	if (sdp)
+		buf_str(&l->sdp, sdp);
+	l->state = LEG_ANSWERED;
+	answer_of(&a, hdrs, l);
+	say(l, &a);
+	l->until_ms = tmr_jiffies() + LEG_ACK_MS;
+	l->again_ms = LEG_T1_MS;
+	tmr_start(&l->tmr, l->again_ms, answer_again, l);
+}
+
+/* Without it neither side knows what it may send (section 13.2.2.4) */
+static void no_answer(struct leg *l, struct leg *peer)
+{
+	const struct told_end end = {.cause = "media"};
+
+	told_end(l->legs->told, l, &end, NULL);
+	bye_send(l, NULL);
+	bye_send(peer, NULL);
+}
+
+/* The answer to an offer that the callee's 200 had */
+static void pass_answer(struct leg *l, const struct sip_msg *msg)
+{
+	struct leg *peer = leg_find(l->legs, l->peer);
+	struct body body;
+	struct dialog d;
+
+	if (!peer || !peer->offerless || peer->ack)
+		return;
+	leg_view(&d, peer);
+	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
+	    ack_encode(&peer->ack, l->legs->ag, &peer->to, &d,
+		       "application/sdp", &body.data)) {
+		no_answer(l, peer);
+	} else {
+		peer->ack_cseq = peer->d.local_cseq;
+		peer->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
+		(void)ack_send(l->legs->ag, &peer->to, peer->ack);
+	}
+	body_close(&body);
+}
+
+/** An ACK within the dialog of the leg; more of them are repeats */
+void caller_ack(struct leg *l, const struct sip_msg *msg)
+{
+	if (l->state != LEG_ANSWERED)
+		return;
+	l->state = LEG_UP;
+	tmr_cancel(&l->tmr);
+	l->u = mem_deref(l->u);
+	buf_free(&l->sdp);
+	if (l->bye_after_ack) {
+		bye_send(l, NULL);
+		return;
+	}
+	told_up(l->legs->told, l);
+	pass_answer(l, msg);
+}
+
+/* --- the end ----------------------------------------------------------------
+ */
+
+static void on_gone(struct leg *l, bool committed)
+{
+	(void)committed;
+	if (l->state == LEG_ENDING)
+		refuse(l, 480, NULL);
+}
+
+/** Its phone has gone, or we do, while it rings */
+void caller_gone(struct leg *l, const char *cause)
+{
+	const struct told_end end = {.code = 480, .cause = cause};
+
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return;
+	l->state = LEG_ENDING;
+	tmr_cancel(&l->tmr);
+	told_end(l->legs->told, l, &end, on_gone);
+}

@@ -1,0 +1,220 @@
+/*
+ * Legs in memory, found by their id and by their dialog.
+ */
+#include "call/leg.h"
+
+#include <errno.h>
+
+#include "agent.h"
+#include "transaction/dialog.h"
+#include "transaction/uas.h"
+
+static void free_dialog(struct leg_dialog *d)
+{
+	mem_deref(d->call_id);
+	mem_deref(d->local_tag);
+	mem_deref(d->remote_tag);
+	mem_deref(d->local_uri);
+	mem_deref(d->remote_uri);
+	mem_deref(d->local_target);
+	mem_deref(d->remote_target);
+	mem_deref(d->route);
+}
+
+static void destructor(void *arg)
+{
+	struct leg *l = arg;
+
+	leg_forget(l);
+	if (l->u)
+		uas_set_cancel(l->u, NULL, NULL);
+	mem_deref(l->u);
+	mem_deref(l->uac);
+	mem_deref(l->req.mb);
+	mem_deref(l->uri);
+	mem_deref(l->req_route);
+	mem_deref(l->ack);
+	mem_deref(l->why);
+	mem_deref(l->flow);
+	buf_free(&l->sdp);
+	free_dialog(&l->d);
+}
+
+/**
+ * Allocate a leg
+ *
+ * @param lp Set to it, owned by the caller
+ * @param in A phone calls
+ *
+ * @return 0 or ENOMEM
+ */
+int leg_alloc(struct leg **lp, struct legs *ls, bool in)
+{
+	struct leg *l = mem_zalloc(sizeof(*l), destructor);
+
+	if (!l)
+		return ENOMEM;
+
+	l->legs = ls;
+	l->in = in;
+	l->d.local_cseq = 1;
+	l->d.remote_cseq = DIALOG_NO_CSEQ;
+	buf_init(&l->sdp, LEG_SDP_MAX + 1);
+	*lp = l;
+
+	return 0;
+}
+
+/** Have it found by its Call-ID, and live until leg_forget: the table has a
+    reference of its own */
+void leg_insert(struct leg *l)
+{
+	hash_append(l->legs->by_call_id, hash_joaat_str(l->d.call_id),
+		    &l->by_call_id, mem_ref(l));
+	l->legs->count++;
+}
+
+void leg_set_id(struct leg *l, int64_t id)
+{
+	l->id = id;
+	hash_append(l->legs->by_id, (uint32_t)id, &l->by_id, l);
+}
+
+/** It is over; who holds no reference must not use it any more */
+void leg_forget(struct leg *l)
+{
+	l->state = LEG_GONE;
+	if (l->goneh)
+		l->goneh(l);
+	tmr_cancel(&l->tmr);
+	hash_unlink(&l->by_id);
+	if (!l->by_call_id.list)
+		return;
+	hash_unlink(&l->by_call_id);
+	l->legs->count--;
+	mem_deref(l);
+}
+
+static int put(char **sp, const struct pl *pl)
+{
+	char *s;
+	int err;
+
+	if (!pl_isset(pl))
+		return 0;
+	err = pl_strdup(&s, pl);
+	if (err)
+		return err;
+	mem_deref(*sp);
+	*sp = s;
+
+	return 0;
+}
+
+/** Keep the values of a dialog that are set; 0 or ENOMEM */
+int leg_take_dialog(struct leg *l, const struct dialog *d)
+{
+	struct leg_dialog *mine = &l->d;
+
+	if (d->local_cseq != DIALOG_NO_CSEQ)
+		mine->local_cseq = d->local_cseq;
+	if (d->remote_cseq != DIALOG_NO_CSEQ)
+		mine->remote_cseq = d->remote_cseq;
+
+	return put(&mine->call_id, &d->call_id) |
+	       put(&mine->local_tag, &d->local_tag) |
+	       put(&mine->remote_tag, &d->remote_tag) |
+	       put(&mine->local_uri, &d->local_uri) |
+	       put(&mine->remote_uri, &d->remote_uri) |
+	       put(&mine->local_target, &d->local_target) |
+	       put(&mine->remote_target, &d->remote_target) |
+	       put(&mine->route, &d->route);
+}
+
+static void show(struct pl *pl, const char *s)
+{
+	*pl = pl_null;
+	if (s)
+		pl_set_str(pl, s);
+}
+
+/** Its dialog, for dialog.c; borrowed */
+void leg_view(struct dialog *d, const struct leg *l)
+{
+	show(&d->call_id, l->d.call_id);
+	show(&d->local_tag, l->d.local_tag);
+	show(&d->remote_tag, l->d.remote_tag);
+	show(&d->local_uri, l->d.local_uri);
+	show(&d->remote_uri, l->d.remote_uri);
+	show(&d->local_target, l->d.local_target);
+	show(&d->remote_target, l->d.remote_target);
+	show(&d->route, l->d.route);
+	d->local_cseq = l->d.local_cseq;
+	d->remote_cseq = l->d.remote_cseq;
+}
+
+static bool id_handler(struct le *le, void *arg)
+{
+	const struct leg *l = le->data;
+
+	return l->id == *(const int64_t *)arg;
+}
+
+/** NULL where there is none (any more) */
+struct leg *leg_find(const struct legs *ls, int64_t id)
+{
+	return list_ledata(
+		hash_lookup(ls->by_id, (uint32_t)id, id_handler, &id));
+}
+
+static bool dialog_handler(struct le *le, void *arg)
+{
+	const struct leg *l = le->data;
+	struct dialog d;
+
+	if (!l->d.remote_tag || !l->d.local_tag)
+		return false;
+	leg_view(&d, l);
+
+	return dialog_has(&d, arg);
+}
+
+/** The leg that a request is within the dialog of (section 12.2.2) */
+struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg)
+{
+	return list_ledata(hash_lookup(ls->by_call_id,
+				       hash_joaat_pl(&msg->callid),
+				       dialog_handler, (void *)msg));
+}
+
+static bool answer_handler(struct le *le, void *arg)
+{
+	const struct sip_msg *msg = arg;
+	const struct leg *l = le->data;
+
+	return !pl_strcmp(&msg->callid, l->d.call_id) && l->d.local_tag &&
+	       !pl_strcmp(&msg->from.tag, l->d.local_tag);
+}
+
+static bool same_answer_handler(struct le *le, void *arg)
+{
+	const struct sip_msg *msg = arg;
+	const struct leg *l = le->data;
+
+	return answer_handler(le, arg) && l->d.remote_tag &&
+	       !pl_strcmp(&msg->to.tag, l->d.remote_tag);
+}
+
+/** The leg whose INVITE an answer is to; of several phones behind its contact
+    the one whose To tag it has, else that of the INVITE */
+struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg)
+{
+	const uint32_t key = hash_joaat_pl(&msg->callid);
+	struct leg *same = list_ledata(hash_lookup(
+		ls->by_call_id, key, same_answer_handler, (void *)msg));
+
+	return same ? same
+		    : list_ledata(hash_lookup(ls->by_call_id,
+					      hash_joaat_pl(&msg->callid),
+					      answer_handler, (void *)msg));
+}

@@ -1,0 +1,114 @@
+/*
+ * A leg: one SIP dialog of a call, from its INVITE on (RFC 3261 sections 12
+ * and 13). Its row in app.leg has all that outlives this process.
+ */
+#ifndef LEG_H
+#define LEG_H
+
+#include <re.h>
+
+#include "common/buf.h"
+#include "parse/uri.h"
+#include "transaction/address.h"
+#include "transaction/uac.h"
+
+struct agent;
+struct answer;
+struct dialog;
+struct leg;
+struct relay;
+struct told;
+struct uas;
+
+enum {
+	LEGS_MAX = 10000,
+	LEG_SDP_MAX = 48 * 1024,
+	LEG_T1_MS = 500, /* RFC 3261 section 17.1.1.1 */
+	LEG_T2_MS = 4000,
+	LEG_ACK_MS = 64 * LEG_T1_MS,
+};
+
+enum leg_state {
+	LEG_ASKING,  /**< the database has not heard of it yet */
+	LEG_CALLING, /**< nobody rings */
+	LEG_RINGING,
+	LEG_ANSWERED, /**< in: 200 without its ACK; out: the database is asked
+			 whether it was the first */
+	LEG_UP,
+	LEG_ENDING, /**< what ends it is under way */
+	LEG_GONE,   /**< nothing is left to do */
+};
+
+/** Values of the dialog, owned; NULL: not known (yet) */
+struct leg_dialog {
+	char *call_id, *local_tag, *remote_tag, *local_uri, *remote_uri;
+	char *local_target, *remote_target, *route;
+	int64_t local_cseq, remote_cseq;
+};
+
+/** All legs of this agent */
+struct legs {
+	struct agent *ag;
+	struct told *told;
+	struct hash *by_id, *by_call_id;
+	struct list relays;
+	size_t count;
+};
+
+struct leg {
+	struct le by_id, by_call_id;
+	struct legs *legs;
+	int64_t id;   /**< of its row; 0: there is none yet */
+	int64_t call; /**< its call */
+	int64_t peer; /**< the other side's, where that is ours too; else 0 */
+	bool in;      /**< a phone calls */
+	enum leg_state state;
+	struct leg_dialog d;
+	char aor[AOR_BUF];   /**< of who is at the phone */
+	char *flow;	     /**< of its requests, NULL: to the remote target */
+	struct sa peer_addr; /**< where the phone has spoken from */
+	bool secure, rest;
+	int64_t account; /**< who pays for questions to addresses */
+	struct tmr tmr;	 /**< rings too long; 200 again; the ACK is late */
+
+	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
+	void (*goneh)(struct leg *l); /**< it is over, or about to be */
+	int infos;		      /**< that are passed on */
+
+	/* in */
+	struct uas *u;	   /**< its INVITE, until the ACK */
+	struct buf sdp;	   /**< of our 200 */
+	uint64_t until_ms; /**< until when the 200 is sent again */
+	uint32_t again_ms; /**< the next time */
+	bool bye_after_ack;
+	bool cancelled; /**< while the database was asked */
+
+	/* out */
+	struct uac *uac; /**< INVITE, then BYE */
+	struct uac_request req;
+	char *uri; /**< of req */
+	char *req_route;
+	struct address to; /**< where the INVITE was answered from */
+	struct mbuf *ack;  /**< of its 2xx */
+	int64_t ack_cseq;  /**< of the INVITE that it is for */
+	uint64_t ack_until_ms;
+	bool offerless; /**< the caller's ACK has the answer, ours waits for it
+			 */
+	char *why;	/**< it is cancelled for */
+	int progress;	/**< the last 1xx */
+	int progresses; /**< that were told */
+	uint64_t told_ms; /**< when the last one was */
+	int forks;	  /**< phones behind the contact that were too late */
+};
+
+int leg_alloc(struct leg **lp, struct legs *ls, bool in);
+void leg_insert(struct leg *l);
+void leg_set_id(struct leg *l, int64_t id);
+void leg_forget(struct leg *l);
+int leg_take_dialog(struct leg *l, const struct dialog *d);
+void leg_view(struct dialog *d, const struct leg *l);
+struct leg *leg_find(const struct legs *ls, int64_t id);
+struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
+struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg);
+
+#endif

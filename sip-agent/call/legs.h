@@ -1,0 +1,20 @@
+/*
+ * All legs of this agent, as main and dispatch see them.
+ */
+#ifndef LEGS_H
+#define LEGS_H
+
+#include <re.h>
+
+#include "call/leg.h"
+
+#define LEGS_BELL "call" /* payload */
+
+int legs_alloc(struct legs **lsp, struct agent *ag);
+bool legs_request(struct legs *ls, const struct sip_msg *msg);
+bool legs_response(struct legs *ls, const struct sip_msg *msg);
+void legs_ring(struct legs *ls);
+void legs_flow_lost(struct legs *ls, const char *flow);
+size_t legs_drain(struct legs *ls);
+
+#endif

@@ -1,0 +1,452 @@
+/*
+ * Offers pass as they are, one at a time in a call. Who refuses one leaves both
+ * sides as they were.
+ */
+#include "call/relay.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "call/bye.h"
+#include "call/told.h"
+#include "parse/hdr.h"
+#include "parse/uri.h"
+#include "transaction/ack.h"
+#include "transaction/answer.h"
+#include "transaction/body.h"
+#include "transaction/dialog.h"
+#include "transaction/uas.h"
+
+enum {
+	HDRS_SIZE = 1024,
+	INFOS_MAX = 8, /* of a leg at once */
+	LATER_S = 2,
+};
+
+struct relay {
+	struct le le;
+	struct leg *from, *to; /* referenced */
+	struct uas *u;	       /* what came; its INVITE until the ACK */
+	struct uac *uac;       /* what goes on */
+	struct uac_request req;
+	char *uri, *route;
+	struct buf offer, answer;
+	struct tmr tmr; /* 200 again */
+	uint64_t until_ms;
+	uint32_t again_ms;
+	bool answered;
+};
+
+static void let_go(struct relay *r, struct leg *l)
+{
+	if (!l || l->relay != r)
+		return;
+	l->relay = NULL;
+	l->goneh = NULL;
+}
+
+static void destructor(void *arg)
+{
+	struct relay *r = arg;
+
+	list_unlink(&r->le);
+	let_go(r, r->from);
+	let_go(r, r->to);
+	tmr_cancel(&r->tmr);
+	mem_deref(r->uac);
+	mem_deref(r->req.mb);
+	mem_deref(r->uri);
+	mem_deref(r->route);
+	buf_free(&r->offer);
+	buf_free(&r->answer);
+	if (r->u)
+		uas_set_cancel(r->u, NULL, NULL);
+	mem_deref(r->u);
+	mem_deref(r->from);
+	mem_deref(r->to);
+}
+
+/* --- a request of ours in the dialog of the other leg -----------------------
+ */
+
+static int relay_alloc(struct relay **rp, struct leg *from, struct leg *to,
+		       struct uas *u)
+{
+	struct relay *r = mem_zalloc(sizeof(*r), destructor);
+
+	if (!r)
+		return ENOMEM;
+	r->from = mem_ref(from);
+	r->to = mem_ref(to);
+	r->u = mem_ref(u);
+	buf_init(&r->offer, LEG_SDP_MAX + 1);
+	buf_init(&r->answer, LEG_SDP_MAX + 1);
+	list_append(&from->legs->relays, &r->le, r);
+	*rp = r;
+
+	return 0;
+}
+
+static int encode(struct relay *r, const char *type, const struct pl *body)
+{
+	struct uac_request *req = &r->req;
+	struct dialog d;
+	int err;
+
+	req->mb = mbuf_alloc(1024 + body->l);
+	if (!req->mb)
+		return ENOMEM;
+	leg_view(&d, r->to);
+	err = dialog_way(&r->uri, &r->route, &d);
+	if (!err)
+		err = dialog_write(req->mb, &d, req->method, r->route);
+	if (!err)
+		err = mbuf_write_str(req->mb,
+				     UAS_ALLOW "User-Agent: restsip\r\n");
+	if (!err && body->l)
+		err = mbuf_printf(req->mb, "Content-Type: %s\r\n", type);
+	if (!err)
+		err = mbuf_printf(req->mb, "Content-Length: %zu\r\n\r\n%r",
+				  body->l, body);
+
+	return err;
+}
+
+static int pass_on(struct relay *r, const char *method, const char *type,
+		   const struct pl *body, uac_end_h *h)
+{
+	struct leg *to = r->to;
+	struct uac_request *req = &r->req;
+	int err;
+
+	to->d.local_cseq++;
+	req->method = method;
+	err = encode(r, type, body);
+	if (err)
+		return err;
+	req->uri = r->uri;
+	req->route = r->route;
+	req->flow = to->flow;
+	req->tls = to->secure;
+	req->rest = to->rest;
+	req->account = to->account;
+	req->body_len = body->l;
+	req->sort_key = (uint64_t)to->id;
+	err = uac_alloc(&r->uac, to->legs->ag, req, h, r);
+	if (!err)
+		uac_start(r->uac);
+
+	return err;
+}
+
+/* The phone of a leg knows nothing of its dialog, or is not there */
+static void lost(struct leg *l, struct leg *peer)
+{
+	const struct told_end end = {.cause = "unreachable"};
+
+	told_end(l->legs->told, l, &end, NULL);
+	leg_forget(l);
+	bye_hang_up(peer, NULL);
+}
+
+/* --- re-INVITE ---------------------------------------------------------------
+ */
+
+/* Of either side, and done with. Who is still waiting for an answer gets one */
+static void end(struct relay *r, uint16_t scode)
+{
+	let_go(r, r->from);
+	let_go(r, r->to);
+	if (!r->answered)
+		uas_refuse(r->u, scode);
+	mem_deref(r);
+}
+
+/* A BYE was quicker (section 15.1.2) */
+static void on_gone(struct leg *l)
+{
+	end(l->relay, 487);
+}
+
+/* It runs to its end all the same */
+static void on_cancel(struct uas *u, void *arg)
+{
+	(void)u;
+	(void)arg;
+}
+
+static void say(struct relay *r, bool again)
+{
+	char hdrs[HDRS_SIZE];
+	const struct answer a = {
+		.scode = 200,
+		.hdrs = hdrs,
+		.dialog = true,
+		.content_type = "application/sdp",
+		.body = {r->answer.p, r->answer.len},
+	};
+
+	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
+			  r->from->d.local_target);
+	if (again)
+		uas_repeat(r->u, &a);
+	else
+		uas_answer(r->u, &a);
+}
+
+static void again(void *arg)
+{
+	struct relay *r = arg;
+
+	if (tmr_jiffies() >= r->until_ms) {
+		struct leg *from = mem_ref(r->from), *to = mem_ref(r->to);
+
+		end(r, 0);
+		bye_hang_up(to, NULL);
+		lost(from, to);
+		mem_deref(from);
+		mem_deref(to);
+		return;
+	}
+	say(r, true);
+	r->again_ms = MIN(2 * r->again_ms, LEG_T2_MS);
+	tmr_start(&r->tmr, r->again_ms, again, r);
+}
+
+static int ack(struct relay *r, const struct pl *body)
+{
+	struct leg *to = r->to;
+	struct dialog d;
+	int err;
+
+	leg_view(&d, to);
+	to->ack = mem_deref(to->ack);
+	err = ack_encode(&to->ack, to->legs->ag, &to->to, &d, "application/sdp",
+			 body);
+	if (err)
+		return err;
+	to->ack_cseq = to->d.local_cseq;
+	to->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
+	(void)ack_send(to->legs->ag, &to->to, to->ack);
+
+	return 0;
+}
+
+static void take_target(struct leg *l, const struct sip_msg *msg)
+{
+	struct dialog d, target = {.local_cseq = DIALOG_NO_CSEQ,
+				   .remote_cseq = DIALOG_NO_CSEQ};
+
+	if ((msg->req ? dialog_of_request(&d, msg)
+		      : dialog_of_answer(&d, msg)) ||
+	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target))
+		return;
+	target.remote_target = d.remote_target;
+	(void)leg_take_dialog(l, &target);
+}
+
+static void accepted(struct relay *r, const struct sip_msg *msg)
+{
+	const struct pl none = PL_INIT;
+	struct body body;
+	int err;
+
+	take_target(r->to, msg);
+	r->to->to = *uac_sent_to(r->uac);
+	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	if (!err && r->offer.len)
+		err = ack(r, &none);
+	if (!err)
+		buf_add(&r->answer, body.data.p, body.data.l);
+	body_close(&body);
+	if (err) { /* the offer has no answer: what they may send is unknown */
+		struct leg *to = mem_ref(r->to), *from = mem_ref(r->from);
+
+		(void)ack(r, &none);
+		end(r, 488);
+		bye_hang_up(to, NULL);
+		bye_hang_up(from, NULL);
+		mem_deref(to);
+		mem_deref(from);
+		return;
+	}
+	r->answered = true;
+	say(r, false);
+	r->until_ms = tmr_jiffies() + LEG_ACK_MS;
+	r->again_ms = LEG_T1_MS;
+	tmr_start(&r->tmr, r->again_ms, again, r);
+}
+
+static void on_invited(int code, const char *reason, const struct sip_msg *msg,
+		       void *arg)
+{
+	struct relay *r = arg;
+
+	(void)reason;
+	if (msg && code >= 200 && code < 300) {
+		accepted(r, msg);
+	} else if (code == 481) {
+		struct leg *to = mem_ref(r->to), *from = mem_ref(r->from);
+
+		end(r, 480);
+		lost(to, from);
+		mem_deref(to);
+		mem_deref(from);
+	} else {
+		end(r, code == 491 ? 491 : 488);
+	}
+}
+
+/**
+ * An offer, or the wish for one, within the dialog of a leg
+ *
+ * @param l Whose phone has sent it
+ * @param u Its request, answered here
+ */
+void relay_invite(struct leg *l, struct uas *u)
+{
+	const struct sip_msg *msg = uas_msg(u);
+	struct leg *peer = leg_find(l->legs, l->peer);
+	struct relay *r = NULL;
+	struct body body;
+	int err;
+
+	if (l->state == LEG_ANSWERED || (l->relay && l->relay->from == l)) {
+		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		return;
+	}
+	if (!peer || peer->state != LEG_UP) {
+		uas_refuse(u, peer ? 491 : 488);
+		return;
+	}
+	if (l->relay || peer->relay) {
+		uas_refuse(u, 491);
+		return;
+	}
+	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	if (err && err != ENODATA) {
+		body_refuse(u, err);
+		body_close(&body);
+		return;
+	}
+
+	uas_reply(u, 100, NULL, NULL);
+	uas_set_cancel(u, on_cancel, NULL);
+	uas_set_waiting(u);
+	take_target(l, msg);
+	err = relay_alloc(&r, l, peer, u);
+	if (!err) {
+		buf_add(&r->offer, body.data.p, body.data.l);
+		l->relay = peer->relay = r;
+		l->goneh = peer->goneh = on_gone;
+		err = pass_on(r, "INVITE", "application/sdp", &body.data,
+			      on_invited);
+		if (err)
+			end(r, 500);
+	} else {
+		uas_refuse(u, 500);
+	}
+	body_close(&body);
+}
+
+/**
+ * An ACK of a leg's phone
+ *
+ * @return whether it is of a re-INVITE
+ */
+bool relay_ack(struct leg *l, const struct sip_msg *msg)
+{
+	struct relay *r = l->relay;
+	struct body body;
+	int err = 0;
+
+	if (!r || r->from != l || !r->answered)
+		return false;
+	if (!r->offer.len) { /* the answer to what the other side has offered */
+		err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+		if (!err)
+			err = ack(r, &body.data);
+		if (!err)
+			told_session(l->legs->told, r->to, &r->answer, l,
+				     &body.data);
+		body_close(&body);
+	} else {
+		const struct pl answer = {r->answer.p, r->answer.len};
+
+		told_session(l->legs->told, l, &r->offer, r->to, &answer);
+	}
+	if (err) {
+		struct leg *to = mem_ref(r->to);
+		const struct pl none = PL_INIT;
+
+		(void)ack(r, &none);
+		end(r, 0);
+		bye_hang_up(to, NULL);
+		lost(l, to);
+		mem_deref(to);
+	} else {
+		end(r, 0);
+	}
+
+	return true;
+}
+
+/* --- INFO --------------------------------------------------------------------
+ */
+
+static void on_informed(int code, const char *reason, const struct sip_msg *msg,
+			void *arg)
+{
+	struct relay *r = arg;
+
+	(void)reason;
+	r->from->infos--;
+	if (!msg || code == 401 || code == 407 || code == 503)
+		uas_refuse(r->u, 480);
+	else
+		uas_refuse(r->u, (uint16_t)code);
+	mem_deref(r);
+}
+
+/** What a phone tells the other, as a pressed key */
+void relay_info(struct leg *l, struct uas *u)
+{
+	const struct sip_msg *msg = uas_msg(u);
+	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
+	struct leg *peer = leg_find(l->legs, l->peer);
+	struct relay *r = NULL;
+	struct body body;
+	char *type = NULL;
+	int err;
+
+	if (!peer || peer->state != LEG_UP || l->infos >= INFOS_MAX) {
+		uas_refuse(u, 480);
+		return;
+	}
+	err = body_open(&body, msg);
+	if (err) {
+		body_refuse(u, err);
+		body_close(&body);
+		return;
+	}
+	if (body.data.l && val)
+		err = hdr_unfold(&type, val);
+	else
+		body.data.l = 0;
+	if (!err)
+		err = relay_alloc(&r, l, peer, u);
+	if (!err) {
+		l->infos++;
+		err = pass_on(r, "INFO", type ? type : "", &body.data,
+			      on_informed);
+		if (err) {
+			l->infos--;
+			mem_deref(r);
+		}
+	}
+	if (err)
+		uas_fail(u, err);
+	mem_deref(type);
+	body_close(&body);
+}

@@ -1,0 +1,508 @@
+/*
+ * News (who rings, who has ACKed) are told together and may get lost; ends are
+ * told until the database has them. Each answer brings the orders that follow.
+ */
+#include "call/told.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "common/json_write.h"
+#include "common/log.h"
+#include "pg/pgloop.h"
+#include "transaction/dialog.h"
+
+enum {
+	ITEMS_MAX = 64,	      /* of a statement */
+	NEWS_MAX = 64 * 1024, /* bytes of its JSON */
+	NEWS_NOW_MS = 1,      /* who waits hears it */
+	NEWS_LATE_MS = 500,   /* nobody does */
+	AGAIN_MS = 1000,      /* the database is away */
+	POLL_MS = 2000,	      /* for bells that were missed */
+	ENDS_MAX = 2 * LEGS_MAX,
+};
+
+/* An end that the database has not heard of */
+struct end {
+	struct le le;
+	struct leg *l; /* referenced */
+	told_done_h *h;
+	int code;
+	char *reason, *cause, *header;
+	bool under_way;
+};
+
+struct told {
+	struct legs *legs;
+	struct agent *ag;
+	told_orders_h *ordersh;
+	struct tmr tmr_news, tmr_ends, tmr_poll;
+	struct buf news; /* JSON without its brackets */
+	size_t newsc;
+	struct list ends;
+	size_t most; /* of them in a statement */
+	bool news_under_way, ends_under_way, claiming, claim_again;
+};
+
+static const struct pg_stmt stmt_news = {
+	.name = "leg_news",
+	.sql = "select * from api.leg_news($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+static const struct pg_stmt stmt_ended = {
+	.name = "leg_ended",
+	.sql = "select * from api.leg_ended($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+static const struct pg_stmt stmt_answered = {
+	.name = "leg_answered",
+	.sql = "select * from api.leg_answered($1, $2, $3, $4)",
+	.nparams = 4,
+	.write = true,
+};
+static const struct pg_stmt stmt_session = {
+	.name = "leg_session",
+	.sql = "select * from api.leg_session($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
+static const struct pg_stmt stmt_claim = {
+	.name = "leg_claim",
+	.sql = "select * from api.leg_claim($1)",
+	.nparams = 1,
+	.write = true,
+};
+
+static void end_destructor(void *arg)
+{
+	struct end *e = arg;
+
+	list_unlink(&e->le);
+	mem_deref(e->l);
+	mem_deref(e->reason);
+	mem_deref(e->cause);
+	mem_deref(e->header);
+}
+
+static void destructor(void *arg)
+{
+	struct told *t = arg;
+
+	tmr_cancel(&t->tmr_news);
+	tmr_cancel(&t->tmr_ends);
+	tmr_cancel(&t->tmr_poll);
+	list_flush(&t->ends);
+	buf_free(&t->news);
+}
+
+static void poll(void *arg)
+{
+	struct told *t = arg;
+
+	tmr_start(&t->tmr_poll, POLL_MS, poll, t);
+	told_claim(t);
+}
+
+/**
+ * Allocate
+ *
+ * @param h What does the orders of an answer
+ */
+int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
+	       told_orders_h *h)
+{
+	struct told *t = mem_zalloc(sizeof(*t), destructor);
+
+	if (!t)
+		return ENOMEM;
+	t->legs = ls;
+	t->ag = ag;
+	t->ordersh = h;
+	t->most = ITEMS_MAX;
+	buf_init(&t->news, NEWS_MAX);
+	tmr_start(&t->tmr_poll, POLL_MS, poll, t);
+	*tp = t;
+
+	return 0;
+}
+
+/** How many ends the database has not heard of */
+size_t told_waiting(const struct told *t)
+{
+	return list_count(&t->ends);
+}
+
+static void orders(struct told *t, const struct pg_answer *ans)
+{
+	if (ans->end == PG_OK)
+		t->ordersh(t->legs, ans);
+	else if (ans->end == PG_BUG)
+		log_error_often(1, "legs_failed",
+				LOG_STR("sqlstate", ans->sqlstate));
+}
+
+/* --- news ------------------------------------------------------------------
+ */
+
+static void send_news(void *arg);
+
+static void on_news(const struct pg_answer *ans, void *arg)
+{
+	struct told *t = arg;
+
+	t->news_under_way = false;
+	orders(t, ans);
+	if (t->newsc && !tmr_isrunning(&t->tmr_news))
+		tmr_start(&t->tmr_news, NEWS_NOW_MS, send_news, t);
+}
+
+static void send_news(void *arg)
+{
+	struct told *t = arg;
+
+	if (t->news_under_way || !t->newsc)
+		return;
+	buf_char(&t->news, ']');
+	if (!t->news.failed) {
+		const struct pl json = {t->news.p, t->news.len};
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(t->ag->pl)),
+			pg_pl(&json),
+		};
+
+		t->news_under_way = !pgloop_query_in(
+			t->ag->pl, PG_ALONE, 0, &stmt_news, valv, on_news, t);
+	}
+	buf_reset(&t->news);
+	t->newsc = 0;
+}
+
+static void add_news(struct told *t, const struct leg *l, const char *state,
+		     int code, const char *reason, uint64_t in_ms)
+{
+	struct buf *b = &t->news;
+
+	if (!l->id)
+		return;
+	if (t->newsc >= ITEMS_MAX)
+		send_news(t);
+	if (t->newsc >= 8 * ITEMS_MAX)
+		return; /* the database does not come after: they are only news
+			 */
+	buf_char(b, t->newsc++ ? ',' : '[');
+	buf_char(b, '{');
+	json_member_int(b, "leg", l->id);
+	json_member(b, "state", state);
+	if (code)
+		json_member_int(b, "code", code);
+	if (reason)
+		json_member(b, "reason", reason);
+	buf_char(b, '}');
+	if (!tmr_isrunning(&t->tmr_news) ||
+	    tmr_get_expire(&t->tmr_news) > in_ms)
+		tmr_start(&t->tmr_news, in_ms, send_news, t);
+}
+
+/** A phone rings, or says what else it does before it answers */
+void told_rings(struct told *t, const struct leg *l, int code,
+		const char *reason)
+{
+	add_news(t, l, "ringing", code, reason, NEWS_NOW_MS);
+}
+
+/** A caller's phone has ACKed */
+void told_up(struct told *t, const struct leg *l)
+{
+	add_news(t, l, "up", 0, NULL, NEWS_LATE_MS);
+}
+
+/* --- ends ------------------------------------------------------------------
+ */
+
+static void send_ends(void *arg);
+
+static void on_ends(const struct pg_answer *ans, void *arg)
+{
+	struct told *t = arg;
+	struct le *le = list_head(&t->ends);
+	const bool alone = t->most == 1;
+	const bool done = ans->end == PG_OK || (alone && ans->end != PG_AWAY);
+
+	/* one that the database cannot take does not hold up the others */
+	t->most = ans->end == PG_OK || alone ? ITEMS_MAX : 1;
+	t->ends_under_way = false;
+	while (le) {
+		struct end *e = le->data;
+
+		le = le->next;
+		if (!e->under_way)
+			continue;
+		e->under_way = false;
+		if (e->h)
+			e->h(e->l, ans->end == PG_OK);
+		e->h = NULL;
+		if (done) {
+			mem_deref(e);
+		} else if (alone) { /* others first */
+			list_unlink(&e->le);
+			list_append(&t->ends, &e->le, e);
+			break;
+		}
+	}
+	orders(t, ans);
+	if (!list_isempty(&t->ends))
+		tmr_start(&t->tmr_ends, ans->end == PG_AWAY ? AGAIN_MS : 0,
+			  send_ends, t);
+}
+
+static void write_end(struct buf *b, const struct end *e)
+{
+	buf_char(b, '{');
+	json_member_int(b, "leg", e->l->id);
+	if (e->code)
+		json_member_int(b, "code", e->code);
+	if (e->reason)
+		json_member(b, "reason", e->reason);
+	if (e->cause)
+		json_member(b, "cause", e->cause);
+	if (e->header)
+		json_member(b, "header", e->header);
+	buf_char(b, '}');
+}
+
+/* The database is away: who waits for the commit goes on without it */
+static void release(struct told *t)
+{
+	struct le *le;
+
+	LIST_FOREACH(&t->ends, le)
+	{
+		struct end *e = le->data;
+
+		e->under_way = false;
+		if (e->h)
+			e->h(e->l, false);
+		e->h = NULL;
+	}
+}
+
+static void send_ends(void *arg)
+{
+	struct told *t = arg;
+	struct le *le;
+	struct buf b;
+	size_t n = 0;
+	int err = ENOMEM;
+
+	if (t->ends_under_way || list_isempty(&t->ends))
+		return;
+	buf_init(&b, NEWS_MAX);
+	buf_char(&b, '[');
+	LIST_FOREACH(&t->ends, le)
+	{
+		struct end *e = le->data;
+
+		if (n >= t->most)
+			break;
+		if (n++)
+			buf_char(&b, ',');
+		write_end(&b, e);
+		e->under_way = true;
+	}
+	buf_char(&b, ']');
+	if (!b.failed) {
+		const struct pl json = {b.p, b.len};
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(t->ag->pl)),
+			pg_pl(&json),
+		};
+
+		err = pgloop_query_in(t->ag->pl, PG_SETTLE, 0, &stmt_ended,
+				      valv, on_ends, t);
+	}
+	buf_free(&b);
+	if (!err) {
+		t->ends_under_way = true;
+		return;
+	}
+	release(t);
+	tmr_start(&t->tmr_ends, AGAIN_MS, send_ends, t);
+}
+
+/**
+ * A leg has ended
+ *
+ * @param end Is copied
+ * @param h   Called once, when it is committed or cannot be for now; NULL
+ */
+void told_end(struct told *t, struct leg *l, const struct told_end *end,
+	      told_done_h *h)
+{
+	struct end *e;
+
+	if (!l->id) { /* the database has never heard of it */
+		if (h)
+			h(l, false);
+		return;
+	}
+	e = list_count(&t->ends) < ENDS_MAX
+		    ? mem_zalloc(sizeof(*e), end_destructor)
+		    : NULL;
+	if (!e) {
+		log_error_often(1, "no_memory", LOG_STR("where", "legs"));
+		if (h)
+			h(l, false);
+		return;
+	}
+	e->l = mem_ref(l);
+	e->h = h;
+	e->code = end->code;
+	if (end->reason)
+		(void)str_dup(&e->reason, end->reason);
+	if (end->cause)
+		(void)str_dup(&e->cause, end->cause);
+	if (end->header)
+		(void)str_dup(&e->header, end->header);
+	list_append(&t->ends, &e->le, e);
+	if (!t->ends_under_way && !tmr_isrunning(&t->tmr_ends))
+		tmr_start(&t->tmr_ends, 0, send_ends, t);
+}
+
+/* --- a phone has answered ---------------------------------------------------
+ */
+
+struct answered {
+	struct told *t;
+	struct leg *l;
+	told_done_h *h;
+};
+
+static void answered_destructor(void *arg)
+{
+	struct answered *a = arg;
+
+	mem_deref(a->l);
+}
+
+static void on_answered(const struct pg_answer *ans, void *arg)
+{
+	struct answered *a = arg;
+
+	orders(a->t, ans);
+	if (ans->end != PG_OK)
+		a->h(a->l, false);
+	mem_deref(a);
+}
+
+static void write_dialog(struct buf *b, const struct leg *l)
+{
+	struct dialog d;
+
+	leg_view(&d, l);
+	buf_char(b, '{');
+	dialog_json(b, &d);
+	buf_char(b, '}');
+}
+
+/**
+ * A phone has answered: was it the first?
+ *
+ * The orders say won or lost.
+ *
+ * @param sdp Of its 200; may be empty
+ * @param h   Called where the database does not say
+ *
+ * @return 0, or errno where the database cannot be asked
+ */
+int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
+		  told_done_h *h)
+{
+	struct answered *a = mem_zalloc(sizeof(*a), answered_destructor);
+	struct buf b;
+	int err;
+
+	if (!a)
+		return ENOMEM;
+	a->t = t;
+	a->h = h;
+	a->l = mem_ref(l);
+	buf_init(&b, NEWS_MAX);
+	write_dialog(&b, l);
+	if (b.failed) {
+		err = ENOMEM;
+	} else {
+		const struct pl json = {b.p, b.len};
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(t->ag->pl)),
+			pg_int(l->id),
+			pg_pl(&json),
+			sdp->l ? pg_pl(sdp) : pg_null(),
+		};
+
+		err = pgloop_query_in(t->ag->pl, PG_ALONE, (uint64_t)l->call,
+				      &stmt_answered, valv, on_answered, a);
+	}
+	buf_free(&b);
+	if (err)
+		mem_deref(a);
+
+	return err;
+}
+
+/* --- what they have agreed on ------------------------------------------------
+ */
+
+static void on_session(const struct pg_answer *ans, void *arg)
+{
+	orders(arg, ans);
+}
+
+/**
+ * Both sides have a new session
+ *
+ * @param l      Who has offered
+ * @param answer The other side's
+ */
+void told_session(struct told *t, const struct leg *l, const struct buf *offer,
+		  const struct leg *peer, const struct pl *answer)
+{
+	const struct pl sdp = {offer->p, offer->len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(t->ag->pl)),
+		pg_int(l->id),
+		pg_pl(&sdp),
+		pg_int(peer->id),
+		pg_pl(answer),
+	};
+
+	(void)pgloop_query_in(t->ag->pl, PG_SETTLE, (uint64_t)l->call,
+			      &stmt_session, valv, on_session, t);
+}
+
+/* --- what others have caused ------------------------------------------------
+ */
+
+static void on_claimed(const struct pg_answer *ans, void *arg)
+{
+	struct told *t = arg;
+
+	t->claiming = false;
+	orders(t, ans);
+	if (t->claim_again)
+		told_claim(t);
+}
+
+/** Ask for orders: a bell has rung, or might have */
+void told_claim(struct told *t)
+{
+	const struct pg_val valv[] = {pg_int(pgloop_agent(t->ag->pl))};
+
+	t->claim_again = t->claiming;
+	if (!t->claiming)
+		t->claiming = !pgloop_query_in(t->ag->pl, PG_CLAIM, 0,
+					       &stmt_claim, valv, on_claimed,
+					       t);
+}

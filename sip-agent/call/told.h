@@ -1,0 +1,42 @@
+/*
+ * What the database is told of legs, and the orders that it gives in return.
+ */
+#ifndef TOLD_H
+#define TOLD_H
+
+#include <re.h>
+
+#include "call/leg.h"
+
+struct pg_answer;
+struct told;
+
+/** Rows of app.leg_work */
+typedef void(told_orders_h)(struct legs *ls, const struct pg_answer *ans);
+
+/** It is committed; or, where the database is away, it will be */
+typedef void(told_done_h)(struct leg *l, bool committed);
+
+/** How a leg has ended. Texts are borrowed, NULL: none */
+struct told_end {
+	int code;	    /**< SIP code; 0: none */
+	const char *reason; /**< its phrase */
+	const char *cause;  /**< of app.leg */
+	const char *header; /**< of the Reason that others hear */
+};
+
+int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
+	       told_orders_h *h);
+void told_rings(struct told *t, const struct leg *l, int code,
+		const char *reason);
+void told_up(struct told *t, const struct leg *l);
+void told_end(struct told *t, struct leg *l, const struct told_end *end,
+	      told_done_h *h);
+int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
+		  told_done_h *h);
+void told_session(struct told *t, const struct leg *l, const struct buf *offer,
+		  const struct leg *peer, const struct pl *answer);
+void told_claim(struct told *t);
+size_t told_waiting(const struct told *t);
+
+#endif

@@ -1,0 +1,580 @@
+-- Calls of phones. An agent tells what a leg has heard; what follows from that for the call, and for its other legs, is
+-- decided here, under the lock of the call's resource, so that there is one winner, whichever door it comes by.
+
+-- ---- what an agent is to do ----
+
+create function app.leg_bell(p_leg app.leg, p_agent int) returns text[]
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	-- The agent that asks takes its own at once.
+	return case when p_leg.agent_id <> p_agent then array['restsip_job_' || p_leg.agent_id || '|call'] end;
+end $$;
+
+create function app.leg_order(p_leg app.leg, p_agent int, p_kind text, p_code int default null,
+	p_reason text default null, p_cause text default null, p_sdp text default null) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_kind in ('fail', 'cancel', 'bye') then
+		delete from app.leg_job j where j.leg_id = p_leg.id;
+	end if;
+	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp)
+	values (p_leg.id, p_leg.agent_id, p_kind, p_code, p_reason, p_cause, p_sdp);
+	return app.leg_bell(p_leg, p_agent);
+end $$;
+
+-- The orders of an agent, which are taken with that, behind what p_first says.
+create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[]) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	p_first.bell := p_bell;
+	return next p_first;
+	return query
+		with due as materialized (
+			select j.id from app.leg_job j where j.agent_id = p_agent order by j.id limit 256 for update skip locked),
+		taken as (
+			delete from app.leg_job j using due where j.id = due.id returning j.*)
+		select t.kind, l.id, l.call_id, (
+				select o.id from app.leg o
+				where o.call_id = l.call_id and o.agent_id = l.agent_id and o.direction <> l.direction
+					and o.state in ('answered', 'up') order by o.id limit 1),
+			t.code, t.reason, t.cause, case t.kind when 'invite' then (
+				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1)
+				else t.sdp end, l.contact, l.path, l.flow, l.rest, l.secure,
+			l.sip_call_id, l.local_tag, l.local_uri, l.remote_uri,
+			case when t.kind = 'invite' then (
+				select a.profile ->> 'name' from app.account a
+				where a.email = substr(l.local_uri, 5) and jsonb_typeof(a.profile -> 'name') = 'string') end,
+			l.hops, greatest(extract(epoch from l.ring_until - now())::int, 1), (
+				select c.owner_id from app.call c where c.id = l.call_id),
+			null::text[]
+		from taken t join app.leg l on l.id = t.leg_id order by t.id;
+end $$;
+
+-- ---- how legs end ----
+
+-- In one word, for people. A phone's refusal by its code.
+create function app.leg_cause(p_code int) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case
+		when p_code in (486, 600) then 'busy'
+		when p_code in (603, 607, 608) then 'declined'
+		when p_code in (404, 410, 484, 604) then 'not-found'
+		when p_code in (415, 488, 606) then 'media'
+		when p_code = 487 then 'cancelled'
+		else 'unreachable' end;
+end $$;
+
+-- The code that the caller hears, of those that a callee's phones gave (RFC 3261, section 16.7). Never a phone's 503,
+-- which would say that we are down; what is no business of the caller's is 480 with the code in a Reason header.
+create function app.leg_best(p_participant bigint, out code int, out reason text, out cause text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	select l.code, l.reason into code, reason from app.leg l
+	where l.participant_id = p_participant and l.code is not null
+	order by l.code not in (600, 603, 604, 606, 607, 608), l.code <> 486, l.code <> 488,
+		l.code not in (404, 410, 415, 480, 484), l.code, l.id limit 1;
+	if code is null then
+		code := 480;
+	elsif code not in (404, 410, 415, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608) then
+		cause := 'SIP;cause=' || code;
+		code := 480;
+		reason := null;
+	end if;
+end $$;
+
+create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null
+	where l.id = p_leg.id and l.state <> 'ended';
+end $$;
+
+-- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_which: of
+-- one participant alone; p_header: of a Reason header.
+create function app.legs_hang_up(p_call bigint, p_agent int, p_cause text, p_code int default 480,
+	p_reason text default null, p_header text default null, p_which bigint default null, p_but bigint default null)
+returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	for v_leg in
+		select l.* from app.leg l
+		where l.call_id = p_call and l.state not in ('ending', 'ended') and l.id is distinct from p_but
+			and (p_which is null or l.participant_id = p_which)
+		order by l.id
+	loop
+		if v_leg.state in ('answered', 'up') then
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'bye', null, null, p_header);
+		elsif v_leg.direction = 'out' then
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'cancel', null, null, p_header);
+		else
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'fail', p_code, p_reason, p_header);
+			perform app.leg_end(v_leg, p_code, p_reason, p_cause);
+			continue;
+		end if;
+		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, p_cause) where l.id = v_leg.id;
+	end loop;
+	return v_bell;
+end $$;
+
+-- ---- an INVITE ----
+
+-- How many phones' calls an account may have, and make.
+create function app.leg_make_room(p_account bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.lock('profile', p_account, p_mine => true);
+	if (select count(*) from app.leg l where l.account_id = p_account and l.direction = 'in' and l.state <> 'ended')
+		>= app.bound('calls_sip')
+	then
+		perform app.refuse(403, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
+	end if;
+	if (select count(*) from app.call c join app.leg l on l.call_id = c.id
+		where c.owner_id = p_account and c.ended_at is null and l.state <> 'ended') >= app.bound('legs')
+	then
+		perform app.refuse(403, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
+	end if;
+	if (select count(*) from app.leg l
+		where l.account_id = p_account and l.direction = 'in' and l.made_at > clock_timestamp() - interval '1 s')
+		>= app.bound('invites')
+	then
+		perform app.refuse(403, 'too-many-calls', format('You may call %s times a second.', app.bound('invites')));
+	end if;
+end $$;
+
+-- One participant that comes by phone.
+create function app.participant_phone(p_call bigint, p_account bigint, p_side text, p_session jsonb) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_id bigint;
+begin
+	insert into app.participant (call_id, n, account_id, side, state, session, joined_at)
+	values (p_call, app.take_n('call', p_call), p_account, p_side, 'calling', p_session, null) returning id into v_id;
+	return v_id;
+end $$;
+
+create function app.sdp_session(p_type text, p_sdp text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case when p_sdp is not null then jsonb_build_object('type', p_type, 'sdp', p_sdp) end;
+end $$;
+
+-- A leg to each contact that a call to an account rings. What has dialled is not rung itself.
+create function app.legs_ring(p_call bigint, p_agent int, p_account bigint, p_participant bigint, p_from text,
+	p_hops int, p_ring_s int, p_secure bool, p_offerless bool, p_but text, out made int, out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_login app.login;
+	v_leg app.leg;
+	v_agent int;
+begin
+	made := 0;
+	for v_login in
+		select l.* from app.login l
+		where l.account_id = p_account and l.expires_at > now() and l.contact is not null
+			and (not p_secure or app.is_secure(l.*::app.login)) and app.is_devices_latest(l.*::app.login)
+			and l.contact is distinct from p_but
+		order by l.q desc nulls last, l.n limit 31
+	loop
+		-- One that is no more has left its bindings over UDP to all.
+		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null), p_agent);
+		-- Without an offer the caller's ACK has the answer, and only his agent has that.
+		continue when p_offerless and v_agent <> p_agent;
+		insert into app.leg (call_id, participant_id, account_id, agent_id, direction, state, contact, path, flow, rest,
+			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until)
+		values (p_call, p_participant, null, v_agent, 'out', 'calling', v_login.contact,
+			v_login.path, v_login.flow, v_login.source = 'rest', p_secure,
+			gen_random_uuid() || '@restsip', replace(left(gen_random_uuid()::text, 18), '-', ''),
+			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s))
+		returning * into v_leg;
+		bell := bell || app.leg_order(v_leg, p_agent, 'invite');
+		made := made + 1;
+	end loop;
+end $$;
+
+-- A phone calls: the call, its two participants, the caller's leg, and one to each contact of the callee. p_leg: the
+-- dialog's values, with peer and flow. Kind "made" of the first row: the caller's leg.
+create function api.sip_invite(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_leg jsonb, p_sdp text,
+	p_subject text, p_ring_s int, p_secure bool) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_caller bigint := app.digest_account(p_credential, p_ha1);
+	v_account bigint := app.target(null, p_aor);
+	v_call bigint;
+	v_version bigint;
+	v_from bigint;
+	v_to bigint;
+	v_leg app.leg;
+	v_rung record;
+	v_first app.leg_work;
+	v_bell text[];
+begin
+	perform app.leg_make_room(v_caller);
+	perform app.caller_holds(v_caller);
+	perform app.refuse_for_disabled(v_account);
+	if concat_ws('', p_leg ->> 'call_id', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
+			p_leg ->> 'remote_target') ~ '[[:cntrl:]<>"]'
+		or length(concat(p_leg ->> 'call_id', p_leg ->> 'remote_tag')) > 1024
+	then
+		perform app.refuse(400, 'invalid-dialog', 'Call-ID, tag or URI cannot be kept.');
+	end if;
+	if not exists (select from app.login l
+		where l.account_id = v_account and l.expires_at > now() and l.contact is not null)
+	then
+		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
+	end if;
+	if exists (select from app.leg l where l.sip_call_id = p_leg ->> 'call_id' and l.remote_tag = p_leg ->> 'remote_tag'
+		and l.direction = 'in' and l.state <> 'ended')
+	then
+		perform app.refuse(500, 'call-repeated', 'That INVITE is being served already.');
+	end if;
+	insert into app.call (owner_id, subject, open, ends_alone) values (v_caller, p_subject, false, true)
+	returning id into v_call;
+	insert into app.resource (kind, id) values ('call', v_call) returning version into v_version;
+	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp));
+	v_to := app.participant_phone(v_call, v_account, 'callee', null);
+	insert into app.leg (call_id, participant_id, account_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
+		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
+		remote_sdp, ring_until)
+	values (v_call, v_from, v_caller, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
+		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
+		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
+		(p_leg ->> 'remote_cseq')::bigint, p_sdp, now() + make_interval(secs => p_ring_s))
+	returning * into v_leg;
+	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
+		p_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end);
+	if v_rung.made = 0 then
+		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
+	end if;
+	perform app.call_seers_set(v_call);
+	v_bell := v_rung.bell || app.publish('call', v_call, v_version, v_version);
+	v_first.kind := 'made';
+	v_first.account := v_caller;
+	v_first.leg := v_leg.id;
+	v_first.call := v_call;
+	return query select * from app.leg_take(p_agent, v_first, v_bell);
+end $$;
+
+-- ---- what legs hear ----
+
+-- Their calls' resources, locked in order: before any of their rows.
+create function app.leg_lock_calls(p_legs bigint[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform from app.resource r
+	where r.kind = 'call' and r.id in (select l.call_id from app.leg l where l.id = any (p_legs))
+	order by r.id for update;
+end $$;
+
+create function app.leg_items(p_items jsonb) returns bigint[]
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return array(select (i ->> 'leg')::bigint from jsonb_array_elements(p_items) i);
+end $$;
+
+-- A phone rings (code, reason), or a caller's phone has ACKed (up).
+create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_caller app.leg;
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
+begin
+	if p_item ->> 'state' = 'up' then
+		update app.leg l set state = 'up' where l.id = p_leg and l.agent_id = p_agent and l.state = 'answered';
+		return null;
+	end if;
+	update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now())
+	where l.id = p_leg and l.agent_id = p_agent and l.state in ('calling', 'ringing') and l.direction = 'out'
+	returning * into v_leg;
+	if v_leg.call_id is null then
+		return null;
+	end if;
+	update app.participant p set state = 'ringing', code = (p_item ->> 'code')::int, reason = p_item ->> 'reason'
+	where p.id = v_leg.participant_id and p.state in ('calling', 'ringing')
+		and (p.state, p.code) is distinct from ('ringing', (p_item ->> 'code')::int);
+	if not found then
+		return null;
+	end if;
+	select l.* into v_caller from app.leg l
+	where l.call_id = v_leg.call_id and l.direction = 'in' and l.state in ('calling', 'ringing');
+	if v_caller.id is not null then
+		update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now()) where l.id = v_caller.id;
+		v_bell := app.leg_order(v_caller, p_agent, 'progress', (p_item ->> 'code')::int, p_item ->> 'reason', null,
+			p_item ->> 'sdp');
+	end if;
+	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_leg.call_id;
+	v_version := app.advance('call', v_leg.call_id);
+	return v_bell || app.publish('call', v_leg.call_id, v_version, v_prior);
+end $$;
+
+create function api.leg_news(p_agent int, p_items jsonb) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_item jsonb;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(app.leg_items(p_items));
+	for v_item in select i from jsonb_array_elements(p_items) i loop
+		v_bell := v_bell || app.leg_heard(p_agent, (v_item ->> 'leg')::bigint, v_item);
+	end loop;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+-- A phone has answered. The first wins the call: its caller is answered, and other phones stop. Kind of the first row:
+-- won (ACK), or lost (ACK and BYE).
+create function api.leg_answered(p_agent int, p_leg bigint, p_dialog jsonb, p_sdp text) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_caller app.leg;
+	v_first app.leg_work;
+	v_prior bigint;
+	v_version bigint;
+	v_offer text;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent;
+	select l.* into v_caller from app.leg l
+	where l.call_id = v_leg.call_id and l.direction = 'in' and l.state in ('calling', 'ringing');
+	v_first.leg := p_leg;
+	v_first.call := v_leg.call_id;
+	if v_leg.id is null or v_leg.state not in ('calling', 'ringing') or v_caller.id is null then
+		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, 'cancelled')
+		where l.id = p_leg and l.state in ('calling', 'ringing');
+		v_first.kind := 'lost';
+		-- A phone does not list as missed what another has answered.
+		v_first.cause := case when exists (
+			select from app.leg l where l.participant_id = v_leg.participant_id and l.answered_at is not null)
+			then 'SIP;cause=200;text="Call completed elsewhere"' end;
+		return query select * from app.leg_take(p_agent, v_first, null);
+		return;
+	end if;
+	v_offer := v_caller.remote_sdp;
+	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
+		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
+		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp
+	where l.id = p_leg;
+	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp where l.id = v_caller.id
+	returning * into v_caller;
+	v_bell := app.leg_order(v_caller, p_agent, 'answer', null, null, null, p_sdp)
+		|| app.legs_hang_up(v_leg.call_id, p_agent, 'cancelled', p_header => 'SIP;cause=200;text="Call completed elsewhere"',
+			p_which => v_leg.participant_id, p_but => p_leg);
+	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK',
+		session = case p.side when 'callee' then app.sdp_session(case when v_offer is null then 'offer' else 'answer' end,
+			p_sdp) else p.session end
+	where p.id in (v_leg.participant_id, v_caller.participant_id) and p.state <> 'left';
+	perform app.call_seers_set(v_leg.call_id);
+	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_leg.call_id;
+	v_version := app.advance('call', v_leg.call_id);
+	v_bell := v_bell || app.publish('call', v_leg.call_id, v_version, v_prior);
+	v_first.kind := 'won';
+	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
+	return query select * from app.leg_take(p_agent, v_first, v_bell);
+end $$;
+
+-- Whether an offer puts the other side on hold: nothing that is open in it goes both ways (RFC 3264, section 8.4).
+create function app.sdp_holds(p_sdp text) returns bool
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	c_way constant text := '\na=(sendrecv|sendonly|recvonly|inactive)\M';
+	c_at constant text := '\nc=IN IP[46] ([^\s/]+)';
+	v_parts text[] := regexp_split_to_array(replace(p_sdp, E'\r', ''), '\n(?=m=)');
+begin
+	return coalesce((
+		select bool_and(coalesce(substring(p from c_way), substring(v_parts[1] from c_way), 'sendrecv') in ('sendonly', 'inactive')
+			or coalesce(substring(p from c_at), substring(v_parts[1] from c_at), '') in ('0.0.0.0', '::'))
+		from unnest(v_parts[2:]) p where p !~ '^m=\S+ 0[ /]'), false);
+end $$;
+
+-- Both sides of a call have a new session: p_leg has offered.
+create function api.leg_session(p_agent int, p_leg bigint, p_offer text, p_peer bigint, p_answer text)
+returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_call bigint;
+	v_prior bigint;
+	v_version bigint;
+	v_bell text[];
+begin
+	select l.call_id into v_call from app.leg l where l.id = p_leg and l.agent_id = p_agent;
+	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_call for update;
+	update app.participant p set session = app.sdp_session(case l.id when p_leg then 'offer' else 'answer' end,
+			case l.id when p_leg then p_offer else p_answer end),
+		hold = case l.id when p_leg then app.sdp_holds(p_offer) else p.hold end
+	from app.leg l
+	where l.id in (p_leg, p_peer) and l.call_id = v_call and l.state in ('answered', 'up') and p.id = l.participant_id
+		and p.state = 'joined';
+	if found then
+		v_version := app.advance('call', v_call);
+		v_bell := app.publish('call', v_call, v_version, v_prior);
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+-- The call of a leg that has ended by itself is over; p_code and what follows: for who still calls.
+create function app.leg_call_over(p_leg app.leg, p_agent int, p_cause text, p_code int default 480,
+	p_reason text default null, p_header text default null) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_prior bigint;
+	v_bell text[];
+begin
+	if not exists (select from app.call c where c.id = p_leg.call_id and c.state <> 'ended') then
+		return null;
+	end if;
+	v_bell := app.legs_hang_up(p_leg.call_id, p_agent, p_cause, p_code, p_reason, p_header);
+	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_leg.call_id;
+	perform app.advance('call', p_leg.call_id);
+	return v_bell || app.call_end(p_leg.call_id, v_prior);
+end $$;
+
+-- A phone that was rung has refused, or is not there.
+create function app.leg_refused(p_leg app.leg, p_agent int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_best record;
+	v_bell text[];
+begin
+	if p_leg.code >= 600 then
+		v_bell := app.legs_hang_up(p_leg.call_id, p_agent, 'cancelled', p_which => p_leg.participant_id);
+	end if;
+	if exists (select from app.leg l
+		where l.participant_id = p_leg.participant_id and l.state in ('calling', 'ringing', 'answered', 'up'))
+	then
+		return v_bell;
+	end if;
+	v_best := app.leg_best(p_leg.participant_id);
+	return v_bell || app.leg_call_over(p_leg, p_agent, app.leg_cause(v_best.code), v_best.code, v_best.reason, v_best.cause);
+end $$;
+
+create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_was text;
+	v_leg app.leg;
+	v_cause text := p_item ->> 'cause';
+begin
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state <> 'ended';
+	if v_leg.id is null then
+		return null;
+	end if;
+	v_was := v_leg.state;
+	perform app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
+		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
+	select l.* into v_leg from app.leg l where l.id = p_leg;
+	if v_was = 'ending' then
+		return null;
+	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
+		return app.leg_refused(v_leg, p_agent);
+	end if;
+	return app.leg_call_over(v_leg, p_agent, v_leg.cause, p_header => p_item ->> 'header');
+end $$;
+
+-- Legs have ended: cancelled, refused, hung up, or gone.
+create function api.leg_ended(p_agent int, p_items jsonb) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_item jsonb;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(app.leg_items(p_items));
+	for v_item in select i from jsonb_array_elements(p_items) i loop
+		v_bell := v_bell || app.leg_ended(p_agent, (v_item ->> 'leg')::bigint, v_item);
+	end loop;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+create function api.leg_claim(p_agent int) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query select * from app.leg_take(p_agent, null, null);
+end $$;
+
+-- The legs of a process that is no more have gone with its transactions, and their calls with them. more: there are
+-- others.
+create function app.bury_legs(p_agent int, out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_legs bigint[] := array(
+		select l.id from app.leg l where l.agent_id = p_agent and l.state <> 'ended' order by l.id limit 32);
+	v_leg bigint;
+begin
+	more := cardinality(v_legs) = 32;
+	perform app.leg_lock_calls(v_legs);
+	foreach v_leg in array v_legs loop
+		bell := bell || app.leg_ended(p_agent, v_leg, '{"cause": "agent-lost"}');
+	end loop;
+	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
+		remote_sdp = null
+	where l.agent_id = p_agent and l.id = any (v_legs) and l.state <> 'ended';
+	delete from app.leg_job j where j.leg_id = any (v_legs);
+end $$;
+
+-- Those of one dead agent.
+create function app.bury_dead_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_agent int;
+begin
+	more := false;
+	select g.id into v_agent from app.agent g
+	where g.dead_at is not null and exists (select from app.leg l where l.agent_id = g.id and l.state <> 'ended') limit 1;
+	if v_agent is not null then
+		select b.bell into bell from app.bury_legs(v_agent) b;
+		more := true;
+	end if;
+end $$;
+
+-- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung, or waited for the
+-- ACK, for longer than an agent lets them are over; what is to end is ordered to once more.
+create function app.expire_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+begin
+	more := false;
+	for v_leg in
+		(select l.* from app.leg l
+		where l.direction = 'in' and l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
+		order by l.ring_until limit 20)
+		union all
+		(select l.* from app.leg l
+		where l.state = 'answered' and l.answered_at < now() - interval '60 s' order by l.answered_at limit 20)
+		union all
+		(select l.* from app.leg l
+		where l.state = 'ending' and l.ending_at < now() - interval '60 s' order by l.ending_at limit 20)
+		order by call_id, id
+	loop
+		perform from app.resource r where r.kind = 'call' and r.id = v_leg.call_id for update skip locked;
+		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_leg.call_id);
+		if v_leg.state = 'ending' then
+			bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
+			update app.leg l set ending_at = now() where l.id = v_leg.id;
+		else
+			bell := bell || app.leg_call_over(v_leg, 0, case v_leg.state when 'answered' then 'no-ack' else 'no-answer' end);
+		end if;
+		more := true;
+	end loop;
+end $$;
+
+-- A batch of the legs that ended longer ago than calls are kept.
+create function app.sweep_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	delete from app.leg l where l.id in (
+		select o.id from app.leg o
+		where o.state = 'ended' and o.ended_at < now() - make_interval(secs => app.bound('call_kept'))
+		order by o.ended_at limit 1000 for update skip locked);
+	more := found;
+end $$;
+
+grant execute on function api.sip_invite, api.leg_news, api.leg_answered, api.leg_ended, api.leg_session, api.leg_claim
+	to restsip_agent;

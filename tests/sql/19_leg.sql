@@ -1,0 +1,78 @@
+-- Calls of phones: who wins, what is ordered, and that nothing is left behind.
+begin;
+select plan(24);
+\o /dev/null
+\ir setup.inc
+select * from api.agent_start('test:1', 'boot1') \gset
+create temp table ids as select :agent as agent;
+select app.credential_put('alice@example.net', 'alice', 'example.net', 'MD5', md5('alice:example.net:pw'), '');
+select inspect.set_bound('invites', 1000);
+\o
+create function pg_temp.bind(p_uri text) returns void language sql as $$
+	select api.login_register(null, pg_temp.proof('bob'), 'me', p_uri, p_uri, null, '{}', null) $$;
+-- An INVITE of alice's to bob: its orders, as "kind leg".
+create function pg_temp.call(p_id text, p_leg jsonb default '{}') returns text language sql as $$
+	select string_agg(kind, ' ' order by leg) from api.sip_invite((select agent from ids),
+		(select id from app.credential where username = 'alice' order by id desc limit 1), md5('alice:example.net:pw'),
+		'bob@example.net', jsonb_build_object('call_id', p_id, 'local_tag', 'l', 'remote_tag', 'r', 'local_uri', 'sip:bob@example.net',
+			'remote_uri', 'sip:alice@example.net', 'local_target', 'sip:127.0.0.1', 'remote_target', 'sip:a@192.0.2.9',
+			'remote_cseq', 1, 'hops', 69) || p_leg, 'offer', null, 60, false) $$;
+create function pg_temp.legs() returns text language sql as $$
+	select string_agg(l.state || coalesce(':' || l.cause, ''), ' ' order by l.id) from app.leg l
+	where l.call_id = (select max(call_id) from app.leg) $$;
+create function pg_temp.leg(p_n int) returns bigint language sql as $$
+	select id from app.leg where call_id = (select max(call_id) from app.leg) order by id offset p_n limit 1 $$;
+create function pg_temp.answered(p_n int) returns text language sql as $$
+	select string_agg(kind || ':' || (select count(*) from app.leg o where o.id < w.leg and o.call_id = w.call)
+		|| coalesce(' ' || sdp, ''), ', ') from api.leg_answered((select agent from ids), pg_temp.leg(p_n),
+		'{"remote_tag": "t", "remote_target": "sip:b@192.0.2.1"}', 'answer') w where kind is not null $$;
+create function pg_temp.ended(p_n int, p_code int, p_cause text default null) returns text language sql as $$
+	select string_agg(kind || ':' || (select count(*) from app.leg o where o.id < w.leg and o.call_id = w.call)
+		|| coalesce(' ' || code, '') || coalesce(' ' || cause, ''), ', ') from api.leg_ended((select agent from ids),
+		jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('leg', pg_temp.leg(p_n), 'code', p_code, 'cause', p_cause)))) w
+	where kind is not null $$;
+
+select throws_ok($$select pg_temp.call('c0')$$, 'RS409', null, 'nobody is there');
+select is((select count(*) from app.call), 0::bigint, 'and nothing is left of it');
+select pg_temp.bind('sip:b1@192.0.2.1'), pg_temp.bind('sip:b2@192.0.2.2') \g /dev/null
+select throws_ok($$select pg_temp.call(E'c\t0')$$, 'RS400', null, 'a Call-ID that cannot be kept');
+
+select is(pg_temp.call('c1'), 'made invite invite', 'each contact is called');
+select throws_ok($$select pg_temp.call('c1')$$, 'RS500', null, 'an INVITE that comes again is not another call');
+select is(pg_temp.answered(1), 'won:1, answer:0 answer, cancel:2', 'the first wins');
+select is(pg_temp.answered(2), 'lost:2', 'the second loses');
+select is(pg_temp.legs(), 'answered up ending:cancelled', 'and the rows say so');
+select is((select count(*) from app.participant p where p.state = 'joined'), 2::bigint, 'both sides are in it');
+select is(pg_temp.ended(0, null, 'hangup'), 'bye:1', 'who hangs up is hung up on');
+select is(pg_temp.ended(1, null), null, 'the BYE has been answered');
+select is(pg_temp.ended(2, null), null, 'so has the other');
+select is(pg_temp.legs(), 'ended:hangup ended:hangup ended:cancelled', 'all is over');
+select is((select string_agg(c.state, ' ') from app.call c), 'ended', 'the call too');
+
+select pg_temp.call('c2') \g /dev/null
+select is(pg_temp.ended(1, 503), null, 'one is not there');
+select is(pg_temp.ended(2, 486), 'fail:0 486', 'of two codes the caller hears the one that tells him more');
+select pg_temp.call('c3') \g /dev/null
+select is(pg_temp.ended(1, 503), null, 'one is not there');
+select is(pg_temp.ended(2, 500), 'fail:0 480 SIP;cause=500', 'never that we were down');
+select pg_temp.call('c4') \g /dev/null
+select is(pg_temp.ended(1, 603), 'cancel:2, fail:0 603', 'a 6xx is said for all');
+
+-- An answer that was lost with its connection: what waits for it is ordered again, or over.
+select pg_temp.call('c5') \g /dev/null
+update app.leg set ring_until = now() - interval '2 min', made_at = now() - interval '4 min' where state = 'calling';
+update app.leg set ending_at = now() - interval '2 min' where state = 'ending';
+select app.expire_legs() \g /dev/null
+select is((select count(*) from app.leg l where l.state in ('calling', 'ringing')), 0::bigint, 'nothing rings for ever');
+select ok((select bool_and(exists (select from app.leg_job j where j.leg_id = l.id)) from app.leg l where l.state = 'ending'),
+	'what is to end is ordered to');
+
+select pg_temp.call('c6') \g /dev/null
+select app.bury_legs((select agent from ids)) \g /dev/null
+select is((select count(*) from app.leg l where l.state <> 'ended'), 0::bigint, 'with its agent a call ends');
+select is((select count(*) from app.leg_job), 0::bigint, 'and nothing is ordered any more');
+update app.leg set ended_at = now() - interval '3 days';
+select app.sweep_legs() \g /dev/null
+select is((select count(*) from app.leg), 0::bigint, 'what is old is swept');
+select * from finish();
+rollback;
