@@ -392,8 +392,10 @@ static int start_to_hop(struct uac *u)
 	    (hop.route.af != AF_UNSPEC || u->wants_tcp))
 		next_hop_set_transport(&hop, ";transport=udp");
 	tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
+	err = start_request(u, &hop.route);
 
-	return start_request(u, &hop.route);
+	/* what libre says of a name where it has nobody to ask */
+	return err == EINVAL && hop.route.af == AF_UNSPEC ? ENOENT : err;
 }
 
 /* To an address that has answered */
