@@ -37,7 +37,7 @@ static void ack_first(struct leg *l)
 	if (l->in || !l->offerless || l->ack)
 		return;
 	leg_view(&d, l);
-	l->ack_cseq = d.local_cseq;
+	d.local_cseq = l->ack_cseq = LEG_INVITE_CSEQ;
 	if (!ack_encode(&l->ack, l->legs->ag, &l->to, &d, "", &none))
 		(void)ack_send(l->legs->ag, &l->to, l->ack);
 }

@@ -48,10 +48,11 @@ static void ack(struct leg *l)
 	struct dialog d;
 
 	leg_view(&d, l);
+	d.local_cseq = LEG_INVITE_CSEQ;
 	l->ack = mem_deref(l->ack);
 	if (ack_encode(&l->ack, l->legs->ag, &l->to, &d, "", &none))
 		return;
-	l->ack_cseq = l->d.local_cseq;
+	l->ack_cseq = LEG_INVITE_CSEQ;
 	l->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
 	(void)ack_send(l->legs->ag, &l->to, l->ack);
 }

@@ -227,12 +227,13 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 	if (!peer || !peer->offerless || peer->ack)
 		return;
 	leg_view(&d, peer);
+	d.local_cseq = LEG_INVITE_CSEQ;
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
 	    ack_encode(&peer->ack, l->legs->ag, &peer->to, &d,
 		       "application/sdp", &body.data)) {
 		no_answer(l, peer);
 	} else {
-		peer->ack_cseq = peer->d.local_cseq;
+		peer->ack_cseq = LEG_INVITE_CSEQ;
 		peer->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
 		(void)ack_send(l->legs->ag, &peer->to, peer->ack);
 	}
@@ -242,7 +243,8 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 /** An ACK within the dialog of the leg; more of them are repeats */
 void caller_ack(struct leg *l, const struct sip_msg *msg)
 {
-	if (l->state != LEG_ANSWERED)
+	if (l->state != LEG_ANSWERED ||
+	    msg->cseq.num != uas_msg(l->u)->cseq.num)
 		return;
 	l->state = LEG_UP;
 	tmr_cancel(&l->tmr);

@@ -22,6 +22,7 @@ struct uas;
 
 enum {
 	LEGS_MAX = 10000,
+	LEG_INVITE_CSEQ = 1, /* of ours that makes the dialog */
 	LEG_SDP_MAX = 48 * 1024,
 	LEG_T1_MS = 500, /* RFC 3261 section 17.1.1.1 */
 	LEG_T2_MS = 4000,
@@ -73,7 +74,9 @@ struct leg {
 
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
-	int infos;		      /**< that are passed on */
+	int offers; /**< of its phone in a while, from offers_ms on */
+	uint64_t offers_ms;
+	int infos; /**< that are passed on */
 
 	/* in */
 	struct uas *u;	   /**< its INVITE, until the ACK */

@@ -7,6 +7,7 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/orders.h"
+#include "call/relay.h"
 #include "call/told.h"
 #include "call/within.h"
 
@@ -98,6 +99,7 @@ static bool lost_handler(struct le *le, void *arg)
 		caller_gone(l, "unreachable");
 	else
 		callee_flow_lost(l);
+	relay_flow_lost(l);
 
 	return false;
 }

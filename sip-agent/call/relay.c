@@ -20,8 +20,11 @@
 
 enum {
 	HDRS_SIZE = 1024,
-	INFOS_MAX = 8, /* of a leg at once */
+	INFOS_MAX = 2, /* of a leg at once */
 	LATER_S = 2,
+	OFFERS_MAX = 10, /* of a leg in OFFERS_MS: each is a version */
+	OFFERS_MS = 10 * 1000,
+	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
 };
 
 struct relay {
@@ -35,6 +38,7 @@ struct relay {
 	struct tmr tmr; /* 200 again */
 	uint64_t until_ms;
 	uint32_t again_ms;
+	int64_t cseq; /* of what goes on */
 	bool answered;
 };
 
@@ -120,7 +124,7 @@ static int pass_on(struct relay *r, const char *method, const char *type,
 	struct uac_request *req = &r->req;
 	int err;
 
-	to->d.local_cseq++;
+	r->cseq = ++to->d.local_cseq;
 	req->method = method;
 	err = encode(r, type, body);
 	if (err)
@@ -153,6 +157,26 @@ static void lost(struct leg *l, struct leg *peer)
 /* --- re-INVITE ---------------------------------------------------------------
  */
 
+static int ack(struct relay *r, const struct pl *body)
+{
+	struct leg *to = r->to;
+	struct dialog d;
+	int err;
+
+	leg_view(&d, to);
+	d.local_cseq = r->cseq;
+	to->ack = mem_deref(to->ack);
+	err = ack_encode(&to->ack, to->legs->ag, &to->to, &d, "application/sdp",
+			 body);
+	if (err)
+		return err;
+	to->ack_cseq = r->cseq;
+	to->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
+	(void)ack_send(to->legs->ag, &to->to, to->ack);
+
+	return 0;
+}
+
 /* Of either side, and done with. Who is still waiting for an answer gets one */
 static void end(struct relay *r, uint16_t scode)
 {
@@ -166,7 +190,12 @@ static void end(struct relay *r, uint16_t scode)
 /* A BYE was quicker (section 15.1.2) */
 static void on_gone(struct leg *l)
 {
-	end(l->relay, 487);
+	const struct pl none = PL_INIT;
+	struct relay *r = l->relay;
+
+	if (r->answered && !r->offer.len)
+		(void)ack(r, &none);
+	end(r, 487);
 }
 
 /* It runs to its end all the same */
@@ -195,42 +224,31 @@ static void say(struct relay *r, bool again)
 		uas_answer(r->u, &a);
 }
 
+/* What the two may send each other is unknown: the call is over */
+static void fail(struct relay *r, const char *cause)
+{
+	const struct told_end over = {.cause = cause};
+	struct leg *from = mem_ref(r->from), *to = mem_ref(r->to);
+
+	told_end(from->legs->told, from, &over, NULL);
+	end(r, 488);
+	bye_hang_up(to, NULL);
+	bye_hang_up(from, NULL);
+	mem_deref(from);
+	mem_deref(to);
+}
+
 static void again(void *arg)
 {
 	struct relay *r = arg;
 
 	if (tmr_jiffies() >= r->until_ms) {
-		struct leg *from = mem_ref(r->from), *to = mem_ref(r->to);
-
-		end(r, 0);
-		bye_hang_up(to, NULL);
-		lost(from, to);
-		mem_deref(from);
-		mem_deref(to);
+		fail(r, "no-ack");
 		return;
 	}
 	say(r, true);
 	r->again_ms = MIN(2 * r->again_ms, LEG_T2_MS);
 	tmr_start(&r->tmr, r->again_ms, again, r);
-}
-
-static int ack(struct relay *r, const struct pl *body)
-{
-	struct leg *to = r->to;
-	struct dialog d;
-	int err;
-
-	leg_view(&d, to);
-	to->ack = mem_deref(to->ack);
-	err = ack_encode(&to->ack, to->legs->ag, &to->to, &d, "application/sdp",
-			 body);
-	if (err)
-		return err;
-	to->ack_cseq = to->d.local_cseq;
-	to->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
-	(void)ack_send(to->legs->ag, &to->to, to->ack);
-
-	return 0;
 }
 
 static void take_target(struct leg *l, const struct sip_msg *msg)
@@ -253,6 +271,7 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	int err;
 
 	take_target(r->to, msg);
+	take_target(r->from, uas_msg(r->u));
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
@@ -260,15 +279,9 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	if (!err)
 		buf_add(&r->answer, body.data.p, body.data.l);
 	body_close(&body);
-	if (err) { /* the offer has no answer: what they may send is unknown */
-		struct leg *to = mem_ref(r->to), *from = mem_ref(r->from);
-
+	if (err) { /* the offer has no answer */
 		(void)ack(r, &none);
-		end(r, 488);
-		bye_hang_up(to, NULL);
-		bye_hang_up(from, NULL);
-		mem_deref(to);
-		mem_deref(from);
+		fail(r, "media");
 		return;
 	}
 	r->answered = true;
@@ -298,6 +311,33 @@ static void on_invited(int code, const char *reason, const struct sip_msg *msg,
 	}
 }
 
+static bool may_offer(struct leg *l)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (now >= l->offers_ms + OFFERS_MS) {
+		l->offers_ms = now;
+		l->offers = 0;
+	}
+
+	return l->offers++ < OFFERS_MAX;
+}
+
+/* It has said that it is at it, and no more */
+static void too_late(void *arg)
+{
+	struct relay *r = arg;
+
+	uac_cancel(r->uac, NULL);
+}
+
+/** The connection of a leg has closed */
+void relay_flow_lost(struct leg *l)
+{
+	if (l->relay && l->relay->to == l && !l->relay->answered)
+		uac_flow_failed(l->relay->uac);
+}
+
 /**
  * An offer, or the wish for one, within the dialog of a leg
  *
@@ -312,7 +352,8 @@ void relay_invite(struct leg *l, struct uas *u)
 	struct body body;
 	int err;
 
-	if (l->state == LEG_ANSWERED || (l->relay && l->relay->from == l)) {
+	if (l->state <= LEG_ANSWERED || (l->relay && l->relay->from == l) ||
+	    !may_offer(l)) {
 		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
 		return;
 	}
@@ -334,12 +375,12 @@ void relay_invite(struct leg *l, struct uas *u)
 	uas_reply(u, 100, NULL, NULL);
 	uas_set_cancel(u, on_cancel, NULL);
 	uas_set_waiting(u);
-	take_target(l, msg);
 	err = relay_alloc(&r, l, peer, u);
 	if (!err) {
 		buf_add(&r->offer, body.data.p, body.data.l);
 		l->relay = peer->relay = r;
 		l->goneh = peer->goneh = on_gone;
+		tmr_start(&r->tmr, ANSWER_MS, too_late, r);
 		err = pass_on(r, "INVITE", "application/sdp", &body.data,
 			      on_invited);
 		if (err)
@@ -361,7 +402,8 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 	struct body body;
 	int err = 0;
 
-	if (!r || r->from != l || !r->answered)
+	if (!r || r->from != l || !r->answered ||
+	    msg->cseq.num != uas_msg(r->u)->cseq.num)
 		return false;
 	if (!r->offer.len) { /* the answer to what the other side has offered */
 		err = body_open_sdp(&body, msg, LEG_SDP_MAX);
@@ -377,14 +419,10 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 		told_session(l->legs->told, l, &r->offer, r->to, &answer);
 	}
 	if (err) {
-		struct leg *to = mem_ref(r->to);
 		const struct pl none = PL_INIT;
 
 		(void)ack(r, &none);
-		end(r, 0);
-		bye_hang_up(to, NULL);
-		lost(l, to);
-		mem_deref(to);
+		fail(r, "media");
 	} else {
 		end(r, 0);
 	}
@@ -402,10 +440,13 @@ static void on_informed(int code, const char *reason, const struct sip_msg *msg,
 
 	(void)reason;
 	r->from->infos--;
-	if (!msg || code == 401 || code == 407 || code == 503)
-		uas_refuse(r->u, 480);
-	else
+	/* what says something of a dialog says it of that of the other side */
+	if (msg && (code < 300 || code == 415 || code == 469 || code == 488))
 		uas_refuse(r->u, (uint16_t)code);
+	else
+		uas_refuse(r->u, 480);
+	if (code == 481)
+		lost(r->to, r->from);
 	mem_deref(r);
 }
 
@@ -438,6 +479,7 @@ void relay_info(struct leg *l, struct uas *u)
 		err = relay_alloc(&r, l, peer, u);
 	if (!err) {
 		l->infos++;
+		uas_set_waiting(u);
 		err = pass_on(r, "INFO", type ? type : "", &body.data,
 			      on_informed);
 		if (err) {

@@ -9,6 +9,7 @@
 
 void relay_invite(struct leg *l, struct uas *u);
 void relay_info(struct leg *l, struct uas *u);
+void relay_flow_lost(struct leg *l);
 bool relay_ack(struct leg *l, const struct sip_msg *msg);
 
 #endif

@@ -478,7 +478,7 @@ void told_session(struct told *t, const struct leg *l, const struct buf *offer,
 		pg_pl(answer),
 	};
 
-	(void)pgloop_query_in(t->ag->pl, PG_SETTLE, (uint64_t)l->call,
+	(void)pgloop_query_in(t->ag->pl, PG_SETTLE, (uint64_t)l->account,
 			      &stmt_session, valv, on_session, t);
 }
 

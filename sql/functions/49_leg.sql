@@ -134,7 +134,7 @@ begin
 		perform app.refuse(403, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
 	end if;
 	if (select count(*) from app.call c join app.leg l on l.call_id = c.id
-		where c.owner_id = p_account and c.ended_at is null and l.state <> 'ended') >= app.bound('legs')
+		where c.owner_id = p_account and l.state <> 'ended') >= app.bound('legs')
 	then
 		perform app.refuse(403, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
 	end if;
@@ -387,10 +387,12 @@ declare
 	c_way constant text := '\na=(sendrecv|sendonly|recvonly|inactive)\M';
 	c_at constant text := '\nc=IN IP[46] ([^\s/]+)';
 	v_parts text[] := regexp_split_to_array(replace(p_sdp, E'\r', ''), '\n(?=m=)');
+	v_way text := coalesce(substring(v_parts[1] from c_way), 'sendrecv'); -- of the session
+	v_at text := coalesce(substring(v_parts[1] from c_at), '');
 begin
 	return coalesce((
-		select bool_and(coalesce(substring(p from c_way), substring(v_parts[1] from c_way), 'sendrecv') in ('sendonly', 'inactive')
-			or coalesce(substring(p from c_at), substring(v_parts[1] from c_at), '') in ('0.0.0.0', '::'))
+		select bool_and(coalesce(substring(p from c_way), v_way) in ('sendonly', 'inactive')
+			or coalesce(substring(p from c_at), v_at) in ('0.0.0.0', '::'))
 		from unnest(v_parts[2:]) p where p !~ '^m=\S+ 0[ /]'), false);
 end $$;
 
@@ -533,8 +535,8 @@ begin
 	end if;
 end $$;
 
--- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung, or waited for the
--- ACK, for longer than an agent lets them are over; what is to end is ordered to once more.
+-- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung for longer
+-- than an agent lets them are over; what is to end is ordered to once more.
 create function app.expire_legs(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -547,9 +549,6 @@ begin
 		order by l.ring_until limit 20)
 		union all
 		(select l.* from app.leg l
-		where l.state = 'answered' and l.answered_at < now() - interval '60 s' order by l.answered_at limit 20)
-		union all
-		(select l.* from app.leg l
 		where l.state = 'ending' and l.ending_at < now() - interval '60 s' order by l.ending_at limit 20)
 		order by call_id, id
 	loop
@@ -559,7 +558,7 @@ begin
 			bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
 			update app.leg l set ending_at = now() where l.id = v_leg.id;
 		else
-			bell := bell || app.leg_call_over(v_leg, 0, case v_leg.state when 'answered' then 'no-ack' else 'no-answer' end);
+			bell := bell || app.leg_call_over(v_leg, 0, 'no-answer');
 		end if;
 		more := true;
 	end loop;

@@ -402,3 +402,38 @@ def test_a_phone_that_was_rebooted_ends_the_call(pair, legs):
     assert found.get(timeout=5).code == 480
     assert a.requests.get(timeout=5).method == "BYE"
     assert len(legs(alice)) == 2
+
+
+def test_a_key_while_an_offer_is_out(pair):
+    """The ACK has the CSeq of its INVITE, whatever was sent meanwhile (RFC 3261 section 13.2.2.4)."""
+    a, b, *_ = pair
+    out, inc = up(a, b)
+    found = offer(out, HOLD)
+    request = inc.next("INVITE")
+    assert out.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=5\r\n").code == 200
+    Incoming.say(inc, 200, "OK", sdp(9), request)
+    assert found.get(timeout=5).code == 200
+    assert inc.next("ACK").get("cseq").split()[0] == request.get("cseq").split()[0]
+    assert out.bye().code == 200
+
+
+def test_a_key_to_a_phone_that_was_rebooted_ends_the_call(pair, legs):
+    a, b, alice, _ = pair
+    out, inc = up(a, b)
+    b.answer = lambda request: 481 if request.method == "INFO" else None if request.method in ("INVITE", "ACK") else 200
+    assert out.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=5\r\n").code == 480
+    assert a.requests.get(timeout=5).method == "BYE"
+    assert len(legs(alice)) == 2
+
+
+def test_offers_have_a_rate(pair):
+    a, b, *_ = pair
+    out, inc = up(a, b)
+    codes = []
+    for _ in range(12):
+        found = offer(out, HOLD)
+        if len(codes) < 10:
+            Incoming.say(inc, 488, "No", request=inc.next("INVITE"))
+        codes.append(found.get(timeout=5).code)
+    assert codes == [488] * 10 + [500] * 2
+    assert out.bye().code == 200

@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(24);
+select plan(30);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -74,5 +74,15 @@ select is((select count(*) from app.leg_job), 0::bigint, 'and nothing is ordered
 update app.leg set ended_at = now() - interval '3 days';
 select app.sweep_legs() \g /dev/null
 select is((select count(*) from app.leg), 0::bigint, 'what is old is swept');
+
+-- Hold (RFC 3264, section 8.4).
+select is(app.sdp_holds(s.sdp), s.holds, s.what) from (values
+	(E'v=0\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n', false, 'both ways'),
+	(E'v=0\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\n', true, 'one way'),
+	(E'v=0\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\n', true, 'none, by the session'),
+	(E'v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\n', true, 'as of old'),
+	(E'v=0\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\nm=video 5000 RTP/AVP 99\r\n', false, 'one of two'),
+	(E'v=0\r\nm=audio 4000 RTP/AVP 0\r\na=inactive\r\nm=video 0 RTP/AVP 99\r\n', true, 'what is off does not count'))
+	s (sdp, holds, what);
 select * from finish();
 rollback;
