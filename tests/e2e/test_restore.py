@@ -123,7 +123,7 @@ def restore(system, roles, dump):
     system.attach()
     entry = superuser(system, "postgres")
     tool("psql", "-Xq", entry, "-c", "drop database restsip")
-    tool("psql", "-Xq", entry, "-c", f"drop role {ROLES}")
+    tool("psql", "-Xq", entry, "-c", f"drop owned by {ROLES}", "-c", f"drop role {ROLES}")
     tool("psql", "-Xq", entry, "-f", roles)  # goes on where a role is there: postgres is
     tool("psql", "-Xq", entry, "-c", "create database restsip template template0 encoding 'UTF8' locale 'C'")
     tool("pg_restore", "--exit-on-error", "-d", superuser(system), dump)

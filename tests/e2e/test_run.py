@@ -303,7 +303,7 @@ def test_a_checkout_whose_path_has_a_blank(request, until):
         assert up.returncode == 0, up.stdout
         assert "common/hex.o" in (checkout / "build/build.log").read_text()
         system = System(checkout / ".run").attach()
-        assert system.ready() and system.request("GET", "/").status_code == 200
+        assert system.ready() and requests.get(system.url, timeout=10).status_code == 200
     finally:
         down = make("down")
     assert down.returncode == 0, down.stdout
