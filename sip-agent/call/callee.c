@@ -34,10 +34,9 @@ enum {
 
 static void ended(struct leg *l, int code, const char *reason)
 {
-	struct told_end end = {.code = code ? code : 480, .reason = reason};
+	const struct told_end end = {.code = code ? code : 480,
+				     .reason = reason};
 
-	if (!code || code == 430 || code == 408)
-		end.cause = "unreachable";
 	told_end(l->legs->told, l, &end, NULL);
 	leg_forget(l);
 }
@@ -383,7 +382,7 @@ static void end_fork(struct leg *l, const struct sip_msg *msg)
 	l->forks++;
 	leg_view(&d, l);
 	d.remote_tag = d.remote_target = d.route = pl_null;
-	d.local_cseq = 1; /* of the INVITE */
+	d.local_cseq = LEG_INVITE_CSEQ;
 	if (!leg_take_dialog(fork, &d) && !take_answer(fork, msg, &l->to)) {
 		if (l->flow)
 			(void)str_dup(&fork->flow, l->flow);

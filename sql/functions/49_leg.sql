@@ -276,14 +276,21 @@ begin
 	return array(select (i ->> 'leg')::bigint from jsonb_array_elements(p_items) i);
 end $$;
 
+-- A new version of a call, whose resource is locked.
+create function app.call_changed(p_call bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_prior bigint := app.version_of('call', p_call);
+begin
+	return app.publish('call', p_call, app.advance('call', p_call), v_prior);
+end $$;
+
 -- A phone rings (code, reason), or a caller's phone has ACKed (up).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
 	v_caller app.leg;
-	v_prior bigint;
-	v_version bigint;
 	v_bell text[];
 begin
 	if p_item ->> 'state' = 'up' then
@@ -309,9 +316,7 @@ begin
 		v_bell := app.leg_order(v_caller, p_agent, 'progress', (p_item ->> 'code')::int, p_item ->> 'reason', null,
 			p_item ->> 'sdp');
 	end if;
-	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_leg.call_id;
-	v_version := app.advance('call', v_leg.call_id);
-	return v_bell || app.publish('call', v_leg.call_id, v_version, v_prior);
+	return v_bell || app.call_changed(v_leg.call_id);
 end $$;
 
 create function api.leg_news(p_agent int, p_items jsonb) returns setof app.leg_work
@@ -335,8 +340,6 @@ declare
 	v_leg app.leg;
 	v_caller app.leg;
 	v_first app.leg_work;
-	v_prior bigint;
-	v_version bigint;
 	v_offer text;
 	v_bell text[];
 begin
@@ -372,9 +375,7 @@ begin
 			p_sdp) else p.session end
 	where p.id in (v_leg.participant_id, v_caller.participant_id) and p.state <> 'left';
 	perform app.call_seers_set(v_leg.call_id);
-	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_leg.call_id;
-	v_version := app.advance('call', v_leg.call_id);
-	v_bell := v_bell || app.publish('call', v_leg.call_id, v_version, v_prior);
+	v_bell := v_bell || app.call_changed(v_leg.call_id);
 	v_first.kind := 'won';
 	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);
@@ -402,12 +403,10 @@ returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_call bigint;
-	v_prior bigint;
-	v_version bigint;
 	v_bell text[];
 begin
 	select l.call_id into v_call from app.leg l where l.id = p_leg and l.agent_id = p_agent;
-	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = v_call for update;
+	perform app.leg_lock_calls(array[p_leg]);
 	update app.participant p set session = app.sdp_session(case l.id when p_leg then 'offer' else 'answer' end,
 			case l.id when p_leg then p_offer else p_answer end),
 		hold = case l.id when p_leg then app.sdp_holds(p_offer) else p.hold end
@@ -415,8 +414,7 @@ begin
 	where l.id in (p_leg, p_peer) and l.call_id = v_call and l.state in ('answered', 'up') and p.id = l.participant_id
 		and p.state = 'joined';
 	if found then
-		v_version := app.advance('call', v_call);
-		v_bell := app.publish('call', v_call, v_version, v_prior);
+		v_bell := app.call_changed(v_call);
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
