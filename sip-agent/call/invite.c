@@ -24,10 +24,7 @@
 
 enum {
 	JSON_MAX = 16 * 1024,
-	RING_S = 60,
-	RING_MAX_S = 180,
 	HOPS = 70,
-	SUBJECT_MAX = 256,
 };
 
 static const struct pg_stmt stmt_invite = {
@@ -58,6 +55,7 @@ static void on_invited(const struct pg_answer *ans, void *arg)
 	leg_set_id(l, pgres_int(ans->res, 0, "leg"));
 	l->call = pgres_int(ans->res, 0, "call");
 	l->account = pgres_int(ans->res, 0, "account");
+	l->until_ms = 1000 * (uint64_t)pgres_int(ans->res, 0, "ring_s");
 	if (l->cancelled) {
 		l->state = LEG_ENDING;
 		told_end(l->legs->told, l, &cancelled, NULL);
@@ -72,15 +70,16 @@ static void on_invited(const struct pg_answer *ans, void *arg)
 /* --- the request
  * -------------------------------------------------------------- */
 
-static uint32_t read_ring_s(const struct sip_msg *msg)
+/* How long the caller would have it ring; the database knows how long it may */
+static struct pg_val read_expires(const struct sip_msg *msg)
 {
 	const struct pl *val = hdr_get(msg, HDR_EXPIRES);
 	uint64_t n;
 
 	if (!val || hdr_number(&n, val, UINT32_MAX) || !n)
-		return RING_S;
+		return pg_null();
 
-	return n < RING_MAX_S ? (uint32_t)n : RING_MAX_S;
+	return pg_int(n < INT32_MAX ? (int64_t)n : INT32_MAX);
 }
 
 static int64_t read_hops(const struct sip_msg *msg)
@@ -117,11 +116,9 @@ static int ask(struct leg *l, const struct auth_id *id, const char *to,
 {
 	const struct sip_msg *msg = uas_msg(l->u);
 	const struct agent *ag = l->legs->ag;
-	const uint32_t ring_s = read_ring_s(msg);
 	struct buf b;
 	int err;
 
-	l->until_ms = (uint64_t)ring_s * 1000;
 	buf_init(&b, JSON_MAX);
 	err = write_leg(&b, l, read_hops(msg));
 	if (!err) {
@@ -134,7 +131,7 @@ static int ask(struct leg *l, const struct auth_id *id, const char *to,
 			pg_pl(&json),
 			sdp->l ? pg_pl(sdp) : pg_null(),
 			pg_null(),
-			pg_int(ring_s),
+			read_expires(msg),
 			pg_bool(l->secure),
 		};
 

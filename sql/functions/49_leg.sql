@@ -204,6 +204,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_caller bigint := app.digest_account(p_credential, p_ha1);
 	v_account bigint := app.target(null, p_aor);
+	v_ring_s int := least(coalesce(p_ring_s, 60), 180); -- p_ring_s: as the caller would have it
 	v_call bigint;
 	v_version bigint;
 	v_from bigint;
@@ -243,16 +244,17 @@ begin
 	values (v_call, v_from, v_caller, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
-		(p_leg ->> 'remote_cseq')::bigint, p_sdp, now() + make_interval(secs => p_ring_s))
+		(p_leg ->> 'remote_cseq')::bigint, p_sdp, now() + make_interval(secs => v_ring_s))
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
-		p_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end);
+		v_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end);
 	if v_rung.made = 0 then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;
 	perform app.call_seers_set(v_call);
 	v_bell := v_rung.bell || app.publish('call', v_call, v_version, v_version);
 	v_first.kind := 'made';
+	v_first.ring_s := v_ring_s;
 	v_first.account := v_caller;
 	v_first.leg := v_leg.id;
 	v_first.call := v_call;
