@@ -4,8 +4,8 @@
 #include "call/bye.h"
 
 #include "agent.h"
+#include "call/confirm.h"
 #include "call/told.h"
-#include "transaction/ack.h"
 #include "transaction/dialog.h"
 
 static void over(struct leg *l)
@@ -31,15 +31,8 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 /* The 2xx had an offer, whose answer has not come */
 static void ack_first(struct leg *l)
 {
-	const struct pl none = PL_INIT;
-	struct dialog d;
-
-	if (l->in || !l->offerless || l->ack)
-		return;
-	leg_view(&d, l);
-	d.local_cseq = l->ack_cseq = LEG_INVITE_CSEQ;
-	if (!ack_encode(&l->ack, l->legs->ag, &l->to, &d, "", &none))
-		(void)ack_send(l->legs->ag, &l->to, l->ack);
+	if (!l->in && l->offerless && !l->ack)
+		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
 }
 
 static int encode(struct leg *l, const struct dialog *d, const char *reason)

@@ -9,6 +9,7 @@
 
 #include "agent.h"
 #include "call/bye.h"
+#include "call/confirm.h"
 #include "call/told.h"
 #include "common/log.h"
 #include "common/pgres.h"
@@ -41,21 +42,6 @@ static void ended(struct leg *l, int code, const char *reason)
 	leg_forget(l);
 }
 
-static void ack(struct leg *l)
-{
-	const struct pl none = PL_INIT;
-	struct dialog d;
-
-	leg_view(&d, l);
-	d.local_cseq = LEG_INVITE_CSEQ;
-	l->ack = mem_deref(l->ack);
-	if (ack_encode(&l->ack, l->legs->ag, &l->to, &d, "", &none))
-		return;
-	l->ack_cseq = LEG_INVITE_CSEQ;
-	l->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
-	(void)ack_send(l->legs->ag, &l->to, l->ack);
-}
-
 /** It has answered, and was the first */
 void callee_won(struct leg *l)
 {
@@ -63,7 +49,7 @@ void callee_won(struct leg *l)
 		return;
 	l->state = LEG_UP;
 	if (!l->offerless)
-		ack(l);
+		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
 	if (l->bye_after_ack)
 		bye_send(l, NULL);
 }
@@ -73,7 +59,7 @@ void callee_lost(struct leg *l, const char *reason)
 {
 	if (l->state != LEG_ANSWERED)
 		return;
-	ack(l);
+	(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
 	l->state = LEG_UP;
 	bye_send(l, reason);
 }

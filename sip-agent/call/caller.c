@@ -8,9 +8,9 @@
 
 #include "agent.h"
 #include "call/bye.h"
+#include "call/confirm.h"
 #include "call/told.h"
 #include "common/log.h"
-#include "transaction/ack.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"
@@ -222,21 +222,12 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 {
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct body body;
-	struct dialog d;
 
 	if (!peer || !peer->offerless || peer->ack)
 		return;
-	leg_view(&d, peer);
-	d.local_cseq = LEG_INVITE_CSEQ;
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
-	    ack_encode(&peer->ack, l->legs->ag, &peer->to, &d,
-		       "application/sdp", &body.data)) {
+	    confirm_send(peer, LEG_INVITE_CSEQ, &body.data))
 		no_answer(l, peer);
-	} else {
-		peer->ack_cseq = LEG_INVITE_CSEQ;
-		peer->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
-		(void)ack_send(l->legs->ag, &peer->to, peer->ack);
-	}
 	body_close(&body);
 }
 

@@ -9,10 +9,10 @@
 
 #include "agent.h"
 #include "call/bye.h"
+#include "call/confirm.h"
 #include "call/told.h"
 #include "parse/hdr.h"
 #include "parse/uri.h"
-#include "transaction/ack.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"
@@ -157,26 +157,6 @@ static void lost(struct leg *l, struct leg *peer)
 /* --- re-INVITE ---------------------------------------------------------------
  */
 
-static int ack(struct relay *r, const struct pl *body)
-{
-	struct leg *to = r->to;
-	struct dialog d;
-	int err;
-
-	leg_view(&d, to);
-	d.local_cseq = r->cseq;
-	to->ack = mem_deref(to->ack);
-	err = ack_encode(&to->ack, to->legs->ag, &to->to, &d, "application/sdp",
-			 body);
-	if (err)
-		return err;
-	to->ack_cseq = r->cseq;
-	to->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
-	(void)ack_send(to->legs->ag, &to->to, to->ack);
-
-	return 0;
-}
-
 /* Of either side, and done with. Who is still waiting for an answer gets one */
 static void end(struct relay *r, uint16_t scode)
 {
@@ -190,11 +170,10 @@ static void end(struct relay *r, uint16_t scode)
 /* A BYE was quicker (section 15.1.2) */
 static void on_gone(struct leg *l)
 {
-	const struct pl none = PL_INIT;
 	struct relay *r = l->relay;
 
 	if (r->answered && !r->offer.len)
-		(void)ack(r, &none);
+		(void)confirm_send(r->to, r->cseq, NULL);
 	end(r, 487);
 }
 
@@ -266,7 +245,6 @@ static void take_target(struct leg *l, const struct sip_msg *msg)
 
 static void accepted(struct relay *r, const struct sip_msg *msg)
 {
-	const struct pl none = PL_INIT;
 	struct body body;
 	int err;
 
@@ -275,12 +253,12 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
-		err = ack(r, &none);
+		err = confirm_send(r->to, r->cseq, NULL);
 	if (!err)
 		buf_add(&r->answer, body.data.p, body.data.l);
 	body_close(&body);
 	if (err) { /* the offer has no answer */
-		(void)ack(r, &none);
+		(void)confirm_send(r->to, r->cseq, NULL);
 		fail(r, "media");
 		return;
 	}
@@ -408,7 +386,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 	if (!r->offer.len) { /* the answer to what the other side has offered */
 		err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 		if (!err)
-			err = ack(r, &body.data);
+			err = confirm_send(r->to, r->cseq, &body.data);
 		if (!err)
 			told_session(l->legs->told, r->to, &r->answer, l,
 				     &body.data);
@@ -419,9 +397,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 		told_session(l->legs->told, l, &r->offer, r->to, &answer);
 	}
 	if (err) {
-		const struct pl none = PL_INIT;
-
-		(void)ack(r, &none);
+		(void)confirm_send(r->to, r->cseq, NULL);
 		fail(r, "media");
 	} else {
 		end(r, 0);

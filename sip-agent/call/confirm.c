@@ -1,0 +1,32 @@
+#include "call/confirm.h"
+
+#include "transaction/ack.h"
+#include "transaction/dialog.h"
+
+/**
+ * Send it
+ *
+ * @param cseq Of the INVITE that was answered
+ * @param sdp  The answer to an offer that the 2xx had; NULL: none
+ *
+ * @return 0, EINVAL where something would end its line, or another errno
+ */
+int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp)
+{
+	const struct pl none = PL_INIT;
+	struct dialog d;
+	int err;
+
+	leg_view(&d, l);
+	d.local_cseq = cseq;
+	l->ack = mem_deref(l->ack);
+	err = ack_encode(&l->ack, l->legs->ag, &l->to, &d, "application/sdp",
+			 sdp ? sdp : &none);
+	if (err)
+		return err;
+	l->ack_cseq = cseq;
+	l->ack_until_ms = tmr_jiffies() + LEG_ACK_MS;
+	(void)ack_send(l->legs->ag, &l->to, l->ack); /* the 2xx comes again */
+
+	return 0;
+}

@@ -1,0 +1,12 @@
+/*
+ * The ACK of a 2xx that the phone of a leg has sent (RFC 3261 section
+ * 13.2.2.4); kept, and sent again when the 2xx comes again.
+ */
+#ifndef CONFIRM_H
+#define CONFIRM_H
+
+#include "call/leg.h"
+
+int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp);
+
+#endif
