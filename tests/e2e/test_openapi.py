@@ -26,6 +26,8 @@ ALIASES = {
 }
 # About the interface, not of it.
 ABOUT = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/problems/{slug}")}
+# What nginx serves of its files, beside the problems' own pages.
+PAGES = {"/", "/docs", *(f"/{file.name}" for file in (TOP / "web").iterdir())}
 # Any request may meet these of nginx: they are problems too.
 NGINX = {408, 414, 431, 502, 504}
 
@@ -137,7 +139,8 @@ def template_of(method, path):
 def wrong_with(answer):
     """Why an answer is none that the description has, or None."""
     operation = template_of(answer["method"], answer["path"])
-    if answer["method"] == "OPTIONS":
+    path = answer["path"].split("?")[0]
+    if answer["method"] == "OPTIONS" or path in PAGES or path.startswith("/problems/"):
         return None
     if operation is None:
         return None if answer["status"] in {400, 404, 405} | NGINX else "there is no such operation"
