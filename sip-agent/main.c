@@ -131,6 +131,13 @@ static void on_request(const struct sip_msg *msg, void *arg)
 		uas_busy_stateless(&p->ag, msg);
 }
 
+static bool on_known(const struct sanity *m, const struct sa *src, void *arg)
+{
+	const struct program *p = arg;
+
+	return p->ag.legs && legs_has_phone(p->ag.legs, m, src);
+}
+
 static bool on_response(const struct sip_msg *msg, void *arg)
 {
 	struct program *p = arg;
@@ -294,6 +301,7 @@ static int open_all(struct program *p)
 				      on_request, on_response, p);
 	if (err)
 		return err;
+	gate_set_known(p->gate, on_known, p);
 	p->claimerv[0] = outbox_claimer(p->ag.outbox);
 	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);

@@ -158,7 +158,8 @@ static int auth_alloc(struct auth **ap, struct uas *u)
 	return 0;
 }
 
-static void identify(struct uas *u, auth_h *h)
+/** As auth_request, of a request that is being served already */
+void auth_identify(struct uas *u, auth_h *h)
 {
 	struct search s;
 	struct auth *a;
@@ -216,7 +217,7 @@ void auth_request(struct agent *ag, const struct sip_msg *msg, auth_h *h)
 		return;
 	}
 
-	identify(u, h);
+	auth_identify(u, h);
 	mem_deref(u);
 }
 

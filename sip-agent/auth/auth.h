@@ -12,6 +12,7 @@ struct pg_answer;
 
 int auth_open(struct agent *ag);
 void auth_request(struct agent *ag, const struct sip_msg *msg, auth_h *h);
+void auth_identify(struct uas *u, auth_h *h);
 void auth_db_failed(struct uas *u, const char *aor,
 		    const struct pg_answer *ans);
 

@@ -5,8 +5,12 @@
 
 #include "agent.h"
 #include "call/confirm.h"
+#include "call/request.h"
 #include "call/told.h"
-#include "transaction/dialog.h"
+
+enum {
+	REASON_SIZE = 256,
+};
 
 static void over(struct leg *l)
 {
@@ -21,10 +25,14 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 {
 	struct leg *l = mem_ref(arg);
 
-	(void)code;
 	(void)reason;
 	(void)msg;
-	over(l);
+	/* it was not told: its row stays, until its phone is back over another
+	   connection (api.leg_load) */
+	if (code == 430 && l->id)
+		leg_unload(l);
+	else
+		over(l);
 	mem_deref(l);
 }
 
@@ -35,29 +43,6 @@ static void ack_first(struct leg *l)
 		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
 }
 
-static int encode(struct leg *l, const struct dialog *d, const char *reason)
-{
-	struct uac_request *req = &l->req;
-	int err;
-
-	mem_deref(req->mb);
-	l->uri = mem_deref(l->uri);
-	l->req_route = mem_deref(l->req_route);
-	req->mb = mbuf_alloc(768);
-	if (!req->mb)
-		return ENOMEM;
-	err = dialog_way(&l->uri, &l->req_route, d);
-	if (!err)
-		err = dialog_write(req->mb, d, "BYE", l->req_route);
-	if (!err && reason)
-		err = mbuf_printf(req->mb, "Reason: %s\r\n", reason);
-	if (!err)
-		err = mbuf_write_str(req->mb, "User-Agent: restsip\r\n"
-					      "Content-Length: 0\r\n\r\n");
-
-	return err;
-}
-
 /**
  * End a leg whose dialog is confirmed
  *
@@ -65,8 +50,8 @@ static int encode(struct leg *l, const struct dialog *d, const char *reason)
  */
 void bye_send(struct leg *l, const char *reason)
 {
-	struct uac_request *req = &l->req;
-	struct dialog d;
+	static const struct pl none = PL_INIT;
+	char hdr[REASON_SIZE] = "";
 	int err;
 
 	if (l->state == LEG_ENDING || l->state == LEG_GONE)
@@ -78,21 +63,11 @@ void bye_send(struct leg *l, const char *reason)
 	tmr_cancel(&l->tmr);
 	l->u = mem_deref(l->u);
 	l->uac = mem_deref(l->uac);
-	l->d.local_cseq++;
-	leg_view(&d, l);
-	err = encode(l, &d, reason);
-	req->method = "BYE";
-	req->uri = l->uri;
-	req->route = l->req_route;
-	req->flow = l->flow;
-	req->tls = l->secure;
-	req->rest = l->rest;
-	req->account = l->account;
-	req->contact = false;
-	req->body_len = 0;
-	req->sort_key = (uint64_t)l->id;
+	if (reason)
+		(void)re_snprintf(hdr, sizeof(hdr), "Reason: %s\r\n", reason);
+	err = request_write(&l->req, l, "BYE", hdr, &none);
 	if (!err)
-		err = uac_alloc(&l->uac, l->legs->ag, req, on_end, l);
+		err = uac_alloc(&l->uac, l->legs->ag, &l->req.out, on_end, l);
 	if (err)
 		over(l);
 	else
@@ -106,4 +81,16 @@ void bye_hang_up(struct leg *l, const char *reason)
 		l->bye_after_ack = true;
 	else
 		bye_send(l, reason);
+}
+
+/** Its phone knows nothing of the dialog, or is not there any more */
+void bye_lost(struct leg *l)
+{
+	const struct told_end end = {.cause = "unreachable"};
+	struct leg *peer = leg_find(l->legs, l->peer);
+
+	told_end(l->legs->told, l, &end, NULL);
+	leg_forget(l);
+	if (peer)
+		bye_hang_up(peer, NULL);
 }

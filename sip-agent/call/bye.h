@@ -8,6 +8,7 @@
 #include "call/leg.h"
 
 void bye_send(struct leg *l, const char *reason);
+void bye_lost(struct leg *l);
 void bye_hang_up(struct leg *l, const char *reason);
 
 #endif

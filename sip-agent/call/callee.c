@@ -77,8 +77,8 @@ static void on_progress(const struct sip_msg *msg, void *arg)
 {
 	char reason[UAC_REASON_SIZE];
 	struct leg *l = arg;
-
 	const uint64_t now = tmr_jiffies();
+	struct told_word word = {.mb = NULL};
 
 	if (msg->scode == 100 || l->state > LEG_RINGING ||
 	    msg->scode == l->progress || l->progresses >= PROGRESSES_MAX ||
@@ -89,7 +89,11 @@ static void on_progress(const struct sip_msg *msg, void *arg)
 	l->progresses++;
 	l->told_ms = now;
 	uac_reason(reason, &msg->reason);
-	told_rings(l->legs->told, l, msg->scode, reason);
+	if (l->progresses == 1 && uac_sent_to(l->uac)->tp == SIP_TRANSP_UDP)
+		(void)uac_cancel_encode(l->uac, &word.mb);
+	word.to = uac_sent_to(l->uac)->sa;
+	told_rings(l->legs->told, l, msg->scode, reason, &word);
+	mem_deref(word.mb);
 }
 
 static int take_answer(struct leg *l, const struct sip_msg *msg,
@@ -197,13 +201,13 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 
 	if (!mb)
 		return ENOMEM;
-	l->req.mb = mb;
-	l->req.body_len = len;
+	l->req.out.mb = mb;
+	l->req.out.body_len = len;
 	l->offerless = !len;
 	err = mbuf_printf(mb, "Max-Forwards: %lld\r\n",
 			  pgres_int(ans->res, row, "hops"));
-	if (l->req.route)
-		err |= mbuf_printf(mb, "Route: %s\r\n", l->req.route);
+	if (l->req.out.route)
+		err |= mbuf_printf(mb, "Route: %s\r\n", l->req.out.route);
 	err |= mbuf_printf(mb, "To: <%s>\r\nFrom: ", l->d.remote_uri);
 	err |= write_name(mb, pgres_text(ans->res, row, "name"));
 	err |= mbuf_printf(mb,
@@ -241,7 +245,7 @@ static int copy(char **sp, const struct pg_answer *ans, int row,
 static int read_row(struct leg *l, const struct pg_answer *ans, int row)
 {
 	const char *contact = pgres_text(ans->res, row, "contact");
-	struct uac_request *req = &l->req;
+	struct uac_request *req = &l->req.out;
 	const struct {
 		char **to;
 		const char *name;
@@ -251,7 +255,7 @@ static int read_row(struct leg *l, const struct pg_answer *ans, int row)
 		{&l->d.local_uri, "local_uri"},
 		{&l->d.remote_uri, "remote_uri"},
 		{&l->flow, "flow"},
-		{&l->req_route, "path"},
+		{&l->req.route, "path"},
 	};
 	int err;
 
@@ -268,13 +272,13 @@ static int read_row(struct leg *l, const struct pg_answer *ans, int row)
 	    !l->d.remote_uri)
 		return EINVAL;
 	str_ncpy(l->aor, l->d.remote_uri + strlen("sip:"), sizeof(l->aor));
-	err = uri_of_contact(&l->uri, contact);
+	err = uri_of_contact(&l->req.uri, contact);
 	if (err)
 		return err;
 	*req = (struct uac_request){
 		.method = "INVITE",
-		.uri = l->uri,
-		.route = l->req_route,
+		.uri = l->req.uri,
+		.route = l->req.route,
 		.flow = l->flow,
 		.tls = l->secure,
 		.contact = true,
@@ -311,10 +315,12 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
 	}
 	l->state = LEG_CALLING;
 	leg_set_id(l, id);
-	err = ls->count < LEGS_MAX ? read_row(l, ans, row) : ENOSPC;
-	l->req.sort_key = (uint64_t)id;
+	err = ls->draining	     ? ECANCELED
+	      : ls->count < LEGS_MAX ? read_row(l, ans, row)
+				     : ENOSPC;
+	l->req.out.sort_key = (uint64_t)id;
 	if (!err)
-		err = uac_alloc(&l->uac, ls->ag, &l->req, on_end, l);
+		err = uac_alloc(&l->uac, ls->ag, &l->req.out, on_end, l);
 	if (err) {
 		ended(l, 0, "");
 	} else {
@@ -348,15 +354,18 @@ void callee_cancel(struct leg *l, const char *reason)
 	uac_cancel(l->uac, reason);
 }
 
-/** Its connection has closed */
-void callee_flow_lost(struct leg *l)
+/* A dialog that is over at once */
+static void end_dialog(struct leg *fork, const struct sip_msg *msg,
+		       const struct address *to)
 {
-	if (l->uac)
-		uac_flow_failed(l->uac);
+	if (take_answer(fork, msg, to))
+		return;
+	leg_insert(fork);
+	fork->state = LEG_ANSWERED;
+	callee_lost(fork, NULL);
 }
 
-/* One of the phones behind the contact that have lost without our knowing: it
-   is a dialog of its own, and over at once */
+/* One of the phones behind the contact that have lost without our knowing */
 static void end_fork(struct leg *l, const struct sip_msg *msg)
 {
 	struct leg *fork;
@@ -369,15 +378,40 @@ static void end_fork(struct leg *l, const struct sip_msg *msg)
 	leg_view(&d, l);
 	d.remote_tag = d.remote_target = d.route = pl_null;
 	d.local_cseq = LEG_INVITE_CSEQ;
-	if (!leg_take_dialog(fork, &d) && !take_answer(fork, msg, &l->to)) {
-		if (l->flow)
-			(void)str_dup(&fork->flow, l->flow);
-		fork->account = l->account;
-		leg_insert(fork);
-		fork->state = LEG_ANSWERED;
-		callee_lost(fork, NULL);
-	}
+	if (l->flow)
+		(void)str_dup(&fork->flow, l->flow);
+	fork->account = l->account;
+	fork->unloaded = true; /* the dialog that has its tag goes on */
+	if (!leg_take_dialog(fork, &d))
+		end_dialog(fork, msg, &l->to);
 	mem_deref(fork);
+}
+
+/**
+ * A phone has answered a call that has ended meanwhile, with the process that
+ * made it or before
+ *
+ * @param ans Its row, of api.leg_load
+ * @param msg The 2xx
+ */
+void callee_answered_late(struct legs *ls, const struct pg_answer *ans,
+			  const struct sip_msg *msg)
+{
+	const struct address to = {.sa = msg->src, .tp = msg->tp};
+	const char *flow = pgres_text(ans->res, 0, "flow");
+	struct leg *l;
+	struct dialog d;
+
+	if (ls->count >= LEGS_MAX || leg_alloc(&l, ls, false))
+		return;
+	dialog_of_row(&d, ans, 0);
+	d.remote_tag = d.remote_target = d.route = pl_null;
+	d.local_cseq = LEG_INVITE_CSEQ;
+	if (flow && !strncmp(flow, "udp:", 4))
+		(void)str_dup(&l->flow, flow);
+	if (!leg_take_dialog(l, &d))
+		end_dialog(l, msg, &to);
+	mem_deref(l);
 }
 
 /**
@@ -389,12 +423,15 @@ void callee_answered_again(struct leg *l, const struct sip_msg *msg)
 	const bool is_same = l->d.remote_tag &&
 			     !pl_strcmp(&msg->to.tag, l->d.remote_tag);
 
-	if (is_same) {
+	if (is_same && l->resumed && !l->ack) {
+		/* the ACK of the process before has not come there */
+		l->to = (struct address){.sa = msg->src, .tp = msg->tp};
+		(void)confirm_send(l, msg->cseq.num, NULL);
+	} else if (is_same) {
 		if (l->ack && l->ack_cseq == (int64_t)msg->cseq.num &&
 		    tmr_jiffies() < l->ack_until_ms)
 			(void)ack_send(l->legs->ag, &l->to, l->ack);
-		return;
-	}
-	if (!l->in)
+	} else if (!l->in) {
 		end_fork(l, msg);
+	}
 }

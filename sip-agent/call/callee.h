@@ -12,7 +12,8 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row);
 void callee_won(struct leg *l);
 void callee_lost(struct leg *l, const char *reason);
 void callee_cancel(struct leg *l, const char *reason);
-void callee_flow_lost(struct leg *l);
+void callee_answered_late(struct legs *ls, const struct pg_answer *ans,
+			  const struct sip_msg *msg);
 void callee_answered_again(struct leg *l, const struct sip_msg *msg);
 
 #endif

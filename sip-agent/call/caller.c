@@ -270,3 +270,15 @@ void caller_gone(struct leg *l, const char *cause)
 	tmr_cancel(&l->tmr);
 	told_end(l->legs->told, l, &end, on_gone);
 }
+
+/** We end while it rings: who calls again finds another process */
+void caller_drain(struct leg *l)
+{
+	const struct told_end end = {.code = 503, .cause = "agent-lost"};
+
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return;
+	l->state = LEG_ENDING;
+	told_end(l->legs->told, l, &end, NULL);
+	refuse(l, 503, "Retry-After: 1\r\n");
+}

@@ -14,6 +14,7 @@ void caller_fail(struct leg *l, int code, const char *reason,
 		 const char *header);
 void caller_ack(struct leg *l, const struct sip_msg *msg);
 void caller_gone(struct leg *l, const char *cause);
+void caller_drain(struct leg *l);
 void caller_cancelled(struct uas *u, void *arg);
 
 #endif

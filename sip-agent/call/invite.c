@@ -16,6 +16,7 @@
 #include "parse/hdr.h"
 #include "pg/pgloop.h"
 #include "settings.h"
+#include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"
 #include "transaction/flow.h"
@@ -93,6 +94,21 @@ static int64_t read_hops(const struct sip_msg *msg)
 	return (int64_t)n - 1;
 }
 
+/* What the caller hears where we are no more; over a connection its end says
+   so */
+static void write_word(struct buf *b, const struct leg *l)
+{
+	const struct answer gone = {.scode = 503};
+	const struct sip_msg *msg = uas_msg(l->u);
+	struct told_word word = {.mb = NULL};
+
+	if (msg->tp != SIP_TRANSP_UDP)
+		return;
+	if (!answer_encode(&word.mb, &word.to, msg, &gone))
+		told_word(b, &word);
+	mem_deref(word.mb);
+}
+
 static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 {
 	struct dialog d;
@@ -106,6 +122,7 @@ static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 		json_member(b, "flow", l->flow);
 	json_member(b, "peer", ip);
 	json_member_int(b, "hops", hops);
+	write_word(b, l);
 	buf_char(b, '}');
 
 	return b->failed ? ENOMEM : 0;
@@ -179,6 +196,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 		 const struct pl *sdp)
 {
 	const struct sip_msg *msg = uas_msg(u);
+	const struct address from = {.sa = msg->src, .tp = msg->tp};
 	struct legs *ls = uas_agent(u)->legs;
 	struct leg *l;
 	int err;
@@ -190,6 +208,9 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 	}
 	l->u = mem_ref(u);
 	l->peer_addr = msg->src;
+	/* who has answered a challenge there is no stranger there */
+	address_prove(ls->ag->addresses, &from, ADDRESS_ANSWERED_S,
+		      tmr_jiffies());
 	l->secure = !pl_strcasecmp(&msg->uri.scheme, "sips");
 	str_ncpy(l->aor, id->aor, sizeof(l->aor));
 	err = read_dialog(l, msg);

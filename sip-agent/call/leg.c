@@ -21,6 +21,14 @@ static void free_dialog(struct leg_dialog *d)
 	mem_deref(d->route);
 }
 
+/** What it holds; may be called for one that is all zeros */
+void leg_request_free(struct leg_request *r)
+{
+	r->out.mb = mem_deref(r->out.mb);
+	r->uri = mem_deref(r->uri);
+	r->route = mem_deref(r->route);
+}
+
 static void destructor(void *arg)
 {
 	struct leg *l = arg;
@@ -30,9 +38,7 @@ static void destructor(void *arg)
 		uas_set_cancel(l->u, NULL, NULL);
 	mem_deref(l->u);
 	mem_deref(l->uac);
-	mem_deref(l->req.mb);
-	mem_deref(l->uri);
-	mem_deref(l->req_route);
+	leg_request_free(&l->req);
 	mem_deref(l->ack);
 	mem_deref(l->why);
 	mem_deref(l->flow);
@@ -90,9 +96,18 @@ void leg_forget(struct leg *l)
 	hash_unlink(&l->by_id);
 	if (!l->by_call_id.list)
 		return;
+	if (l->d.local_tag && !l->unloaded)
+		leg_note(l->legs, l->d.call_id, l->d.local_tag);
 	hash_unlink(&l->by_call_id);
 	l->legs->count--;
 	mem_deref(l);
+}
+
+/** Its row has all that it is, and somebody reads it when it is needed */
+void leg_unload(struct leg *l)
+{
+	l->unloaded = true;
+	leg_forget(l);
 }
 
 static int put(char **sp, const struct pl *pl)
@@ -203,6 +218,34 @@ static bool same_answer_handler(struct le *le, void *arg)
 
 	return answer_handler(le, arg) && l->d.remote_tag &&
 	       !pl_strcmp(&msg->to.tag, l->d.remote_tag);
+}
+
+static uint64_t lately_key(const struct pl *call_id, const struct pl *tag)
+{
+	return (uint64_t)hash_joaat_pl(call_id) << 32 | hash_joaat_pl(tag);
+}
+
+/** A dialog has ended: what of it comes late is nothing to wonder at */
+void leg_note(struct legs *ls, const char *call_id, const char *tag)
+{
+	struct pl call_pl, tag_pl;
+	uint64_t key;
+
+	pl_set_str(&call_pl, call_id);
+	pl_set_str(&tag_pl, tag);
+	key = lately_key(&call_pl, &tag_pl);
+	ls->lately[key % LEGS_LATELY].key = key;
+	ls->lately[key % LEGS_LATELY].until_ms = tmr_jiffies() + LEG_LATE_MS;
+}
+
+/** Whether a message is of a dialog that was there until lately */
+bool leg_was_of(const struct legs *ls, const struct sip_msg *msg)
+{
+	const uint64_t key = lately_key(
+		&msg->callid, msg->req ? &msg->to.tag : &msg->from.tag);
+
+	return ls->lately[key % LEGS_LATELY].key == key &&
+	       tmr_jiffies() < ls->lately[key % LEGS_LATELY].until_ms;
 }
 
 /** The leg whose INVITE an answer is to; of several phones behind its contact

@@ -23,10 +23,13 @@ struct uas;
 enum {
 	LEGS_MAX = 10000,
 	LEG_INVITE_CSEQ = 1, /* of ours that makes the dialog */
+	LEG_CSEQ_TOLD = 500, /* so many on, the database hears of it: a
+				successor begins 1000 further */
 	LEG_SDP_MAX = 48 * 1024,
 	LEG_T1_MS = 500, /* RFC 3261 section 17.1.1.1 */
 	LEG_T2_MS = 4000,
 	LEG_ACK_MS = 64 * LEG_T1_MS,
+	LEG_LATE_MS = 2 * LEG_ACK_MS,
 };
 
 enum leg_state {
@@ -47,13 +50,31 @@ struct leg_dialog {
 	int64_t local_cseq, remote_cseq;
 };
 
+/** A request of ours, and what it borrows */
+struct leg_request {
+	struct uac_request out;
+	char *uri, *route; /**< of out */
+	int64_t cseq;
+};
+
+enum {
+	LEGS_LATELY = 4096,
+};
+
 /** All legs of this agent */
 struct legs {
 	struct agent *ag;
 	struct told *told;
 	struct hash *by_id, *by_call_id;
 	struct list relays;
+	struct list words; /* last words, see orders.c */
 	size_t count;
+	size_t loads;  /* that are under way */
+	bool draining; /* nothing new is begun */
+	struct {
+		uint64_t key, until_ms;
+	} lately[LEGS_LATELY]; /* dialogs that have ended, for what of them
+				  comes late */
 };
 
 struct leg {
@@ -72,6 +93,10 @@ struct leg {
 	int64_t account; /**< who pays for questions to addresses */
 	struct tmr tmr;	 /**< rings too long; 200 again; the ACK is late */
 
+	int64_t cseq_told;   /**< our CSeq that the row has */
+	bool resumed;	     /**< loaded from its row */
+	bool unloaded;	     /**< forgotten, and goes on in its row */
+	int silent;	     /**< times in turn that its phone said nothing */
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
@@ -87,10 +112,8 @@ struct leg {
 	bool cancelled; /**< while the database was asked */
 
 	/* out */
-	struct uac *uac; /**< INVITE, then BYE */
-	struct uac_request req;
-	char *uri; /**< of req */
-	char *req_route;
+	struct uac *uac; /**< INVITE, then OPTIONS, at last BYE */
+	struct leg_request req;
 	struct address to; /**< where the INVITE was answered from */
 	struct mbuf *ack;  /**< of its 2xx */
 	int64_t ack_cseq;  /**< of the INVITE that it is for */
@@ -105,6 +128,7 @@ struct leg {
 };
 
 int leg_alloc(struct leg **lp, struct legs *ls, bool in);
+void leg_request_free(struct leg_request *r);
 void leg_insert(struct leg *l);
 void leg_set_id(struct leg *l, int64_t id);
 void leg_forget(struct leg *l);
@@ -112,6 +136,9 @@ int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
+void leg_unload(struct leg *l);
+bool leg_was_of(const struct legs *ls, const struct sip_msg *msg);
+void leg_note(struct legs *ls, const char *call_id, const char *tag);
 struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg);
 
 #endif

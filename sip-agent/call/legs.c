@@ -6,10 +6,14 @@
 #include "agent.h"
 #include "call/callee.h"
 #include "call/caller.h"
+#include "call/load.h"
 #include "call/orders.h"
 #include "call/relay.h"
 #include "call/told.h"
 #include "call/within.h"
+#include "gate/budget.h"
+#include "parse/sanity.h"
+#include "pg/pgloop.h"
 
 enum {
 	BUCKETS = 1024,
@@ -20,6 +24,7 @@ static void destructor(void *arg)
 	struct legs *ls = arg;
 
 	list_flush(&ls->relays);
+	list_flush(&ls->words);
 	ls->told = mem_deref(ls->told);
 	hash_clear(ls->by_id);
 	hash_flush(ls->by_call_id);
@@ -49,34 +54,117 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 	return err;
 }
 
-/** @return whether a request was of a leg's dialog, and is served */
+static bool has_tag(const struct pl *val, const char *tag)
+{
+	const size_t len = strlen(tag);
+
+	for (size_t i = 0; i + len <= val->l; i++) {
+		if (!memcmp(val->p + i, tag, len))
+			return true;
+	}
+
+	return false;
+}
+
+struct look {
+	const struct sanity *m;
+	const struct sa *src;
+};
+
+static bool phone_handler(struct le *le, void *arg)
+{
+	const struct leg *l = le->data;
+	const struct look *look = arg;
+
+	return l->d.local_tag && !pl_strcmp(&look->m->call_id, l->d.call_id) &&
+	       sa_cmp(&l->peer_addr, look->src, SA_ADDR) &&
+	       has_tag(&look->m->to, l->d.local_tag);
+}
+
+/** Whether the bytes of a request are of a leg's dialog, and from where its
+    phone is; our tag is what nobody else knows */
+bool legs_has_phone(const struct legs *ls, const struct sanity *m,
+		    const struct sa *src)
+{
+	struct look look = {.m = m, .src = src};
+
+	return ls->count &&
+	       hash_lookup(ls->by_call_id, hash_joaat_pl(&m->call_id),
+			   phone_handler, &look);
+}
+
+/** @return whether a request within a dialog is served here */
 bool legs_request(struct legs *ls, const struct sip_msg *msg)
 {
 	struct leg *l;
 
-	if (!pl_isset(&msg->to.tag) || !ls->count)
+	if (!pl_isset(&msg->to.tag))
 		return false;
 	l = leg_of_dialog(ls, msg);
 	if (!l)
-		return false;
+		return within_unknown(ls, msg);
 	within_request(l, msg);
 
 	return true;
 }
 
+static void charge(struct agent *ag, const struct sip_msg *msg)
+{
+	budget_bad(ag->budget, budget_proof_of(msg), &msg->src, tmr_jiffies());
+}
+
+struct answered {
+	struct legs *legs;
+	struct sip_msg *msg;
+};
+
+static void answered_destructor(void *arg)
+{
+	struct answered *a = arg;
+
+	mem_deref(a->msg);
+}
+
+static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
+{
+	struct answered *a = arg;
+
+	if (l)
+		callee_answered_again(l, a->msg);
+	else if (ans && pg_rows(ans))
+		callee_answered_late(a->legs, ans, a->msg);
+	else if (ans)
+		charge(a->legs->ag, a->msg);
+}
+
+/* A phone has answered an INVITE that we do not have in memory */
+static bool look_up(struct legs *ls, const struct sip_msg *msg)
+{
+	struct answered *a = mem_zalloc(sizeof(*a), answered_destructor);
+	int err;
+
+	if (!a)
+		return true;
+	a->legs = ls;
+	a->msg = mem_ref((void *)msg);
+	err = load_dialog(ls, msg, on_loaded, a);
+	mem_deref(a);
+
+	return err != ENOENT;
+}
+
 /** @return whether an answer without a transaction is of a leg's INVITE */
 bool legs_response(struct legs *ls, const struct sip_msg *msg)
 {
+	const bool is_accepted = msg->scode >= 200 && msg->scode < 300 &&
+				 !pl_strcmp(&msg->cseq.met, "INVITE");
 	struct leg *l;
 
-	if (!ls->count)
-		return false;
 	l = leg_of_answer(ls, msg);
 	if (!l)
-		return false;
+		return is_accepted ? look_up(ls, msg) : leg_was_of(ls, msg);
 	/* what else comes is of our CANCEL, or too late */
-	if (msg->scode >= 200 && msg->scode < 300 &&
-	    !pl_strcmp(&msg->cseq.met, "INVITE"))
+	if (is_accepted)
 		callee_answered_again(l, msg);
 
 	return true;
@@ -95,11 +183,16 @@ static bool lost_handler(struct le *le, void *arg)
 
 	if (!l->flow || strcmp(l->flow, flow))
 		return false;
+	mem_ref(l);
 	if (l->in)
 		caller_gone(l, "unreachable");
-	else
-		callee_flow_lost(l);
+	if (l->uac)
+		uac_flow_failed(l->uac);
 	relay_flow_lost(l);
+	/* its row says where its phone is once it is back */
+	if (l->state == LEG_UP && !l->relay && !l->infos)
+		leg_unload(l);
+	mem_deref(l);
 
 	return false;
 }
@@ -116,7 +209,7 @@ static bool drain_handler(struct le *le, void *arg)
 
 	(void)arg;
 	if (l->in)
-		caller_gone(l, "agent-lost");
+		caller_drain(l);
 
 	return false;
 }
@@ -128,6 +221,7 @@ static bool drain_handler(struct le *le, void *arg)
  */
 size_t legs_drain(struct legs *ls)
 {
+	ls->draining = true;
 	(void)hash_apply(ls->by_call_id, drain_handler, NULL);
 
 	return told_waiting(ls->told);

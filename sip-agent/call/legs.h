@@ -8,9 +8,13 @@
 
 #include "call/leg.h"
 
+struct sanity;
+
 #define LEGS_BELL "call" /* payload */
 
 int legs_alloc(struct legs **lsp, struct agent *ag);
+bool legs_has_phone(const struct legs *ls, const struct sanity *m,
+		    const struct sa *src);
 bool legs_request(struct legs *ls, const struct sip_msg *msg);
 bool legs_response(struct legs *ls, const struct sip_msg *msg);
 void legs_ring(struct legs *ls);

@@ -3,11 +3,19 @@
  */
 #include "call/orders.h"
 
+#include <string.h>
+
+#include "agent.h"
+#include "call/alive.h"
 #include "call/bye.h"
 #include "call/callee.h"
 #include "call/caller.h"
+#include "call/load.h"
 #include "call/told.h"
+#include "compat.h"
 #include "pg/pgloop.h"
+
+enum { WORD_TIMES = 3 };
 
 struct order {
 	struct legs *legs;
@@ -19,20 +27,6 @@ struct order {
 static const char *text(const struct order *o, const char *column)
 {
 	return pgres_text(o->ans->res, o->row, column);
-}
-
-/* What it is for is not there (any more): it has ended */
-static void gone(const struct order *o)
-{
-	const struct told_end end = {.code = 0};
-	struct leg *l;
-
-	if (leg_alloc(&l, o->legs, false))
-		return;
-	leg_set_id(l, pgres_int(o->ans->res, o->row, "leg"));
-	told_end(o->legs->told, l, &end, NULL);
-	leg_forget(l);
-	mem_deref(l);
 }
 
 static void invite(const struct order *o)
@@ -48,13 +42,139 @@ static void progress(const struct order *o)
 				text(o, "reason"));
 }
 
+/* --- of legs that are not in memory ------------------------------------------
+ */
+
+/* What ends the INVITE of another process (api.leg_load), a few times, for
+   nobody here hears that it has come */
+struct word {
+	struct le le;
+	struct agent *ag;
+	struct mbuf *mb;
+	struct sa to;
+	int left;
+	uint32_t wait_ms;
+	struct tmr tmr;
+};
+
+static void word_destructor(void *arg)
+{
+	struct word *w = arg;
+
+	list_unlink(&w->le);
+	tmr_cancel(&w->tmr);
+	mem_deref(w->mb);
+}
+
+static void say_word(void *arg)
+{
+	struct word *w = arg;
+
+	mbuf_set_pos(w->mb, 0);
+	(void)compat_sip_send(w->ag->sip, NULL, SIP_TRANSP_UDP, &w->to, w->mb);
+	if (!--w->left) {
+		mem_deref(w);
+		return;
+	}
+	tmr_start(&w->tmr, w->wait_ms, say_word, w);
+	w->wait_ms *= 2;
+}
+
+static void last_word(struct legs *ls, const struct pg_answer *ans)
+{
+	const char *text = pgres_text(ans->res, 0, "last_word");
+	const char *to = pgres_text(ans->res, 0, "last_word_to");
+	struct word *w;
+
+	leg_note(ls, pgres_text(ans->res, 0, "call_id"),
+		 pgres_text(ans->res, 0, "local_tag"));
+	if (!text || !to || list_count(&ls->words) >= LEGS_MAX)
+		return;
+	w = mem_zalloc(sizeof(*w), word_destructor);
+	if (!w)
+		return;
+	w->ag = ls->ag;
+	w->left = WORD_TIMES;
+	w->wait_ms = LEG_T1_MS;
+	w->mb = mbuf_alloc(strlen(text));
+	if (!w->mb || mbuf_write_str(w->mb, text) ||
+	    sa_decode(&w->to, to, strlen(to))) {
+		mem_deref(w);
+		return;
+	}
+	list_append(&ls->words, &w->le, w);
+	say_word(w);
+}
+
+/* An order that waits for its leg */
+struct late {
+	struct legs *legs;
+	int64_t leg;
+	char *kind, *cause;
+};
+
+static void late_destructor(void *arg)
+{
+	struct late *late = arg;
+
+	mem_deref(late->kind);
+	mem_deref(late->cause);
+}
+
+static void gone(struct legs *ls, int64_t leg)
+{
+	const struct told_end end = {.cause = "unreachable"};
+	struct leg *l;
+
+	if (leg_alloc(&l, ls, false))
+		return;
+	leg_set_id(l, leg);
+	told_end(ls->told, l, &end, NULL);
+	leg_forget(l);
+	mem_deref(l);
+}
+
+static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
+{
+	struct late *late = arg;
+
+	if (l && !strcmp(late->kind, "ask")) {
+		alive_ask(l);
+	} else if (l) {
+		bye_hang_up(l, late->cause);
+	} else if (ans && pg_rows(ans) && !load_says(ans, "elsewhere")) {
+		if (!load_says(ans, "gone"))
+			last_word(late->legs, ans);
+		gone(late->legs, late->leg);
+	}
+}
+
+/* It may be of the process before, or have lost its connection */
+static void late(const struct order *o)
+{
+	const char *cause = text(o, "cause");
+	struct late *late = mem_zalloc(sizeof(*late), late_destructor);
+
+	if (!late)
+		return; /* it is ordered again (app.expire_legs) */
+	late->legs = o->legs;
+	late->leg = pgres_int(o->ans->res, o->row, "leg");
+	if (!str_dup(&late->kind, text(o, "kind")) &&
+	    (!cause || !str_dup(&late->cause, cause)))
+		(void)load_leg(o->legs, late->leg, on_loaded, late);
+	mem_deref(late);
+}
+
+/* --- the others --------------------------------------------------------------
+ */
+
 /* Each side knows the other's leg from here on */
 static void answer(const struct order *o)
 {
 	struct leg *peer;
 
 	if (!o->l) {
-		gone(o);
+		gone(o->legs, pgres_int(o->ans->res, o->row, "leg"));
 		return;
 	}
 	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
@@ -69,6 +189,8 @@ static void fail(const struct order *o)
 	if (o->l)
 		caller_fail(o->l, (int)pgres_int(o->ans->res, o->row, "code"),
 			    text(o, "reason"), text(o, "cause"));
+	else
+		late(o);
 }
 
 static void cancel(const struct order *o)
@@ -76,19 +198,35 @@ static void cancel(const struct order *o)
 	if (o->l)
 		callee_cancel(o->l, text(o, "cause"));
 	else
-		gone(o);
+		late(o);
 }
 
 /* The order to answer it may have been overtaken: then it still rings */
 static void bye(const struct order *o)
 {
 	if (!o->l)
-		gone(o);
+		late(o);
 	else if (o->l->in &&
 		 (o->l->state == LEG_CALLING || o->l->state == LEG_RINGING))
 		caller_gone(o->l, "hangup");
 	else
 		bye_hang_up(o->l, text(o, "cause"));
+}
+
+/* Is its phone there? */
+static void ask(const struct order *o)
+{
+	if (o->l)
+		alive_ask(o->l);
+	else
+		late(o);
+}
+
+/* Another agent has it now */
+static void left(const struct order *o)
+{
+	if (o->l)
+		leg_unload(o->l);
 }
 
 static void won(const struct order *o)
@@ -109,7 +247,8 @@ static const struct {
 } kinds[] = {
 	{"invite", invite}, {"progress", progress}, {"answer", answer},
 	{"fail", fail},	    {"cancel", cancel},	    {"bye", bye},
-	{"won", won},	    {"lost", lost},
+	{"won", won},	    {"lost", lost},	    {"ask", ask},
+	{"left", left},
 };
 
 static void do_one(const struct order *o, const char *kind)

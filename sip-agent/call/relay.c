@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
+#include "call/request.h"
 #include "call/told.h"
 #include "parse/hdr.h"
 #include "parse/uri.h"
@@ -27,18 +28,18 @@ enum {
 	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
 };
 
+#define SDP_TYPE "Content-Type: application/sdp\r\n"
+
 struct relay {
 	struct le le;
 	struct leg *from, *to; /* referenced */
 	struct uas *u;	       /* what came; its INVITE until the ACK */
 	struct uac *uac;       /* what goes on */
-	struct uac_request req;
-	char *uri, *route;
+	struct leg_request req;
 	struct buf offer, answer;
 	struct tmr tmr; /* 200 again */
 	uint64_t until_ms;
 	uint32_t again_ms;
-	int64_t cseq; /* of what goes on */
 	bool answered;
 };
 
@@ -59,9 +60,7 @@ static void destructor(void *arg)
 	let_go(r, r->to);
 	tmr_cancel(&r->tmr);
 	mem_deref(r->uac);
-	mem_deref(r->req.mb);
-	mem_deref(r->uri);
-	mem_deref(r->route);
+	leg_request_free(&r->req);
 	buf_free(&r->offer);
 	buf_free(&r->answer);
 	if (r->u)
@@ -92,66 +91,19 @@ static int relay_alloc(struct relay **rp, struct leg *from, struct leg *to,
 	return 0;
 }
 
-static int encode(struct relay *r, const char *type, const struct pl *body)
-{
-	struct uac_request *req = &r->req;
-	struct dialog d;
-	int err;
-
-	req->mb = mbuf_alloc(1024 + body->l);
-	if (!req->mb)
-		return ENOMEM;
-	leg_view(&d, r->to);
-	err = dialog_way(&r->uri, &r->route, &d);
-	if (!err)
-		err = dialog_write(req->mb, &d, req->method, r->route);
-	if (!err)
-		err = mbuf_write_str(req->mb,
-				     UAS_ALLOW "User-Agent: restsip\r\n");
-	if (!err && body->l)
-		err = mbuf_printf(req->mb, "Content-Type: %s\r\n", type);
-	if (!err)
-		err = mbuf_printf(req->mb, "Content-Length: %zu\r\n\r\n%r",
-				  body->l, body);
-
-	return err;
-}
-
-static int pass_on(struct relay *r, const char *method, const char *type,
+static int pass_on(struct relay *r, const char *method, const char *hdrs,
 		   const struct pl *body, uac_end_h *h)
 {
 	struct leg *to = r->to;
-	struct uac_request *req = &r->req;
 	int err;
 
-	r->cseq = ++to->d.local_cseq;
-	req->method = method;
-	err = encode(r, type, body);
-	if (err)
-		return err;
-	req->uri = r->uri;
-	req->route = r->route;
-	req->flow = to->flow;
-	req->tls = to->secure;
-	req->rest = to->rest;
-	req->account = to->account;
-	req->body_len = body->l;
-	req->sort_key = (uint64_t)to->id;
-	err = uac_alloc(&r->uac, to->legs->ag, req, h, r);
+	err = request_write(&r->req, to, method, hdrs, body);
+	if (!err)
+		err = uac_alloc(&r->uac, to->legs->ag, &r->req.out, h, r);
 	if (!err)
 		uac_start(r->uac);
 
 	return err;
-}
-
-/* The phone of a leg knows nothing of its dialog, or is not there */
-static void lost(struct leg *l, struct leg *peer)
-{
-	const struct told_end end = {.cause = "unreachable"};
-
-	told_end(l->legs->told, l, &end, NULL);
-	leg_forget(l);
-	bye_hang_up(peer, NULL);
 }
 
 /* --- re-INVITE ---------------------------------------------------------------
@@ -173,7 +125,7 @@ static void on_gone(struct leg *l)
 	struct relay *r = l->relay;
 
 	if (r->answered && !r->offer.len)
-		(void)confirm_send(r->to, r->cseq, NULL);
+		(void)confirm_send(r->to, r->req.cseq, NULL);
 	end(r, 487);
 }
 
@@ -240,7 +192,11 @@ static void take_target(struct leg *l, const struct sip_msg *msg)
 	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target))
 		return;
 	target.remote_target = d.remote_target;
+	if (l->d.remote_target &&
+	    !pl_strcmp(&target.remote_target, l->d.remote_target))
+		return;
 	(void)leg_take_dialog(l, &target);
+	told_moved(l->legs->told, l);
 }
 
 static void accepted(struct relay *r, const struct sip_msg *msg)
@@ -253,12 +209,12 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
-		err = confirm_send(r->to, r->cseq, NULL);
+		err = confirm_send(r->to, r->req.cseq, NULL);
 	if (!err)
 		buf_add(&r->answer, body.data.p, body.data.l);
 	body_close(&body);
 	if (err) { /* the offer has no answer */
-		(void)confirm_send(r->to, r->cseq, NULL);
+		(void)confirm_send(r->to, r->req.cseq, NULL);
 		fail(r, "media");
 		return;
 	}
@@ -278,12 +234,11 @@ static void on_invited(int code, const char *reason, const struct sip_msg *msg,
 	if (msg && code >= 200 && code < 300) {
 		accepted(r, msg);
 	} else if (code == 481) {
-		struct leg *to = mem_ref(r->to), *from = mem_ref(r->from);
+		struct leg *to = mem_ref(r->to);
 
 		end(r, 480);
-		lost(to, from);
+		bye_lost(to);
 		mem_deref(to);
-		mem_deref(from);
 	} else {
 		end(r, code == 491 ? 491 : 488);
 	}
@@ -359,8 +314,9 @@ void relay_invite(struct leg *l, struct uas *u)
 		l->relay = peer->relay = r;
 		l->goneh = peer->goneh = on_gone;
 		tmr_start(&r->tmr, ANSWER_MS, too_late, r);
-		err = pass_on(r, "INVITE", "application/sdp", &body.data,
-			      on_invited);
+		err = pass_on(r, "INVITE",
+			      body.data.l ? UAS_ALLOW SDP_TYPE : UAS_ALLOW,
+			      &body.data, on_invited);
 		if (err)
 			end(r, 500);
 	} else {
@@ -386,7 +342,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 	if (!r->offer.len) { /* the answer to what the other side has offered */
 		err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 		if (!err)
-			err = confirm_send(r->to, r->cseq, &body.data);
+			err = confirm_send(r->to, r->req.cseq, &body.data);
 		if (!err)
 			told_session(l->legs->told, r->to, &r->answer, l,
 				     &body.data);
@@ -397,7 +353,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 		told_session(l->legs->told, l, &r->offer, r->to, &answer);
 	}
 	if (err) {
-		(void)confirm_send(r->to, r->cseq, NULL);
+		(void)confirm_send(r->to, r->req.cseq, NULL);
 		fail(r, "media");
 	} else {
 		end(r, 0);
@@ -422,19 +378,43 @@ static void on_informed(int code, const char *reason, const struct sip_msg *msg,
 	else
 		uas_refuse(r->u, 480);
 	if (code == 481)
-		lost(r->to, r->from);
+		bye_lost(r->to);
 	mem_deref(r);
+}
+
+/* What the body is, and of which package (RFC 6086 section 4.2.2) */
+static int write_info(char **hdrs, const struct sip_msg *msg, bool has_body)
+{
+	const struct sip_hdr *pkg = sip_msg_xhdr(msg, "Info-Package");
+	const struct pl *type = has_body ? hdr_get(msg, HDR_CONTENT_TYPE)
+					 : NULL;
+	char *type_text = NULL, *pkg_text = NULL;
+	int err = 0;
+
+	if (type)
+		err = hdr_unfold(&type_text, type);
+	if (!err && pkg)
+		err = hdr_unfold(&pkg_text, &pkg->val);
+	if (!err)
+		err = re_sdprintf(
+			hdrs, "%s%s%s%s%s%s", pkg_text ? "Info-Package: " : "",
+			pkg_text ? pkg_text : "", pkg_text ? "\r\n" : "",
+			type_text ? "Content-Type: " : "",
+			type_text ? type_text : "", type_text ? "\r\n" : "");
+	mem_deref(type_text);
+	mem_deref(pkg_text);
+
+	return err;
 }
 
 /** What a phone tells the other, as a pressed key */
 void relay_info(struct leg *l, struct uas *u)
 {
 	const struct sip_msg *msg = uas_msg(u);
-	const struct pl *val = hdr_get(msg, HDR_CONTENT_TYPE);
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct relay *r = NULL;
 	struct body body;
-	char *type = NULL;
+	char *hdrs = NULL;
 	int err;
 
 	if (!peer || peer->state != LEG_UP || l->infos >= INFOS_MAX) {
@@ -447,17 +427,15 @@ void relay_info(struct leg *l, struct uas *u)
 		body_close(&body);
 		return;
 	}
-	if (body.data.l && val)
-		err = hdr_unfold(&type, val);
-	else
+	if (!hdr_get(msg, HDR_CONTENT_TYPE))
 		body.data.l = 0;
+	err = write_info(&hdrs, msg, body.data.l > 0);
 	if (!err)
 		err = relay_alloc(&r, l, peer, u);
 	if (!err) {
 		l->infos++;
 		uas_set_waiting(u);
-		err = pass_on(r, "INFO", type ? type : "", &body.data,
-			      on_informed);
+		err = pass_on(r, "INFO", hdrs, &body.data, on_informed);
 		if (err) {
 			l->infos--;
 			mem_deref(r);
@@ -465,6 +443,6 @@ void relay_info(struct leg *l, struct uas *u)
 	}
 	if (err)
 		uas_fail(u, err);
-	mem_deref(type);
+	mem_deref(hdrs);
 	body_close(&body);
 }

@@ -11,11 +11,13 @@
 #include "common/json_write.h"
 #include "common/log.h"
 #include "pg/pgloop.h"
+#include "pg/pgval.h"
 #include "transaction/dialog.h"
 
 enum {
 	ITEMS_MAX = 64,	      /* of a statement */
 	NEWS_MAX = 64 * 1024, /* bytes of its JSON */
+	WORD_MAX = 4096,      /* of a message that is kept */
 	NEWS_NOW_MS = 1,      /* who waits hears it */
 	NEWS_LATE_MS = 500,   /* nobody does */
 	AGAIN_MS = 1000,      /* the database is away */
@@ -180,43 +182,92 @@ static void send_news(void *arg)
 	t->newsc = 0;
 }
 
-static void add_news(struct told *t, const struct leg *l, const char *state,
-		     int code, const char *reason, uint64_t in_ms)
+/* The caller ends it by close_news; NULL: there is no place */
+static struct buf *open_news(struct told *t, const struct leg *l,
+			     const char *state)
 {
 	struct buf *b = &t->news;
 
 	if (!l->id)
-		return;
-	if (t->newsc >= ITEMS_MAX)
+		return NULL;
+	if (t->newsc >= ITEMS_MAX || b->len > NEWS_MAX / 2)
 		send_news(t);
-	if (t->newsc >= 8 * ITEMS_MAX)
-		return; /* the database does not come after: they are only news
-			 */
+	if (t->newsc >= 8 * ITEMS_MAX || b->len > NEWS_MAX / 2)
+		return NULL; /* the database does not come after: they are only
+				news */
 	buf_char(b, t->newsc++ ? ',' : '[');
 	buf_char(b, '{');
 	json_member_int(b, "leg", l->id);
 	json_member(b, "state", state);
-	if (code)
-		json_member_int(b, "code", code);
-	if (reason)
-		json_member(b, "reason", reason);
-	buf_char(b, '}');
+
+	return b;
+}
+
+static void close_news(struct told *t, uint64_t in_ms)
+{
+	buf_char(&t->news, '}');
 	if (!tmr_isrunning(&t->tmr_news) ||
 	    tmr_get_expire(&t->tmr_news) > in_ms)
 		tmr_start(&t->tmr_news, in_ms, send_news, t);
 }
 
-/** A phone rings, or says what else it does before it answers */
-void told_rings(struct told *t, const struct leg *l, int code,
-		const char *reason)
+/** Write it as members of a JSON object, as far as it is text */
+void told_word(struct buf *b, const struct told_word *word)
 {
-	add_news(t, l, "ringing", code, reason, NEWS_NOW_MS);
+	char to[64];
+
+	if (!word->mb || word->mb->end > WORD_MAX ||
+	    !pg_is_text((const char *)word->mb->buf, word->mb->end))
+		return;
+	(void)re_snprintf(to, sizeof(to), "%J", &word->to);
+	json_key(b, "last_word");
+	json_str(b, (const char *)word->mb->buf, word->mb->end);
+	json_member(b, "last_word_to", to);
+}
+
+/**
+ * A phone rings, or says what else it does before it answers
+ *
+ * @param word What would cancel it
+ */
+void told_rings(struct told *t, const struct leg *l, int code,
+		const char *reason, const struct told_word *word)
+{
+	struct buf *b = open_news(t, l, "ringing");
+
+	if (!b)
+		return;
+	json_member_int(b, "code", code);
+	json_member(b, "reason", reason);
+	told_word(b, word);
+	close_news(t, NEWS_NOW_MS);
 }
 
 /** A caller's phone has ACKed */
 void told_up(struct told *t, const struct leg *l)
 {
-	add_news(t, l, "up", 0, NULL, NEWS_LATE_MS);
+	if (open_news(t, l, "up"))
+		close_news(t, NEWS_LATE_MS);
+}
+
+/** The dialog of a leg has other values: its phone is elsewhere, or much has
+    been sent in it */
+void told_moved(struct told *t, const struct leg *l)
+{
+	struct buf *b = open_news(t, l, "moved");
+	char ip[64];
+
+	if (!b)
+		return;
+	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
+	json_member(b, "flow", l->flow ? l->flow : "");
+	json_member(b, "peer", ip);
+	if (l->d.remote_target)
+		json_member(b, "remote_target", l->d.remote_target);
+	json_member_int(b, "cseq", l->d.local_cseq);
+	if (l->d.remote_cseq != DIALOG_NO_CSEQ)
+		json_member_int(b, "remote_cseq", l->d.remote_cseq);
+	close_news(t, NEWS_LATE_MS);
 }
 
 /* --- ends ------------------------------------------------------------------
@@ -400,10 +451,13 @@ static void on_answered(const struct pg_answer *ans, void *arg)
 static void write_dialog(struct buf *b, const struct leg *l)
 {
 	struct dialog d;
+	char ip[64];
 
 	leg_view(&d, l);
+	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
 	buf_char(b, '{');
 	dialog_json(b, &d);
+	json_member(b, "peer", ip);
 	buf_char(b, '}');
 }
 

@@ -25,10 +25,18 @@ struct told_end {
 	const char *header; /**< of the Reason that others hear */
 };
 
+/** What would end an INVITE that rings where we are no more */
+struct told_word {
+	struct mbuf *mb; /**< the message; NULL: none */
+	struct sa to;	 /**< over UDP */
+};
+
 int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
 	       told_orders_h *h);
 void told_rings(struct told *t, const struct leg *l, int code,
-		const char *reason);
+		const char *reason, const struct told_word *word);
+void told_word(struct buf *b, const struct told_word *word);
+void told_moved(struct told *t, const struct leg *l);
 void told_up(struct told *t, const struct leg *l);
 void told_end(struct told *t, struct leg *l, const struct told_end *end,
 	      told_done_h *h);

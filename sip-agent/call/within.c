@@ -5,15 +5,19 @@
  */
 #include "call/within.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent.h"
 #include "auth/auth.h"
 #include "call/bye.h"
 #include "call/caller.h"
+#include "call/load.h"
 #include "call/relay.h"
 #include "call/told.h"
+#include "pg/pgloop.h"
 #include "transaction/dialog.h"
+#include "transaction/flow.h"
 #include "transaction/uas.h"
 
 static void hang_up(struct leg *l)
@@ -42,13 +46,91 @@ static void bye(struct leg *l, struct uas *u)
 		hang_up(l);
 }
 
+struct wait {
+	struct uas *u;
+	struct leg *l;
+};
+
+static void wait_destructor(void *arg)
+{
+	struct wait *w = arg;
+
+	mem_deref(w->u);
+	mem_deref(w->l);
+}
+
+static void relay(struct leg *l, struct uas *u)
+{
+	if (!pl_strcmp(&uas_msg(u)->met, "INVITE"))
+		relay_invite(l, u);
+	else
+		relay_info(l, u);
+}
+
+static void on_peer(struct leg *peer, const struct pg_answer *ans, void *arg)
+{
+	struct wait *w = arg;
+
+	(void)ans;
+	if (peer)
+		peer->peer = w->l->id;
+	if (w->l->state == LEG_GONE)
+		uas_refuse(w->u, 481);
+	else
+		relay(w->l, w->u);
+}
+
+/* What goes on to the other side, which may not be in memory */
+static void pass(struct leg *l, struct uas *u)
+{
+	struct wait *w;
+	int err;
+
+	if (!l->peer || leg_find(l->legs, l->peer)) {
+		relay(l, u);
+		return;
+	}
+	w = mem_zalloc(sizeof(*w), wait_destructor);
+	if (!w) {
+		uas_refuse(u, 503);
+		return;
+	}
+	w->u = mem_ref(u);
+	w->l = mem_ref(l);
+	err = load_leg(l->legs, l->peer, on_peer, w);
+	if (err)
+		uas_refuse(u, 503);
+	mem_deref(w);
+}
+
+/* Its phone is where it speaks from: another port behind a NAT, another
+   connection, and with a digest another network */
+static void move(struct leg *l, const struct sip_msg *msg)
+{
+	const struct agent *ag = l->legs->ag;
+	char flow[FLOW_TEXT_SIZE];
+
+	l->peer_addr = msg->src;
+	l->d.remote_cseq = msg->cseq.num;
+	if (flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg) ||
+	    !strcmp(flow, l->flow ? l->flow : ""))
+		return;
+	l->flow = mem_deref(l->flow);
+	if (*flow)
+		(void)str_dup(&l->flow, flow);
+	told_moved(l->legs->told, l);
+}
+
 /* What we cannot do yet is refused, and leaves the call as it is */
 static void serve(struct leg *l, struct uas *u)
 {
 	const struct sip_msg *msg = uas_msg(u);
 
-	l->peer_addr = msg->src;
-	l->d.remote_cseq = msg->cseq.num;
+	if ((int64_t)msg->cseq.num <= l->d.remote_cseq) {
+		uas_reply(u, 500, "CSeq Out Of Order", NULL);
+		return;
+	}
+	move(l, msg);
 	if (!pl_strcmp(&msg->met, "BYE"))
 		bye(l, u);
 	else if (l->state == LEG_ENDING)
@@ -56,10 +138,9 @@ static void serve(struct leg *l, struct uas *u)
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		uas_reply(u, 200, NULL,
 			  UAS_ALLOW "Accept: application/sdp\r\n");
-	else if (!pl_strcmp(&msg->met, "INVITE"))
-		relay_invite(l, u);
-	else if (!pl_strcmp(&msg->met, "INFO"))
-		relay_info(l, u);
+	else if (!pl_strcmp(&msg->met, "INVITE") ||
+		 !pl_strcmp(&msg->met, "INFO"))
+		pass(l, u);
 	else
 		uas_reply(u, 405, NULL, UAS_ALLOW);
 }
@@ -74,10 +155,25 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	const struct sip_msg *msg = uas_msg(u);
 	struct leg *l = leg_of_dialog(uas_agent(u)->legs, msg);
 
-	if (l && !strcmp(l->aor, id->aor))
+	if (l && !strcmp(l->aor, id->aor)) {
+		mem_ref(l);
 		serve(l, u);
-	else
+		mem_deref(l);
+	} else {
 		uas_refuse(u, 481);
+	}
+}
+
+static void check(struct leg *l, struct uas *u)
+{
+	if (!is_here(l, uas_msg(u))) {
+		auth_identify(u, on_authentic);
+		return;
+	}
+	uas_set_proven(u);
+	mem_ref(l);
+	serve(l, u);
+	mem_deref(l);
 }
 
 /**
@@ -89,29 +185,66 @@ void within_request(struct leg *l, const struct sip_msg *msg)
 {
 	struct agent *ag = l->legs->ag;
 	struct uas *u;
-	int err;
 
 	if (!pl_strcmp(&msg->met, "ACK")) {
 		if (is_here(l, msg) && !relay_ack(l, msg))
 			caller_ack(l, msg);
 		return;
 	}
-	if (!is_here(l, msg)) {
-		auth_request(ag, msg, on_authentic);
-		return;
-	}
-	if ((int64_t)msg->cseq.num <= l->d.remote_cseq) {
-		uas_reply_stateless(ag, msg, 500, "CSeq Out Of Order", NULL);
-		return;
-	}
-	err = uas_alloc(&u, ag, msg);
-	if (err) {
+	if (uas_alloc(&u, ag, msg)) {
 		uas_busy_stateless(ag, msg);
 		return;
 	}
-	uas_set_proven(u);
-	mem_ref(l);
-	serve(l, u);
-	mem_deref(l);
+	check(l, u);
 	mem_deref(u);
+}
+
+static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
+{
+	struct wait *w = arg;
+	const bool is_bye = !pl_strcmp(&uas_msg(w->u)->met, "BYE");
+
+	if (l)
+		check(l, w->u);
+	else if (!ans)
+		uas_refuse(w->u, 503);
+	else if (is_bye && load_says(ans, "ended") &&
+		 pgres_bool(ans->res, 0, "fresh"))
+		uas_reply(w->u, 200, NULL, NULL); /* both have hung up */
+	else
+		uas_refuse(w->u, 481);
+}
+
+/**
+ * Serve a request of a dialog that is not in memory: whoever makes up tags
+ * costs one look into the database
+ *
+ * @return whether it is served
+ */
+bool within_unknown(struct legs *ls, const struct sip_msg *msg)
+{
+	struct wait *w;
+	int err;
+
+	if (!pl_strcmp(&msg->met, "ACK") || !pl_isset(&msg->from.tag))
+		return false;
+	if (leg_was_of(ls, msg)) {
+		/* both have hung up at once; the database may not know yet */
+		uas_reply_stateless(ls->ag, msg,
+				    pl_strcmp(&msg->met, "BYE") ? 481 : 200,
+				    NULL, NULL);
+		return true;
+	}
+	w = mem_zalloc(sizeof(*w), wait_destructor);
+	if (!w || uas_alloc(&w->u, ls->ag, msg)) {
+		mem_deref(w);
+		uas_busy_stateless(ls->ag, msg);
+		return true;
+	}
+	err = load_dialog(ls, msg, on_loaded, w);
+	if (err)
+		uas_refuse(w->u, err == ENOENT ? 481 : 503);
+	mem_deref(w);
+
+	return true;
 }

@@ -7,5 +7,6 @@
 #include "call/leg.h"
 
 void within_request(struct leg *l, const struct sip_msg *msg);
+bool within_unknown(struct legs *ls, const struct sip_msg *msg);
 
 #endif

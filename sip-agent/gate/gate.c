@@ -56,7 +56,11 @@ int gate_alloc(struct gate **gp, const struct agent *ag)
 	g->set = ag->set;
 	g->budget = ag->budget;
 	g->trust = ag->trust;
-	g->welcome = (struct welcome){ag->budget, ag->trust, ag->nonces};
+	g->welcome = (struct welcome){
+		.budget = ag->budget,
+		.trust = ag->trust,
+		.nonces = ag->nonces,
+	};
 	err = sockfilter_alloc(&g->filter);
 	if (err)
 		mem_deref(g);
@@ -64,6 +68,13 @@ int gate_alloc(struct gate **gp, const struct agent *ag)
 		*gp = g;
 
 	return err;
+}
+
+/** Have requests of calls come through, whatever else their source does */
+void gate_set_known(struct gate *g, welcome_known_h *h, void *arg)
+{
+	g->welcome.knownh = h;
+	g->welcome.arg = arg;
 }
 
 /** A UDP socket whose datagrams will come; borrowed as long as the loop runs */

@@ -8,6 +8,8 @@
 
 #include <re.h>
 
+#include "gate/welcome.h"
+
 struct agent;
 struct gate;
 
@@ -18,6 +20,7 @@ enum gate_verdict {
 };
 
 int gate_alloc(struct gate **gp, const struct agent *ag);
+void gate_set_known(struct gate *g, welcome_known_h *h, void *arg);
 void gate_add_socket(struct gate *g, const struct udp_sock *us);
 enum gate_verdict gate_datagram(struct gate *g, struct udp_sock *us,
 				const struct sa *src, struct mbuf *mb,

@@ -54,6 +54,14 @@ static bool has_our_nonce(const struct welcome *w, const struct sanity *m,
 	return false;
 }
 
+/* Who hangs up, or presses a key, is no stranger: many phones know no
+   challenge within a call, and an ACK cannot have one */
+static bool is_of_call(const struct welcome *w, const struct sanity *m,
+		       const struct sa *src)
+{
+	return w->knownh && w->knownh(m, src, w->arg);
+}
+
 /* Whether a request is served within its source's budget */
 static bool is_served(const struct welcome *w, const struct sanity *m,
 		      const struct sa *src, bool is_stream)
@@ -81,7 +89,8 @@ bool welcome_request(const struct welcome *w, const struct sanity *m,
 	if (m->kind != SANITY_REQUEST || (m->has_credentials && is_stream))
 		return true;
 
-	return is_served(w, m, src, is_stream) || has_our_nonce(w, m, src) ||
+	return is_of_call(w, m, src) || is_served(w, m, src, is_stream) ||
+	       has_our_nonce(w, m, src) ||
 	       trust_spend(w->trust, src, is_stream, tmr_jiffies());
 }
 
@@ -97,7 +106,7 @@ bool welcome_is_heard(const struct welcome *w, const struct sa *src)
 /**
  * Whether a message comes through though its source is not listened to, because
  * somebody there floods, or somebody elsewhere forges it: it answers a
- * challenge of ours, or comes from the very port of a phone.
+ * challenge of ours, is of a call, or comes from the very port of a phone.
  */
 bool welcome_is_heard_anyway(const struct welcome *w, const struct sanity *m,
 			     const struct sa *src)
@@ -109,5 +118,6 @@ bool welcome_is_heard_anyway(const struct welcome *w, const struct sanity *m,
 
 	return (budget_may_speak(w->budget, BUDGET_SHOWN, src, now) &&
 		has_our_nonce(w, m, src)) ||
+	       (m->kind == SANITY_REQUEST && is_of_call(w, m, src)) ||
 	       trust_spend(w->trust, src, false, now);
 }

@@ -13,11 +13,17 @@ struct nonce_pool;
 struct sanity;
 struct trust;
 
+/** Whether a request is of a call, from where its phone is */
+typedef bool(welcome_known_h)(const struct sanity *m, const struct sa *src,
+			      void *arg);
+
 /** All of them borrowed */
 struct welcome {
 	struct budget *budget;
 	struct trust *trust;
 	const struct nonce_pool *nonces;
+	welcome_known_h *knownh; /**< NULL: none is */
+	void *arg;
 };
 
 bool welcome_is_heard(const struct welcome *w, const struct sa *src);

@@ -542,6 +542,17 @@ void uac_cancel(struct uac *u, const char *why)
 		send_cancel(u);
 }
 
+/**
+ * Write what would cancel an INVITE that has had a provisional answer, for
+ * another process to send
+ *
+ * @param mbp Set to it, owned by the caller
+ */
+int uac_cancel_encode(const struct uac *u, struct mbuf **mbp)
+{
+	return u->head ? cancel_encode(mbp, u->head, NULL) : ENOENT;
+}
+
 /** Where it was sent to; from within the handler, and while it is under way */
 const struct address *uac_sent_to(const struct uac *u)
 {

@@ -57,6 +57,7 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 void uac_set_progress(struct uac *u, uac_progress_h *h);
 void uac_start(struct uac *u);
 void uac_cancel(struct uac *u, const char *why);
+int uac_cancel_encode(const struct uac *u, struct mbuf **mbp);
 const struct address *uac_sent_to(const struct uac *u);
 bool uac_went_out(const struct uac *u);
 void uac_flow_failed(struct uac *u);

@@ -131,6 +131,7 @@ declare
 	v_removed int := 0;
 	v_bell text[];
 begin
+	perform app.legs_flow_lost(p_agent, p_flow);
 	v_accounts := array(
 		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1 limit 100);
 	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop

@@ -105,7 +105,8 @@ begin
 	order by l.contact = p_contact desc, app.bound_at(l) desc, l.id desc limit 1;
 end $$;
 
--- A phone has registered over a connection that is new: what it has subscribed to, and could not be told, is due.
+-- A phone has registered over a connection that is new: what it has subscribed to, and could not be told, is due; so is the BYE of
+-- a call.
 create function api.flow_new(p_agent int, p_credential bigint) returns table (bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -120,7 +121,7 @@ begin
 			for update skip locked)
 		returning s.agent_id)
 	select array_agg(distinct w.agent_id) into v_agents from waiting w;
-	return query select array(select app.notify_bell(a) from unnest(v_agents) a);
+	return query select array(select app.notify_bell(a) from unnest(v_agents) a) || app.legs_flow_new(p_credential);
 end $$;
 
 -- A SUBSCRIBE within its dialog: a refresh, or its end (p_expires_s 0). RS481 where there is no such subscription.

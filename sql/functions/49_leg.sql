@@ -184,9 +184,9 @@ begin
 		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null), p_agent);
 		-- Without an offer the caller's ACK has the answer, and only his agent has that.
 		continue when p_offerless and v_agent <> p_agent;
-		insert into app.leg (call_id, participant_id, account_id, agent_id, direction, state, contact, path, flow, rest,
+		insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, contact, path, flow, rest,
 			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until)
-		values (p_call, p_participant, null, v_agent, 'out', 'calling', v_login.contact,
+		values (p_call, p_participant, null, v_login.credential_id, v_agent, 'out', 'calling', v_login.contact,
 			v_login.path, v_login.flow, v_login.source = 'rest', p_secure,
 			gen_random_uuid() || '@restsip', replace(left(gen_random_uuid()::text, 18), '-', ''),
 			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s))
@@ -238,13 +238,13 @@ begin
 	insert into app.resource (kind, id) values ('call', v_call) returning version into v_version;
 	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp));
 	v_to := app.participant_phone(v_call, v_account, 'callee', null);
-	insert into app.leg (call_id, participant_id, account_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
+	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		remote_sdp, ring_until)
-	values (v_call, v_from, v_caller, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
+		last_word, last_word_to, remote_sdp, ring_until)
+	values (v_call, v_from, v_caller, p_credential, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
-		(p_leg ->> 'remote_cseq')::bigint, p_sdp, now() + make_interval(secs => v_ring_s))
+		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s))
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
 		v_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end);
@@ -287,7 +287,7 @@ begin
 	return app.publish('call', p_call, app.advance('call', p_call), v_prior);
 end $$;
 
--- A phone rings (code, reason), or a caller's phone has ACKed (up).
+-- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -298,8 +298,17 @@ begin
 	if p_item ->> 'state' = 'up' then
 		update app.leg l set state = 'up' where l.id = p_leg and l.agent_id = p_agent and l.state = 'answered';
 		return null;
+	elsif p_item ->> 'state' = 'moved' then
+		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer', lost_at = null,
+			remote_target = coalesce(p_item ->> 'remote_target', l.remote_target),
+			local_cseq = greatest(l.local_cseq, (p_item ->> 'cseq')::bigint),
+			remote_cseq = greatest(l.remote_cseq, (p_item ->> 'remote_cseq')::bigint)
+		where l.id = p_leg and l.agent_id = p_agent and l.state <> 'ended';
+		return null;
 	end if;
-	update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now())
+	update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now()),
+		last_word = coalesce(p_item ->> 'last_word', l.last_word),
+		last_word_to = coalesce(p_item ->> 'last_word_to', l.last_word_to)
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('calling', 'ringing') and l.direction = 'out'
 	returning * into v_leg;
 	if v_leg.call_id is null then
@@ -365,9 +374,12 @@ begin
 	v_offer := v_caller.remote_sdp;
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
-		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp
+		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
+		last_word_to = null, asked_at = now()
 	where l.id = p_leg;
-	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp where l.id = v_caller.id
+	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, last_word = null, last_word_to = null,
+		asked_at = now()
+	where l.id = v_caller.id
 	returning * into v_caller;
 	v_bell := app.leg_order(v_caller, p_agent, 'answer', null, null, null, p_sdp)
 		|| app.legs_hang_up(v_leg.call_id, p_agent, 'cancelled', p_header => 'SIP;cause=200;text="Call completed elsewhere"',
@@ -498,41 +510,7 @@ create function api.leg_claim(p_agent int) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query select * from app.leg_take(p_agent, null, null);
-end $$;
-
--- The legs of a process that is no more have gone with its transactions, and their calls with them. more: there are
--- others.
-create function app.bury_legs(p_agent int, out bell text[], out more bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_legs bigint[] := array(
-		select l.id from app.leg l where l.agent_id = p_agent and l.state <> 'ended' order by l.id limit 32);
-	v_leg bigint;
-begin
-	more := cardinality(v_legs) = 32;
-	perform app.leg_lock_calls(v_legs);
-	foreach v_leg in array v_legs loop
-		bell := bell || app.leg_ended(p_agent, v_leg, '{"cause": "agent-lost"}');
-	end loop;
-	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
-		remote_sdp = null
-	where l.agent_id = p_agent and l.id = any (v_legs) and l.state <> 'ended';
-	delete from app.leg_job j where j.leg_id = any (v_legs);
-end $$;
-
--- Those of one dead agent.
-create function app.bury_dead_legs(out bell text[], out more bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_agent int;
-begin
-	more := false;
-	select g.id into v_agent from app.agent g
-	where g.dead_at is not null and exists (select from app.leg l where l.agent_id = g.id and l.state <> 'ended') limit 1;
-	if v_agent is not null then
-		select b.bell into bell from app.bury_legs(v_agent) b;
-		more := true;
-	end if;
+	return query select * from app.legs_ask(p_agent);
 end $$;
 
 -- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung for longer

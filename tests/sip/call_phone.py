@@ -117,6 +117,8 @@ class Incoming(Dialog):
     def __init__(self, phone, timeout_s=5):
         super().__init__(phone)
         self.invite = self.next("INVITE", timeout_s)
+        while "tag=" in self.invite.get("to"):  # of another call, that is not at its end yet
+            self.invite = self.next("INVITE", timeout_s)
         self.tag = secrets.token_hex(4)
         self.call_id = self.invite.get("call-id")
         self.target = uri_of(self.invite.get("contact"))

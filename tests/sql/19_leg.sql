@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(30);
+select plan(43);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -67,10 +67,52 @@ select is((select count(*) from app.leg l where l.state in ('calling', 'ringing'
 select ok((select bool_and(exists (select from app.leg_job j where j.leg_id = l.id)) from app.leg l where l.state = 'ending'),
 	'what is to end is ordered to');
 
-select pg_temp.call('c6') \g /dev/null
+-- Another process after this one.
+create function pg_temp.jobs() returns text language sql as $$
+	select string_agg(j.kind || coalesce(' ' || j.code, ''), ', ' order by j.leg_id) from app.leg_job j join app.leg l on l.id = j.leg_id
+	where l.call_id = (select max(call_id) from app.leg) $$;
+create function pg_temp.load(p_n int, p_from text default null) returns text language sql as $$
+	select concat_ws(' ', l.state, l.flow, l.cseq, l.last_word) from app.leg o, lateral api.leg_load((select agent from ids),
+		case when p_from is null then o.id end, o.sip_call_id, o.local_tag, o.remote_tag, p_from) l where o.id = pg_temp.leg(p_n) $$;
+delete from app.leg_job;
+select pg_temp.call('c6', '{"last_word": "503", "last_word_to": "192.0.2.9:5060"}') \g /dev/null
 select app.bury_legs((select agent from ids)) \g /dev/null
-select is((select count(*) from app.leg l where l.state <> 'ended'), 0::bigint, 'with its agent a call ends');
-select is((select count(*) from app.leg_job), 0::bigint, 'and nothing is ordered any more');
+select is(pg_temp.legs(), 'ended:agent-lost ending:agent-lost ending:agent-lost', 'what rings ends with its process');
+select is(pg_temp.jobs(), 'fail 503, cancel, cancel', 'and all are told');
+select is(pg_temp.load(0), 'ended 1 503', 'with what was kept for that');
+select pg_temp.ended(1, null), pg_temp.ended(2, null) \g /dev/null
+select is(pg_temp.legs(), 'ended:agent-lost ended:agent-lost ended:agent-lost', 'then it is over');
+update app.leg set state = 'ended', ended_at = now() where state = 'ending';
+select pg_temp.call('c7', '{"flow": "udp:192.0.2.9:5060", "peer": "192.0.2.9"}'), pg_temp.answered(1) \g /dev/null
+delete from app.leg_job;
+select app.bury_legs((select agent from ids)) \g /dev/null
+select is(pg_temp.legs(), 'up up ending:cancelled', 'what is up stays');
+select is(pg_temp.jobs(), 'cancel', 'what was to end is ordered to once more');
+select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 1001', 'a dialog is read from its row');
+select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 2001', 'and its numbers never go back');
+select is_empty($$select * from api.leg_load((select agent from ids), null, 'c7', 'l', 'made up', '192.0.2.9')$$, 'tags that are made up');
+select is((select string_agg(kind, ' ' order by leg) from api.leg_claim((select agent from ids))), 'ask ask cancel',
+	'whether they are there is asked');
+-- Its connection has gone.
+update app.leg set flow = 'tcp:beef:1' where id = pg_temp.leg(0);
+select is(pg_temp.load(0), null, 'a phone that is not reached may come back');
+update app.login set contact = 'sip:a@192.0.2.9', flow = 'tcp:boot1:7', agent_id = (select agent from ids),
+	account_id = (select id from app.account where email = 'alice@example.net'), email = 'alice@example.net'
+where contact = 'sip:b2@192.0.2.2';
+select is(pg_temp.load(0), 'up tcp:boot1:7 3001', 'over another connection');
+update app.login set expires_at = now(), sweep_at = now() where flow = 'tcp:boot1:7';
+update app.leg set lost_at = now() - interval '3 min' where id = pg_temp.leg(0);
+select is(pg_temp.load(0), 'gone tcp:boot1:7 4001', 'but not for ever');
+-- Another agent, after one that is given up.
+select agent as other from api.agent_start('test:2', 'boot2') \gset
+update app.agent set dead_at = now() where id = (select agent from ids);
+select app.bury_dead_legs() \g /dev/null
+select is(pg_temp.legs(), 'ending:agent-lost ending:agent-lost ending:cancelled', 'nobody answers where they send to');
+select is((select string_agg(j.kind || ' ' || (j.agent_id = :other), ', ' order by j.leg_id) from app.leg_job j),
+	'bye true, bye true, cancel true', 'so that another hangs up');
+update app.agent set dead_at = null;
+update app.leg set state = 'ended', ended_at = now() where state <> 'ended';
+delete from app.leg_job;
 update app.leg set ended_at = now() - interval '3 days';
 select app.sweep_legs() \g /dev/null
 select is((select count(*) from app.leg), 0::bigint, 'what is old is swept');

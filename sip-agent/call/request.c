@@ -1,0 +1,68 @@
+#include "call/request.h"
+
+#include <errno.h>
+
+#include "call/told.h"
+#include "transaction/dialog.h"
+
+static int encode(struct leg_request *r, const struct leg *l,
+		  const char *method, const char *hdrs, const struct pl *body)
+{
+	struct dialog d;
+	int err;
+
+	r->out.mb = mbuf_alloc(768 + body->l);
+	if (!r->out.mb)
+		return ENOMEM;
+	leg_view(&d, l);
+	err = dialog_way(&r->uri, &r->route, &d);
+	if (!err)
+		err = dialog_write(r->out.mb, &d, method, r->route);
+	if (!err && hdrs)
+		err = mbuf_write_str(r->out.mb, hdrs);
+	if (!err)
+		err = mbuf_printf(r->out.mb,
+				  "User-Agent: restsip\r\n"
+				  "Content-Length: %zu\r\n\r\n%r",
+				  body->l, body);
+
+	return err;
+}
+
+/**
+ * Write a request under the next CSeq
+ *
+ * @param r      What it held is freed; borrows from the leg
+ * @param method Static
+ * @param hdrs   Further headers, each ended by CRLF, or NULL
+ * @param body   May be empty
+ *
+ * @return 0 or errno
+ */
+int request_write(struct leg_request *r, struct leg *l, const char *method,
+		  const char *hdrs, const struct pl *body)
+{
+	int err;
+
+	leg_request_free(r);
+	r->cseq = ++l->d.local_cseq;
+	if (r->cseq >= l->cseq_told + LEG_CSEQ_TOLD) {
+		l->cseq_told = r->cseq;
+		told_moved(l->legs->told, l);
+	}
+	err = encode(r, l, method, hdrs, body);
+	r->out = (struct uac_request){
+		.method = method,
+		.uri = r->uri,
+		.route = r->route,
+		.flow = l->flow,
+		.tls = l->secure,
+		.rest = l->rest,
+		.account = l->account,
+		.mb = r->out.mb,
+		.body_len = body->l,
+		.sort_key = (uint64_t)l->id,
+	};
+
+	return err;
+}

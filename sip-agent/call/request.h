@@ -1,0 +1,12 @@
+/*
+ * Requests of ours within the dialog of a leg (RFC 3261 section 12.2.1.1).
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "call/leg.h"
+
+int request_write(struct leg_request *r, struct leg *l, const char *method,
+		  const char *hdrs, const struct pl *body);
+
+#endif

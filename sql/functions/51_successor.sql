@@ -1,0 +1,254 @@
+-- Calls outlive the process that has them: who is up talks on, and another process reads the dialog from its row when somebody
+-- wants something of it; who still rings is told that it is over.
+
+-- What is left of a leg, whose call's resource is locked, after its process. p_heir: the agent that has it now, p_asks: the
+-- one that asks.
+create function app.leg_inherit(p_leg bigint, p_heir int, p_asks int) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	update app.leg l set agent_id = p_heir where l.id = p_leg and l.state <> 'ended' returning * into v_leg;
+	update app.leg_job j set agent_id = p_heir where j.leg_id = v_leg.id;
+	if v_leg.state in ('calling', 'ringing') and v_leg.direction = 'out' then
+		v_bell := app.leg_order(v_leg, p_asks, 'cancel');
+		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id;
+		return v_bell || app.leg_refused(v_leg, p_asks);
+	elsif v_leg.state = 'answered' and v_leg.remote_sdp is not null and v_leg.agent_id = p_asks then
+		-- Whether its ACK has come is found out by asking its phone.
+		update app.leg l set state = 'up' where l.id = v_leg.id;
+	elsif v_leg.state = 'ending' then
+		v_bell := app.leg_order(v_leg, p_asks, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
+	elsif v_leg.id is not null then
+		v_bell := app.leg_call_over(v_leg, p_asks, 'agent-lost', 503);
+	end if;
+	return v_bell;
+end $$;
+
+-- An agent begins anew: what its earlier process has left. What is up stays. more: there are others.
+create function app.bury_legs(p_agent int, out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_legs bigint[] := array(
+		select l.id from app.leg l
+		where l.agent_id = p_agent and l.state in ('calling', 'ringing', 'answered') order by l.id limit 32);
+	v_leg bigint;
+begin
+	more := cardinality(v_legs) = 32;
+	perform app.leg_lock_calls(v_legs);
+	foreach v_leg in array v_legs loop
+		-- one may have ended with its call
+		continue when not exists (
+			select from app.leg l where l.id = v_leg and l.state in ('calling', 'ringing', 'answered'));
+		bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
+	end loop;
+	if not more then
+		insert into app.leg_job (leg_id, agent_id, kind)
+		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from app.leg l
+		where l.agent_id = p_agent and l.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = l.id);
+		update app.leg l set asked_at = '-infinity' where l.agent_id = p_agent and l.state = 'up';
+	end if;
+end $$;
+
+-- One agent is given up: nobody answers any more where its phones send to, so that what is up is hung up too, by another.
+create function app.bury_dead_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_agent int;
+	v_heir int;
+	v_legs bigint[];
+	v_leg bigint;
+begin
+	more := false;
+	select g.id into v_agent from app.agent g
+	where g.dead_at is not null and exists (select from app.leg l where l.agent_id = g.id and l.state <> 'ended') limit 1;
+	select g.id into v_heir from app.agent g
+	where g.dead_at is null and app.is_alive(29285, g.id, g.beat_at) order by random() limit 1;
+	if v_agent is null or v_heir is null then
+		return;
+	end if;
+	v_legs := array(
+		select l.id from app.leg l where l.agent_id = v_agent and l.state <> 'ended' order by l.id limit 32);
+	perform app.leg_lock_calls(v_legs);
+	foreach v_leg in array v_legs loop
+		bell := bell || app.leg_inherit(v_leg, v_heir, 0);
+	end loop;
+	more := true;
+end $$;
+
+-- Over which flow the phone of a leg is reached now. What came over a connection that has gone goes over the one that its
+-- phone registers over; a phone behind a NAT that has given it another port, to where its contact has registered from last.
+-- flow null and lost: nowhere, for now. agent_id: who has that connection.
+create function app.leg_way(p_leg app.leg, p_agent int, out flow text, out agent_id int, out lost bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_account bigint := coalesce(p_leg.account_id, (
+		select p.account_id from app.participant p where p.id = p_leg.participant_id));
+	v_contact text := case p_leg.direction when 'in' then p_leg.remote_target else p_leg.contact end;
+	v_now record;
+begin
+	flow := p_leg.flow;
+	agent_id := p_agent;
+	lost := false;
+	if p_leg.flow like 'udp:%' then
+		select l.flow into v_now from app.login l
+		where l.account_id = v_account and l.contact = v_contact and l.expires_at > now() and l.flow like 'udp:%'
+		order by app.bound_at(l) desc limit 1;
+		flow := coalesce(v_now.flow, p_leg.flow);
+	elsif p_leg.lost_at is not null or not exists (
+		select from app.agent g where g.boot = split_part(p_leg.flow, ':', 2) and g.dead_at is null)
+	then
+		v_now := app.contact_flow(v_account, p_leg.credential_id, v_contact, p_leg.flow);
+		flow := v_now.flow;
+		lost := p_leg.flow is not null and v_now.flow is null;
+		if v_now.flow !~ '^udp:' and exists (select from app.agent g where g.id = v_now.agent_id and g.dead_at is null) then
+			agent_id := v_now.agent_id;
+		end if;
+	end if;
+end $$;
+
+-- A leg that its agent does not have in memory: for an order (p_leg), a request of its phone's, or an answer to its INVITE
+-- (p_remote_tag null). p_from: the IP address that it came from. No row: there is no such leg here, or its phone is not
+-- reached for now. state: up, its values are set, and it is the asking agent's; gone: it is lost for good; else how it
+-- stands in its row. Whoever guesses tags pays for one look, and locks nothing.
+create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_tag text, p_remote_tag text, p_from text)
+returns table (leg bigint, call bigint, peer bigint, direction text, state text, fresh bool, account bigint, aor text,
+	host text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
+	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, last_word text,
+	last_word_to text, bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_way record;
+	v_lost bool := false;
+	v_was int;
+	v_mine bool;
+begin
+	if p_leg is not null then
+		select l.* into v_leg from app.leg l where l.id = p_leg;
+	elsif p_remote_tag is not null then
+		select l.* into v_leg from app.leg l
+		where l.sip_call_id = p_call_id and l.local_tag = p_local_tag and l.remote_tag = p_remote_tag;
+	else
+		select l.* into v_leg from app.leg l
+		where l.sip_call_id = p_call_id and l.local_tag = p_local_tag and l.direction = 'out';
+	end if;
+	v_was := v_leg.agent_id;
+	v_mine := v_was = p_agent or exists (select from app.agent g where g.id = v_was and g.dead_at is not null);
+	if v_leg.id is null or not v_mine and p_from is distinct from v_leg.peer then
+		return;
+	end if;
+	state := v_leg.state;
+	if v_leg.state in ('answered', 'up', 'ending') and v_leg.remote_tag is not null then
+		perform app.leg_lock_calls(array[v_leg.id]);
+		select l.* into v_leg from app.leg l where l.id = v_leg.id and l.agent_id = v_was for update;
+		if v_leg.id is null then
+			return;
+		end if;
+		state := v_leg.state;
+	end if;
+	if v_leg.state in ('answered', 'up', 'ending') and v_leg.remote_tag is not null then
+		if p_leg is not null then
+			v_way := app.leg_way(v_leg, p_agent);
+			v_lost := v_way.lost;
+			if v_lost and coalesce(v_leg.lost_at, now()) > now() - interval '2 min' then
+				update app.leg l set lost_at = coalesce(l.lost_at, now()) where l.id = v_leg.id;
+				return; -- its phone may come back
+			end if;
+			update app.leg l set flow = case when v_lost then l.flow else v_way.flow end, agent_id = v_way.agent_id,
+				lost_at = case when v_lost then l.lost_at end
+			where l.id = v_leg.id returning l.* into v_leg;
+			if v_way.agent_id <> p_agent then
+				state := 'elsewhere';
+				bell := case v_leg.state when 'ending' then app.leg_order(v_leg, p_agent, 'bye') end;
+				return next;
+				return;
+			end if;
+		end if;
+		state := case when v_lost then 'gone' else 'up' end;
+		-- The one before may have used more than its row says.
+		update app.leg l set agent_id = p_agent, local_cseq =
+			greatest(l.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1000,
+			state = case l.state when 'answered' then 'up' else l.state end
+		where l.id = v_leg.id returning l.* into v_leg;
+		if v_was <> p_agent then
+			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id;
+			insert into app.leg_job (leg_id, agent_id, kind) values (v_leg.id, v_was, 'left');
+			bell := array['restsip_job_' || v_was || '|call'];
+		end if;
+	end if;
+	leg := v_leg.id;
+	call := v_leg.call_id;
+	peer := (
+		select o.id from app.leg o
+		where o.call_id = v_leg.call_id and o.direction <> v_leg.direction and o.agent_id = v_leg.agent_id
+			and o.state in ('answered', 'up') order by o.id limit 1);
+	direction := v_leg.direction;
+	fresh := v_leg.ended_at is null or v_leg.ended_at > now() - interval '1 min';
+	account := (select c.owner_id from app.call c where c.id = v_leg.call_id);
+	aor := app.email(coalesce(v_leg.account_id, (
+		select p.account_id from app.participant p where p.id = v_leg.participant_id)));
+	host := v_leg.peer;
+	flow := v_leg.flow;
+	secure := v_leg.secure;
+	rest := v_leg.rest;
+	call_id := v_leg.sip_call_id;
+	local_tag := v_leg.local_tag;
+	remote_tag := v_leg.remote_tag;
+	local_uri := v_leg.local_uri;
+	remote_uri := v_leg.remote_uri;
+	local_target := v_leg.local_target;
+	remote_target := v_leg.remote_target;
+	route := v_leg.route;
+	cseq := v_leg.local_cseq;
+	remote_cseq := v_leg.remote_cseq;
+	last_word := v_leg.last_word;
+	last_word_to := v_leg.last_word_to;
+	return next;
+end $$;
+
+-- Phones whose connection has gone: what is known of it, and what is to be done once it is back.
+create function app.legs_flow_lost(p_agent int, p_flow text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.leg l set lost_at = now()
+	where l.flow = p_flow and l.agent_id = p_agent and l.state <> 'ended' and l.lost_at is null;
+end $$;
+
+create function app.legs_flow_new(p_credential bigint) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	for v_leg in
+		select l.* from app.leg l
+		where l.state = 'ending' and l.lost_at is not null and l.credential_id = p_credential
+		order by l.id for update skip locked
+	loop
+		v_bell := v_bell || app.leg_order(v_leg, 0, 'bye');
+	end loop;
+	return v_bell;
+end $$;
+
+-- Phones of an agent, in calls that are up, that are to be asked whether they are there: nobody else notices that both have
+-- gone.
+create function app.legs_ask(p_agent int) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_work app.leg_work;
+begin
+	v_work.kind := 'ask';
+	for v_work.leg in
+		with due as materialized (
+			select l.id from app.leg l
+			where l.agent_id = p_agent and l.state = 'up' and l.asked_at < now() - interval '10 min'
+			order by l.asked_at limit 50 for update skip locked)
+		update app.leg l set asked_at = now() from due where l.id = due.id returning l.id
+	loop
+		return next v_work;
+	end loop;
+end $$;
+
+grant execute on function api.leg_load to restsip_agent;

@@ -1,0 +1,243 @@
+"""Calls outlive what has them: a killed agent's, those over a connection that closes, and what ends with it."""
+import os
+import secrets
+import signal
+
+import pytest
+from call_phone import Incoming, Outgoing, rings, sdp
+
+from phone import Phone, new_account
+from test_calls import HOLD, offer, up
+
+AGENT = "restsip-agent"
+UP, RINGING = (50, 20) if os.environ.get("RESTSIP_LONG") == "1" else (10, 5)
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One system for all that is done to it here: each test leaves it running."""
+    return systems("outlive", {"RESTSIP_DEMO": "no"})
+
+
+@pytest.fixture(name="pair")
+def fixture_pair(own_system, phone):
+    """Two registered phones of two accounts: pair(transport)."""
+    def make(transport="udp"):
+        own_system.await_ready(30)
+        a, b = (rings(phone(new_account(own_system, name), transport=transport)) for name in ("alice", "bob"))
+        assert a.register().code == b.register().code == 200
+        return a, b
+    return make
+
+
+@pytest.fixture(name="restarted")
+def fixture_restarted(own_system, phone, until):
+    """Kills the agent, and waits until the next one serves."""
+    def kill(sig=signal.SIGKILL):
+        probe = phone(new_account(own_system, "probe"))
+        own_system.kill_and_wait(AGENT, sig)
+
+        def served():
+            try:
+                return probe.register(timeout_s=1).code == 200
+            except AssertionError:
+                return False
+        until(served, 20)
+    return kill
+
+
+def back(side):
+    """The phone of a dialog comes back over a new connection, and registers."""
+    old = side.phone
+    new = Phone(old.server, old.user, old.password, old.domain, transport="tcp", local=old.local)
+    new.username = old.username
+    assert rings(new).register().code == 200
+    side.phone = new
+    return new
+
+
+def rows(system, phone):
+    """The legs of the calls of who is at a phone."""
+    return system.query("select l.direction, l.state, l.cause from inspect.leg l join inspect.call c on c.id = l.call "
+                        "where c.owner = %s order by l.id", [phone.aor[4:]])
+
+
+def over(system, phone):
+    """(state, cause) of each of them, once all have ended."""
+    found = rows(system, phone)
+    return found and all(r["state"] == "ended" for r in found) and {r["cause"] for r in found}
+
+
+def hung_up(side):
+    """The BYE that the other side of a call gets."""
+    return Incoming.next(side, "BYE", 10)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_calls_of_a_killed_agent(own_system, phone, restarted, until, transport):
+    """Who is up hangs up afterwards, by either side and by REST; who rings rings no more, and each side is told."""
+    own_system.await_ready(30)
+    calls = []
+    for _ in range(UP + RINGING):
+        alice, bob = new_account(own_system, "alice"), new_account(own_system, "bob")
+        a, b = (rings(phone(owner, transport=transport)) for owner in (alice, bob))
+        assert a.register().code == b.register().code == 200
+        if len(calls) < UP:
+            calls.append((alice, *up(a, b)))
+        else:
+            out = Outgoing(a, b.aor, sdp(1))
+            inc = Incoming(b)
+            inc.say(180, "Ringing")
+            assert out.next().code == 180
+            calls.append((alice, out, inc))
+    restarted()
+
+    for alice, out, inc in calls[UP:]:
+        if transport == "tcp":  # the end of its connection tells each of them
+            out.phone.thread.join(10)
+            inc.phone.thread.join(10)
+            assert not out.phone.thread.is_alive() and not inc.phone.thread.is_alive()
+        else:
+            assert out.final(10).code == 503
+            cancel = inc.next("CANCEL", 10)
+            assert (cancel.branch, cancel.uri) == (inc.invite.branch, inc.invite.uri)
+            assert cancel.get("cseq").split()[0] == inc.invite.get("cseq").split()[0]
+            inc.say(200, request=cancel)
+            inc.say(487)
+        assert until(lambda o=out: over(own_system, o.phone), 10) == {"agent-lost"}
+
+    for n, (alice, out, inc) in enumerate(calls[:UP]):
+        if transport == "tcp":
+            phones = [back(out), back(inc)]
+        if n % 3 == 0:
+            assert out.bye().code == 200
+            bye = hung_up(inc)
+            assert int(bye.get("cseq").split()[0]) > int(inc.invite.get("cseq").split()[0])
+        elif n % 3 == 1:
+            assert inc.bye().code == 200
+            hung_up(out)
+        else:
+            call, = alice.request("GET", "/call").json()
+            assert {c["state"] for c in alice.request("GET", call["url"]).json()["children"]} == {"joined"}
+            assert alice.request("DELETE", call["url"]).status_code == 204
+            for side in (out, inc):
+                bye = hung_up(side)
+                assert bye.get("call-id") == side.call_id
+                assert bye.get("from") == side.theirs and bye.get("to") == side.mine
+        assert until(lambda o=out: over(own_system, o.phone), 10) == {"hangup"}
+        if transport == "tcp":
+            for p in phones:
+                p.close()
+
+
+def test_hold_and_keys_go_on_after_a_kill(own_system, pair, restarted, until):
+    a, b = pair()
+    out, inc = up(a, b)
+    assert out.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=1\r\n").code == 200
+    first = int(inc.next("INFO").get("cseq").split()[0])
+    restarted()
+    assert out.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=2\r\n").code == 200
+    info = inc.next("INFO")
+    assert info.body == b"Signal=2\r\n"
+    assert int(info.get("cseq").split()[0]) > first, "numbers never go back (RFC 3261 section 12.2.1.1)"
+    found = offer(inc, HOLD)
+    request = until(lambda: next((r for r in [a.requests.get(timeout=5)] if r.method == "INVITE"), None), 5)
+    assert request.body.decode() == HOLD
+    Incoming.say(out, 200, "OK", sdp(9), request)
+    assert found.get(timeout=5).body.decode() == sdp(9)
+    assert out.bye().code == 200
+    hung_up(inc)
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+
+def test_an_answer_after_the_kill_is_acked_and_hung_up(own_system, pair, restarted, until):
+    """A phone that has not seen the CANCEL answers: nobody is there any more."""
+    a, b = pair()
+    out = Outgoing(a, b.aor, sdp(1))
+    inc = Incoming(b)
+    inc.say(180)
+    assert out.next().code == 180
+    restarted()
+    assert out.final(10).code == 503
+    inc.next("CANCEL", 10)
+    ack = inc.accept()
+    assert ack.get("cseq") == f"{inc.invite.get('cseq').split()[0]} ACK" and f"tag={inc.tag}" in ack.get("to")
+    bye = hung_up(inc)
+    assert f"tag={inc.tag}" in bye.get("to")
+    assert until(lambda: over(own_system, a), 10) == {"agent-lost"}
+
+
+def test_a_phone_that_knows_no_such_call_ends_it(own_system, pair, restarted, until):
+    """Phones of calls that go on are asked whether they are there (RFC 5057)."""
+    a, b = pair()
+    up(a, b)
+    b.options = 481
+    restarted()
+    assert until(lambda: over(own_system, a), 15) == {"unreachable"}
+    assert until(lambda: [m for m in a.seen if m.start.startswith("BYE ")], 10)
+
+
+def test_sigterm_ends_what_rings_and_leaves_what_is_up(own_system, pair, restarted, until):
+    a, b = pair()
+    c, d = pair()
+    out, inc = up(a, b)
+    ringing = Outgoing(c, d.aor, sdp(1))
+    called = Incoming(d)
+    called.say(180)
+    assert ringing.next().code == 180
+    restarted(signal.SIGTERM)
+    assert ringing.final(10).code == 503
+    called.say(200, request=called.next("CANCEL", 10))
+    called.say(487)
+    assert until(lambda: over(own_system, c), 10) == {"agent-lost"}
+    assert inc.bye().code == 200
+    hung_up(out)
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+
+def test_a_phone_comes_back_over_another_connection(own_system, pair, until):
+    """The agent lives on: BYE waits for the phone, and finds it; so does what it sends itself."""
+    a, b = pair("tcp")
+    out, inc = up(a, b)
+    b.close()
+    until(lambda: rows(own_system, a) and not own_system.query("select 1 from inspect.login where email = %s", [b.aor[4:]]), 10)
+    assert out.bye().code == 200
+    until(lambda: {r["state"] for r in rows(own_system, a)} == {"ended", "ending"}, 10)
+    back(inc)
+    hung_up(inc)
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}
+    inc.phone.close()
+
+    a, b = pair("tcp")
+    out, inc = up(a, b)
+    a.close()
+    back(out)
+    assert out.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=3\r\n").code == 200
+    assert inc.next("INFO").body == b"Signal=3\r\n"
+    assert inc.bye().code == 200
+    hung_up(out)
+    out.phone.close()
+
+
+def test_a_nat_gives_a_phone_another_port(own_system, pair, phone, until):
+    a, b = pair()
+    out, inc = up(a, b)
+    moved = rings(Phone(b.server, b.user, b.password, b.domain))
+    try:
+        inc.phone = moved
+        assert inc.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=4\r\n").code == 200
+        assert out.bye().code == 200
+        hung_up(inc)
+    finally:
+        moved.close()
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+
+def test_tags_that_are_made_up(own_system, pair):
+    """They are of no dialog; who sends many of them waits longer, and holds up nobody."""
+    a, _ = pair()
+    for method in ("BYE", "INFO", "INVITE"):
+        answer = a.exchange(a.build(method, f"sip:{own_system.sip_host}:{own_system.sip_port}",
+                                    [("To", f"<{a.aor}>;tag={secrets.token_hex(8)}"), ("Contact", f"<{a.contact}>")],
+                                    call_id=secrets.token_hex(8)))
+        assert answer.code == 481

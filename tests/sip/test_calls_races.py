@@ -1,0 +1,255 @@
+"""What crosses in a call, again and again: one outcome, the same in SIP on every side, in REST and in rows.
+
+Who was first is decided by the lock of the call; RACES says what follows from that for all others, and nothing else passes.
+"""
+import os
+import pathlib
+import random
+import threading
+import time
+import types
+
+import pytest
+import requests
+from call_phone import Incoming, Outgoing, rings, sdp
+
+from phone import new_account
+from test_calls import HOLD, offer, up
+
+ROUNDS = 200 if os.environ.get("RESTSIP_LONG") == "1" else 10
+APART_S = 0.004  # at most, either way
+GROWTH = 16 << 20  # bytes of the agent, over all rounds
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+
+# What crosses: every outcome that is right, as (what the caller hears, what the callee's phones hear, how its legs ended).
+RACES = {
+    "CANCEL against 200": {
+        ("487", "ACK BYE", "cancelled cancelled"),  # the CANCEL was first: the phone's 200 comes too late
+        ("200", "ACK BYE", "hangup hangup"),  # too late: the caller takes the 200, and hangs up (RFC 3261 section 9.1)
+        ("200", "ACK BYE", "cancelled cancelled"),  # it comes while the 200 is written: all are hung up on for it
+    },
+    "200 of two phones": {
+        ("200 of 1", "1: ACK BYE, 2: ACK BYE elsewhere", "hangup hangup cancelled"),
+        ("200 of 2", "1: ACK BYE elsewhere, 2: ACK BYE", "hangup cancelled hangup"),
+    },
+    "BYE against re-INVITE": {
+        ("487 BYE", "200", "hangup hangup"),  # the offer was under way (section 15.1.2)
+        ("481 BYE", "200", "hangup hangup"),  # it came after the end
+    },
+    "both re-INVITE": {  # section 14.2: one at a time in a call
+        ("200", "491", "hangup hangup"),
+        ("491", "200", "hangup hangup"),
+    },
+    "DELETE against 200": {
+        ("480", "ACK BYE", "hangup hangup"),
+        ("200 BYE", "ACK BYE", "hangup hangup"),
+    },
+    "CANCEL while the digest is looked up": {
+        ("487", "", ""),  # nobody has heard of it
+        ("487", "", "cancelled cancelled"),  # it was written already, so that it has an end
+    },
+    "the callee's BYE before the ACK": {
+        ("200 BYE", "200", "hangup hangup"),
+    },
+    "the caller's BYE before the ACK": {
+        ("200 200", "ACK BYE", "hangup hangup"),
+    },
+}
+
+
+@pytest.fixture(scope="module", name="racing")
+def fixture_racing(systems):
+    system = systems("races", {"RESTSIP_DEMO": "no"})
+    system.query_owner("select inspect.set_bound('invites', 100000)")
+    return system
+
+
+class Sides:
+    """Alice's phone and two of bob's."""
+
+    def __init__(self, system, phone, until):
+        self.system, self.until = system, until
+        self.alice, bob = new_account(system, "alice"), new_account(system, "bob")
+        self.a, self.b, self.c = (rings(phone(owner)) for owner in (self.alice, bob, bob))
+        self.random = random.Random(16)
+        assert self.a.register().code == self.b.register().code == 200
+
+    def at_once(self, *acts):
+        """All of them, a little apart, in any order; what they return."""
+        start, found = time.monotonic() + 0.01, [None] * len(acts)
+
+        def run(n, act, at):
+            while time.monotonic() < at:
+                pass
+            found[n] = act()
+
+        threads = [threading.Thread(target=run, args=(n, act, start + self.random.uniform(0, APART_S)), daemon=True)
+                   for n, act in enumerate(acts)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        return found
+
+    def ended(self, out):
+        """How the legs of a call ended, once all have; the call is not there any more."""
+        def over():
+            rows = self.system.query(
+                "select l.call, l.state, l.cause from inspect.leg l where l.call = (select o.call from inspect.leg o "
+                "where o.sip_call_id = %s and o.direction = 'in') order by l.id", [out.call_id])
+            return (rows,) if all(r["state"] == "ended" for r in rows) else None
+        rows, = self.until(over, 10)
+        for call in {r["call"] for r in rows}:
+            assert self.alice.request("GET", f"/call/{call}").status_code == 404
+        return " ".join(r["cause"] for r in rows)
+
+    def ringing(self):
+        out = Outgoing(self.a, self.b.aor, sdp(1))
+        inc = Incoming(self.b)
+        inc.say(180)
+        assert out.next().code == 180
+        return out, inc
+
+    def heard(self, inc):
+        """What the phone hears after its 200; a CANCEL that has crossed it says nothing."""
+        inc.next("ACK")
+        bye = inc.next("BYE")
+        return "ACK BYE elsewhere" if bye.get("reason") == ELSEWHERE else "ACK BYE"
+
+
+def cancel_against_200(s):
+    out, inc = s.ringing()
+    s.at_once(out.cancel, lambda: inc.say(200, "OK", sdp(2)))
+    final = out.final()
+    if final.code == 200:
+        out.confirm(final)
+        assert out.bye().code == 200
+    return str(final.code), s.heard(inc), s.ended(out)
+
+
+def two_phones(s):
+    if "c" not in s.__dict__.setdefault("registered", ""):
+        assert s.c.register().code == 200
+        s.registered = "c"
+    out = Outgoing(s.a, s.b.aor, sdp(1))
+    first, second = Incoming(s.b), Incoming(s.c)
+    s.at_once(lambda: first.say(200, "OK", sdp(2)), lambda: second.say(200, "OK", sdp(3)))
+    final = out.confirm()
+    assert out.bye().code == 200
+    winner = {sdp(2): 1, sdp(3): 2}[final.body.decode()]
+    # in rows the phones stand as they were rung
+    by_row = s.system.query("select o.sip_call_id from inspect.leg o where o.direction = 'out' and o.call = (select l.call from "
+                            "inspect.leg l where l.sip_call_id = %s) order by o.id", [out.call_id])
+    swapped = by_row[0]["sip_call_id"] != first.call_id
+    heard = [s.heard(first), s.heard(second)]
+    if swapped:
+        winner, heard = 3 - winner, heard[::-1]
+    return f"200 of {winner}", f"1: {heard[0]}, 2: {heard[1]}", s.ended(out)
+
+
+def bye_against_offer(s):
+    out, inc = up(s.a, s.b)
+    offered, bye = s.at_once(lambda: offer(out, HOLD), inc.bye)
+    code = offered.get(timeout=5).code
+    Incoming.next(out, "BYE")
+    return f"{code} BYE", str(bye.code), s.ended(out)
+
+
+def accepts_offers(phone):
+    def answer(request):
+        if request.method == "INVITE" and "tag=" in request.get("to"):
+            side = types.SimpleNamespace(phone=phone)
+            threading.Timer(0.05, Incoming.say, (side, 200, "OK", sdp(9), request)).start()  # the other is on its way
+        return None if request.method in ("INVITE", "ACK") else 200
+    phone.answer = answer
+
+
+def both_offer(s):
+    accepts_offers(s.a)
+    accepts_offers(s.b)
+    out, inc = up(s.a, s.b)
+    first, second = s.at_once(lambda: offer(out, HOLD), lambda: offer(inc, HOLD))
+    codes = str(first.get(timeout=5).code), str(second.get(timeout=5).code)
+    assert out.bye().code == 200
+    return codes + (s.ended(out),)
+
+
+def delete_against_200(s):
+    out, inc = s.ringing()
+    call = [c for c in s.alice.request("GET", "/call").json() if c["state"] != "ended"][0]["url"]
+    deleted, _ = s.at_once(lambda: requests.delete(s.system.url + call, headers=s.alice.headers, timeout=10).status_code,
+                           lambda: inc.say(200, "OK", sdp(2)))
+    assert deleted == 204
+    final = out.final()
+    heard = str(final.code)
+    if final.code == 200:
+        out.confirm(final)
+        Incoming.next(out, "BYE")
+        heard += " BYE"
+    return heard, s.heard(inc), s.ended(out)
+
+
+def cancel_in_digest(s):
+    def answer(request):
+        if request.method == "INVITE":
+            invites[request.branch] = request
+            return 180
+        if request.method == "CANCEL":
+            s.b.reply(request, 200)
+            return s.b.reply(invites[request.branch], 487)
+        return None if request.method == "ACK" else 200
+
+    invites = s.__dict__.setdefault("invites", {})
+    s.b.answer = answer
+    out = Outgoing(s.a, s.b.aor, sdp(1))
+    time.sleep(s.random.uniform(0, APART_S))
+    out.cancel()
+    return str(out.final().code), "", s.ended(out)
+
+
+def callee_before_ack(s):
+    out = Outgoing(s.a, s.b.aor, sdp(1))
+    inc = Incoming(s.b)
+    inc.say(200, "OK", sdp(2))
+    final = out.final()
+    found, _ = s.at_once(inc.bye, lambda: out.confirm(final))
+    Incoming.next(out, "BYE")
+    return "200 BYE", str(found.code), s.ended(out)
+
+
+def caller_before_ack(s):
+    out = Outgoing(s.a, s.b.aor, sdp(1))
+    inc = Incoming(s.b)
+    inc.say(200, "OK", sdp(2))
+    final = out.final()
+    ack, out.ack = out.ack, lambda body: None
+    out.confirm(final)
+    bye, _ = s.at_once(out.bye, lambda: ack(b""))
+    return f"200 {bye.code}", s.heard(inc), s.ended(out)
+
+
+RUN = dict(zip(RACES, (cancel_against_200, two_phones, bye_against_offer, both_offer, delete_against_200, cancel_in_digest,
+                       callee_before_ack, caller_before_ack)))
+
+
+def resident(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("race", RACES)
+@pytest.mark.timeout(900)
+def test_race(racing, phone, until, race):
+    sides = Sides(racing, phone, until)
+    found = {}
+    RUN[race](sides)
+    before = resident(racing.pid("restsip-agent"))
+    for _ in range(ROUNDS):
+        outcome = RUN[race](sides)
+        found[outcome] = found.get(outcome, 0) + 1
+    print(race, found)
+    assert set(found) <= RACES[race]
+    until(lambda: not racing.query(
+        "select l.id from inspect.leg l join inspect.call c on c.id = l.call where c.owner = %s and l.state <> 'ended'",
+        [sides.alice.email]), 10)
+    assert not racing.query("select id from inspect.call where owner = %s and state <> 'ended'", [sides.alice.email])
+    assert resident(racing.pid("restsip-agent")) < before + GROWTH
