@@ -23,6 +23,8 @@ struct sip;
 struct trust;
 struct uas_list;
 
+struct sip_msg;
+
 struct agent {
 	const struct settings *set;
 	struct budget *budget;
@@ -44,6 +46,9 @@ struct agent {
 	struct notifier *notifier;
 	struct strans_table *strans;
 	struct uas_list *uas;
+	/* a REGISTER has bound contacts of aor; legs follow their phones */
+	void (*boundh)(struct agent *ag, const char *aor,
+		       const struct sip_msg *msg);
 };
 
 #endif

@@ -302,6 +302,7 @@ static int open_all(struct program *p)
 	if (err)
 		return err;
 	gate_set_known(p->gate, on_known, p);
+	p->ag.boundh = legs_bound;
 	p->claimerv[0] = outbox_claimer(p->ag.outbox);
 	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);

@@ -77,6 +77,7 @@ void leg_insert(struct leg *l)
 {
 	hash_append(l->legs->by_call_id, hash_joaat_str(l->d.call_id),
 		    &l->by_call_id, mem_ref(l));
+	hash_append(l->legs->by_aor, hash_joaat_str(l->aor), &l->by_aor, l);
 	l->legs->count++;
 }
 
@@ -94,6 +95,7 @@ void leg_forget(struct leg *l)
 		l->goneh(l);
 	tmr_cancel(&l->tmr);
 	hash_unlink(&l->by_id);
+	hash_unlink(&l->by_aor);
 	if (!l->by_call_id.list)
 		return;
 	if (l->d.local_tag && !l->unloaded)

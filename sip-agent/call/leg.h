@@ -65,7 +65,7 @@ enum {
 struct legs {
 	struct agent *ag;
 	struct told *told;
-	struct hash *by_id, *by_call_id;
+	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays;
 	struct list words; /* last words, see orders.c */
 	size_t count;
@@ -78,7 +78,7 @@ struct legs {
 };
 
 struct leg {
-	struct le by_id, by_call_id;
+	struct le by_id, by_call_id, by_aor;
 	struct legs *legs;
 	int64_t id;   /**< of its row; 0: there is none yet */
 	int64_t call; /**< its call */

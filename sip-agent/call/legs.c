@@ -12,8 +12,11 @@
 #include "call/told.h"
 #include "call/within.h"
 #include "gate/budget.h"
+#include "parse/hdr.h"
+#include "parse/nameaddr.h"
 #include "parse/sanity.h"
 #include "pg/pgloop.h"
+#include "transaction/flow.h"
 
 enum {
 	BUCKETS = 1024,
@@ -27,8 +30,10 @@ static void destructor(void *arg)
 	list_flush(&ls->words);
 	ls->told = mem_deref(ls->told);
 	hash_clear(ls->by_id);
+	hash_clear(ls->by_aor);
 	hash_flush(ls->by_call_id);
 	mem_deref(ls->by_id);
+	mem_deref(ls->by_aor);
 	mem_deref(ls->by_call_id);
 }
 
@@ -42,6 +47,8 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 		return ENOMEM;
 	ls->ag = ag;
 	err = hash_alloc(&ls->by_id, BUCKETS);
+	if (!err)
+		err = hash_alloc(&ls->by_aor, BUCKETS);
 	if (!err)
 		err = hash_alloc(&ls->by_call_id, BUCKETS);
 	if (!err)
@@ -201,6 +208,42 @@ static bool lost_handler(struct le *le, void *arg)
 void legs_flow_lost(struct legs *ls, const char *flow)
 {
 	(void)hash_apply(ls->by_call_id, lost_handler, (void *)flow);
+}
+
+struct bound {
+	const char *aor, *flow;
+	const struct sip_msg *msg;
+	struct pl contact;
+};
+
+static bool bound_handler(struct le *le, void *arg)
+{
+	struct leg *l = le->data;
+	const struct bound *b = arg;
+
+	if (l->state == LEG_UP && !strcmp(l->aor, b->aor) && l->flow &&
+	    !strncmp(l->flow, "udp:", 4) && l->d.remote_target &&
+	    !pl_strcmp(&b->contact, l->d.remote_target))
+		within_move(l, b->msg, b->flow);
+
+	return false;
+}
+
+/** A phone has registered: behind a NAT it may have another port by now, and
+    hears of the end of its call there */
+void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg)
+{
+	char flow[FLOW_TEXT_SIZE];
+	struct bound b = {.aor = aor, .flow = flow, .msg = msg};
+	struct nameaddr na;
+
+	if (!ag->legs->count || msg->tp != SIP_TRANSP_UDP ||
+	    nameaddr_decode(&na, hdr_get(msg, HDR_CONTACT)) ||
+	    flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg) || !*flow)
+		return;
+	b.contact = na.uri;
+	(void)hash_lookup(ag->legs->by_aor, hash_joaat_str(aor), bound_handler,
+			  &b);
 }
 
 static bool drain_handler(struct le *le, void *arg)

@@ -103,22 +103,29 @@ static void pass(struct leg *l, struct uas *u)
 	mem_deref(w);
 }
 
-/* Its phone is where it speaks from: another port behind a NAT, another
-   connection, and with a digest another network */
-static void move(struct leg *l, const struct sip_msg *msg)
+/** Its phone is where a message of it came from, and is reached over a flow;
+    empty: at its target */
+void within_move(struct leg *l, const struct sip_msg *msg, const char *flow)
 {
-	const struct agent *ag = l->legs->ag;
-	char flow[FLOW_TEXT_SIZE];
-
 	l->peer_addr = msg->src;
-	l->d.remote_cseq = msg->cseq.num;
-	if (flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg) ||
-	    !strcmp(flow, l->flow ? l->flow : ""))
+	if (!strcmp(flow, l->flow ? l->flow : ""))
 		return;
 	l->flow = mem_deref(l->flow);
 	if (*flow)
 		(void)str_dup(&l->flow, flow);
 	told_moved(l->legs->told, l);
+}
+
+/* Another port behind a NAT, another connection, and with a digest another
+   network */
+static void follow(struct leg *l, const struct sip_msg *msg)
+{
+	const struct agent *ag = l->legs->ag;
+	char flow[FLOW_TEXT_SIZE];
+
+	l->d.remote_cseq = msg->cseq.num;
+	if (!flow_of(flow, sizeof(flow), ag->flows, ag->sip, msg))
+		within_move(l, msg, flow);
 }
 
 /* What we cannot do yet is refused, and leaves the call as it is */
@@ -130,7 +137,7 @@ static void serve(struct leg *l, struct uas *u)
 		uas_reply(u, 500, "CSeq Out Of Order", NULL);
 		return;
 	}
-	move(l, msg);
+	follow(l, msg);
 	if (!pl_strcmp(&msg->met, "BYE"))
 		bye(l, u);
 	else if (l->state == LEG_ENDING)

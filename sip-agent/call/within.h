@@ -7,6 +7,7 @@
 #include "call/leg.h"
 
 void within_request(struct leg *l, const struct sip_msg *msg);
+void within_move(struct leg *l, const struct sip_msg *msg, const char *flow);
 bool within_unknown(struct legs *ls, const struct sip_msg *msg);
 
 #endif

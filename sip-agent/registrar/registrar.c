@@ -262,6 +262,9 @@ static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 	if (ans->end == PG_OK) {
 		learn_address(reg);
 		tell_flow(reg);
+		if (reg->bound_s && uas_agent(reg->u)->boundh)
+			uas_agent(reg->u)->boundh(uas_agent(reg->u), reg->aor,
+						  uas_msg(reg->u));
 		reply_bindings(reg, ans, row, rows);
 	} else {
 		auth_db_failed(reg->u, reg->aor, ans);

@@ -223,14 +223,55 @@ def test_a_nat_gives_a_phone_another_port(own_system, pair, phone, until):
     a, b = pair()
     out, inc = up(a, b)
     moved = rings(Phone(b.server, b.user, b.password, b.domain))
+    moved.username = b.username
     try:
         inc.phone = moved
         assert inc.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=4\r\n").code == 200
         assert out.bye().code == 200
         hung_up(inc)
+        assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+        out, inc = up(a, b)  # it says nothing in the call, but registers
+        assert moved.register(contacts=[f"<{b.contact}>"]).code == 200
+        inc.phone = moved
+        assert out.bye().code == 200
+        hung_up(inc)
     finally:
         moved.close()
     assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+
+def test_bye_passes_while_the_database_is_away(own_system, pair, until):
+    a, b = pair()
+    out, inc = up(a, b)
+    own_system.kill("postgres")
+    assert out.bye().code == 200
+    hung_up(inc)
+    own_system.await_ready(60)
+    assert until(lambda: over(own_system, a), 20) == {"hangup"}
+
+
+def test_a_phone_comes_back_to_another_agent(systems, phone, until):
+    """Its leg follows its connection: with what it sends, and with what is sent to it."""
+    two = systems("outlive-two", {"RESTSIP_DEMO": "no", "RESTSIP_AGENTS": "2"})
+    first, second = two.sip_all
+    for hangs_up in ("itself", "the other"):
+        a = rings(phone(new_account(two, "alice"), server=first))
+        b = rings(phone(new_account(two, "bob"), server=second, transport="tcp"))
+        assert a.register().code == b.register().code == 200
+        out, inc = up(a, b)
+        b.close()
+        until(lambda p=b: not two.query("select 1 from inspect.login where email = %s", [p.aor[4:]]), 10)
+        b.server = first
+        back(inc)
+        if hangs_up == "itself":
+            assert inc.bye().code == 200
+            hung_up(out)
+        else:
+            assert out.bye().code == 200
+            hung_up(inc)
+        assert until(lambda p=a: over(two, p), 10) == {"hangup"}
+        inc.phone.close()
 
 
 def test_tags_that_are_made_up(own_system, pair):

@@ -40,7 +40,7 @@ APPLY = [
 # A pattern of paths: why those do not apply.
 DO_NOT_APPLY = {
     r"auth/uac/.*": "sipp is the server there: the tested side answers challenges, which this one never does",
-    r"basic_calls/.*": "calls",
+    r"basic_calls/.*": "calls: test_sipp_calls.py",
     r"publish/.*": "sipp is the server there: the tested side publishes",
     r"registration/outbound/.*": "sipp is the registrar there: the tested side registers with it",
     r".*ipv6.*": "the tests' agent listens on IPv4; sipp's other scenario is the same over it",
