@@ -11,6 +11,7 @@
 #include "common/version.h"
 #include "ctl/command/command.h"
 #include "ctl/db.h"
+#include "ctl/output.h"
 #include "ctl/place.h"
 
 /* Options beside -c, --json and --help. */
@@ -58,7 +59,8 @@ void ctl_say(const char *fmt, ...)
 		if (iscntrl((unsigned char)*p))
 			*p = ' ';
 	}
-	(void)fprintf(stderr, "restsipctl: %s\n", line);
+	(void)fputs("restsipctl: ", stderr);
+	output_text(stderr, line);
 }
 
 static void print_usage(FILE *f)

@@ -1,10 +1,12 @@
 #include "ctl/output.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/json_write.h"
+#include "common/utf8.h"
 
 /* Types of PostgreSQL (pg_type.dat) that JSON has too. */
 enum {
@@ -19,7 +21,44 @@ enum {
 	LINE_SIZE = 4096,
 	GAP = 2, /* between columns */
 	COLUMNS_MAX = 16,
+	CHARACTER_MAX = 4, /* bytes of UTF-8 */
 };
+
+/* ---- what a terminal is told ---- */
+
+/* Characters that a terminal takes as orders (C0, DEL, C1: ECMA-48), and those
+ * by which a line shows something else than it has (bidirectional formatting,
+ * line separators). */
+static const struct {
+	uint32_t from, to;
+} hidden[] = {
+	{0x00, 0x1f},	  {0x7f, 0x9f},	    {0x061c, 0x061c},
+	{0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069},
+};
+
+static bool is_shown(uint32_t code)
+{
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
+		if (code >= hidden[i].from && code <= hidden[i].to)
+			return false;
+	}
+
+	return true;
+}
+
+/* @param code  its code point; of a byte that is no UTF-8: 0
+ * @return  how many bytes the character at s has */
+static size_t character_at(const char *s, uint32_t *code)
+{
+	static const unsigned char bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	const size_t n = utf8_char(s, strnlen(s, CHARACTER_MAX));
+
+	*code = (unsigned char)s[0] & bits[n];
+	for (size_t i = 1; i < n; i++)
+		*code = *code << 6 | ((unsigned char)s[i] & 0x3f);
+
+	return n ? n : 1;
+}
 
 /* ---- JSON ---- */
 
@@ -76,11 +115,21 @@ void output_rows_json(struct buf *b, const PGresult *res)
 enum ctl_exit output_json(struct buf *b)
 {
 	const bool failed = b->failed;
+	const char *s = failed ? "" : b->p;
+	uint32_t code;
 
+	/* Outside of strings JSON has no such characters. */
+	for (size_t n; *s; s += n) {
+		n = character_at(s, &code);
+		if (is_shown(code))
+			(void)fwrite(s, 1, n, stdout);
+		else
+			(void)printf("\\u%04x", (unsigned)code);
+	}
 	if (failed)
 		ctl_say("no memory");
 	else
-		(void)printf("%s\n", b->p);
+		(void)putchar('\n');
 	buf_free(b);
 
 	return failed ? CTL_UNREACHABLE : CTL_DONE;
@@ -88,36 +137,18 @@ enum ctl_exit output_json(struct buf *b)
 
 /* ---- text ---- */
 
-/* Bytes of the character at s; a control character, which could tell a terminal
- * what to do, is none. */
-static int character_at(const char *s)
-{
-	const unsigned char c = (unsigned char)s[0];
-	int n = 1;
-
-	if (c < ' ' || c == 0x7f || (c == 0xc2 && (unsigned char)s[1] < 0xa0))
-		return 0;
-	while (((unsigned char)s[n] & 0xc0) == 0x80)
-		n++;
-
-	return n;
-}
-
 /* @return  how many characters it has */
 static int print_value(const char *s, FILE *f)
 {
 	int width = 0;
+	uint32_t code;
 
-	for (; *s; width++) {
-		const int n = character_at(s);
-
-		if (f && n)
-			(void)fwrite(s, 1, (size_t)n, f);
+	for (size_t n; *s; s += n, width++) {
+		n = character_at(s, &code);
+		if (f && is_shown(code))
+			(void)fwrite(s, 1, n, f);
 		else if (f)
 			(void)fputc('?', f);
-		s += n ? n : 1;
-		while (((unsigned char)*s & 0xc0) == 0x80)
-			s++;
 	}
 
 	return width;
@@ -211,6 +242,13 @@ enum ctl_exit output_rows(const struct ctl *c, const PGresult *res)
 	return output_json(&b);
 }
 
+/** One line of a terminal, whatever is in it */
+void output_text(FILE *f, const char *line)
+{
+	(void)print_value(line, f);
+	(void)fputc('\n', f);
+}
+
 /** A sentence of ours, and a line feed */
 void output_line(const char *fmt, ...)
 {
@@ -220,6 +258,5 @@ void output_line(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	(void)print_value(line, stdout);
-	(void)putchar('\n');
+	output_text(stdout, line);
 }

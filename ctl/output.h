@@ -4,6 +4,8 @@
 #ifndef CTL_OUTPUT_H
 #define CTL_OUTPUT_H
 
+#include <stdio.h>
+
 #include <libpq-fe.h>
 
 #include "common/buf.h"
@@ -19,6 +21,7 @@ void output_rows_json(struct buf *b, const PGresult *res);
 enum ctl_exit output_json(struct buf *b);
 void output_table(const PGresult *res);
 void output_record(const PGresult *res, int row);
+void output_text(FILE *f, const char *line);
 void output_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -135,6 +135,26 @@ def test_a_disabled_account_is_sent_nothing_and_keeps_what_it_has(ctl, user):
     is_json(bob.request("SEND", alice.login, data=b"after", headers=text), 202)
 
 
+# What a terminal would do something by: CSI of C1, an escape, DEL, next line, text that runs backwards, a new line.
+ORDERS = "\x9b31m\x1b]0;x\x07\x7f\x85\u202eexe\u2066\u2028end"
+
+
+def test_no_terminal_is_told_what_to_do(ctl, user):
+    alice = user("alice")
+    name = ORDERS + "ü€\U0001f600"
+    is_json(alice.request("PATCH", "/user/me", json={"name": name}))
+    made = ctl.done("--json", "credential", "add", alice.email, "--label", ORDERS)
+    listed = ctl.done("--json", "credential", "list", alice.email)
+    shown = ctl.done("--json", "user", "show", alice.email)
+    assert [c["label"] for c in json.loads(listed)] == [ORDERS]
+    assert json.loads(shown)["name"] == name and "ü€\U0001f600" in shown
+    table = ctl.done("credential", "list", alice.email)
+    assert "?31m?]0;x????exe??end" in table
+    refused = ctl.refused("user", "show", f"x{ORDERS}@example.net", code=2)
+    for text in (made, listed, shown, table, ctl.done("user", "show", alice.email), refused):
+        assert not {*"\x9b\x1b\x07\x7f\x85\u202e\u2066\u2028"} & {*text}, text
+
+
 def test_credentials(ctl, user):
     alice = user("alice")
     made = ctl.json("credential", "add", alice.email, "--label", "desk\x1b[31m")
