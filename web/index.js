@@ -26,6 +26,7 @@ const contacts = (list) => {
 // After a crash a message may come once more: nobody could say that it had been here.
 const seen = new Set();
 const isNew = ({ id }) => seen.size !== seen.add(id).size;
+const connections = { open: 'Connected.', lost: 'Connection lost; trying again…', closed: 'Not connected any more: sign in again.' };
 const enter = async (email, password) => {
 	await api.signIn(email, password);
 	$('me').textContent = email;
@@ -34,7 +35,7 @@ const enter = async (email, password) => {
 	stop = api.watch('/login/me', ({ event, data }) => {
 		if (event === 'state' || event === 'change') contacts(data);
 		if (event === 'message' && isNew(data)) item($('messages'), data.body ?? '(binary)', `from ${data.from}, ${new Date(data.sent_at).toLocaleTimeString()}`);
-	});
+	}, { connection: (state) => { $('connection').textContent = connections[state]; } });
 };
 
 $('door').addEventListener('submit', (event) => {

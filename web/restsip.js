@@ -64,16 +64,24 @@ export class Restsip {
 	/**
 	 * Watches a resource: on({event, id, data}) for its state, each change and each message. Comes back by itself
 	 * after a drop, from where it was; a request that is refused for good is told as the event `end`.
-	 * What `on` throws goes to the page's handler of errors, and the stream goes on.
+	 * connection(state), if given, hears each change of the connection: `open`, `lost` (it comes back by itself), and at the end
+	 * `closed`: stopped, gone, or refused for good.
+	 * What a callback throws goes to the page's handler of errors, and the stream goes on.
 	 * @returns {() => void} call it to stop
 	 */
-	watch(path, on) {
+	watch(path, on, { connection = () => {} } = {}) {
 		const stop = new AbortController();
-		this.#follow(path, on, stop.signal);
+		let state = null;
+		const become = (next) => {
+			if (state === next) return;
+			state = next;
+			tell(connection, state);
+		};
+		this.#follow(path, on, stop.signal, become).finally(() => become('closed'));
 		return () => stop.abort();
 	}
 
-	async #follow(path, on, signal) {
+	async #follow(path, on, signal, become) {
 		let last = null;
 		let wait_ms = 500;
 		while (!signal.aborted) {
@@ -88,6 +96,7 @@ export class Restsip {
 				}
 				if (response.ok) {
 					wait_ms = 500;
+					become('open');
 					for await (const event of lines(response.body)) {
 						if (event.id !== undefined) last = event.id;
 						tell(on, event);
@@ -97,10 +106,19 @@ export class Restsip {
 			} catch (error) {
 				if (signal.aborted) return;
 			}
-			await new Promise((done) => setTimeout(done, wait_ms));
+			become('lost');
+			await pause(wait_ms, signal);
 			wait_ms = Math.min(wait_ms * 2, 10000);
 		}
 	}
+}
+
+/** So many milliseconds, or until it is stopped. */
+function pause(wait_ms, signal) {
+	return new Promise((done) => {
+		setTimeout(done, wait_ms);
+		signal.addEventListener('abort', done, { once: true });
+	});
 }
 
 /** An error of the callback is none of the stream. */

@@ -58,3 +58,28 @@ def test_a_callback_that_throws_is_reported_and_the_stream_goes_on(account, brow
     until(lambda: browser.execute_script("return seen").count("message") == 2, 20, "both messages")
     until(lambda: len(browser.execute_script("return failed")) == 2, 20, "both errors")
     assert browser.execute_script("return seen").count("state") == 1
+
+
+def test_the_state_of_the_connection_is_told(account, browser, until):
+    alice = account("alice")
+    client(browser, alice)
+
+    def states():
+        return browser.execute_script("return states")
+
+    browser.execute_script("""window.states = []; window.cut = new AbortController(); window.real = window.fetch;
+        window.fetch = (url, init) => real(url, { ...init, signal: cut.signal });
+        window.stop = api.watch('/login/me', () => {}, { connection: (state) => { states.push(state); throw new Error('planted'); } });""")
+    until(lambda: states() == ["open"], 20, "that it is open")
+    browser.execute_script("window.fetch = real; cut.abort();")
+    until(lambda: states() == ["open", "lost", "open"], 20, "that it was lost, and is open again")
+    browser.execute_script("stop()")
+    until(lambda: states() == ["open", "lost", "open", "closed"], 20, "that it is closed")
+    browser.execute_script("states.length = 0; api.watch('/login/nobody@example.net', () => {}, { connection: (s) => states.push(s) })")
+    until(lambda: states() == ["closed"], 20, "that it cannot be opened")
+    # One that waits to come back is closed at once.
+    browser.execute_script("""states.length = 0; window.fetch = () => Promise.reject(new TypeError('no network'));
+        window.stop = api.watch('/login/me', () => {}, { connection: (s) => states.push(s) });""")
+    until(lambda: states() == ["lost"], 20, "that it is lost")
+    browser.execute_script("stop()")
+    until(lambda: states() == ["lost", "closed"], 20, "that it is closed at once")

@@ -83,6 +83,10 @@ def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser
     alice, bob = own_account("alice"), own_account("bob")
     sign_in(browser, alice)
     until(lambda: items(browser, "contacts") == ["Nowhere but here."], WAIT_S)
+    connection = browser.find_element(By.ID, "connection")
+    assert connection.text == "Connected."
+    browser.execute_script("""window.shown = [];
+        new MutationObserver(() => shown.push(arguments[0].textContent)).observe(arguments[0], { childList: true });""", connection)
     sent = []
     for round_ in range(3):
         for i in range(6):
@@ -96,6 +100,8 @@ def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser
         insist(lambda: alice.request("PUT", alice.login, json=[{"contact": f"sip:r{round_}@192.0.2.1"}]))
         until(lambda: items(browser, "contacts") == [f"sip:r{round_}@192.0.2.1"], WAIT_S)
     assert items(browser, "messages") == sent[::-1]
+    shown = browser.execute_script("return shown")
+    assert shown[:2] == ["Connection lost; trying again…", "Connected."] and connection.text == "Connected."
 
 
 def test_a_session_that_ends_ends_the_page(account, browser, until):
