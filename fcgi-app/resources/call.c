@@ -2,6 +2,8 @@
  * call.c: /call and /call/{id}: conferences, and joining one. A participant
  * is participant.c's.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/aor.h"
@@ -16,6 +18,7 @@ enum {
 	SUBJECT_MAX_BYTES = 1000,
 	TIMESTAMP_MAX_BYTES = 40,
 	ADDRESS_MAX_BYTES = 4 * AOR_MAX,
+	LIFETIME_MAX_BYTES = 16,
 };
 
 /* The members that we know; a patch may take away what is nullable. */
@@ -36,8 +39,8 @@ static const struct body_member table[MEMBERS] = {
 
 static const struct pg_stmt list_stmt = {
 	.name = "call_list",
-	.sql = "select id, doc, fits from api.call_list($1, $2, $3, $4)",
-	.nparams = 4,
+	.sql = "select id, doc, fits from api.call_list($1, $2, $3, $4, $5)",
+	.nparams = 5,
 };
 static const struct pg_stmt create_stmt = {
 	.name = "call_create",
@@ -72,21 +75,37 @@ static const struct pg_stmt delete_stmt = {
 static const struct pg_stmt join_stmt = {
 	.name = "call_join",
 	.sql = "select n, version, doc, bell, created from api.call_join("
-	       "$1, $2, $3, $4, $5, $6, $7, $8)",
-	.nparams = 8,
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	.nparams = 10,
 	.write = true,
 };
 
+/* Only those of a state. @return false: answered */
+static bool read_state(struct exchange *x, struct page *p, const char *state)
+{
+	if (!state)
+		return true;
+	if (strcmp(state, "active") != 0 && strcmp(state, "scheduled") != 0)
+		return exchange_parameter(x, "state", "active or scheduled");
+	p->also = arena_fmt(x->arena, "state=%s", state);
+	if (!p->also)
+		body_form_no_memory(x);
+
+	return p->also != NULL;
+}
+
 void call_list(struct exchange *x)
 {
-	const struct page *p = page_begin(x, "/call", "id", true);
+	const char *state = request_query(&x->req, "state");
+	struct page *p = page_begin(x, "/call", "id", true);
 	struct pg_args args;
 
-	if (!p)
+	if (!p || !read_state(x, p, state))
 		return;
 	exchange_args(x, &args);
 	pg_arg_int(&args, p->after_n);
 	pg_arg_int(&args, p->limit);
+	pg_arg_text(&args, state);
 	exchange_query(x, &list_stmt, &args, page_answer);
 }
 
@@ -276,60 +295,133 @@ static void joined(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
-/* The email of the one who joins, in its normal form: given as such, or as a
-   login's URL. */
-static const char *read_who(struct exchange *x, const struct json *url,
-			    const struct json *email)
-{
-	static const char under[] = "/login/";
-	const struct json *v = email ? email : url;
-	const char *pointer = email ? "/email" : "/url";
-	char aor[AOR_BUF];
-	const char *text;
+/* Who joins, and what it stays there with. */
+struct joining {
+	const char *who;    /* an email in its normal form, or `me` */
+	int64_t contact_n;  /* it leaves with that contact; 0: none */
+	bool by_its_stream; /* it leaves with its last stream */
+};
 
-	if (!v)
-		return "me";
-	text = v->text;
-	if (!email) {
-		text = strncmp(text, under, strlen(under))
-			       ? NULL
-			       : link_unescape(x->arena, text + strlen(under));
-	}
+/* Cut /login/{email}/{n} behind the email; false: its number is none. */
+static bool cut_contact(char *path, int64_t *n)
+{
+	char *slash = strchr(path, '/');
+	char *end = slash;
+
+	if (!slash)
+		return true;
+	errno = 0;
+	if (slash[1] >= '1' && slash[1] <= '9')
+		*n = strtoll(slash + 1, &end, 10);
+	*slash = '\0';
+
+	return *n > 0 && !*end && !errno;
+}
+
+/* text: an email, or null: what came is none. @return false: answered */
+static bool read_who(struct exchange *x, struct joining *j, const char *text,
+		     const char *pointer, const char *is, const struct json *v)
+{
+	char aor[AOR_BUF];
+
 	if (text && !strcmp(text, "me"))
-		return "me";
+		return true;
 	if (!text || aor_parse(aor, text, strlen(text))) {
-		body_form_refuse_value(
-			x, pointer,
-			email ? "an email such as alice@example.net"
-			      : "a login such as /login/alice@example.net",
-			v);
-		return NULL;
+		body_form_refuse_value(x, pointer, is, v);
+		return false;
 	}
-	text = arena_str(x->arena, aor);
-	if (!text)
+	j->who = arena_str(x->arena, aor);
+	if (!j->who)
 		body_form_no_memory(x);
 
-	return text;
+	return j->who != NULL;
+}
+
+/* What comes in `url`. @return false: answered */
+static bool read_url(struct exchange *x, struct joining *j,
+		     const struct json *url)
+{
+	static const char under[] = "/login/";
+	const size_t n = strlen(under);
+	char *path = strncmp(url->text, under, n)
+			     ? NULL
+			     : arena_str(x->arena, url->text + n);
+	const char *email = NULL;
+
+	if (path && cut_contact(path, &j->contact_n))
+		email = link_unescape(x->arena, path);
+
+	return read_who(x, j, email, "/url",
+			"a login such as /login/alice@example.net, or a "
+			"contact such as /login/alice@example.net/3",
+			url);
+}
+
+static bool read_lifetime(struct exchange *x, struct joining *j,
+			  const struct json *lifetime)
+{
+	if (strcmp(lifetime->text, "stream") != 0) {
+		body_form_refuse_value(x, "/lifetime",
+				       "\"stream\", or not there", lifetime);
+		return false;
+	}
+	if (j->contact_n) {
+		body_form_refuse(
+			x, "/lifetime",
+			"Who names a contact leaves with that contact; "
+			"for `lifetime` take the number off `url`.");
+		return false;
+	}
+	j->by_its_stream = true;
+
+	return true;
+}
+
+enum {
+	JOIN_URL,
+	JOIN_EMAIL,
+	JOIN_SESSION,
+	JOIN_LIFETIME,
+	JOIN_MEMBERS,
+};
+static const struct body_member join_table[JOIN_MEMBERS] = {
+	[JOIN_URL] = {"url", JSON_STRING, false, 1, ADDRESS_MAX_BYTES, true},
+	[JOIN_EMAIL] = {"email", JSON_STRING, false, 1, ADDRESS_MAX_BYTES,
+			true},
+	[JOIN_SESSION] = {"session", JSON_ANY, false, 0, 0, false},
+	[JOIN_LIFETIME] = {"lifetime", JSON_STRING, false, 1,
+			   LIFETIME_MAX_BYTES, true},
+};
+
+/* @return false: answered */
+static bool read_joining(struct exchange *x, struct joining *j,
+			 const struct json *const *found)
+{
+	const struct json *email = found[JOIN_EMAIL];
+
+	*j = (struct joining){.who = "me"};
+	if (email && !read_who(x, j, email->text, "/email",
+			       "an email such as alice@example.net", email))
+		return false;
+	if (!email && found[JOIN_URL] && !read_url(x, j, found[JOIN_URL]))
+		return false;
+
+	return !found[JOIN_LIFETIME] ||
+	       read_lifetime(x, j, found[JOIN_LIFETIME]);
 }
 
 void call_join(struct exchange *x)
 {
-	static const struct body_member members[] = {
-		{"url", JSON_STRING, false, 1, ADDRESS_MAX_BYTES, true},
-		{"email", JSON_STRING, false, 1, ADDRESS_MAX_BYTES, true},
-		{"session", JSON_ANY, false, 0, 0, false},
-	};
-	const struct json *found[3];
-	const char *extra, *who, *session = NULL;
+	const struct json *found[JOIN_MEMBERS];
+	const char *extra, *session = NULL;
+	struct joining j;
 	struct pg_args args;
 
-	if (!body_form_or_empty(x, members, 3, found, &extra))
+	if (!body_form_or_empty(x, join_table, JOIN_MEMBERS, found, &extra) ||
+	    !read_joining(x, &j, found))
 		return;
-	who = read_who(x, found[0], found[1]);
-	if (!who)
-		return;
-	if (found[2]) {
-		session = body_text(found[2], x->arena);
+	if (found[JOIN_SESSION]) {
+		session = body_text(found[JOIN_SESSION], x->arena);
 		if (!session) {
 			body_form_no_memory(x);
 			return;
@@ -337,9 +429,15 @@ void call_join(struct exchange *x)
 	}
 	exchange_args(x, &args);
 	pg_arg_int(&args, x->path.call);
-	pg_arg_text(&args, who);
+	pg_arg_text(&args, j.who);
 	pg_arg_text(&args, session);
 	pg_arg_text(&args, extra);
-	if (exchange_idempotency(x, &args))
-		exchange_query(x, &join_stmt, &args, joined);
+	if (!exchange_idempotency(x, &args))
+		return;
+	if (j.contact_n)
+		pg_arg_int(&args, j.contact_n);
+	else
+		pg_arg_null(&args);
+	pg_arg_text(&args, j.by_its_stream ? "stream" : NULL);
+	exchange_query(x, &join_stmt, &args, joined);
 }

@@ -23,7 +23,8 @@
 #define LIVE(kind) STREAM(kind), .types = types_json
 #define LIVE_AS(kind) STREAM(kind), .types = types_##kind
 #define LIVE_ONLY(kind) STREAM(kind), .types = types_none
-#define STREAM(kind) .stream = #kind, .live = "stream wait updates since ticket"
+#define STREAM(kind) \
+	.stream = #kind, .live = "stream wait updates since lastEventId ticket"
 
 static const char *const types_json[] = {"application/json", NULL};
 static const char *const types_login[] = {

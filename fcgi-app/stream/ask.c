@@ -161,6 +161,16 @@ int ask_parse_id(const char *s, int64_t *version, int64_t *inbox)
 	return 0;
 }
 
+/* What the URL says of where the client is. lastEventId is for pages, whose
+   EventSource has no headers of theirs. @param name  the parameter's */
+static const char *since_of(const struct request *req, const char **name)
+{
+	const char *since = request_query(req, "since");
+
+	*name = since ? "since" : "lastEventId";
+	return since ? since : request_query(req, *name);
+}
+
 /* A long poll may give its version by If-None-Match, as any GET. */
 static const char *etag_of(const struct request *req, struct arena *a)
 {
@@ -187,6 +197,10 @@ static bool find_page(struct viewer_ask *ask, const struct request *req,
 
 	if (!is_list(ask))
 		return true;
+	if (request_query(req, "state"))
+		return refuse(why, 400, "invalid-parameter",
+			      "`state` picks from the pages of /call; a stream "
+			      "tells of all calls, each with its `state`.");
 	ask->diff = false; /* items come whole */
 	ask->after = request_query(req, "after");
 	if (request_query_int(req, "limit", 1, ASK_LIMIT_MAX, &limit) == EINVAL)
@@ -242,7 +256,7 @@ static bool find_many(struct ask *ask, const struct request *req,
 		      struct arena *a, struct ask_problem *why)
 {
 	const char *last = request_header(req, "Last-Event-ID");
-	const char *since = request_query(req, "since");
+	const char *name, *since = since_of(req, &name);
 	size_t size = sizeof(*ask->many);
 
 	if (!is_watch(&ask->one))
@@ -275,7 +289,7 @@ static bool find_many(struct ask *ask, const struct request *req,
 	if (!last && since && !parse_places(ask, since, a))
 		return refuse(
 			why, 400, "invalid-parameter",
-			request_bad_query(req, a, "since",
+			request_bad_query(req, a, name,
 					  "the id of an event of this watch"));
 	for (size_t i = 0; last && i < ask->nmany; i++)
 		ask->many[i].ended = ask->many[i].ask.resume = false;
@@ -286,16 +300,16 @@ static bool find_place(struct viewer_ask *ask, const struct request *req,
 		       struct arena *a, struct ask_problem *why)
 {
 	const char *last = request_header(req, "Last-Event-ID");
-	const char *since = request_query(req, "since");
+	const char *name, *since = since_of(req, &name);
 	const char *tag = ask->once ? etag_of(req, a) : NULL;
 
 	/* Last-Event-ID, which is newer, goes before the URL's version. */
 	if (last && parse_since(ask, last))
 		ask->resume = true;
 	else if (since && !parse_since(ask, since))
-		return refuse(why, 400, "invalid-parameter",
-			      request_bad_query(req, a, "since",
-						"the id of an event"));
+		return refuse(
+			why, 400, "invalid-parameter",
+			request_bad_query(req, a, name, "the id of an event"));
 	else
 		ask->resume = since || (tag && parse_since(ask, tag));
 	return true;

@@ -39,6 +39,7 @@ struct page *page_begin(struct exchange *x, const char *path, const char *key,
 	}
 	p->path = path;
 	p->key = key;
+	p->also = NULL;
 	x->state = p;
 
 	return read_query(x, p, numbers) ? p : NULL;
@@ -49,6 +50,8 @@ static void add_link(struct exchange *x, const struct page *p, const char *key)
 	struct buf query;
 
 	buf_init(&query, RESPONSE_HEAD_MAX);
+	if (p->also)
+		buf_fmt(&query, "%s&", p->also);
 	buf_fmt(&query, "limit=%d&after=", p->limit);
 	uri_encode(&query, key);
 	if (query.failed)

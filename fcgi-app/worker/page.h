@@ -19,6 +19,7 @@ struct page {
 	const char *after; /* null: from the beginning */
 	int64_t after_n;   /* the same where keys are numbers; 0: none */
 	int limit;
+	const char *also; /* of the query, for the next page; null: nothing */
 };
 
 /**

@@ -5,8 +5,10 @@ create function app.participant_head(p_part app.participant, p_email text) retur
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return '{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
-		|| ',"email":' || to_json(p_email) || ',"login":' || to_json('/login/' || app.url_segment(p_email))
+		|| ',"email":' || to_json(p_email)
+		|| ',"login":' || to_json('/login/' || app.url_segment(p_email) || coalesce('/' || p_part.contact_n, ''))
 		|| case when p_part.side = 'in' then '' else ',"via":"sip"' end
+		|| coalesce(',"lifetime":"' || p_part.lifetime || '"', '')
 		|| ',"state":"' || p_part.state || '"'
 		|| case when p_part.code is null then ''
 			else ',"sip":{"code":' || p_part.code || ',"reason":' || to_json(coalesce(p_part.reason, '')) || '}' end;
@@ -88,8 +90,8 @@ begin
 		app.bound('document') - octet_length(v_head) - octet_length(v_tail)) || v_tail;
 end $$;
 
--- Writes down anew who sees a live call besides everybody, where it is open: the one place of that rule. The call's
--- resource is locked.
+-- Writes down anew who sees a live call besides everybody, where it is open: the one place of that rule; and since when
+-- nobody has been in it. The call's resource is locked.
 create function app.call_seers_set(p_call bigint) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -105,6 +107,9 @@ begin
 		delete from app.call_seer s where s.call_id = p_call and s.account_id not in (select account_id from seer))
 	insert into app.call_seer as s (call_id, account_id, inside) select p_call, n.account_id, n.inside from seer n
 	on conflict (call_id, account_id) do update set inside = excluded.inside where s.inside <> excluded.inside;
+	update app.call c set empty_since = case when c.empty_since is null then now() end
+	where c.id = p_call and c.state <> 'ended' and (c.empty_since is null) <> exists (
+		select from app.participant p where p.call_id = p_call and p.state <> 'left');
 end $$;
 
 -- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all. RS404 to
@@ -165,7 +170,7 @@ create function app.participant_members(p_extra jsonb) returns jsonb
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
 	v_members jsonb := coalesce(p_extra, '{}')
-		- array['id', 'url', 'email', 'login', 'via', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at'];
+		- array['id', 'url', 'email', 'login', 'via', 'lifetime', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at'];
 begin
 	perform app.refuse_large('participant_members', v_members, 'A participant''s own members');
 	return v_members;
@@ -242,7 +247,7 @@ end $$;
 
 -- Live calls that an account may see, by id: a page, see app.login_items. Open ones and those that it is named in come
 -- from an index each; others are not walked through, whatever the statistics say.
-create function app.call_items(p_account bigint, p_after bigint, p_limit int)
+create function app.call_items(p_account bigint, p_after bigint, p_limit int, p_state text default null)
 returns table (id bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -256,10 +261,13 @@ begin
 	for v_call in
 		select c.* from (
 			(select o.id from app.call o
-			where o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0) order by o.id limit v_limit + 1)
+			where o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0) and (p_state is null or o.state = p_state)
+			order by o.id limit v_limit + 1)
 			union
 			(select s.call_id from app.call_seer s
-			where s.account_id = p_account and s.call_id > coalesce(p_after, 0) order by s.call_id limit v_limit + 1)
+			where s.account_id = p_account and s.call_id > coalesce(p_after, 0) and (p_state is null
+				or exists (select from app.call c where c.id = s.call_id and c.state = p_state))
+			order by s.call_id limit v_limit + 1)
 			order by 1 limit v_limit + 1) i
 		join app.call c on c.id = i.id
 		order by i.id
@@ -274,11 +282,12 @@ begin
 	end loop;
 end $$;
 
-create function api.call_list(p_who text, p_proof bytea, p_after bigint, p_limit int)
+-- p_state: scheduled or active alone.
+create function api.call_list(p_who text, p_proof bytea, p_after bigint, p_limit int, p_state text default null)
 returns table (id bigint, doc text, fits bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return query select i.id, i.doc, i.fits from app.call_items(app.caller(p_who, p_proof), p_after, p_limit) i;
+	return query select i.id, i.doc, i.fits from app.call_items(app.caller(p_who, p_proof), p_after, p_limit, p_state) i;
 end $$;
 
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
@@ -454,9 +463,10 @@ begin
 end $$;
 
 -- Who joins is the caller: p_email must be theirs. Joining a scheduled call starts it. Who is in it already has a new
--- session, as with participant_put, and keeps the number.
+-- session, as with participant_put, and keeps the number. p_contact_n: leaves with that contact; p_lifetime stream: with
+-- the last stream of the call. Of two joins the later one says which.
 create function api.call_join(p_who text, p_proof bytea, p_call bigint, p_email text, p_session jsonb, p_extra jsonb,
-	p_key text, p_print bytea)
+	p_key text, p_print bytea, p_contact_n bigint default null, p_lifetime text default null)
 returns table (n bigint, version bigint, doc text, bell text[], created bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -477,8 +487,15 @@ begin
 	perform app.caller_holds(v_account);
 	perform app.refuse_disabled(v_account);
 	perform app.call_access(v_account, p_call);
+	if p_contact_n is not null and not exists (select from app.login l
+		where l.account_id = v_account and l.n = p_contact_n and l.expires_at > now())
+	then
+		perform app.refuse(400, 'invalid-member', format('`url` names contact %s, which is not there (any more); '
+			'`/login/%s` without a number joins without one.', p_contact_n, app.email(v_account)), '/url');
+	end if;
 	version := app.advance('call', p_call);
-	update app.participant p set session = p_session, extra = v_extra
+	update app.participant p set session = p_session, extra = v_extra, contact_n = p_contact_n, lifetime = p_lifetime,
+		bound_at = now()
 	where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' and p.side = 'in' returning * into v_part;
 	created := v_part.id is null;
 	if created then
@@ -487,8 +504,8 @@ begin
 		then
 			perform app.refuse(409, 'call-full', format('The call has %s participants.', app.bound('call_inside')));
 		end if;
-		insert into app.participant (call_id, n, account_id, session, extra)
-		values (p_call, app.take_n('call', p_call), v_account, p_session, v_extra)
+		insert into app.participant (call_id, n, account_id, session, extra, contact_n, lifetime)
+		values (p_call, app.take_n('call', p_call), v_account, p_session, v_extra, p_contact_n, p_lifetime)
 		returning * into v_part;
 		perform app.call_seers_set(p_call);
 	end if;
@@ -613,7 +630,11 @@ begin
 	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
 	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);
 	delete from app.invitation i where i.account_id = p_account and i.call_id = any (v_quiet);
-	delete from app.call_seer s where s.account_id = p_account and s.call_id = any (v_quiet); -- as call_seers_set would
+	-- As call_seers_set would.
+	delete from app.call_seer s where s.account_id = p_account and s.call_id = any (v_quiet);
+	update app.call c set empty_since = now()
+	where c.id = any (v_quiet) and c.empty_since is null
+		and not exists (select from app.participant p where p.call_id = c.id and p.state <> 'left');
 	return array(select unnest(p_calls) except select unnest(v_quiet) order by 1);
 end $$;
 
@@ -637,6 +658,80 @@ begin
 		update app.call c set state = 'active' where c.id = v_turn.id and c.state = 'scheduled' and c.starts_at <= now();
 		continue when not found;
 		bell := bell || app.publish('call', v_turn.id, app.advance('call', v_turn.id), v_turn.prior);
+		more := true;
+	end loop;
+end $$;
+
+-- ---- who is not there any more ----
+
+-- Participants that have gone without a word: whose contact is no more, or who have had no stream of the call for as long
+-- as they have to come back. A watch that has closed stays as a row for longer than that. While the janitor was away
+-- nobody could come back, so that it must have looked all the time. p_calls: of these; null: of all, some of them.
+create function app.participants_absent(p_calls bigint[] default null) returns setof app.participant
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+	v_since timestamptz := now() - make_interval(secs => app.bound('call_stream'));
+begin
+	return query
+		select p.* from app.participant p
+		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left'
+			and (p_calls is null or p.call_id = any (p_calls))
+			and case when p.contact_n is not null then not exists (
+					select from app.login l where l.account_id = p.account_id and l.n = p.contact_n)
+				else p.bound_at <= v_since and not exists (
+						select from app.watch w where w.kind = 'participant' and w.id = p.id
+							and (w.closed_at is null or w.closed_at > v_since))
+					and exists (select from app.looked k where k.since <= v_since) end
+		limit 200;
+end $$;
+
+create function app.leave_absent(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_end timestamptz;
+	v_turn record;
+	v_part app.participant;
+	v_left record;
+begin
+	more := false;
+	for v_turn in
+		select * from app.turn_lock('call', array(select distinct a.call_id from app.participants_absent() a), '-infinity')
+	loop
+		for v_part in select * from app.participants_absent(array[v_turn.id]) loop
+			v_end := coalesce(v_end, app.turn_end());
+			v_left := app.participant_end(v_part, v_turn.prior);
+			v_turn.prior := v_left.version;
+			bell := bell || v_left.bell;
+			more := true;
+			exit when clock_timestamp() > v_end;
+		end loop;
+		exit when clock_timestamp() > v_end;
+	end loop;
+end $$;
+
+-- Active calls that nobody has been in for long; of those that were scheduled, since they began.
+create function app.end_empty_calls(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_before timestamptz := now() - make_interval(secs => app.bound('call_empty'));
+	v_end timestamptz;
+	v_calls bigint[];
+	v_turn record;
+begin
+	more := false;
+	v_calls := array(
+		select c.id from app.call c
+		where c.empty_since is not null and c.state = 'active' and greatest(c.empty_since, c.starts_at) <= v_before
+		order by greatest(c.empty_since, c.starts_at) limit 100);
+	for v_turn in select * from app.turn_lock('call', v_calls, '-infinity') loop
+		v_end := coalesce(v_end, app.turn_end());
+		exit when clock_timestamp() > v_end;
+		continue when not exists (
+			select from app.call c where c.id = v_turn.id and c.empty_since is not null and c.state = 'active'
+				and greatest(c.empty_since, c.starts_at) <= v_before);
+		perform app.advance('call', v_turn.id);
+		bell := bell || app.call_end(v_turn.id, v_turn.prior);
 		more := true;
 	end loop;
 end $$;

@@ -86,16 +86,18 @@ begin
 end $$;
 
 -- Must be committed before the first watch_read: then either that read sees a write or its writer sees this row.
--- p_quiet: not as the owner who is there for messages.
+-- p_quiet: not as who is there by it: an owner for messages, a participant for its call. participant: of the caller, who
+-- is in the call for as long as its streams are: a watch of its own, to be closed as such.
 create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text,
 	p_quiet bool default false)
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
-	session bytea, version bigint, expires_s int)
+	session bytea, version bigint, expires_s int, participant bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_kind app.resource_kind;
 	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
 	v_target record;
+	v_participant bigint;
 	-- Before access is looked at: that is as it was then, or later.
 	v_version bigint := (select r.version from app.resource r where r.kind = 'call' and p_kind = 'call'
 		and r.id = case when p_key ~ '^[0-9]{1,18}$' then p_key::bigint end);
@@ -117,10 +119,18 @@ begin
 	where w.closed_at is not null or excluded.owner and not w.owner;
 	insert into app.watch as w (kind, id, process_id) values ('session', v_caller.account, p_process)
 	on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
+	if v_kind = 'call' and not p_quiet then
+		select p.id into v_participant from app.participant p
+		where p.call_id = v_target.id and p.account_id = v_caller.account and p.lifetime is not null and p.state <> 'left';
+	end if;
+	if v_participant is not null then
+		insert into app.watch as w (kind, id, process_id) values ('participant', v_participant, p_process)
+		on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
+	end if;
 	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
 		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version,
 		case when v_caller.expires_at is not null then
-			greatest(1, ceil(extract(epoch from v_caller.expires_at - now())))::int end
+			greatest(1, ceil(extract(epoch from v_caller.expires_at - now())))::int end, v_participant
 		from app.account a where a.id = v_caller.account;
 end $$;
 

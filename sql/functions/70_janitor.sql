@@ -237,6 +237,8 @@ begin
 	update app.mail_turn t set until = t.until - p_by where t.until > now() + p_by;
 	update app.lease t set until = t.until - p_by where t.until > now() + p_by;
 	update app.subscription s set until = s.until - p_by where s.until > now() + p_by;
+	update app.participant p set bound_at = now() where p.bound_at > now();
+	update app.watch w set closed_at = now() where w.closed_at > now();
 end $$;
 
 -- Whether the janitor has looked who is there a moment ago. If not, the database was away, or its clock has been set: then
@@ -246,12 +248,14 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_now timestamptz := clock_timestamp();
 	v_looked timestamptz := (select l.at from app.looked l);
+	v_just bool := coalesce(v_looked between v_now - interval '5 s' and v_now, false);
 begin
-	insert into app.looked (at) values (v_now) on conflict (one) do update set at = v_now;
+	insert into app.looked as l (at, since) values (v_now, v_now)
+	on conflict (one) do update set at = v_now, since = case when v_just then coalesce(l.since, v_now) else v_now end;
 	if v_looked > v_now + interval '1 s' then
 		perform app.clock_was_set_back(v_looked - v_now);
 	end if;
-	return coalesce(v_looked between v_now - interval '5 s' and v_now, false);
+	return v_just;
 end $$;
 
 -- A process is dead when nothing was seen of it for 30 s, through all of which somebody looked: an outage of the database
@@ -445,7 +449,8 @@ create function app.sweep_watches(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	delete from app.watch w where (w.kind, w.id, w.process_id) in (
-		select o.kind, o.id, o.process_id from app.watch o where o.closed_at < now() - interval '1 minute'
+		select o.kind, o.id, o.process_id from app.watch o
+		where o.closed_at < now() - make_interval(secs => greatest(app.bound('call_stream'), 60))
 		limit 1000 for update skip locked);
 	more := found;
 	delete from app.contact_gone g where (g.account_id, g.id) in (
@@ -516,10 +521,11 @@ end $$;
 -- ---- the janitor ----
 
 insert into app.duty as d (name, pause) values
-	('bury_agents', '500 ms'), ('bury_dead_legs', '500 ms'), ('bury_processes', '500 ms'), ('end_idle_sessions', '5 s'),
+	('bury_agents', '500 ms'), ('bury_dead_legs', '500 ms'), ('bury_processes', '500 ms'), ('end_empty_calls', '2 s'),
+	('end_idle_sessions', '5 s'),
 	('expire_legs', '5 s'), ('expire_logins', '500 ms'),
 	('expire_publications', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
-	('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
+	('leave_absent', '500 ms'), ('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
 	('sweep_call_list', '2 s'), ('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_legs', '2 s'), ('sweep_login_list', '2 s'),
 	('sweep_results', '2 s'), ('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')
 on conflict (name) do update set pause = excluded.pause;

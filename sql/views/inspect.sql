@@ -122,7 +122,7 @@ comment on column inspect.agent.sending is 'Deliveries that it works on.';
 create view inspect.stream as
 select p.name, app.is_alive(29286, p.id, p.beat_at) as alive, p.started_at, p.beat_at, p.free_since,
 	(select count(*) from app.watch w where w.process_id = p.id and w.closed_at is null
-		and w.kind::text <> 'session') as watched
+		and w.kind::text not in ('session', 'participant')) as watched
 from app.stream_process p;
 comment on view inspect.stream is 'Processes that hold open streams.';
 comment on column inspect.stream.name is 'Its name.';

@@ -3,7 +3,7 @@
 create view inspect.call as
 select c.id, a.email as owner, c.subject, c.state, c.open, c.starts_at, c.created_at, c.ended_at,
 	(select count(*) from app.participant p where p.call_id = c.id and p.state = 'joined') as participants,
-	(select count(*) from app.invitation i where i.call_id = c.id) as invited, r.version, c.extra
+	c.empty_since, (select count(*) from app.invitation i where i.call_id = c.id) as invited, r.version, c.extra
 from app.call c
 join app.account a on a.id = c.owner_id
 left join app.resource r on r.kind = 'call' and r.id = c.id;
@@ -17,12 +17,14 @@ comment on column inspect.call.starts_at is 'When it is to start, if it was sche
 comment on column inspect.call.created_at is 'When it was made.';
 comment on column inspect.call.ended_at is 'When it ended.';
 comment on column inspect.call.participants is 'How many are in it now.';
+comment on column inspect.call.empty_since is 'Since when nobody has been in it, or null: it ends after the bound call_empty.';
 comment on column inspect.call.invited is 'How many were invited.';
 comment on column inspect.call.version is 'Its version: the ETag.';
 comment on column inspect.call.extra is 'Further members that its owner gave.';
 
 create view inspect.participant as
-select p.call_id as call, p.n, a.email, p.side, p.state, p.joined_at, p.left_at, p.session is not null as has_session
+select p.call_id as call, p.n, a.email, p.side, p.state, p.contact_n as contact, p.lifetime, p.joined_at, p.left_at,
+	p.session is not null as has_session
 from app.participant p
 join app.account a on a.id = p.account_id;
 comment on view inspect.participant is 'Who is in a call, or was; without their sessions, which hold addresses and keys.';
@@ -31,6 +33,8 @@ comment on column inspect.participant.n is 'The participant''s number: /call/{ca
 comment on column inspect.participant.email is 'Who it is.';
 comment on column inspect.participant.side is 'in: came by REST. caller, callee: by phone.';
 comment on column inspect.participant.state is 'calling, ringing, joined or left.';
+comment on column inspect.participant.contact is 'It leaves with that contact, /login/{email}/{contact}; null: none.';
+comment on column inspect.participant.lifetime is 'stream: it leaves after its last stream of the call; null: by itself.';
 comment on column inspect.participant.joined_at is 'When they joined.';
 comment on column inspect.participant.left_at is 'When they left.';
 comment on column inspect.participant.has_session is 'They gave session information.';

@@ -176,7 +176,7 @@ def test_nobody_joins_for_another(account):
     ({"url": "/user/x@example.net"}, "/url"),
     ({"url": "/login/"}, "/url"),
     ({"url": "/login/%zz@example.net"}, "/url"),
-    ({"url": "/login/a@example.net/1"}, "/url"),
+    ({"url": "/login/a@example.net/x"}, "/url"),
     ({"email": "x"}, "/email"),
 ])
 def test_who_joins_must_be_somebody(account, body, pointer):

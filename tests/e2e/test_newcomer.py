@@ -63,7 +63,7 @@ WRONG = [
     # the query
     ("GET", "/login?limit=5000", {}, 400, r"`limit` is a number from 1 to 1000; this is `5000`"),
     ("GET", "/call?after=x", {}, 400, r"`after` is a number.*; this is `x`"),
-    ("GET", "/login?page=2", {}, 400, r"no parameter `page` here; there are: limit after stream wait updates since ticket"),
+    ("GET", "/login?page=2", {}, 400, r"no parameter `page` here; there are: limit after stream wait updates since lastEventId ticket"),
     ("GET", "/login/me?contact=x", {}, 400, r"no parameter `contact` here"),
     ("DELETE", "/login/me?all=yes", {}, 400, r"takes no parameters; there is `all`"),
     ("SEND", "/login/me?offline=maybe", body("x", "text/plain"), 400, r"`offline` is yes or no; this is `maybe`"),
@@ -72,6 +72,7 @@ WRONG = [
     ("GET", "/login/me?stream&updates=some", {}, 400, r"`updates` is full or diff; this is `some`"),
     ("GET", "/login/me?wait=3000", {}, 400, r"`wait` is 0 to 300 seconds; this is `3000`"),
     ("GET", "/login/me?stream&since=x", {}, 400, r"`since` is the id of an event; this is `x`"),
+    ("GET", "/login/me?stream&lastEventId=x", {}, 400, r"`lastEventId` is the id of an event; this is `x`"),
     ("GET", "/watch", {}, 400, r"`r` names a resource to watch, such as r=/login/me"),
     ("GET", "/watch?r=/login%3Fpage=2", {}, 400, r"no parameter `page`"),
     # where to, and how

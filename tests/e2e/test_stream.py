@@ -77,6 +77,26 @@ def test_a_resume_from_an_unknown_version_is_a_state(account, opened):
     assert opened(alice, last="999999999.999999").wait("state").data == []
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_page_resumes_by_its_url_where_it_has_no_header(account, opened, many):
+    alice, bob = account("alice"), account("bob")
+    path = f"/watch?r={alice.login}&" if many else f"{alice.login}?"
+    stream = opened(alice, path, sse=True)
+    first = stream.wait("state").id
+    send(bob, alice, "one")
+    second = stream.wait("message").id
+    stream.close()
+    send(bob, alice, "two")
+    by_url = opened(alice, f"{path}lastEventId={second}", sse=True)
+    assert by_url.wait("message").id not in (first, second)
+    assert not by_url.named("state") and len(by_url.named("message")) == 1
+    # The browser's own header is newer than the URL that the page made.
+    by_both = opened(alice, f"{path}lastEventId={first}", sse=True, last=second)
+    by_both.wait("message")
+    assert not by_both.named("state") and len(by_both.named("message")) == 1
+    problem(opened(alice, f"{path}lastEventId=x"), 400, "invalid-parameter")
+
+
 def test_the_first_state_alone_is_enough_to_resume(account, opened):
     alice, bob = account("alice"), account("bob")
     send(bob, alice, "one")

@@ -140,7 +140,7 @@ select is_empty($$
 create or replace function app.expire_publications(out bell text[], out more bool) language plpgsql as
 	'begin more := 1 / 0; end';
 select lives_ok('select api.janitor(0) from generate_series(1, 50)', 'a duty of the janitor fails');
-select is((select d.failures::int from app.duty d where d.name = 'expire_publications'), 1, 'which is noted');
+select cmp_ok((select d.failures::int from app.duty d where d.name = 'expire_publications'), '>=', 1, 'which is noted');
 select ok((select d.failure like '22012 %' from app.duty d where d.name = 'expire_publications'), 'with its reason');
 select is((select count(*)::int from app.duty d where d.failures > 0), 1, 'and no other fails for it');
 select is((select count(*)::int from app.duty d where d.next_at < now()), 0, 'each has had its turn');

@@ -770,6 +770,91 @@ static void another_s_login_of_that_name_is_not_shown(void **state)
 	assert_int_equal(v->state, VIEWER_ENDING);
 }
 
+/* ---- who is in a call by its streams ---- */
+
+#define OPENED_PART OPENED " participant"
+
+static struct viewer *take_part(void)
+{
+	struct viewer *v = come("call");
+
+	ANSWER("watch_open", OPENED_PART, "1|1|t|f|~|1|~|7|1|9");
+	answer_state();
+	settle();
+	assert_int_equal(v->state, VIEWER_LIVE);
+	assert_non_null(v->part);
+	return v;
+}
+
+/* How often it was said that nobody of them is there any more. */
+static size_t parts_closed(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < nasked; i++)
+		n += is_named(&asked[i], "watch_close") &&
+		     !strcmp(asked[i].value[1], "participant") &&
+		     !strcmp(asked[i].value[2], "9");
+	return n;
+}
+
+static void who_is_in_a_call_by_two_streams_leaves_with_the_last(void **state)
+{
+	struct viewer *first = take_part(), *last = take_part();
+
+	(void)state;
+	viewer_closed(first);
+	turn();
+	assert_int_equal(parts_closed(), 0);
+	viewer_closed(last);
+	turn();
+	assert_int_equal(parts_closed(), 1);
+}
+
+static void who_is_put_out_is_watched_no_more(void **state)
+{
+	struct viewer *v = take_part();
+
+	(void)state;
+	ring("session/7");
+	turn();
+	open_call(); /* without it */
+	assert_null(v->part);
+	assert_int_equal(parts_closed(), 1);
+}
+
+static void who_is_in_a_call_still_is_after_the_database_was_away(void **state)
+{
+	struct viewer *v = take_part();
+
+	(void)state;
+	hub_lose();
+	hub_begin();
+	turn();
+	ANSWER("watch_open", OPENED_PART, "1|1|t|f|~|1|~|7|1|9");
+	settle();
+	assert_int_equal(parts_closed(), 0);
+	viewer_closed(v);
+	turn();
+	assert_int_equal(parts_closed(), 1);
+}
+
+static void a_watch_that_was_closed_meanwhile_is_opened_again(void **state)
+{
+	struct viewer *first = take_part(), *last = come("call");
+
+	(void)state;
+	turn(); /* its watch_open is on its way */
+	viewer_closed(first);
+	turn();
+	assert_int_equal(parts_closed(), 1);
+	ANSWER("watch_open", OPENED_PART, "1|1|t|f|~|1|~|7|1|9");
+	assert_null(last->part);
+	ANSWER("watch_open", OPENED_PART, "1|1|t|f|~|1|~|7|1|9");
+	assert_non_null(last->part);
+	assert_int_equal(parts_closed(), 1);
+}
+
 /* ---- the database goes, and comes back ---- */
 
 static void who_waits_for_a_first_state_is_refused(void **state)
@@ -919,6 +1004,10 @@ int main(void)
 		TEST(a_change_that_may_end_access_is_not_shown),
 		TEST(what_is_passed_over_may_end_access_all_the_same),
 		TEST(another_s_login_of_that_name_is_not_shown),
+		TEST(who_is_in_a_call_by_two_streams_leaves_with_the_last),
+		TEST(who_is_put_out_is_watched_no_more),
+		TEST(who_is_in_a_call_still_is_after_the_database_was_away),
+		TEST(a_watch_that_was_closed_meanwhile_is_opened_again),
 		TEST(who_waits_for_a_first_state_is_refused),
 		TEST(streams_outlive_the_connection),
 		TEST(one_that_is_reopened_may_be_checked_too),

@@ -34,6 +34,13 @@ const struct topic_kind kind_session = {
 	.feed = &session_feed,
 };
 
+static const struct feed_ops participant_feed = {0};
+
+const struct topic_kind kind_participant = {
+	.name = "participant",
+	.feed = &participant_feed,
+};
+
 static const struct topic_kind kind_send = {
 	.name = "send",
 	.feed = &versions_feed,

@@ -173,6 +173,20 @@ static struct topic *session_of(struct opening *o, const struct pg_answer *a)
 	return t;
 }
 
+/* As whom the caller is in the call for as long as this looks at it. */
+static struct topic *participant_of(struct opening *o,
+				    const struct pg_answer *a)
+{
+	const char *id = pgres_text(a->res, 0, "participant");
+	const struct view view = {
+		.kind = &kind_participant,
+		.key = id ? id : "",
+		.id = pgres_int(a->res, 0, "participant"),
+	};
+
+	return id ? topic_get(o->queue->topics, &view) : NULL;
+}
+
 static struct topic *topic_of(struct opening *o, const struct pg_answer *a)
 {
 	const char *key = pgres_text(a->res, 0, "key");
@@ -215,38 +229,58 @@ static void tell(struct opening *o, struct opened *opened,
 	ops->opened(opened, o->arg);
 }
 
+/* Whether a row that it was answered has been closed since it was asked. */
+static bool was_closed(const struct opening *o, const struct opened *opened)
+{
+	return topic_was_closed(opened->topic, o->seq, opened->mine) ||
+	       topic_was_closed(opened->session, o->seq, false) ||
+	       (opened->part && topic_was_closed(opened->part, o->seq, false));
+}
+
+/* The rows are there. */
+static void set_watched(struct opened *opened)
+{
+	struct topic *t = opened->topic;
+
+	opened->session->watched = t->watched = true;
+	t->watched_mine = t->watched_mine || opened->mine;
+	if (opened->part)
+		opened->part->watched = true;
+}
+
 /* @return whether o is still in use */
 static bool answer_ok(struct opening *o, const struct pg_answer *a)
 {
 	struct opened opened = {
 		.mine = o->kind->mail && pgres_bool(a->res, 0, "mine"),
 	};
-	struct topic *t, *session;
 	const bool is_kept = keep_session(o, a);
 
-	opened.session = session = session_of(o, a);
-	opened.topic = t = topic_of(o, a);
-	if (!is_kept || !t || !session) {
+	opened.session = session_of(o, a);
+	opened.topic = topic_of(o, a);
+	opened.part = participant_of(o, a);
+	if (!is_kept || !opened.topic || !opened.session ||
+	    (!opened.part && !pgres_null(a->res, 0, "participant"))) {
 		opening_is_lost(o);
 		return false; /* the poll frees what there is */
 	}
-	if (o->ops && (topic_was_closed(t, o->seq, opened.mine) ||
-		       topic_was_closed(session, o->seq, false))) {
+	if (o->ops && was_closed(o, &opened)) {
 		if (ask_once_more(o))
 			return true;
 		opening_is_lost(o);
 		return false;
 	}
-	session->watched = t->watched = true;
-	t->watched_mine = t->watched_mine || opened.mine;
+	set_watched(&opened);
 	if (o->ops && o->again && ask_once_more(o))
 		return true; /* the poll frees what that does not find */
 	if (o->ops && o->again)
 		opening_is_lost(o);
 	if (o->ops)
 		tell(o, &opened, a);
-	topic_release(t);
-	topic_release(session);
+	topic_release(opened.topic);
+	topic_release(opened.session);
+	if (opened.part)
+		topic_release(opened.part);
 	return false;
 }
 

@@ -26,6 +26,7 @@ struct proof;
 struct opened {
 	struct topic *topic;
 	struct topic *session; /* of who calls: when it ends, ask again */
+	struct topic *part;    /* as whom it is in the call by this; or null */
 	struct proof *proof;   /* who that is, though it was a ticket */
 	bool mine;	       /* it is the owner */
 	uint32_t ends_s;       /* of stream_now_s(), the session; 0: never */
@@ -48,7 +49,8 @@ struct opening_ask {
 	int64_t n;
 	struct proof *proof;   /* null with a ticket */
 	const uint8_t *ticket; /* SHA-256, or null */
-	bool quiet;	       /* it does not stay: no messages */
+	bool quiet;	       /* it does not stay: it gets no messages, and
+				  keeps nobody in a call */
 	bool first;	       /* nothing is shown yet: rather lost than late */
 };
 

@@ -104,6 +104,10 @@ const struct topic_ops access_session = {
 	.retry = session_retry,
 };
 
+static const struct topic_ops part_ops = {
+	.retry = session_retry,
+};
+
 /* ---- answers ---- */
 
 /* The owner's messages. */
@@ -147,6 +151,24 @@ static void change_seat(struct viewer *v, const struct opened *o)
 	v->seat.version = 0;
 }
 
+/* For as long as it looks, its caller is in the call as `part`, if at all. */
+static void take_part(struct viewer *v, struct topic *part)
+{
+	if (v->part && v->part->topic == part)
+		return;
+	viewer_part(v);
+	if (!part)
+		return;
+	v->part = calloc(1, sizeof(*v->part));
+	if (v->part) {
+		v->part->ops = &part_ops;
+		seat_attach(v->part, part, false);
+	} else if (viewer_has_begun(v))
+		viewer_end(v, "busy");
+	else
+		viewer_refuse_unavailable(v);
+}
+
 static void on_opened(const struct opened *o, void *arg)
 {
 	struct viewer *v = arg;
@@ -160,6 +182,9 @@ static void on_opened(const struct opened *o, void *arg)
 		seat_attach_live(&v->session, o->session);
 	if (v->stream)
 		stream_deadline(v->stream, v->ends_s);
+	take_part(v, o->part);
+	if (v->state >= VIEWER_ENDING)
+		return;
 	if (v->outlet->opened)
 		v->outlet->opened(v);
 	if (!v->seat.topic)

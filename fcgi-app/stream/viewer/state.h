@@ -97,8 +97,8 @@ struct viewer {
 	void *arg;
 	struct stream *stream; /* the outlet's */
 	struct seat seat;
-	struct seat session; /* the caller's session: when it ends, access is
-				asked for again */
+	struct seat session; /* the caller's: access is asked for at its end */
+	struct seat *part;   /* by which it is in the call; null: not by it */
 	int64_t checked;     /* of a call: the version as of which it may */
 	struct page *page;   /* null: it looks at no list */
 	struct mail *mail;   /* null: it gets no messages */
@@ -111,7 +111,7 @@ struct viewer {
 	uint8_t state;
 	uint8_t format;
 	uint8_t lock; /* of query */
-	bool quiet;   /* no messages: it does not stay */
+	bool quiet;   /* it does not stay: no messages, nobody is in a call */
 	bool leaving; /* is in that list */
 };
 
@@ -130,18 +130,18 @@ static inline bool viewer_has_begun(const struct viewer *v)
 	return v->state >= VIEWER_BEHIND && v->state < VIEWER_ENDING;
 }
 
-/**
- * Put it into another state; the only place that does. Where that means that
- * nothing is to be told, or no answer is wanted, it sees to that. A step that
- * may not be is logged, and not done.
- */
+/** Put it into another state; the only place that does. Where that means that
+ *  nothing is to be told, or no answer is wanted, it sees to that. A step that
+ *  may not be is logged, and not done. */
 void viewer_move(struct viewer *v, enum viewer_state to);
+
+/** It keeps nobody in a call any more. */
+void viewer_part(struct viewer *v);
 
 /** Free it at once: one that has not begun, or all at the end. */
 void viewer_destroy(struct viewer *v);
 
-/** It cannot use what is read for all, or its queue is full: it falls behind.
- * */
+/** It cannot use what is read for all, or its queue is full. */
 void viewer_fall_behind(struct viewer *v);
 
 /** It has read its resource to the end: it keeps up, or reads once more. */

@@ -65,6 +65,7 @@ static void reap(void *arg)
 		all->leaving = v->leaving_next;
 		v->leaving = false;
 		seat_detach(&v->session);
+		viewer_part(v);
 		if (v->state == VIEWER_DEAD)
 			viewer_destroy(v);
 		else /* what it was sent is still to be confirmed */
@@ -215,6 +216,14 @@ static void page_free(struct page *page)
 	free(page);
 }
 
+void viewer_part(struct viewer *v)
+{
+	if (v->part)
+		seat_detach(v->part);
+	free(v->part);
+	v->part = NULL;
+}
+
 void viewer_destroy(struct viewer *v)
 {
 	if (v->query)
@@ -223,6 +232,7 @@ void viewer_destroy(struct viewer *v)
 	mail_free(v->mail);
 	seat_detach(&v->seat);
 	seat_detach(&v->session);
+	viewer_part(v);
 	*v->prev = v->next;
 	if (v->next)
 		v->next->prev = v->prev;

@@ -25,7 +25,7 @@ struct viewer_ask {
 	enum format format;
 	bool once;   /* no stream: one answer, of what is not `version` */
 	bool diff;   /* JSON Patch instead of whole documents */
-	bool quiet;  /* it does not stay: no messages */
+	bool quiet;  /* it does not stay: no messages, nobody in a call */
 	bool resume; /* version is what the client has */
 	int64_t version;
 	int64_t inbox; /* the same; negative: none */

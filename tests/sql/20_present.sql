@@ -1,0 +1,92 @@
+-- Who is in a call is there, or leaves; and calls that nobody is in end.
+begin;
+select plan(21);
+\o /dev/null
+\ir setup.inc
+select process from api.stream_start('present-test') \gset
+select id as call from api.call_create(null, pg_temp.proof('alice'), 'topic', null, null, null, '{}', null, null) \gset
+select id as later from api.call_create(null, pg_temp.proof('alice'), 'later', now() + interval '1 hour', null, null, '{}', null, null) \gset
+select n as contact from api.login_register(null, pg_temp.proof('alice'), 'me', 'sip:a@192.0.2.1', 'sip:a@192.0.2.1', 600, '{}', null) \gset
+create temp table ids as select :process as process, :call::bigint as call, :later::bigint as later;
+\o
+create function pg_temp.join(p_who text, p_contact bigint default null, p_lifetime text default null) returns bigint language sql as $$
+	select n from api.call_join(null, pg_temp.proof(p_who), (select call from ids), 'me', null, '{}', null, null, p_contact, p_lifetime) $$;
+create function pg_temp.opens(p_who text) returns bigint language sql as $$
+	select participant from api.watch_open((select process from ids), null, pg_temp.proof(p_who), null, 'call',
+		(select call::text from ids)) $$;
+-- As if all this was so long ago, through all of which the janitor has looked.
+create function pg_temp.later(p_for interval) returns void language plpgsql as $$
+begin
+	update app.participant p set bound_at = p.bound_at - p_for from ids i where p.call_id = i.call;
+	update app.watch w set closed_at = w.closed_at - p_for;
+	update app.call c set empty_since = c.empty_since - p_for from ids i where c.id in (i.call, i.later);
+	insert into app.looked as l (at, since) values (clock_timestamp(), now() - p_for)
+	on conflict (one) do update set at = clock_timestamp(), since = least(l.since, now()) - p_for;
+end $$;
+create function pg_temp.inside() returns text language plpgsql as $$
+begin
+	perform pg_temp.do_duties();
+	return coalesce((select string_agg(split_part(a.email, '@', 1), ' ' order by a.email)
+		from app.participant p join app.account a on a.id = p.account_id join ids i on i.call = p.call_id
+		where p.state <> 'left'), 'nobody');
+end $$;
+
+\o /dev/null
+select pg_temp.join('alice', p_lifetime => 'stream'), pg_temp.join('bob');
+select pg_temp.inside();
+\o
+select is(pg_temp.opens('bob'), null, 'who joined to stay is not in the call by a stream');
+select is(pg_temp.opens('alice'), (select p.id from app.participant p join ids i on i.call = p.call_id where p.lifetime = 'stream'),
+	'a stream tells as whom one is in its call');
+select pg_temp.later('1 hour') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'for as long as it is open');
+select api.watch_close(:process, 'participant', pg_temp.opens('alice'), false) \g /dev/null
+select pg_temp.later('29 s') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'and 30 s longer');
+select pg_temp.opens('alice') \g /dev/null
+select pg_temp.later('10 s') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'who comes back stays');
+
+select process from api.stream_start('present-test') \g /dev/null
+select pg_temp.later('29 s') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'a stream process that begins anew ends no call for anybody');
+update app.looked set since = now() - interval '29 s';
+select pg_temp.later('1 s') \g /dev/null
+update app.looked set since = now() - interval '29 s';
+select is(pg_temp.inside(), 'alice bob', 'nor does an outage, in which nobody could come back');
+delete from app.looked;
+select is(pg_temp.inside(), 'alice bob', 'nor the end of all that is unlogged');
+select pg_temp.later('30 s') \g /dev/null
+select is(pg_temp.inside(), 'bob', 'whoever does not come back has gone');
+select isnt((select p.left_at from app.participant p join ids i on i.call = p.call_id where p.lifetime = 'stream'), null,
+	'as one who has left');
+
+select pg_temp.join('alice', :contact) \g /dev/null
+select pg_temp.later('1 day') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'who names a contact is in the call with it');
+select is((select doc::jsonb #>> '{children,1,login}' from api.call_get(null, pg_temp.proof('bob'), :call)),
+	'/login/alice@example.net/' || :contact, 'which is shown');
+select * from api.login_delete(null, pg_temp.proof('alice'), 'me', :contact, null) \g /dev/null
+select is(pg_temp.inside(), 'bob', 'and leaves with it');
+select throws_ok(format('select pg_temp.join(''alice'', %s)', :contact), 'RS400', 'invalid-member', 'nobody joins with one that is gone');
+
+select is((select empty_since from app.call where id = :call), null, 'somebody is in it');
+select pg_temp.later('2 days') \g /dev/null
+select is(pg_temp.inside(), 'bob', 'such a call goes on');
+select * from api.participant_delete(null, pg_temp.proof('bob'), :call, (select n from app.participant p join app.account a
+	on a.id = p.account_id where p.call_id = :call and a.email = 'bob@example.net'), null) \g /dev/null
+select pg_temp.later('23 hours') \g /dev/null
+select pg_temp.inside() \g /dev/null
+select is((select state from app.call where id = :call), 'active', 'one that nobody is in goes on for a day');
+select pg_temp.later('1 hour') \g /dev/null
+select pg_temp.inside() \g /dev/null
+select is((select state from app.call where id = :call), 'ended', 'and no longer');
+select is((select state from app.call where id = :later), 'scheduled', 'a scheduled one waits for its time');
+update app.call set starts_at = now() - interval '1 day' where id = :later;
+select pg_temp.inside(), pg_temp.inside() \g /dev/null
+select is((select state from app.call where id = :later), 'ended', 'and ends a day after');
+
+select * from api.user_delete(null, pg_temp.proof('alice'), 'alice@example.net', null) \g /dev/null
+select is_empty($$ select from app.participant p where p.lifetime is not null and p.state <> 'left' $$, 'nobody is left behind');
+select * from finish();
+rollback;
