@@ -143,5 +143,5 @@ def test_a_crowd_hides_nobodys_outcome(own_system, own_account, phone, until):
     def waiting():
         row, = own_system.query_owner("select count(*) as n from app.send where sender like 'sender%'")
         return row["n"]
-    until(lambda: waiting() >= CROWD * EACH, 8)
+    until(lambda: waiting() >= CROWD * EACH, 30)
     assert b.message(a.aor, timeout_s=4).code == 200
