@@ -687,33 +687,34 @@ def fixture_owner():
             db.execute("select inspect.set_bound(%s)", (name,))
 
 
-@pytest.mark.timeout(SECONDS + 150)
-def test_everything_at_once(owner):
-    print(f"RESTSIP_SEED={SEED}")
-    world, rng = World(), random.Random(SEED)
-    before = deadlocks(owner)
+def run_load(world, rng, seconds=SECONDS, watch=True):
+    """All of them at once for so long; without `watch` nobody looks at every row meanwhile. Returns (agents, streams,
+    janitors, lists)."""
     first = Caller(world, rng.random())
     for slot in range(PEOPLE):
         first.sign_up(slot)
     agents = [Agent(world, rng.random(), f"random{i}") for i in range(AGENTS)]
     streams = [Stream(world, rng.random(), f"random{i}") for i in range(PROCESSES)]
-    with connect() as one, connect() as two:
-        lists = [List(world, db, name) for db, name in ((one, "login"), (two, "call"))]
-        run_all(owner, world, rng, agents, streams, lists)
-    assert deadlocks(owner) == before
-    assert not world.wrong, world.wrong[:3]
-
-
-def run_all(owner, world, rng, agents, streams, lists):
+    lists = [List(world, connect(), name) for name in ("login", "call")]
     janitors = [Janitor(world, rng.random()) for _ in range(2)]
     workers = [Client(world, rng.random()) for _ in range(CLIENTS)] + agents + streams + janitors + lists
-    workers.append(Monitor(world, rng.random()))
+    if watch:
+        workers.append(Monitor(world, rng.random()))
     threads = [world.run(worker.loop) for worker in workers]
-    world.stop.wait(SECONDS)
+    world.stop.wait(seconds)
     world.stop.set()
     for thread in threads:
         thread.join(DONE_S)
         assert not thread.is_alive()
+    return agents, streams, janitors, lists
+
+
+@pytest.mark.timeout(SECONDS + 150)
+def test_everything_at_once(owner):
+    print(f"RESTSIP_SEED={SEED}")
+    world, rng = World(), random.Random(SEED)
+    before = deadlocks(owner)
+    agents, streams, janitors, lists = run_load(world, rng)
     report(world)
     assert not world.failed, world.failed
     settle(agents, janitors, streams)
@@ -725,6 +726,8 @@ def run_all(owner, world, rng, agents, streams, lists):
     for what, sql in RECOUNTS.items():
         rows = owner.execute(sql).fetchall()
         assert not rows, (what, rows[:5])
+    assert deadlocks(owner) == before
+    assert not world.wrong, world.wrong[:3]
 
 
 def report(world):
