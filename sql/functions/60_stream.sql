@@ -235,6 +235,7 @@ declare
 	v_head bigint;
 	v_sends bigint[];
 	v_is_free bool;
+	v_is_held bool := false;
 begin
 	loop
 		select r.next_inbox - 1, array_agg(s.id) filter (where s.id is not null), bool_or(s.waits and not s.taken)
@@ -256,8 +257,14 @@ begin
 		where r.kind = 'login' and r.id = p_account
 		group by r.next_inbox;
 		exit when v_is_free is not true;
-		-- These may still be taken back. Then the page is another one.
-		set local synchronous_commit = off;
+		-- These may still be taken back. Then the page is another one. Who makes deliveries or moves them holds the login:
+		-- without it, what became due meanwhile would be locked after what is newer.
+		if not v_is_held then
+			set local synchronous_commit = off;
+			perform from app.resource r where r.kind = 'login' and r.id = p_account for update;
+			v_is_held := true;
+			continue;
+		end if;
 		perform from app.send s where s.id = any (v_sends) and s.waits and not s.taken order by s.id for no key update;
 		update app.send s set taken = true where s.id = any (v_sends) and s.waits and not s.taken;
 	end loop;

@@ -173,3 +173,21 @@ def test_what_a_dead_agent_leaves_is_done_a_few_at_a_time(db):
             if channel:
                 break
     assert turns == 3 and not any(account.contacts() for account in accounts[:5])
+
+
+def test_who_reads_an_inbox_has_the_login_before_its_first_message(db):
+    """Or what becomes due meanwhile, and is older, would be locked after what is newer. With nothing to take it waits for
+    nobody."""
+    alice, bob = Account(db), Account(db)
+    bob.send(alice)
+    with connect(autocommit=False) as holder, connect() as reader:
+        def read():
+            return reader.execute("select n from api.inbox_read(%s, null, 10)", (alice.id,)).fetchall()
+        reader.execute("set lock_timeout = '200ms'")
+        holder.execute("select from app.resource where kind = 'login' and id = %s for update", (alice.id,))
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            read()
+        holder.rollback()
+        assert len(read()) == 1
+        holder.execute("select from app.resource where kind = 'login' and id = %s for update", (alice.id,))
+        assert len(read()) == 1
