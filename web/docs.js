@@ -23,8 +23,31 @@ const shape = (schema, depth = 0) => {
 	}
 	return [].concat(s.type || 'anything').join(' | ');
 };
-const content = (c) => Object.entries(c || {}).map(([type, { schema }]) =>
-	el('pre', `${type}${type.endsWith('json') && schema ? '\n' + shape(schema) : ''}`));
+const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
+const samples = (media) => ('example' in media ? [['', media.example]]
+	: Object.entries(media.examples || {}).map(([name, e]) => [name, e.value]));
+const content = (c) => Object.entries(c || {}).flatMap(([type, media]) => [
+	el('pre', `${type}${type.endsWith('json') && media.schema ? '\n' + shape(media.schema) : ''}`),
+	...samples(media).map(([name, value]) => {
+		const sample = el('pre', text(value));
+		sample.className = 'sample';
+		sample.title = `An example${name ? ': ' + name : ''}`;
+		return sample;
+	})]);
+// A request as one pastes it: with the examples that its parameters and its body have.
+const line = (path, method, op) => {
+	const given = (op.parameters || []).map(open).filter((p) => p.required);
+	const query = given.filter((p) => p.in === 'query').flatMap((p) => [].concat(p.example).map((v) => `${p.name}=${v}`));
+	const url = location.origin + path.replace(/{(\w+)}/g, (_, name) => given.find((p) => p.name === name).example)
+		+ (query.length ? '?' + query.join('&') : '');
+	const [type, media] = Object.entries(op.requestBody?.content || {})[0] || [];
+	const value = media && samples(media)[0][1];
+	const words = ['curl', method === 'get' ? '' : `-X ${method.toUpperCase()}`,
+		Object.keys(op.security[0]).length ? '-u alice@example.net:PASSWORD' : '',
+		media ? `-H 'Content-Type: ${type.replace('*/*', 'text/plain')}' -d '${text(typeof value === 'string' && type.endsWith('json')
+			? JSON.stringify(value) : value).replaceAll("'", "'\\''")}'` : '', `'${url}'`];
+	return words.filter(Boolean).join(' ');
+};
 const operation = (path, method, op) => {
 	const head = el('summary', '', el('span', method.toUpperCase()), ` ${path} `, el('span', op.summary));
 	head.firstChild.className = 'method';
@@ -36,12 +59,17 @@ const operation = (path, method, op) => {
 	body.push(el('p', `Credentials: ${who}.`));
 	for (const p of (op.parameters || []).map(open).filter((p) => p.in !== 'path'))
 		body.push(el('p', `${p.in} ${p.name}${p.description ? ': ' + p.description : ''}`));
+	body.push(el('pre', line(path, method, op)));
 	if (op.requestBody) body.push(el('b', 'Body'), ...content(op.requestBody.content));
 	const rows = Object.entries(op.responses).map(([code, r]) => el('tr', '', el('th', code),
 		el('td', '', open(r).description, ...(code < 300 ? content(open(r).content) : []))));
 	body.push(el('b', 'Answers'), el('table', '', ...rows));
 	return el('details', '', head, ...body);
 };
+for (const part of api.info.description.split(/^## /m).filter(Boolean)) {
+	const [title, ...lines] = part.split('\n');
+	document.querySelector('main').append(el('details', '', el('summary', title), ...lines.filter(Boolean).map((line) => el('p', line))));
+}
 for (const tag of api.tags) {
 	const ops = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods)
 		.filter(([, op]) => op.tags.includes(tag.name)).map(([method, op]) => operation(path, method, op)));

@@ -1,4 +1,7 @@
 """restsip.js in pages of other people: what goes out, what comes back, and callbacks that fail."""
+import json
+
+from restsip_system import TOP
 from test_page import send
 
 OPEN = """const [email, password, done] = arguments;
@@ -83,3 +86,15 @@ def test_the_state_of_the_connection_is_told(account, browser, until):
     until(lambda: states() == ["lost"], 20, "that it is lost")
     browser.execute_script("stop()")
     until(lambda: states() == ["lost", "closed"], 20, "that it is closed at once")
+
+
+def test_the_description_is_a_page_with_a_line_for_each_operation(account, browser, until):
+    api = json.loads((TOP / "web/openapi.json").read_text())
+    operations = [op for item in api["paths"].values() for op in item.values() if "operationId" in op]
+    browser.get(account("alice").system.url + "/docs")
+    until(lambda: browser.execute_script("return document.querySelectorAll('details .method').length") == len(operations), 20)
+    lines = browser.execute_script("return [...document.querySelectorAll('details > pre:first-of-type')].map((e) => e.textContent)")
+    lines = [line for line in lines if line.startswith("curl ")]
+    assert len(lines) == len(operations) and not [line for line in lines if "undefined" in line or "{" in line.split(" -d ")[0]]
+    shown = browser.execute_script("return document.querySelector('main').textContent")
+    assert "## " not in shown and "Own members" in shown and "call me back" in shown
