@@ -99,7 +99,7 @@ void leg_forget(struct leg *l)
 	if (!l->by_call_id.list)
 		return;
 	if (l->d.local_tag && !l->unloaded)
-		leg_note(l->legs, l->d.call_id, l->d.local_tag);
+		(void)leg_note(l->legs, l->d.call_id, l->d.local_tag);
 	hash_unlink(&l->by_call_id);
 	l->legs->count--;
 	mem_deref(l);
@@ -227,27 +227,43 @@ static uint64_t lately_key(const struct pl *call_id, const struct pl *tag)
 	return (uint64_t)hash_joaat_pl(call_id) << 32 | hash_joaat_pl(tag);
 }
 
-/** A dialog has ended: what of it comes late is nothing to wonder at */
-void leg_note(struct legs *ls, const char *call_id, const char *tag)
+static bool is_late(const struct legs *ls, const struct pl *call_id,
+		    const struct pl *tag)
+{
+	const uint64_t key = lately_key(call_id, tag);
+
+	return ls->lately[key % LEGS_LATELY].key == key &&
+	       tmr_jiffies() < ls->lately[key % LEGS_LATELY].until_ms;
+}
+
+/**
+ * A dialog has ended: what of it comes late is nothing to wonder at
+ *
+ * @param tag Ours
+ *
+ * @return whether that was known
+ */
+bool leg_note(struct legs *ls, const char *call_id, const char *tag)
 {
 	struct pl call_pl, tag_pl;
+	bool was_known;
 	uint64_t key;
 
 	pl_set_str(&call_pl, call_id);
 	pl_set_str(&tag_pl, tag);
+	was_known = is_late(ls, &call_pl, &tag_pl);
 	key = lately_key(&call_pl, &tag_pl);
 	ls->lately[key % LEGS_LATELY].key = key;
 	ls->lately[key % LEGS_LATELY].until_ms = tmr_jiffies() + LEG_LATE_MS;
+
+	return was_known;
 }
 
 /** Whether a message is of a dialog that was there until lately */
 bool leg_was_of(const struct legs *ls, const struct sip_msg *msg)
 {
-	const uint64_t key = lately_key(
-		&msg->callid, msg->req ? &msg->to.tag : &msg->from.tag);
-
-	return ls->lately[key % LEGS_LATELY].key == key &&
-	       tmr_jiffies() < ls->lately[key % LEGS_LATELY].until_ms;
+	return is_late(ls, &msg->callid,
+		       msg->req ? &msg->to.tag : &msg->from.tag);
 }
 
 /** The leg whose INVITE an answer is to; of several phones behind its contact

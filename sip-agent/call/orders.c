@@ -86,9 +86,10 @@ static void last_word(struct legs *ls, const struct pg_answer *ans)
 	const char *to = pgres_text(ans->res, 0, "last_word_to");
 	struct word *w;
 
-	leg_note(ls, pgres_text(ans->res, 0, "call_id"),
-		 pgres_text(ans->res, 0, "local_tag"));
-	if (!text || !to || list_count(&ls->words) >= LEGS_MAX)
+	/* one that was ours has had its answer */
+	if (leg_note(ls, pgres_text(ans->res, 0, "call_id"),
+		     pgres_text(ans->res, 0, "local_tag")) ||
+	    !text || !to || list_count(&ls->words) >= LEGS_MAX)
 		return;
 	w = mem_zalloc(sizeof(*w), word_destructor);
 	if (!w)

@@ -15,13 +15,13 @@
 #include "transaction/dialog.h"
 
 enum {
-	ITEMS_MAX = 64,	      /* of a statement */
-	NEWS_MAX = 64 * 1024, /* bytes of its JSON */
-	WORD_MAX = 4096,      /* of a message that is kept */
-	NEWS_NOW_MS = 1,      /* who waits hears it */
-	NEWS_LATE_MS = 500,   /* nobody does */
-	AGAIN_MS = 1000,      /* the database is away */
-	POLL_MS = 2000,	      /* for bells that were missed */
+	ITEMS_MAX = 64,	       /* of a statement */
+	NEWS_MAX = 256 * 1024, /* bytes of its JSON */
+	WORD_MAX = 4096,       /* of a message that is kept */
+	NEWS_NOW_MS = 1,       /* who waits hears it */
+	NEWS_LATE_MS = 500,    /* nobody does */
+	AGAIN_MS = 1000,       /* the database is away */
+	POLL_MS = 2000,	       /* for bells that were missed */
 	ENDS_MAX = 2 * LEGS_MAX,
 };
 

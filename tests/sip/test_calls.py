@@ -335,6 +335,7 @@ def test_hold_and_resume(pair, until, who):
         child = until(lambda: next((c for c in call_of(alice, until)["children"] if c["session"]["sdp"] == body), None), 5)
         assert child.get("hold", False) == (body == HOLD)
     assert out.bye().code == 200
+    Incoming.next(inc, "BYE")
 
 
 def test_an_offer_that_is_refused_changes_nothing(pair, until):
