@@ -121,7 +121,7 @@ def fixture_calls(account, phone, tmp_path, system, until):
         if thread:
             thread.join(10)
         assert not failed, (failed, b.seen)
-        until(over, 10)
+        until(over, seconds)
     return run
 
 
