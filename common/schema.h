@@ -7,7 +7,7 @@
 #define SCHEMA_H
 
 enum {
-	SCHEMA_VERSION = 13,
+	SCHEMA_VERSION = 14,
 };
 
 #endif

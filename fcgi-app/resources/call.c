@@ -19,6 +19,7 @@ enum {
 	TIMESTAMP_MAX_BYTES = 40,
 	ADDRESS_MAX_BYTES = 4 * AOR_MAX,
 	LIFETIME_MAX_BYTES = 16,
+	INVITE_MAX = 10,
 };
 
 /* The members that we know; a patch may take away what is nullable. */
@@ -28,13 +29,19 @@ enum {
 	OPEN,
 	INVITED,
 	MEMBERS,
+	/* of a new one alone */
+	SESSION = MEMBERS,
+	INVITE,
+	MEMBERS_OF_NEW,
 };
-static const struct body_member table[MEMBERS] = {
+static const struct body_member table[MEMBERS_OF_NEW] = {
 	[SUBJECT] = {"subject", JSON_STRING, false, 0, SUBJECT_MAX_BYTES, true},
 	[STARTS_AT] = {"starts_at", JSON_STRING, false, 1, TIMESTAMP_MAX_BYTES,
 		       true},
 	[OPEN] = {"open", JSON_BOOL, false, 0, 0, true},
 	[INVITED] = {"invited", JSON_ARRAY, false, 0, 0, true},
+	[SESSION] = {"session", JSON_ANY, false, 0, 0, false},
+	[INVITE] = {"invite", JSON_ARRAY, false, 1, INVITE_MAX, true},
 };
 
 static const struct pg_stmt list_stmt = {
@@ -45,8 +52,8 @@ static const struct pg_stmt list_stmt = {
 static const struct pg_stmt create_stmt = {
 	.name = "call_create",
 	.sql = "select id, doc, version, bell from api.call_create("
-	       "$1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	.nparams = 9,
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	.nparams = 11,
 	.write = true,
 };
 static const struct pg_stmt get_stmt = {
@@ -182,20 +189,76 @@ static void created(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
+/* The email of a login's URL, or as such; false: it is neither */
+static bool read_login(struct exchange *x, const struct json *v,
+		       char email[static AOR_BUF])
+{
+	static const char under[] = "/login/";
+	const size_t n = sizeof(under) - 1;
+	const char *text = v->type == JSON_STRING ? v->text : NULL;
+
+	if (text && !strncmp(text, under, n))
+		text = link_unescape(x->arena, text + n);
+
+	return text && !aor_parse(email, text, strlen(text));
+}
+
+/* Who is rung at once, as emails; false: answered */
+static bool read_invite(struct exchange *x, const struct json *invite,
+			const char **out)
+{
+	char email[AOR_BUF];
+	size_t i = 0;
+	struct buf b;
+
+	*out = NULL;
+	if (!invite)
+		return true;
+	buf_init(&b, invite->count * (AOR_BUF + 3) + 2);
+	for (const struct json *v = invite->first; v; v = v->next, i++) {
+		if (!read_login(x, v, email)) {
+			body_form_refuse_value(
+				x, arena_fmt(x->arena, "/invite/%zu", i),
+				"a login such as /login/alice@example.net", v);
+			buf_free(&b);
+			return false;
+		}
+		buf_fmt(&b, "%s\"%s\"", i ? "," : "[", email);
+	}
+	buf_char(&b, ']');
+	*out = b.failed ? NULL : arena_mem(x->arena, b.p, b.len);
+	buf_free(&b);
+	if (!*out)
+		body_form_no_memory(x);
+
+	return *out != NULL;
+}
+
 void call_create(struct exchange *x)
 {
-	const struct json *found[MEMBERS];
-	const char *extra;
+	const struct json *found[MEMBERS_OF_NEW];
+	const char *extra, *invite, *session = NULL;
 	struct pg_args args;
 
-	if (!body_form_or_empty(x, table, MEMBERS, found, &extra))
+	if (!body_form_or_empty(x, table, MEMBERS_OF_NEW, found, &extra))
 		return;
+	if (found[SESSION]) {
+		session = body_text(found[SESSION], x->arena);
+		if (!session) {
+			body_form_no_memory(x);
+			return;
+		}
+	}
 	exchange_args(x, &args);
-	if (!add_members(x, &args, found))
+	if (!read_invite(x, found[INVITE], &invite) ||
+	    !add_members(x, &args, found))
 		return;
 	pg_arg_text(&args, extra);
-	if (exchange_idempotency(x, &args))
-		exchange_query(x, &create_stmt, &args, created);
+	if (!exchange_idempotency(x, &args))
+		return;
+	pg_arg_text(&args, session);
+	pg_arg_text(&args, invite);
+	exchange_query(x, &create_stmt, &args, created);
 }
 
 static void got(struct exchange *x, const struct pg_result *res)

@@ -12,7 +12,7 @@ static const struct pg_stmt get_stmt = {
 };
 static const struct pg_stmt put_stmt = {
 	.name = "participant_put",
-	.sql = "select version, doc, bell from api.participant_put("
+	.sql = "select version, doc, bell, pending from api.participant_put("
 	       "$1, $2, $3, $4, $5, $6, $7)",
 	.nparams = 7,
 	.write = true,
@@ -51,7 +51,9 @@ void participant_get(struct exchange *x)
 static void changed(struct exchange *x, const struct pg_result *res)
 {
 	response_etag(&x->res, pgres_text(res, 0, "version"));
-	response_json(&x->res, 200, pgres_text(res, 0, "doc"));
+	/* a phone has been offered it */
+	response_json(&x->res, pgres_bool(res, 0, "pending") ? 202 : 200,
+		      pgres_text(res, 0, "doc"));
 	exchange_answer(x);
 }
 

@@ -40,7 +40,7 @@ void alive_ask(struct leg *l)
 {
 	static const struct pl none = PL_INIT;
 
-	if (l->state != LEG_UP || l->relay)
+	if (l->state != LEG_UP || l->relay || l->offer)
 		return; /* that tells it too */
 	l->uac = mem_deref(l->uac);
 	if (request_write(&l->req, l, "OPTIONS", NULL, &none) ||

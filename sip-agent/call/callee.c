@@ -28,6 +28,7 @@ enum {
 	RING_MORE_S = 32, /* than the caller's leg: it is who ends it */
 	PROGRESSES_MAX = 10,
 	PROGRESS_MS = 1000,
+	HELD_MS = 20 * 1000, /* a page has 15 s, by the database's clock */
 };
 
 /* --- how it ends ------------------------------------------------------------
@@ -42,16 +43,46 @@ static void ended(struct leg *l, int code, const char *reason)
 	leg_forget(l);
 }
 
-/** It has answered, and was the first */
-void callee_won(struct leg *l)
+/* No page has answered its offer: who calls takes part without media */
+static void held_too_long(void *arg)
+{
+	struct leg *l = arg;
+	const struct pl sdp = {l->sdp.p, l->sdp.len};
+
+	(void)confirm_send(l, LEG_INVITE_CSEQ, &sdp);
+}
+
+/**
+ * It has answered, and was the first
+ *
+ * @param sdp It has offered, and a page is to answer: what we say if it does
+ *            not; NULL: otherwise
+ */
+void callee_won(struct leg *l, const char *sdp)
 {
 	if (l->state != LEG_ANSWERED)
 		return;
 	l->state = LEG_UP;
 	if (!l->offerless)
 		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
+	if (l->offerless && sdp) {
+		buf_str(&l->sdp, sdp);
+		tmr_start(&l->tmr, HELD_MS, held_too_long, l);
+	}
 	if (l->bye_after_ack)
 		bye_send(l, NULL);
+}
+
+/** A page has answered what it has offered */
+void callee_accept(struct leg *l, const char *sdp)
+{
+	struct pl pl;
+
+	if (l->state != LEG_UP || l->in || !l->offerless || l->ack || !sdp)
+		return;
+	tmr_cancel(&l->tmr);
+	pl_set_str(&pl, sdp);
+	(void)confirm_send(l, LEG_INVITE_CSEQ, &pl);
 }
 
 /** It has answered, and was not; reason: of a Reason header, NULL: none */

@@ -9,6 +9,7 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
+#include "call/page.h"
 #include "call/told.h"
 #include "common/log.h"
 #include "transaction/answer.h"
@@ -223,6 +224,8 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct body body;
 
+	if (!l->peer)
+		page_first_ack(l, msg);
 	if (!peer || !peer->offerless || peer->ack)
 		return;
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||

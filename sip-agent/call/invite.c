@@ -207,6 +207,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 		return;
 	}
 	l->u = mem_ref(u);
+	l->offerless = !sdp->l;
 	l->peer_addr = msg->src;
 	/* who has answered a challenge there is no stranger there */
 	address_prove(ls->ag->addresses, &from, ADDRESS_ANSWERED_S,

@@ -9,6 +9,11 @@
 #include "transaction/dialog.h"
 #include "transaction/uas.h"
 
+enum {
+	OFFERS_MAX = 10, /* of a leg in OFFERS_MS: each is a version */
+	OFFERS_MS = 10 * 1000,
+};
+
 static void free_dialog(struct leg_dialog *d)
 {
 	mem_deref(d->call_id);
@@ -34,6 +39,7 @@ static void destructor(void *arg)
 	struct leg *l = arg;
 
 	leg_forget(l);
+	mem_deref(l->offer);
 	if (l->u)
 		uas_set_cancel(l->u, NULL, NULL);
 	mem_deref(l->u);
@@ -168,6 +174,19 @@ void leg_view(struct dialog *d, const struct leg *l)
 	show(&d->route, l->d.route);
 	d->local_cseq = l->d.local_cseq;
 	d->remote_cseq = l->d.remote_cseq;
+}
+
+/** Count an offer of its phone; false: there were too many lately */
+bool leg_may_offer(struct leg *l)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (now >= l->offers_ms + OFFERS_MS) {
+		l->offers_ms = now;
+		l->offers = 0;
+	}
+
+	return l->offers++ < OFFERS_MAX;
 }
 
 static bool id_handler(struct le *le, void *arg)

@@ -16,6 +16,7 @@ struct agent;
 struct answer;
 struct dialog;
 struct leg;
+struct offer;
 struct relay;
 struct told;
 struct uas;
@@ -98,6 +99,7 @@ struct leg {
 	bool unloaded;	     /**< forgotten, and goes on in its row */
 	int silent;	     /**< times in turn that its phone said nothing */
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
+	struct offer *offer; /**< the same with a page, owned */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
@@ -118,11 +120,11 @@ struct leg {
 	struct mbuf *ack;  /**< of its 2xx */
 	int64_t ack_cseq;  /**< of the INVITE that it is for */
 	uint64_t ack_until_ms;
-	bool offerless; /**< the caller's ACK has the answer, ours waits for it
-			 */
-	char *why;	/**< it is cancelled for */
-	int progress;	/**< the last 1xx */
-	int progresses; /**< that were told */
+	bool offerless;	  /**< the ACK has the answer: of in, its phone's; of
+			     out, ours, which waits for it */
+	char *why;	  /**< it is cancelled for */
+	int progress;	  /**< the last 1xx */
+	int progresses;	  /**< that were told */
 	uint64_t told_ms; /**< when the last one was */
 	int forks;	  /**< phones behind the contact that were too late */
 };
@@ -134,6 +136,7 @@ void leg_set_id(struct leg *l, int64_t id);
 void leg_forget(struct leg *l);
 int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
+bool leg_may_offer(struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
 void leg_unload(struct leg *l);

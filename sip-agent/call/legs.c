@@ -8,6 +8,7 @@
 #include "call/caller.h"
 #include "call/load.h"
 #include "call/orders.h"
+#include "call/page.h"
 #include "call/relay.h"
 #include "call/told.h"
 #include "call/within.h"
@@ -196,8 +197,9 @@ static bool lost_handler(struct le *le, void *arg)
 	if (l->uac)
 		uac_flow_failed(l->uac);
 	relay_flow_lost(l);
+	page_flow_lost(l);
 	/* its row says where its phone is once it is back */
-	if (l->state == LEG_UP && !l->relay && !l->infos)
+	if (l->state == LEG_UP && !l->relay && !l->offer && !l->infos)
 		leg_unload(l);
 	mem_deref(l);
 

@@ -11,6 +11,7 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/load.h"
+#include "call/page.h"
 #include "call/told.h"
 #include "compat.h"
 #include "pg/pgloop.h"
@@ -111,7 +112,7 @@ static void last_word(struct legs *ls, const struct pg_answer *ans)
 struct late {
 	struct legs *legs;
 	int64_t leg;
-	char *kind, *cause;
+	char *kind, *cause, *sdp;
 };
 
 static void late_destructor(void *arg)
@@ -120,6 +121,7 @@ static void late_destructor(void *arg)
 
 	mem_deref(late->kind);
 	mem_deref(late->cause);
+	mem_deref(late->sdp);
 }
 
 static void gone(struct legs *ls, int64_t leg)
@@ -141,6 +143,8 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 
 	if (l && !strcmp(late->kind, "ask")) {
 		alive_ask(l);
+	} else if (l && late->sdp) {
+		page_offer(l, late->sdp);
 	} else if (l) {
 		bye_hang_up(l, late->cause);
 	} else if (ans && pg_rows(ans) && !load_says(ans, "elsewhere")) {
@@ -153,7 +157,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 /* It may be of the process before, or have lost its connection */
 static void late(const struct order *o)
 {
-	const char *cause = text(o, "cause");
+	const char *cause = text(o, "cause"), *sdp = text(o, "sdp");
 	struct late *late = mem_zalloc(sizeof(*late), late_destructor);
 
 	if (!late)
@@ -161,7 +165,8 @@ static void late(const struct order *o)
 	late->legs = o->legs;
 	late->leg = pgres_int(o->ans->res, o->row, "leg");
 	if (!str_dup(&late->kind, text(o, "kind")) &&
-	    (!cause || !str_dup(&late->cause, cause)))
+	    (!cause || !str_dup(&late->cause, cause)) &&
+	    (!sdp || !str_dup(&late->sdp, sdp)))
 		(void)load_leg(o->legs, late->leg, on_loaded, late);
 	mem_deref(late);
 }
@@ -233,13 +238,35 @@ static void left(const struct order *o)
 static void won(const struct order *o)
 {
 	if (o->l)
-		callee_won(o->l);
+		callee_won(o->l, text(o, "sdp"));
 }
 
 static void lost(const struct order *o)
 {
 	if (o->l)
 		callee_lost(o->l, text(o, "cause"));
+}
+
+/* A page offers */
+static void offer(const struct order *o)
+{
+	if (o->l)
+		page_offer(o->l, text(o, "sdp"));
+	else
+		late(o);
+}
+
+/* A page answers */
+static void accept_offer(const struct order *o)
+{
+	if (o->l && !page_accept(o->l, text(o, "sdp")))
+		callee_accept(o->l, text(o, "sdp"));
+}
+
+static void refuse(const struct order *o)
+{
+	if (o->l)
+		page_refuse(o->l, (int)pgres_int(o->ans->res, o->row, "code"));
 }
 
 static const struct {
@@ -249,7 +276,8 @@ static const struct {
 	{"invite", invite}, {"progress", progress}, {"answer", answer},
 	{"fail", fail},	    {"cancel", cancel},	    {"bye", bye},
 	{"won", won},	    {"lost", lost},	    {"ask", ask},
-	{"left", left},
+	{"left", left},	    {"offer", offer},	    {"accept", accept_offer},
+	{"refuse", refuse},
 };
 
 static void do_one(const struct order *o, const char *kind)

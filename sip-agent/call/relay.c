@@ -23,8 +23,6 @@ enum {
 	HDRS_SIZE = 1024,
 	INFOS_MAX = 2, /* of a leg at once */
 	LATER_S = 2,
-	OFFERS_MAX = 10, /* of a leg in OFFERS_MS: each is a version */
-	OFFERS_MS = 10 * 1000,
 	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
 };
 
@@ -182,30 +180,13 @@ static void again(void *arg)
 	tmr_start(&r->tmr, r->again_ms, again, r);
 }
 
-static void take_target(struct leg *l, const struct sip_msg *msg)
-{
-	struct dialog d, target = {.local_cseq = DIALOG_NO_CSEQ,
-				   .remote_cseq = DIALOG_NO_CSEQ};
-
-	if ((msg->req ? dialog_of_request(&d, msg)
-		      : dialog_of_answer(&d, msg)) ||
-	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target))
-		return;
-	target.remote_target = d.remote_target;
-	if (l->d.remote_target &&
-	    !pl_strcmp(&target.remote_target, l->d.remote_target))
-		return;
-	(void)leg_take_dialog(l, &target);
-	told_moved(l->legs->told, l);
-}
-
 static void accepted(struct relay *r, const struct sip_msg *msg)
 {
 	struct body body;
 	int err;
 
-	take_target(r->to, msg);
-	take_target(r->from, uas_msg(r->u));
+	request_take_target(r->to, msg);
+	request_take_target(r->from, uas_msg(r->u));
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
@@ -244,18 +225,6 @@ static void on_invited(int code, const char *reason, const struct sip_msg *msg,
 	}
 }
 
-static bool may_offer(struct leg *l)
-{
-	const uint64_t now = tmr_jiffies();
-
-	if (now >= l->offers_ms + OFFERS_MS) {
-		l->offers_ms = now;
-		l->offers = 0;
-	}
-
-	return l->offers++ < OFFERS_MAX;
-}
-
 /* It has said that it is at it, and no more */
 static void too_late(void *arg)
 {
@@ -286,7 +255,7 @@ void relay_invite(struct leg *l, struct uas *u)
 	int err;
 
 	if (l->state <= LEG_ANSWERED || (l->relay && l->relay->from == l) ||
-	    !may_offer(l)) {
+	    !leg_may_offer(l)) {
 		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
 		return;
 	}

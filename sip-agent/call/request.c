@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "call/told.h"
+#include "parse/uri.h"
 #include "transaction/dialog.h"
 
 static int encode(struct leg_request *r, const struct leg *l,
@@ -65,4 +66,23 @@ int request_write(struct leg_request *r, struct leg *l, const char *method,
 	};
 
 	return err;
+}
+
+/** Where its phone is from now on, by a request or an answer of its dialog
+    (section 12.2.1.2) */
+void request_take_target(struct leg *l, const struct sip_msg *msg)
+{
+	struct dialog d, target = {.local_cseq = DIALOG_NO_CSEQ,
+				   .remote_cseq = DIALOG_NO_CSEQ};
+
+	if ((msg->req ? dialog_of_request(&d, msg)
+		      : dialog_of_answer(&d, msg)) ||
+	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target))
+		return;
+	target.remote_target = d.remote_target;
+	if (l->d.remote_target &&
+	    !pl_strcmp(&target.remote_target, l->d.remote_target))
+		return;
+	(void)leg_take_dialog(l, &target);
+	told_moved(l->legs->told, l);
 }

@@ -8,5 +8,6 @@
 
 int request_write(struct leg_request *r, struct leg *l, const char *method,
 		  const char *hdrs, const struct pl *body);
+void request_take_target(struct leg *l, const struct sip_msg *msg);
 
 #endif

@@ -137,7 +137,8 @@ size_t told_waiting(const struct told *t)
 	return list_count(&t->ends);
 }
 
-static void orders(struct told *t, const struct pg_answer *ans)
+/** Do the orders that an answer brings */
+void told_answer(struct told *t, const struct pg_answer *ans)
 {
 	if (ans->end == PG_OK)
 		t->ordersh(t->legs, ans);
@@ -156,7 +157,7 @@ static void on_news(const struct pg_answer *ans, void *arg)
 	struct told *t = arg;
 
 	t->news_under_way = false;
-	orders(t, ans);
+	told_answer(t, ans);
 	if (t->newsc && !tmr_isrunning(&t->tmr_news))
 		tmr_start(&t->tmr_news, NEWS_NOW_MS, send_news, t);
 }
@@ -303,7 +304,7 @@ static void on_ends(const struct pg_answer *ans, void *arg)
 			break;
 		}
 	}
-	orders(t, ans);
+	told_answer(t, ans);
 	if (!list_isempty(&t->ends))
 		tmr_start(&t->tmr_ends, ans->end == PG_AWAY ? AGAIN_MS : 0,
 			  send_ends, t);
@@ -442,7 +443,7 @@ static void on_answered(const struct pg_answer *ans, void *arg)
 {
 	struct answered *a = arg;
 
-	orders(a->t, ans);
+	told_answer(a->t, ans);
 	if (ans->end != PG_OK)
 		a->h(a->l, false);
 	mem_deref(a);
@@ -511,7 +512,7 @@ int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
 
 static void on_session(const struct pg_answer *ans, void *arg)
 {
-	orders(arg, ans);
+	told_answer(arg, ans);
 }
 
 /**
@@ -544,7 +545,7 @@ static void on_claimed(const struct pg_answer *ans, void *arg)
 	struct told *t = arg;
 
 	t->claiming = false;
-	orders(t, ans);
+	told_answer(t, ans);
 	if (t->claim_again)
 		told_claim(t);
 }

@@ -13,6 +13,7 @@
 #include "call/bye.h"
 #include "call/caller.h"
 #include "call/load.h"
+#include "call/page.h"
 #include "call/relay.h"
 #include "call/told.h"
 #include "pg/pgloop.h"
@@ -62,7 +63,7 @@ static void wait_destructor(void *arg)
 static void relay(struct leg *l, struct uas *u)
 {
 	if (!pl_strcmp(&uas_msg(u)->met, "INVITE"))
-		relay_invite(l, u);
+		(l->peer ? relay_invite : page_invite)(l, u);
 	else
 		relay_info(l, u);
 }
@@ -194,7 +195,7 @@ void within_request(struct leg *l, const struct sip_msg *msg)
 	struct uas *u;
 
 	if (!pl_strcmp(&msg->met, "ACK")) {
-		if (is_here(l, msg) && !relay_ack(l, msg))
+		if (is_here(l, msg) && !relay_ack(l, msg) && !page_ack(l, msg))
 			caller_ack(l, msg);
 		return;
 	}

@@ -354,7 +354,7 @@ end $$;
 create function app.schema_version() returns int
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return 13;
+	return 14;
 end $$;
 
 grant execute on function api.ring to restsip_api, restsip_stream, restsip_agent;

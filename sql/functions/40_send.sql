@@ -295,6 +295,19 @@ begin
 	end if;
 end $$;
 
+-- Counts what an INVITE sends to pages, which is no message of the account's minute, so that it is not kept without an end.
+create function app.send_keep(p_sender_id bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_total bigint;
+begin
+	insert into app.send_rate as r (account_id, since, sends, total) values (p_sender_id, now(), 0, 1)
+	on conflict (account_id) do update set total = r.total + 1 returning r.total into v_total;
+	if v_total % 500 = 0 then
+		perform app.sender_trim(p_sender_id);
+	end if;
+end $$;
+
 -- What is sent later is due while it would still be kept.
 create function app.send_may_be_later(p_due_at timestamptz) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -367,6 +380,7 @@ declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_account bigint := app.target(v_caller, p_email);
 	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
+	v_command record;
 	v_put record;
 begin
 	if v_done is not null then
@@ -374,9 +388,19 @@ begin
 			(v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[];
 		return;
 	end if;
-	v_put := app.send_put(v_account, v_caller, app.email(v_caller), p_n,
-		coalesce(nullif(p_type, ''), 'application/octet-stream'), coalesce(p_body, ''), coalesce(p_offline, true),
-		p_send_at, null, p_request_id);
+	v_command := app.call_command(v_caller, p_type, p_body);
+	if v_command.command is not null and p_send_at is null then
+		perform app.send_check(v_caller);
+		if v_command.command = 'invite' and app.has_contact(v_account) then
+			perform app.leg_make_room(v_caller, true);
+		end if;
+		v_put := app.command_put(v_command, v_account, v_caller, p_n, p_type, p_body, coalesce(p_offline, true), p_request_id);
+		perform app.send_count(v_caller);
+	else
+		v_put := app.send_put(v_account, v_caller, app.email(v_caller), p_n,
+			coalesce(nullif(p_type, ''), 'application/octet-stream'), coalesce(p_body, ''), coalesce(p_offline, true),
+			p_send_at, null, p_request_id);
+	end if;
 	select s.n, app.email(v_account), app.send_status(s.id), s.version, app.send_doc(s.id), v_put.bell
 	into n, email, status, version, doc, bell
 	from app.send s where s.id = v_put.send_id;
@@ -385,7 +409,7 @@ begin
 	return next;
 end $$;
 
--- Takes back what was not claimed yet, by an agent or by a stream that has read it. 409 where any recipient was claimed:
+-- Takes back what was not claimed yet, by an agent or by a stream that has read it; of an invitation, what it rings. 409 where any recipient was claimed:
 -- the rest are stopped all the same, so this is an answer and not a refusal.
 create function api.send_cancel(p_who text, p_proof bytea, p_email text, p_n bigint)
 returns table (status int, version bigint, doc text, recipients text, bell text[])
@@ -395,8 +419,11 @@ declare
 	v_account bigint := app.target(v_caller, p_email);
 	v_send bigint;
 	v_taken bool;
+	v_ring record;
 	v_bell text[];
 begin
+	v_ring := app.ring_cancel(v_account, p_n, v_caller);
+	v_bell := v_ring.bell;
 	-- Whoever makes deliveries, or moves them, holds the login: it is waited for, and what is there then is all.
 	perform from app.resource r where r.kind = 'login' and r.id = v_account for update;
 	select s.id into v_send from app.send s
@@ -412,12 +439,13 @@ begin
 		perform app.refuse(404, 'message-not-found', 'There is no such message of yours.');
 	end if;
 	update app.delivery d set state = 'cancelled', changed_at = now(), settled_at = now()
-	where d.send_id = v_send and d.state in ('queued', 'stored') and (d.kind = 'contact' or not v_taken);
+	where d.send_id = v_send and (d.state in ('queued', 'stored') and (d.kind = 'contact' or not v_taken)
+		or v_ring.done and d.state = 'sending');
 	if found then
-		v_bell := app.touch_sends(array[v_send]);
+		v_bell := v_bell || app.touch_sends(array[v_send]);
 	end if;
 	return query
-		select case when v_taken or exists (select from app.delivery d where d.send_id = v_send and d.state <> 'cancelled')
+		select case when v_ring.done then 200 when v_taken or exists (select from app.delivery d where d.send_id = v_send and d.state <> 'cancelled')
 			then 409 else 200 end, s.version, app.send_doc(v_send), app.send_recipients(v_send), v_bell
 		from app.send s where s.id = v_send;
 end $$;

@@ -7,9 +7,9 @@ begin
 	return '{"id":' || p_part.n || ',"url":"/call/' || p_part.call_id || '/' || p_part.n || '"'
 		|| ',"email":' || to_json(p_email)
 		|| ',"login":' || to_json('/login/' || app.url_segment(p_email) || coalesce('/' || p_part.contact_n, ''))
-		|| case when p_part.side = 'in' then '' else ',"via":"sip"' end
+		|| case when p_part.side = 'in' or p_part.web then '' else ',"via":"sip"' end
 		|| coalesce(',"lifetime":"' || p_part.lifetime || '"', '')
-		|| ',"state":"' || p_part.state || '"'
+		|| ',"state":"' || case when p_part.state = 'left' then 'ended' else p_part.state end || '"'
 		|| case when p_part.code is null then ''
 			else ',"sip":{"code":' || p_part.code || ',"reason":' || to_json(coalesce(p_part.reason, '')) || '}' end;
 end $$;
@@ -17,7 +17,11 @@ end $$;
 create function app.participant_tail(p_part app.participant) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-	return app.doc_close(case when p_part.hold then ',"hold":true' else '' end || coalesce(',"joined_at":"' || app.time_text(p_part.joined_at) || '"', ''), p_part.extra);
+	return app.doc_close(case when p_part.hold then ',"hold":true' else '' end
+		|| case when p_part.pending is null then '' else ',"pending":true' end
+		|| coalesce(',"joined_at":"' || app.time_text(p_part.joined_at) || '"', '')
+		|| case when p_part.state <> 'left' then '' else ',"ended_at":"' || app.time_text(p_part.left_at)
+			|| '","ended":{"cause":"' || coalesce(p_part.cause, 'hangup') || '"}' end, p_part.extra);
 end $$;
 
 create function app.participant_doc(p_part app.participant, p_email text, p_session bool) returns text
@@ -44,7 +48,7 @@ begin
 			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '');
 end $$;
 
--- The children of a call, which together may take p_most bytes. p_session: for a participant or somebody invited; it
+-- The children of a call, which together may take p_most bytes; one who was called stays, so that it is seen what became of that. p_session: for a participant or somebody invited; it
 -- holds addresses and keys. Where not all sessions fit, the longest are left out, and say so: /call/{id}/{n} has them.
 create function app.call_children(p_call bigint, p_session bool, p_most bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -57,7 +61,7 @@ begin
 			select p.n, p.session, p.session_size as size, app.participant_head(p.*::app.participant, a.email) as head,
 				app.participant_tail(p.*::app.participant) as tail
 			from app.participant p join app.account a on a.id = p.account_id
-			where p.call_id = p_call and p.state <> 'left'),
+			where p.call_id = p_call and (p.state <> 'left' or p.cause is not null)),
 		bare as (
 			select coalesce(sum(octet_length(c.head) + octet_length(c.tail) + 1), 1) - 1 as size,
 				count(*) filter (where c.size > 0) as sessions
@@ -162,7 +166,7 @@ create function app.call_reserved() returns text[]
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return array['id', 'url', 'subject', 'owner', 'state', 'open', 'created_at', 'starts_at', 'ended_at', 'invited',
-		'children'];
+		'children', 'session', 'invite'];
 end $$;
 
 -- What a participant says of itself.
@@ -170,7 +174,8 @@ create function app.participant_members(p_extra jsonb) returns jsonb
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
 	v_members jsonb := coalesce(p_extra, '{}')
-		- array['id', 'url', 'email', 'login', 'via', 'lifetime', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at'];
+		- array['id', 'url', 'email', 'login', 'via', 'lifetime', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at',
+			'pending', 'ended_at', 'ended'];
 begin
 	perform app.refuse_large('participant_members', v_members, 'A participant''s own members');
 	return v_members;
@@ -207,14 +212,16 @@ begin
 	end if;
 end $$;
 
+-- p_session: the owner joins with it; p_invite: emails who are rung at once, by whom a session of none is one too.
 create function api.call_create(p_who text, p_proof bytea, p_subject text, p_starts_at timestamptz, p_open bool,
-	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea)
+	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea, p_session jsonb default null, p_invite jsonb default null)
 returns table (id bigint, doc text, version bigint, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
 	v_extra jsonb := coalesce(p_extra, '{}') - app.call_reserved();
+	v_bell text[];
 begin
 	if v_done is not null then
 		return query select (v_done ->> 'id')::bigint, v_done ->> 'doc', (v_done ->> 'version')::bigint, null::text[];
@@ -230,9 +237,18 @@ begin
 	if p_invited is not null then
 		perform app.call_invite(id, p_invited);
 	end if;
+	if p_session is not null or p_invite is not null then
+		perform app.refuse_large_session(p_session);
+		insert into app.participant (call_id, n, account_id, session)
+		values (id, app.take_n('call', id), v_caller, p_session);
+	end if;
 	perform app.call_seers_set(id);
+	if p_invite is not null then
+		v_bell := app.call_invite_now(id, v_caller, p_invite, p_starts_at);
+		version := app.version_of('call', id);
+	end if;
 	doc := app.call_doc(id, true);
-	bell := app.publish('call', id, version, version);
+	bell := v_bell || app.publish('call', id, version, version);
 	perform app.idem_end(v_caller, p_key, p_print, jsonb_build_object('id', id, 'doc', doc, 'version', version));
 	return next;
 end $$;
@@ -343,11 +359,13 @@ begin
 end $$;
 
 -- Who has left leaves little behind, and the last hundred of a call at that: what one join after the other would make
--- without an end.
-create function app.participant_leave(p_part app.participant) returns void
+-- without an end. p_cause: of who was called.
+create function app.participant_leave(p_part app.participant, p_cause text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	update app.participant p set state = 'left', left_at = now(), session = null, extra = '{}' where p.id = p_part.id;
+	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', hold = false,
+		ring_until = null, cause = p_cause
+	where p.id = p_part.id;
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
@@ -361,12 +379,37 @@ declare
 begin
 	version := app.advance('call', p_part.call_id);
 	if p_part.side <> 'in' and exists (select from app.call c where c.id = p_part.call_id and c.ends_alone) then
-		bell := app.call_end(p_part.call_id, p_prior);
+		if p_part.side = 'callee' and p_part.state <> 'joined' then
+			bell := app.legs_hang_up(p_part.call_id, 0, 'declined', 603, 'Decline');
+		end if;
+		bell := bell || app.call_end(p_part.call_id, p_prior, 'declined');
 		return;
 	end if;
-	perform app.participant_leave(p_part);
+	bell := app.participant_part(p_part);
 	perform app.call_seers_set(p_part.call_id);
-	bell := app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
+	bell := bell || app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
+end $$;
+
+-- Out of a call that goes on: its phones are hung up, and those who were called for it and have nobody else to talk to.
+create function app.participant_part(p_part app.participant) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_peer app.participant;
+	v_bell text[];
+begin
+	if p_part.side = 'in' then
+		for v_peer in
+			select p.* from app.participant p
+			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left' and not p.web order by p.n
+		loop
+			v_bell := v_bell || app.participant_part(v_peer);
+		end loop;
+	elsif not p_part.web then
+		v_bell := app.legs_hang_up(p_part.call_id, 0, 'hangup', p_which => p_part.id) || app.ring_over(p_part, 'caller-gone');
+	end if;
+	perform app.participant_leave(p_part, case when p_part.side = 'in' then null
+		when p_part.state = 'joined' then 'hangup' else 'cancelled' end);
+	return v_bell;
 end $$;
 
 -- An account leaves a call, if it is in it.
@@ -430,15 +473,21 @@ begin
 	more := more or found;
 end $$;
 
--- Ends a call whose resource is locked, and with it every leg.
-create function app.call_end(p_call bigint, p_prior bigint) returns text[]
+-- Ends a call whose resource is locked, and with it every leg. p_why: what pages that ring are told.
+create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone') returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
+	v_part app.participant;
 	v_bell text[] := app.legs_hang_up(p_call, 0, 'hangup');
 begin
+	for v_part in
+		select p.* from app.participant p where p.call_id = p_call and p.send_id is not null and p.state in ('calling', 'ringing')
+	loop
+		v_bell := v_bell || app.ring_over(v_part, p_why);
+	end loop;
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
-	update app.participant p set state = 'left', left_at = now(), session = null, extra = '{}'
+	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null
 	where p.call_id = p_call and p.state <> 'left';
 	perform app.call_seers_set(p_call);
 	perform app.call_make_way(p_call);
@@ -462,9 +511,9 @@ begin
 	return query select app.call_end(p_call, v_prior);
 end $$;
 
--- Who joins is the caller: p_email must be theirs. Joining a scheduled call starts it. Who is in it already has a new
--- session, as with participant_put, and keeps the number. p_contact_n: leaves with that contact; p_lifetime stream: with
--- the last stream of the call. Of two joins the later one says which.
+-- Who joins is the caller: p_email must be theirs. Who is being called answers by that. Joining a scheduled call starts
+-- it. Who is in it already has a new session, as with participant_put, and keeps the number. p_contact_n: leaves with that
+-- contact; p_lifetime stream: with the last stream of the call. Of two joins the later one says which.
 create function api.call_join(p_who text, p_proof bytea, p_call bigint, p_email text, p_session jsonb, p_extra jsonb,
 	p_key text, p_print bytea, p_contact_n bigint default null, p_lifetime text default null)
 returns table (n bigint, version bigint, doc text, bell text[], created bool)
@@ -475,6 +524,7 @@ declare
 	v_extra jsonb := app.participant_members(p_extra);
 	v_prior bigint;
 	v_part app.participant;
+	v_call record;
 begin
 	if v_done is not null then
 		return query select (v_done ->> 'n')::bigint, (v_done ->> 'version')::bigint, v_done ->> 'doc', null::text[],
@@ -494,36 +544,49 @@ begin
 			'`/login/%s` without a number joins without one.', p_contact_n, app.email(v_account)), '/url');
 	end if;
 	version := app.advance('call', p_call);
-	update app.participant p set session = p_session, extra = v_extra, contact_n = p_contact_n, lifetime = p_lifetime,
-		bound_at = now()
-	where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' and p.side = 'in' returning * into v_part;
-	created := v_part.id is null;
-	if created then
+	v_call := app.call_claim(p_call, v_account, p_session, v_extra);
+	created := v_call.won;
+	n := v_call.n;
+	if n is null then
+		select p.* into v_part from app.participant p
+		where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' and p.side = 'in';
+		created := v_part.id is null;
+		n := v_part.n;
+		v_call.bell := case when not created then app.page_session(v_part, p_session, v_extra) end;
+	end if;
+	if n is null then
+		perform app.refuse_third(p_call, v_account, p_session);
 		if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined')
 			>= app.bound('call_inside')
 		then
 			perform app.refuse(409, 'call-full', format('The call has %s participants.', app.bound('call_inside')));
 		end if;
-		insert into app.participant (call_id, n, account_id, session, extra, contact_n, lifetime)
-		values (p_call, app.take_n('call', p_call), v_account, p_session, v_extra, p_contact_n, p_lifetime)
-		returning * into v_part;
+		insert into app.participant (call_id, n, account_id, session, extra)
+		values (p_call, app.take_n('call', p_call), v_account, p_session, v_extra)
+		returning participant.* into v_part;
+		n := v_part.n;
+		-- Whoever was called for it before takes part without media until now.
+		v_call.bell := case when (app.page_leg(v_part)).id is not null then app.page_session(v_part, p_session, v_extra) end;
 		perform app.call_seers_set(p_call);
 	end if;
+	update app.participant p set contact_n = p_contact_n, lifetime = p_lifetime, bound_at = now()
+	where p.call_id = p_call and p.n = call_join.n;
 	update app.call c set state = 'active' where c.id = p_call and c.state = 'scheduled';
-	n := v_part.n;
-	doc := app.participant_doc(v_part, app.email(v_account), true);
-	bell := app.publish('call', p_call, version, v_prior, array[v_account]);
+	doc := app.participant_doc(app.participant(p_call, n), app.email(v_account), true);
+	bell := v_call.bell || app.publish('call', p_call, version, v_prior, array[v_account]);
 	perform app.idem_end(v_account, p_key, p_print, jsonb_build_object('n', n, 'version', version, 'doc', doc,
 		'created', created));
 	return next;
 end $$;
 
-create function app.participant(p_call bigint, p_n bigint) returns app.participant
+-- p_ended: also one that a call shows though it has ended.
+create function app.participant(p_call bigint, p_n bigint, p_ended bool default false) returns app.participant
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_part app.participant;
 begin
-	select p.* into v_part from app.participant p where p.call_id = p_call and p.n = p_n and p.state <> 'left';
+	select p.* into v_part from app.participant p
+	where p.call_id = p_call and p.n = p_n and (p.state <> 'left' or p_ended and p.cause is not null);
 	if v_part.id is null then
 		perform app.refuse(404, 'participant-not-found', 'There is no such participant.');
 	end if;
@@ -535,16 +598,16 @@ returns table (version bigint, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
-	v_part app.participant := app.participant(p_call, p_n);
+	v_part app.participant := app.participant(p_call, p_n, true);
 begin
 	return query select r.version, app.participant_doc(v_part, app.email(v_part.account_id), v_access.inside)
 		from app.resource r where r.kind = 'call' and r.id = p_call;
 end $$;
 
--- A new session of a participant, by themselves.
+-- A new session of a participant, by themselves. pending: a phone is offered it, and has not answered yet.
 create function api.participant_put(p_who text, p_proof bytea, p_call bigint, p_n bigint, p_session jsonb,
 	p_extra jsonb, p_if_match bigint)
-returns table (version bigint, doc text, bell text[])
+returns table (version bigint, doc text, bell text[], pending bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_caller bigint := app.caller(p_who, p_proof);
@@ -552,6 +615,7 @@ declare
 	v_prior bigint;
 	v_version bigint;
 	v_part app.participant;
+	v_bell text[];
 begin
 	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_caller, p_call);
@@ -562,10 +626,10 @@ begin
 		perform app.refuse(403, 'not-owner', 'Only the participant may do this.');
 	end if;
 	v_version := app.advance('call', p_call);
-	update app.participant p set session = p_session, extra = v_extra
-	where p.id = v_part.id returning * into v_part;
+	v_bell := app.page_session(v_part, p_session, v_extra);
+	v_part := app.participant(p_call, p_n);
 	return query select v_version, app.participant_doc(v_part, app.email(v_caller), true),
-		app.publish('call', p_call, v_version, v_prior);
+		v_bell || app.publish('call', p_call, v_version, v_prior), v_part.pending is not null;
 end $$;
 
 -- Leaves: by the participant, or put out by the call's owner.
@@ -593,6 +657,8 @@ declare
 	v_before bigint[];
 	v_owner bigint;
 	v_alone bool;
+	v_part app.participant;
+	v_bell text[];
 begin
 	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_call for update;
 	select c.owner_id, c.ends_alone and exists (
@@ -607,13 +673,18 @@ begin
 		return app.call_end(p_call, v_prior);
 	end if;
 	v_before := app.call_seers_before(p_call);
+	for v_part in
+		select p.* from app.participant p where p.call_id = p_call and p.account_id = p_account and p.state <> 'left' order by p.n
+	loop
+		v_bell := v_bell || app.participant_part(v_part);
+	end loop;
 	delete from app.participant p where p.call_id = p_call and p.account_id = p_account;
 	delete from app.invitation i where i.call_id = p_call and i.account_id = p_account;
 	perform app.call_seers_set(p_call);
-	return app.publish('call', p_call, v_version, v_prior, array[p_account], v_before);
+	return v_bell || app.publish('call', p_call, v_version, v_prior, array[p_account], v_before);
 end $$;
 
--- Takes an account that ends out of calls of others which nobody watches, all at once. Which of p_calls, whose resources
+-- Takes an account that ends out of calls of others which nobody watches, and no phone is in, all at once. Which of p_calls, whose resources
 -- are locked, are left for app.call_forget.
 create function app.calls_leave(p_calls bigint[], p_account bigint) returns bigint[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -626,7 +697,8 @@ begin
 	v_quiet := array(
 		select c.id from app.call c
 		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended' and not c.ends_alone
-			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id));
+			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id)
+			and not exists (select from app.leg l where l.call_id = c.id and l.state <> 'ended'));
 	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
 	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);
 	delete from app.invitation i where i.account_id = p_account and i.call_id = any (v_quiet);

@@ -37,15 +37,15 @@ begin
 				select o.id from app.leg o
 				where o.call_id = l.call_id and o.agent_id = l.agent_id and o.direction <> l.direction
 					and o.state in ('answered', 'up') order by o.id limit 1),
-			t.code, t.reason, t.cause, case t.kind when 'invite' then (
-				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1)
+			t.code, t.reason, t.cause, case t.kind when 'invite' then coalesce(t.sdp, (
+				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1))
 				else t.sdp end, l.contact, l.path, l.flow, l.rest, l.secure,
 			l.sip_call_id, l.local_tag, l.local_uri, l.remote_uri,
 			case when t.kind = 'invite' then (
 				select a.profile ->> 'name' from app.account a
 				where a.email = substr(l.local_uri, 5) and jsonb_typeof(a.profile -> 'name') = 'string') end,
-			l.hops, greatest(extract(epoch from l.ring_until - now())::int, 1), (
-				select c.owner_id from app.call c where c.id = l.call_id),
+			l.hops, greatest(extract(epoch from l.ring_until - now())::int, 1), coalesce(l.by_id, (
+				select c.owner_id from app.call c where c.id = l.call_id)),
 			null::text[]
 		from taken t join app.leg l on l.id = t.leg_id order by t.id;
 end $$;
@@ -83,12 +83,16 @@ begin
 	end if;
 end $$;
 
-create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns void
+create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_code int := coalesce(p_leg.code, p_code);
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
-		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null
 	where l.id = p_leg.id and l.state <> 'ended';
+	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
+		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason)) end;
 end $$;
 
 -- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_which: of
@@ -113,7 +117,7 @@ begin
 			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'cancel', null, null, p_header);
 		else
 			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'fail', p_code, p_reason, p_header);
-			perform app.leg_end(v_leg, p_code, p_reason, p_cause);
+			v_bell := v_bell || app.leg_end(v_leg, p_code, p_reason, p_cause);
 			continue;
 		end if;
 		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, p_cause) where l.id = v_leg.id;
@@ -123,37 +127,38 @@ end $$;
 
 -- ---- an INVITE ----
 
--- How many phones' calls an account may have, and make.
-create function app.leg_make_room(p_account bigint) returns void
+-- How many calls with phones an account may have, and make, by either door.
+create function app.leg_make_room(p_account bigint, p_web bool default false) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_status int := case when p_web then 409 else 403 end;
 begin
 	perform app.lock('profile', p_account, p_mine => true);
-	if (select count(*) from app.leg l where l.account_id = p_account and l.direction = 'in' and l.state <> 'ended')
-		>= app.bound('calls_sip')
-	then
-		perform app.refuse(403, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
+	if (select count(*) from app.participant p where p.by_id = p_account and p.state <> 'left') >= app.bound('calls_sip') then
+		perform app.refuse(v_status, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
 	end if;
-	if (select count(*) from app.call c join app.leg l on l.call_id = c.id
-		where c.owner_id = p_account and l.state <> 'ended') >= app.bound('legs')
-	then
-		perform app.refuse(403, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
+	if (select count(*) from app.leg l where l.by_id = p_account and l.state <> 'ended') >= app.bound('legs') then
+		perform app.refuse(v_status, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
 	end if;
-	if (select count(*) from app.leg l
-		where l.account_id = p_account and l.direction = 'in' and l.made_at > clock_timestamp() - interval '1 s')
-		>= app.bound('invites')
+	if (select count(*) from app.participant p
+		where p.by_id = p_account and p.rung_at > clock_timestamp() - interval '1 s') >= app.bound('invites')
 	then
-		perform app.refuse(403, 'too-many-calls', format('You may call %s times a second.', app.bound('invites')));
+		perform app.refuse_for(case when p_web then 429 else 403 end, 'too-many-calls',
+			format('You may call %s times a second.', app.bound('invites')), 1);
 	end if;
 end $$;
 
--- One participant that comes by phone.
-create function app.participant_phone(p_call bigint, p_account bigint, p_side text, p_session jsonb) returns bigint
+-- One participant that comes by phone. p_by: who has them called.
+create function app.participant_phone(p_call bigint, p_account bigint, p_side text, p_session jsonb,
+	p_by bigint default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_id bigint;
 begin
-	insert into app.participant (call_id, n, account_id, side, state, session, joined_at)
-	values (p_call, app.take_n('call', p_call), p_account, p_side, 'calling', p_session, null) returning id into v_id;
+	insert into app.participant (call_id, n, account_id, side, state, session, joined_at, by_id, rung_at)
+	values (p_call, app.take_n('call', p_call), p_account, p_side, 'calling', p_session, null, p_by,
+		case when p_by is not null then clock_timestamp() end)
+	returning id into v_id;
 	return v_id;
 end $$;
 
@@ -163,35 +168,44 @@ begin
 	return case when p_sdp is not null then jsonb_build_object('type', p_type, 'sdp', p_sdp) end;
 end $$;
 
--- A leg to each contact that a call to an account rings. What has dialled is not rung itself.
+-- A leg to each contact that a call to an account rings. What has dialled is not rung itself. p_by: who has it called;
+-- and of REST p_sdp: what is offered, p_send: where its sender reads of it, p_n: one contact alone.
 create function app.legs_ring(p_call bigint, p_agent int, p_account bigint, p_participant bigint, p_from text,
-	p_hops int, p_ring_s int, p_secure bool, p_offerless bool, p_but text, out made int, out bell text[])
+	p_hops int, p_ring_s int, p_secure bool, p_offerless bool, p_but text, p_by bigint, p_sdp text default null,
+	p_send bigint default null, p_n bigint default null, out made int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
 	v_leg app.leg;
 	v_agent int;
+	v_delivery bigint;
 begin
 	made := 0;
 	for v_login in
 		select l.* from app.login l
 		where l.account_id = p_account and l.expires_at > now() and l.contact is not null
 			and (not p_secure or app.is_secure(l.*::app.login)) and app.is_devices_latest(l.*::app.login)
-			and l.contact is distinct from p_but
+			and l.contact is distinct from p_but and (p_n is null or l.n = p_n)
 		order by l.q desc nulls last, l.n limit 31
 	loop
 		-- One that is no more has left its bindings over UDP to all.
-		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null), p_agent);
+		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null),
+			nullif(p_agent, 0), (select g.id from app.agent g where g.dead_at is null order by g.id limit 1));
+		continue when v_agent is null;
 		-- Without an offer the caller's ACK has the answer, and only his agent has that.
 		continue when p_offerless and v_agent <> p_agent;
+		if p_send is not null then
+			insert into app.delivery (send_id, account_id, kind, contact, state)
+			values (p_send, p_account, 'contact', v_login.contact, 'sending') returning id into v_delivery;
+		end if;
 		insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, contact, path, flow, rest,
-			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until)
+			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until, by_id, delivery_id, local_sdp)
 		values (p_call, p_participant, null, v_login.credential_id, v_agent, 'out', 'calling', v_login.contact,
 			v_login.path, v_login.flow, v_login.source = 'rest', p_secure,
 			gen_random_uuid() || '@restsip', replace(left(gen_random_uuid()::text, 18), '-', ''),
-			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s))
+			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s), p_by, v_delivery, p_sdp)
 		returning * into v_leg;
-		bell := bell || app.leg_order(v_leg, p_agent, 'invite');
+		bell := bell || app.leg_order(v_leg, p_agent, 'invite', p_sdp => p_sdp);
 		made := made + 1;
 	end loop;
 end $$;
@@ -211,6 +225,7 @@ declare
 	v_to bigint;
 	v_leg app.leg;
 	v_rung record;
+	v_pages record;
 	v_first app.leg_work;
 	v_bell text[];
 begin
@@ -223,9 +238,7 @@ begin
 	then
 		perform app.refuse(400, 'invalid-dialog', 'Call-ID, tag or URI cannot be kept.');
 	end if;
-	if not exists (select from app.login l
-		where l.account_id = v_account and l.expires_at > now() and l.contact is not null)
-	then
+	if not app.has_contact(v_account) and not app.has_page(v_account) then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;
 	if exists (select from app.leg l where l.sip_call_id = p_leg ->> 'call_id' and l.remote_tag = p_leg ->> 'remote_tag'
@@ -237,22 +250,32 @@ begin
 	returning id into v_call;
 	insert into app.resource (kind, id) values ('call', v_call) returning version into v_version;
 	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp));
-	v_to := app.participant_phone(v_call, v_account, 'callee', null);
+	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller);
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		last_word, last_word_to, remote_sdp, ring_until)
+		last_word, last_word_to, remote_sdp, ring_until, by_id)
 	values (v_call, v_from, v_caller, p_credential, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
-		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s))
+		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller)
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
-		v_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end);
-	if v_rung.made = 0 then
+		v_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
+	v_pages := app.pages_ring(v_call, v_caller, v_account, p_sdp);
+	if v_rung.made = 0 and v_pages.send_id is null then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;
+	v_bell := v_rung.bell || v_pages.bell;
+	if v_pages.send_id is not null then
+		v_bell := v_bell || app.leg_order(v_leg, p_agent, 'progress', 180, 'Ringing');
+		update app.leg l set state = 'ringing', ringing_at = now() where l.id = v_leg.id;
+		update app.participant p set state = 'ringing', code = 180, reason = 'Ringing', send_id = v_pages.send_id,
+			web = v_rung.made = 0
+		where p.id = v_to;
+	end if;
 	perform app.call_seers_set(v_call);
-	v_bell := v_rung.bell || app.publish('call', v_call, v_version, v_version);
+	v_bell := v_bell || app.publish('call', v_call, v_version, v_version);
+	perform app.send_keep(v_caller) where v_pages.send_id is not null;
 	v_first.kind := 'made';
 	v_first.ring_s := v_ring_s;
 	v_first.account := v_caller;
@@ -293,6 +316,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_leg app.leg;
 	v_caller app.leg;
+	v_code int := p_item ->> 'code';
 	v_bell text[];
 begin
 	if p_item ->> 'state' = 'up' then
@@ -314,18 +338,18 @@ begin
 	if v_leg.call_id is null then
 		return null;
 	end if;
-	update app.participant p set state = 'ringing', code = (p_item ->> 'code')::int, reason = p_item ->> 'reason'
+	v_bell := app.ring_heard(v_leg, 'sending', v_code, p_item ->> 'reason');
+	update app.participant p set state = 'ringing', code = v_code, reason = p_item ->> 'reason'
 	where p.id = v_leg.participant_id and p.state in ('calling', 'ringing')
-		and (p.state, p.code) is distinct from ('ringing', (p_item ->> 'code')::int);
+		and (p.state, p.code) is distinct from ('ringing', v_code);
 	if not found then
-		return null;
+		return v_bell;
 	end if;
 	select l.* into v_caller from app.leg l
 	where l.call_id = v_leg.call_id and l.direction = 'in' and l.state in ('calling', 'ringing');
 	if v_caller.id is not null then
 		update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now()) where l.id = v_caller.id;
-		v_bell := app.leg_order(v_caller, p_agent, 'progress', (p_item ->> 'code')::int, p_item ->> 'reason', null,
-			p_item ->> 'sdp');
+		v_bell := v_bell || app.leg_order(v_caller, p_agent, 'progress', v_code, p_item ->> 'reason', null, p_item ->> 'sdp');
 	end if;
 	return v_bell || app.call_changed(v_leg.call_id);
 end $$;
@@ -343,51 +367,85 @@ begin
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
--- A phone has answered. The first wins the call: its caller is answered, and other phones stop. Kind of the first row:
--- won (ACK), or lost (ACK and BYE).
+-- Of the call's forks, phones and pages, the first that answers has it: the others stop.
+create function app.ring_won(p_part app.participant, p_agent int, p_leg bigint default null) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return app.ring_over(p_part, 'answered-elsewhere') || app.legs_hang_up(p_part.call_id, p_agent, 'cancelled',
+		p_header => 'SIP;cause=200;text="Call completed elsewhere"', p_which => p_part.id, p_but => p_leg);
+end $$;
+
+-- The phone that calls, if there is one and it still waits, is answered with p_sdp.
+create function app.caller_answered(p_caller app.leg, p_agent int, p_sdp text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_caller.id is null then
+		return null;
+	end if;
+	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, last_word = null, last_word_to = null,
+		asked_at = now()
+	where l.id = p_caller.id;
+	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK'
+	where p.id = p_caller.participant_id and p.state <> 'left';
+	return app.leg_order(p_caller, p_agent, 'answer', null, null, null, p_sdp);
+end $$;
+
+create function app.leg_caller(p_call bigint) returns app.leg
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_caller app.leg;
+begin
+	select l.* into v_caller from app.leg l
+	where l.call_id = p_call and l.direction = 'in' and l.state in ('calling', 'ringing');
+	return v_caller;
+end $$;
+
+-- A phone has answered. The first wins the call: its caller is answered, and others stop. Kind of the first row: won (ACK;
+-- sdp: what it says if a page does not answer the phone's offer), or lost (ACK and BYE).
 create function api.leg_answered(p_agent int, p_leg bigint, p_dialog jsonb, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
 	v_caller app.leg;
+	v_part app.participant;
 	v_first app.leg_work;
 	v_offer text;
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
 	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent;
-	select l.* into v_caller from app.leg l
-	where l.call_id = v_leg.call_id and l.direction = 'in' and l.state in ('calling', 'ringing');
+	select p.* into v_part from app.participant p where p.id = v_leg.participant_id;
+	v_caller := app.leg_caller(v_leg.call_id);
 	v_first.leg := p_leg;
 	v_first.call := v_leg.call_id;
-	if v_leg.id is null or v_leg.state not in ('calling', 'ringing') or v_caller.id is null then
+	if v_leg.state is null or v_leg.state not in ('calling', 'ringing')
+		or coalesce(v_part.state, 'left') not in ('calling', 'ringing')
+	then
 		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, 'cancelled')
 		where l.id = p_leg and l.state in ('calling', 'ringing');
 		v_first.kind := 'lost';
-		-- A phone does not list as missed what another has answered.
-		v_first.cause := case when exists (
+		-- A phone does not list as missed what another, or a page, has answered.
+		v_first.cause := case when v_part.web and v_part.joined_at is not null or exists (
 			select from app.leg l where l.participant_id = v_leg.participant_id and l.answered_at is not null)
 			then 'SIP;cause=200;text="Call completed elsewhere"' end;
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
 	end if;
-	v_offer := v_caller.remote_sdp;
+	v_offer := coalesce(v_caller.remote_sdp, v_leg.local_sdp);
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
 		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
 		last_word_to = null, asked_at = now()
 	where l.id = p_leg;
-	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, last_word = null, last_word_to = null,
-		asked_at = now()
-	where l.id = v_caller.id
-	returning * into v_caller;
-	v_bell := app.leg_order(v_caller, p_agent, 'answer', null, null, null, p_sdp)
-		|| app.legs_hang_up(v_leg.call_id, p_agent, 'cancelled', p_header => 'SIP;cause=200;text="Call completed elsewhere"',
-			p_which => v_leg.participant_id, p_but => p_leg);
-	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK',
-		session = case p.side when 'callee' then app.sdp_session(case when v_offer is null then 'offer' else 'answer' end,
-			p_sdp) else p.session end
-	where p.id in (v_leg.participant_id, v_caller.participant_id) and p.state <> 'left';
+	if v_offer is null and v_caller.id is null and p_sdp is not null then
+		v_first.sdp := app.sdp_inactive(p_sdp);
+		update app.leg l set answering = now() + interval '15 s' where l.id = p_leg;
+	end if;
+	v_bell := app.caller_answered(v_caller, p_agent, p_sdp) || app.ring_heard(v_leg, 'delivered', 200, 'OK')
+		|| app.ring_won(v_part, p_agent, p_leg);
+	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null,
+		web = false, session = app.sdp_session(case when v_offer is null then 'offer' else 'answer' end, p_sdp)
+	where p.id = v_part.id;
 	perform app.call_seers_set(v_leg.call_id);
 	v_bell := v_bell || app.call_changed(v_leg.call_id);
 	v_first.kind := 'won';
@@ -433,28 +491,58 @@ begin
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
--- The call of a leg that has ended by itself is over; p_code and what follows: for who still calls.
-create function app.leg_call_over(p_leg app.leg, p_agent int, p_cause text, p_code int default 480,
-	p_reason text default null, p_header text default null) returns text[]
+-- One who was called, or calls by phone, is in the call no more, whose resource is locked. A call that an INVITE has made
+-- is over then. p_code and what follows: for who still calls; p_why: for the callee's pages; p_cancel: of the Reason that its
+-- phones are cancelled with.
+create function app.call_over(p_part app.participant, p_agent int, p_cause text, p_code int default 480,
+	p_reason text default null, p_header text default null, p_why text default 'caller-gone', p_cancel text default null)
+returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id and c.state <> 'ended');
 	v_prior bigint;
+	v_before bigint[];
 	v_bell text[];
 begin
-	if not exists (select from app.call c where c.id = p_leg.call_id and c.state <> 'ended') then
+	if v_alone is null or p_part.state = 'left' then
 		return null;
 	end if;
-	v_bell := app.legs_hang_up(p_leg.call_id, p_agent, p_cause, p_code, p_reason, p_header);
-	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_leg.call_id;
-	perform app.advance('call', p_leg.call_id);
-	return v_bell || app.call_end(p_leg.call_id, v_prior);
+	v_prior := app.version_of('call', p_part.call_id);
+	v_before := app.call_seers_before(p_part.call_id);
+	if p_part.side = 'callee' then
+		v_bell := app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
+	end if;
+	if v_alone then
+		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
+		perform app.advance('call', p_part.call_id);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why);
+	end if;
+	v_bell := v_bell || app.ring_over(p_part, p_why);
+	update app.participant p set code = case when p_part.state = 'joined' then p.code else p_code end,
+		reason = case when p_part.state = 'joined' then p.reason else p_reason end
+	where p.id = p_part.id;
+	perform app.participant_leave(p_part, p_cause);
+	perform app.call_seers_set(p_part.call_id);
+	return v_bell || app.publish('call', p_part.call_id, app.advance('call', p_part.call_id), v_prior,
+		array[p_part.account_id], v_before);
+end $$;
+
+create function app.leg_participant(p_leg app.leg) returns app.participant
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_part app.participant;
+begin
+	select p.* into v_part from app.participant p where p.id = p_leg.participant_id;
+	return v_part;
 end $$;
 
 -- A phone that was rung has refused, or is not there.
 create function app.leg_refused(p_leg app.leg, p_agent int) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_part app.participant := app.leg_participant(p_leg);
 	v_best record;
+	v_cause text;
 	v_bell text[];
 begin
 	if p_leg.code >= 600 then
@@ -462,11 +550,21 @@ begin
 	end if;
 	if exists (select from app.leg l
 		where l.participant_id = p_leg.participant_id and l.state in ('calling', 'ringing', 'answered', 'up'))
+		or coalesce(p_leg.code, 0) < 600 and app.pages_ring_on(v_part)
 	then
 		return v_bell;
 	end if;
 	v_best := app.leg_best(p_leg.participant_id);
-	return v_bell || app.leg_call_over(p_leg, p_agent, app.leg_cause(v_best.code), v_best.code, v_best.reason, v_best.cause);
+	return v_bell || app.call_over(v_part, p_agent, app.leg_cause(v_best.code), v_best.code, v_best.reason, v_best.cause,
+		case when p_leg.code >= 600 then 'declined' else 'no-answer' end);
+end $$;
+
+-- Whether pages still ring for who was called.
+create function app.pages_ring_on(p_part app.participant) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_part.state in ('calling', 'ringing') and exists (
+		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state <> 'cancelled');
 end $$;
 
 create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]
@@ -475,21 +573,23 @@ declare
 	v_was text;
 	v_leg app.leg;
 	v_cause text := p_item ->> 'cause';
+	v_bell text[];
 begin
 	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state <> 'ended';
 	if v_leg.id is null then
 		return null;
 	end if;
 	v_was := v_leg.state;
-	perform app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
+	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
 		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
 	select l.* into v_leg from app.leg l where l.id = p_leg;
 	if v_was = 'ending' then
-		return null;
+		return v_bell;
 	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
-		return app.leg_refused(v_leg, p_agent);
+		return v_bell || app.leg_refused(v_leg, p_agent);
 	end if;
-	return app.leg_call_over(v_leg, p_agent, v_leg.cause, p_header => p_item ->> 'header');
+	return v_bell || app.call_over(app.leg_participant(v_leg), p_agent, v_leg.cause, p_header => p_item ->> 'header',
+		p_why => case v_leg.cause when 'no-answer' then 'no-answer' else 'caller-gone' end);
 end $$;
 
 -- Legs have ended: cancelled, refused, hung up, or gone.
@@ -509,7 +609,7 @@ end $$;
 create function api.leg_claim(p_agent int) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return query select * from app.leg_take(p_agent, null, null);
+	return query select * from app.leg_take(p_agent, null, app.rings_tell());
 	return query select * from app.legs_ask(p_agent);
 end $$;
 
@@ -523,7 +623,7 @@ begin
 	more := false;
 	for v_leg in
 		(select l.* from app.leg l
-		where l.direction = 'in' and l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
+		where l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
 		order by l.ring_until limit 20)
 		union all
 		(select l.* from app.leg l
@@ -536,7 +636,7 @@ begin
 			bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
 			update app.leg l set ending_at = now() where l.id = v_leg.id;
 		else
-			bell := bell || app.leg_call_over(v_leg, 0, 'no-answer');
+			bell := bell || app.call_over(app.leg_participant(v_leg), 0, 'no-answer', p_why => 'no-answer');
 		end if;
 		more := true;
 	end loop;

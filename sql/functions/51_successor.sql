@@ -21,7 +21,7 @@ begin
 	elsif v_leg.state = 'ending' then
 		v_bell := app.leg_order(v_leg, p_asks, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
 	elsif v_leg.id is not null then
-		v_bell := app.leg_call_over(v_leg, p_asks, 'agent-lost', 503);
+		v_bell := app.call_over(app.leg_participant(v_leg), p_asks, 'agent-lost', 503);
 	end if;
 	return v_bell;
 end $$;

@@ -210,14 +210,16 @@ begin
 		v_end := coalesce(v_end, app.turn_end());
 		begin
 			for v_delivery in
-				select d.id, coalesce(s.due_at, s.created_at) as since
+				select d.id, coalesce(s.due_at, s.created_at) as since, s.call_id
 				from app.delivery d join app.send s on s.id = d.send_id
 				where d.account_id = v_turn.id and d.kind = 'stream' and d.state = 'queued'
 					and d.changed_at < now() - interval '30 s' and not app.has_stream(v_turn.id)
 				order by d.id
 			loop
 				exit when clock_timestamp() > v_end;
-				bell := bell || app.delivery_move(v_turn.id, array[v_delivery.id], 480, 'Stream gone', v_delivery.since);
+				bell := bell || case when v_delivery.call_id is null
+					then app.delivery_move(v_turn.id, array[v_delivery.id], 480, 'Stream gone', v_delivery.since)
+					else app.command_missed(v_delivery.id) end;
 				more := true;
 			end loop;
 		exception when others then
@@ -524,7 +526,7 @@ insert into app.duty as d (name, pause) values
 	('bury_agents', '500 ms'), ('bury_dead_legs', '500 ms'), ('bury_processes', '500 ms'), ('end_empty_calls', '2 s'),
 	('end_idle_sessions', '5 s'),
 	('expire_legs', '5 s'), ('expire_logins', '500 ms'),
-	('expire_publications', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
+	('expire_publications', '500 ms'), ('expire_rings', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
 	('leave_absent', '500 ms'), ('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
 	('sweep_call_list', '2 s'), ('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_legs', '2 s'), ('sweep_login_list', '2 s'),
 	('sweep_results', '2 s'), ('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')

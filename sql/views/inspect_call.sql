@@ -24,20 +24,25 @@ comment on column inspect.call.extra is 'Further members that its owner gave.';
 
 create view inspect.participant as
 select p.call_id as call, p.n, a.email, p.side, p.state, p.contact_n as contact, p.lifetime, p.joined_at, p.left_at,
-	p.session is not null as has_session
+	p.session is not null as has_session, p.web, b.email as called_by, p.ring_until, p.cause
 from app.participant p
-join app.account a on a.id = p.account_id;
+join app.account a on a.id = p.account_id
+left join app.account b on b.id = p.by_id;
 comment on view inspect.participant is 'Who is in a call, or was; without their sessions, which hold addresses and keys.';
 comment on column inspect.participant.call is 'The call: /call/{call}.';
 comment on column inspect.participant.n is 'The participant''s number: /call/{call}/{n}.';
 comment on column inspect.participant.email is 'Who it is.';
-comment on column inspect.participant.side is 'in: came by REST. caller, callee: by phone.';
+comment on column inspect.participant.side is 'in: came by REST. caller: by phone. callee: was called, at phones and pages.';
 comment on column inspect.participant.state is 'calling, ringing, joined or left.';
 comment on column inspect.participant.contact is 'It leaves with that contact, /login/{email}/{contact}; null: none.';
 comment on column inspect.participant.lifetime is 'stream: it leaves after its last stream of the call; null: by itself.';
 comment on column inspect.participant.joined_at is 'When they joined.';
 comment on column inspect.participant.left_at is 'When they left.';
 comment on column inspect.participant.has_session is 'They gave session information.';
+comment on column inspect.participant.web is 'callee: a page has answered, or only pages ring.';
+comment on column inspect.participant.called_by is 'callee: who has had them called.';
+comment on column inspect.participant.ring_until is 'callee of a page: when ringing ends.';
+comment on column inspect.participant.cause is 'callee: how the call to it ended, as in inspect.leg.';
 
 create view inspect.message as
 select a.email as owner, m.n, m.type, m.sender, m.url is not null as by_url, m.content_type, m.size, m.seen, m.created_at

@@ -25,8 +25,10 @@ def examples(media):
 
 
 def success(operation):
-    """The status that an operation has where it goes well, the usual one first: of a POST that makes something 201."""
-    return sorted((int(code) for code in operation["responses"] if code < "300" and code != "206"), reverse=True)
+    """The status that an operation has where it goes well, the usual one first: of a POST that makes something 201, and 202
+    only where nothing is done at once."""
+    return sorted((int(code) for code in operation["responses"] if code < "300" and code != "206"),
+                  key=lambda code: (code == 202, -code))
 
 
 class Stage:

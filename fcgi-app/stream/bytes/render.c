@@ -144,6 +144,10 @@ void render_message(struct buf *b, const struct message *m)
 	json_member(b, "content_type", m->content_type);
 	json_member(b, "sent_at", m->sent_at);
 	add_body(b, m->body, m->body_len);
+	if (m->json) {
+		json_key(b, "json");
+		buf_str(b, m->json);
+	}
 	buf_char(b, '}');
 }
 

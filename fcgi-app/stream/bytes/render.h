@@ -28,6 +28,7 @@ struct message {
 	const char *sent_at;
 	const void *body;
 	size_t body_len;
+	const char *json; /* the body as JSON on one line; null: it is none */
 };
 
 /** The media type of a stream in that format. */

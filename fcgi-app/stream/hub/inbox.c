@@ -10,9 +10,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "common/log.h"
 #include "common/pgres.h"
+#include "shared/body.h"
 #include "shared/loop.h"
 #include "stream/bytes/render.h"
 #include "stream/bytes/stream_pool.h"
@@ -272,6 +275,22 @@ int64_t inbox_number(const struct pg_answer *a, int row)
 	return pgres_int(a->res, row, "inbox");
 }
 
+/* A body that says it is JSON, and is; null: otherwise, or no memory. */
+static const char *body_as_json(struct arena *a, const struct message *m)
+{
+	static const char json[] = "application/json";
+	const size_t n = sizeof(json) - 1;
+	struct body_error e;
+	const struct json *v;
+
+	if (strncasecmp(m->content_type, json, n) != 0 ||
+	    (m->content_type[n] && !strchr("; \t", m->content_type[n])) ||
+	    body_parse(&v, a, m->body, m->body_len, &e))
+		return NULL;
+
+	return body_text(v, a);
+}
+
 void inbox_render(struct buf *out, const struct pg_answer *a, int row)
 {
 	const char *type = pgres_text(a->res, row, "content_type");
@@ -284,13 +303,18 @@ void inbox_render(struct buf *out, const struct pg_answer *a, int row)
 		.sent_at = at ? at : "",
 	};
 	unsigned char *body = pgres_bytes(a->res, row, "body", &m.body_len);
+	struct arena *arena = NULL;
 
 	m.body = body;
 	buf_init(out, MESSAGE_MAX);
-	if (body)
+	if (body) {
+		arena = arena_new();
+		m.json = arena ? body_as_json(arena, &m) : NULL;
 		render_message(out, &m);
-	else
+	} else {
 		out->failed = true;
+	}
+	arena_free(arena);
 	if (out->failed)
 		log_error_often(0, "message_not_rendered", LOG_INT("n", m.n));
 	PQfreemem(body);

@@ -1,0 +1,408 @@
+#include "call/page.h"
+
+#include <errno.h>
+
+#include "agent.h"
+#include "call/bye.h"
+#include "call/confirm.h"
+#include "call/request.h"
+#include "call/told.h"
+#include "pg/pgloop.h"
+#include "transaction/answer.h"
+#include "transaction/body.h"
+#include "transaction/uac.h"
+#include "transaction/uas.h"
+
+enum {
+	HDRS_SIZE = 1024,
+	LATER_S = 2,
+	PAGE_MS = 20 * 1000,  /* a page has 15 s, by the database's clock */
+	PHONE_MS = 60 * 1000, /* for a phone that says 100 and no more */
+};
+
+/* Of one side, until it is done with; its leg has it */
+struct offer {
+	struct leg *l;
+	struct uas *u;	 /* the phone's re-INVITE, until its ACK; or */
+	struct uac *uac; /* ours, with what a page offers */
+	struct leg_request req;
+	struct buf answer; /* of our 200 */
+	struct tmr tmr;	   /* it takes too long; 200 again */
+	uint64_t until_ms;
+	uint32_t again_ms;
+	bool wants; /* the phone asks for an offer */
+	bool answered;
+};
+
+static const struct pg_stmt stmt_offer = {
+	.name = "leg_offer",
+	.sql = "select * from api.leg_offer($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
+static const struct pg_stmt stmt_offered = {
+	.name = "leg_offered",
+	.sql = "select * from api.leg_offered($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
+static const struct pg_stmt stmt_acked = {
+	.name = "leg_acked",
+	.sql = "select * from api.leg_acked($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
+
+static void destructor(void *arg)
+{
+	struct offer *o = arg;
+
+	tmr_cancel(&o->tmr);
+	mem_deref(o->uac);
+	leg_request_free(&o->req);
+	buf_free(&o->answer);
+	if (o->u)
+		uas_set_cancel(o->u, NULL, NULL);
+	mem_deref(o->u);
+}
+
+/* Done with; a phone that waits for an answer gets one */
+static void end(struct offer *o, uint16_t scode)
+{
+	struct leg *l = o->l;
+
+	l->offer = NULL;
+	l->goneh = NULL;
+	if (o->u && !o->answered)
+		uas_refuse(o->u, scode);
+	mem_deref(o);
+}
+
+/* A BYE was quicker (section 15.1.2) */
+static void on_gone(struct leg *l)
+{
+	end(l->offer, 487);
+}
+
+static int offer_alloc(struct offer **op, struct leg *l)
+{
+	struct offer *o = mem_zalloc(sizeof(*o), destructor);
+
+	if (!o)
+		return ENOMEM;
+	o->l = l;
+	buf_init(&o->answer, LEG_SDP_MAX + 1);
+	l->offer = o;
+	l->goneh = on_gone;
+	*op = o;
+
+	return 0;
+}
+
+/* --- what the database is told ----------------------------------------------
+ */
+
+static void on_told(const struct pg_answer *ans, void *arg)
+{
+	told_answer(arg, ans);
+}
+
+/* What became of it; sdp: the phone's answer, NULL: it was refused */
+static void tell(const struct leg *l, int code, const char *reason,
+		 const struct pl *sdp)
+{
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+		pg_int(code),
+		reason ? pg_text(reason) : pg_null(),
+		sdp ? pg_pl(sdp) : pg_null(),
+	};
+
+	(void)pgloop_query_in(l->legs->ag->pl, PG_SETTLE, (uint64_t)l->account,
+			      &stmt_offered, valv, on_told, l->legs->told);
+}
+
+static void on_asked(const struct pg_answer *ans, void *arg)
+{
+	struct leg *l = arg;
+
+	told_answer(l->legs->told, ans);
+	if (ans->end != PG_OK)
+		page_refuse(l, 500);
+	mem_deref(l);
+}
+
+static int ask(struct leg *l, const struct pl *sdp)
+{
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+		sdp->l ? pg_pl(sdp) : pg_null(),
+	};
+	int err;
+
+	err = pgloop_query_in(l->legs->ag->pl, PG_ALONE, (uint64_t)l->call,
+			      &stmt_offer, valv, on_asked, mem_ref(l));
+	if (err)
+		mem_deref(l);
+
+	return err;
+}
+
+/* The answer to what a page has offered; without it neither side knows what it
+   may send */
+static void take_answer(struct leg *l, const struct sip_msg *msg)
+{
+	const struct told_end over = {.cause = "media"};
+	struct body body;
+
+	if (body_open_sdp(&body, msg, LEG_SDP_MAX)) {
+		told_end(l->legs->told, l, &over, NULL);
+		bye_send(l, NULL);
+	} else {
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(l->legs->ag->pl)),
+			pg_int(l->id),
+			pg_pl(&body.data),
+		};
+
+		(void)pgloop_query_in(l->legs->ag->pl, PG_SETTLE,
+				      (uint64_t)l->account, &stmt_acked, valv,
+				      on_told, l->legs->told);
+	}
+	body_close(&body);
+}
+
+/** The ACK of the INVITE that made the dialog */
+void page_first_ack(struct leg *l, const struct sip_msg *msg)
+{
+	if (l->offerless)
+		take_answer(l, msg);
+}
+
+/* --- the phone offers -------------------------------------------------------
+ */
+
+static void say(struct offer *o, bool again)
+{
+	char hdrs[HDRS_SIZE];
+	const struct answer a = {
+		.scode = 200,
+		.hdrs = hdrs,
+		.dialog = true,
+		.content_type = "application/sdp",
+		.body = {o->answer.p, o->answer.len},
+	};
+
+	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
+			  o->l->d.local_target);
+	if (again)
+		uas_repeat(o->u, &a);
+	else
+		uas_answer(o->u, &a);
+}
+
+static void again(void *arg)
+{
+	const struct told_end over = {.cause = "no-ack"};
+	struct offer *o = arg;
+	struct leg *l = o->l;
+
+	if (tmr_jiffies() >= o->until_ms) {
+		told_end(l->legs->told, l, &over, NULL);
+		bye_send(l, NULL);
+		return;
+	}
+	say(o, true);
+	o->again_ms = MIN(2 * o->again_ms, LEG_T2_MS);
+	tmr_start(&o->tmr, o->again_ms, again, o);
+}
+
+/* No page has answered it */
+static void unanswered(void *arg)
+{
+	struct offer *o = arg;
+
+	tell(o->l, 488, NULL, NULL);
+	end(o, 488);
+}
+
+/* It runs to its end all the same */
+static void on_cancel(struct uas *u, void *arg)
+{
+	(void)u;
+	(void)arg;
+}
+
+/**
+ * An offer, or the wish for one, where no phone of this agent is at the other
+ * end
+ *
+ * @param u Its request, answered here
+ */
+void page_invite(struct leg *l, struct uas *u)
+{
+	struct offer *o = NULL;
+	struct body body;
+	int err;
+
+	if (l->state <= LEG_ANSWERED || (l->offer && l->offer->u) ||
+	    !leg_may_offer(l)) {
+		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		return;
+	}
+	if (l->offer || l->relay) {
+		uas_refuse(u, 491);
+		return;
+	}
+	err = body_open_sdp(&body, uas_msg(u), LEG_SDP_MAX);
+	if (err && err != ENODATA) {
+		body_refuse(u, err);
+		body_close(&body);
+		return;
+	}
+
+	err = offer_alloc(&o, l);
+	if (err) {
+		uas_refuse(u, 500);
+	} else {
+		o->u = mem_ref(u);
+		o->wants = !body.data.l;
+		uas_reply(u, 100, NULL, NULL);
+		uas_set_cancel(u, on_cancel, NULL);
+		uas_set_waiting(u);
+		tmr_start(&o->tmr, PAGE_MS, unanswered, o);
+		err = ask(l, &body.data);
+		if (err)
+			end(o, 500);
+	}
+	body_close(&body);
+}
+
+/** A page has answered it, or the database for one: whether there was any */
+bool page_accept(struct leg *l, const char *sdp)
+{
+	struct offer *o = l->offer;
+
+	if (!o || !o->u || o->answered)
+		return false;
+	buf_str(&o->answer, sdp ? sdp : "");
+	request_take_target(l, uas_msg(o->u));
+	o->answered = true;
+	say(o, false);
+	o->until_ms = tmr_jiffies() + LEG_ACK_MS;
+	o->again_ms = LEG_T1_MS;
+	tmr_start(&o->tmr, o->again_ms, again, o);
+
+	return true;
+}
+
+/** The database has refused it */
+void page_refuse(struct leg *l, int code)
+{
+	if (l->offer && l->offer->u && !l->offer->answered)
+		end(l->offer, (uint16_t)code);
+}
+
+/** An ACK of a leg's phone; whether it is of a re-INVITE */
+bool page_ack(struct leg *l, const struct sip_msg *msg)
+{
+	struct offer *o = l->offer;
+	bool wants;
+
+	if (!o || !o->u || !o->answered ||
+	    msg->cseq.num != uas_msg(o->u)->cseq.num)
+		return false;
+	wants = o->wants;
+	end(o, 0);
+	if (wants)
+		take_answer(l, msg);
+
+	return true;
+}
+
+/* --- a page offers ----------------------------------------------------------
+ */
+
+static void accepted(struct offer *o, int code, const char *reason,
+		     const struct sip_msg *msg)
+{
+	const struct told_end over = {.cause = "media"};
+	struct leg *l = o->l;
+	struct body body;
+	int err;
+
+	request_take_target(l, msg);
+	l->to = *uac_sent_to(o->uac);
+	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	(void)confirm_send(l, o->req.cseq, NULL);
+	if (!err)
+		tell(l, code, reason, &body.data);
+	body_close(&body);
+	end(o, 0);
+	if (err) { /* the offer has no answer */
+		told_end(l->legs->told, l, &over, NULL);
+		bye_send(l, NULL);
+	}
+}
+
+static void on_invited(int code, const char *reason, const struct sip_msg *msg,
+		       void *arg)
+{
+	struct offer *o = arg;
+	struct leg *l = mem_ref(o->l);
+
+	if (msg && code >= 200 && code < 300) {
+		accepted(o, code, reason, msg);
+	} else {
+		tell(l, code ? code : 480, reason, NULL);
+		end(o, 0);
+		if (code == 481) /* it knows nothing of the call */
+			bye_lost(l);
+	}
+	mem_deref(l);
+}
+
+/* It has said that it is at it, and no more */
+static void too_late(void *arg)
+{
+	struct offer *o = arg;
+
+	uac_cancel(o->uac, NULL);
+}
+
+/** A page offers its phone another session */
+void page_offer(struct leg *l, const char *sdp)
+{
+	struct offer *o;
+	struct pl body;
+	int err;
+
+	if (l->state != LEG_UP || l->offer || l->relay || !sdp ||
+	    offer_alloc(&o, l)) {
+		tell(l, 491, "Request Pending", NULL);
+		return;
+	}
+	pl_set_str(&body, sdp);
+	err = request_write(&o->req, l, "INVITE",
+			    UAS_ALLOW "Content-Type: application/sdp\r\n",
+			    &body);
+	if (!err)
+		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
+				o);
+	if (err) {
+		tell(l, 500, NULL, NULL);
+		end(o, 0);
+		return;
+	}
+	tmr_start(&o->tmr, PHONE_MS, too_late, o);
+	uac_start(o->uac);
+}
+
+/** The connection of a leg has closed */
+void page_flow_lost(struct leg *l)
+{
+	if (l->offer && l->offer->uac)
+		uac_flow_failed(l->offer->uac);
+}

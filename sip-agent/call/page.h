@@ -1,0 +1,18 @@
+/*
+ * Offers between a phone and a page, whose side the database takes: re-INVITE
+ * (RFC 3261 section 14), and the answer that an ACK brings.
+ */
+#ifndef PAGE_H
+#define PAGE_H
+
+#include "call/leg.h"
+
+void page_invite(struct leg *l, struct uas *u);
+bool page_ack(struct leg *l, const struct sip_msg *msg);
+void page_first_ack(struct leg *l, const struct sip_msg *msg);
+bool page_accept(struct leg *l, const char *sdp);
+void page_refuse(struct leg *l, int code);
+void page_offer(struct leg *l, const char *sdp);
+void page_flow_lost(struct leg *l);
+
+#endif

@@ -1,0 +1,284 @@
+-- Pages in calls with phones. A page's session is what its phone is answered, or offered; what the phone says is the session
+-- of the participant that has it. At the other end of a phone that calls is the callee, who has joined by REST; of one that
+-- is called, who has had it called.
+
+-- ---- session descriptions (RFC 8866) ----
+
+-- The SDP of a session. Null: it is another kind of session, as `rtsp://…`, or none.
+create function app.session_sdp(p_session jsonb) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+	v_sdp text;
+begin
+	if p_session is null or jsonb_typeof(p_session) <> 'object' or not p_session ? 'sdp' then
+		return null;
+	end if;
+	v_sdp := p_session ->> 'sdp';
+	if jsonb_typeof(p_session -> 'sdp') <> 'string' or v_sdp !~ '^v=0\r?\n' or v_sdp !~ '\nm=\S+ \d+ \S+ ' then
+		perform app.refuse(400, 'invalid-member', 'sdp is a whole session description, with its media and all candidates: '
+			'a page waits until iceGatheringState is complete.', '/session/sdp');
+	end if;
+	return regexp_replace(rtrim(v_sdp, E'\r\n'), '\r?\n', E'\r\n', 'g') || E'\r\n';
+end $$;
+
+-- Of WebRTC, or of phones; what cannot be told is null.
+create function app.sdp_kind(p_sdp text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case when p_sdp ~ 'UDP/TLS/RTP/SAVPF|\na=fingerprint:' then 'webrtc' when p_sdp ~ '\nm=\S+ \d+ RTP/' then 'rtp' end;
+end $$;
+
+-- What somebody without media says to an offer, or offers (p_offer null): nothing is sent either way.
+create function app.sdp_inactive(p_offer text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	c_head constant text := E'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n';
+begin
+	if p_offer is null then
+		return c_head || E'm=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=inactive\r\n';
+	end if;
+	-- Encrypted media need keys: they are off.
+	return c_head || (
+		select string_agg(regexp_replace(split_part(m.part, E'\n', 1), '^(m=\S+) \S+',
+				'\1 ' || case when m.part ~ '^m=\S+ [1-9]\d*(/\d+)? RTP/AVPF? ' then '9' else '0' end)
+			|| E'\r\n' || coalesce((
+				select string_agg(a.line, E'\r\n' order by a.n) || E'\r\n'
+				from regexp_split_to_table(m.part, '\n') with ordinality a (line, n) where a.line ~ '^a=(rtpmap|fmtp):'), '')
+			|| E'a=inactive\r\n', '' order by m.n)
+		from regexp_split_to_table(replace(p_offer, E'\r', ''), '\n(?=m=)') with ordinality m (part, n) where m.n > 1);
+end $$;
+
+-- p_sdp in a dialog where p_last was said before, by somebody else: its origin stays, one version on, and so do its media
+-- (RFC 3264, section 8).
+create function app.sdp_next(p_last text, p_sdp text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	c_origin constant text := '\no=(\S+ \S+) (\d{1,20}) ([^\r\n]*)';
+	v_last text[] := regexp_match(p_last, c_origin);
+	v_more int := (select count(*) from regexp_matches(p_last, '\nm=', 'g')) - (select count(*) from regexp_matches(p_sdp, '\nm=', 'g'));
+	v_media text[] := array(select m[1] from regexp_matches(p_last, '\n(m=\S+) \S+', 'g') m);
+	v_sdp text := p_sdp;
+begin
+	if v_last is null then
+		return p_sdp;
+	end if;
+	v_sdp := regexp_replace(p_sdp, '\no=[^\r\n]*', E'\no=' || replace(v_last[1], '\', '\\') || ' ' || v_last[2]::numeric + 1 || ' '
+		|| replace(v_last[3], '\', '\\'));
+	for i in 1 .. v_more loop
+		v_sdp := v_sdp || v_media[cardinality(v_media) - v_more + i] || E' 0 RTP/AVP 0\r\n';
+	end loop;
+	return v_sdp;
+end $$;
+
+-- ---- a page answers ----
+
+-- Who is being called joins: that answers the phone that calls, if one does, and stops the others. The call is locked. n null:
+-- the account is not being called; won false: it has answered already, with this. RS409 where another has been quicker.
+create function app.call_claim(p_call bigint, p_account bigint, p_session jsonb, p_extra jsonb, out n bigint, out won bool,
+	out bell text[])
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_part app.participant;
+	v_caller app.leg;
+	v_sdp text;
+begin
+	won := false;
+	select p.* into v_part from app.participant p
+	where p.call_id = p_call and p.account_id = p_account and p.side = 'callee' and p.state <> 'left';
+	if v_part.id is null then
+		return;
+	elsif v_part.state = 'joined' then
+		if v_part.web and v_part.session is not null and v_part.session = p_session then
+			n := v_part.n;
+			return;
+		end if;
+		perform app.refuse(409, 'answered-elsewhere', 'Another of your phones or pages has answered.');
+	end if;
+	v_sdp := app.session_sdp(p_session);
+	v_caller := app.leg_caller(p_call);
+	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_caller.remote_sdp) then
+		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
+	end if;
+	bell := app.caller_answered(v_caller, 0, coalesce(v_sdp, app.sdp_inactive(v_caller.remote_sdp)))
+		|| app.ring_won(v_part, 0);
+	update app.participant p set state = 'joined', joined_at = now(), session = p_session, extra = p_extra, web = true,
+		code = null, reason = null, ring_until = null
+	where p.id = v_part.id;
+	n := v_part.n;
+	won := true;
+end $$;
+
+-- One more with media, where a phone is at one end already.
+create function app.refuse_third(p_call bigint, p_account bigint, p_session jsonb) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_session is null or jsonb_typeof(p_session) <> 'object' or not p_session ? 'sdp' then
+		return;
+	end if;
+	if exists (select from app.leg l where l.call_id = p_call and l.state <> 'ended' and l.by_id <> p_account)
+		or exists (select from app.call c where c.id = p_call and c.ends_alone)
+	then
+		perform app.refuse(409, 'needs-mixer', 'A phone is in this call, and nobody mixes its media with others''.');
+	end if;
+end $$;
+
+-- ---- in the call ----
+
+-- The phone at the other end of a page, if that is up. A page whose media one phone has gives them to no other.
+create function app.page_leg(p_part app.participant) returns app.leg
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+begin
+	select l.* into v_leg from app.leg l
+	where l.call_id = p_part.call_id and l.state in ('answered', 'up')
+		and (p_part.web and l.direction = 'in' or p_part.side = 'in' and l.direction = 'out' and l.by_id = p_part.account_id)
+	order by l.id limit 1;
+	return v_leg;
+end $$;
+
+-- The page at the other end of a phone.
+create function app.leg_page(p_leg app.leg) returns app.participant
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_part app.participant;
+begin
+	select p.* into v_part from app.participant p
+	where p.call_id = p_leg.call_id and p.state = 'joined'
+		and (p_leg.direction = 'in' and p.web or p_leg.direction = 'out' and p.side = 'in' and p.account_id = p_leg.by_id)
+	order by p.n limit 1;
+	return v_part;
+end $$;
+
+-- A page's new session: its phone is offered it, or answered with it, where it has asked. The call is locked.
+create function app.page_session(p_part app.participant, p_session jsonb, p_extra jsonb) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg := app.page_leg(p_part);
+	v_sdp text;
+	v_bell text[];
+begin
+	if v_leg.id is not null then
+		v_sdp := app.session_sdp(p_session);
+	end if;
+	if v_sdp is null then
+		update app.participant p set session = p_session, extra = p_extra where p.id = p_part.id;
+		return null;
+	end if;
+	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_leg.remote_sdp) then
+		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
+	end if;
+	v_sdp := app.sdp_next(v_leg.local_sdp, v_sdp);
+	if p_session ->> 'type' = 'answer' then
+		if v_leg.answering is null or v_leg.answering < now() then
+			perform app.refuse(409, 'stale-answer', 'No offer of the phone waits for an answer; a new session is of type offer.');
+		end if;
+		v_bell := app.leg_order(v_leg, 0, 'accept', p_sdp => v_sdp);
+		update app.leg l set answering = null, kept = null, local_sdp = v_sdp where l.id = v_leg.id;
+		update app.participant p set session = p_session, extra = p_extra where p.id = p_part.id;
+		return v_bell;
+	end if;
+	if v_leg.state <> 'up' or v_leg.asking > now() - interval '90 s' or v_leg.answering > now() then
+		perform app.refuse(409, 'exchange-pending', 'An offer waits for its answer.');
+	end if;
+	if exists (select from app.leg l
+		where l.call_id = p_part.call_id and l.state in ('answered', 'up') and l.id <> v_leg.id and l.by_id = v_leg.by_id
+			and l.direction = 'out')
+	then
+		perform app.refuse(409, 'needs-mixer', 'Two phones are at your other end; nobody mixes here.');
+	end if;
+	v_bell := app.leg_order(v_leg, 0, 'offer', p_sdp => v_sdp);
+	update app.leg l set asking = now(), local_sdp = v_sdp where l.id = v_leg.id;
+	update app.participant p set pending = p_session, extra = p_extra, code = null, reason = null where p.id = p_part.id;
+	return v_bell;
+end $$;
+
+-- A phone offers, or asks for an offer (p_sdp null), and a page is at the other end. Kind of the first row: accept (with sdp,
+-- at once: the page has no media, or is asked for what it has already), refuse (code), or nothing: wait for an order to
+-- accept, 20 s at most.
+create function api.leg_offer(p_agent int, p_leg bigint, p_sdp text) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_page app.participant;
+	v_phone app.participant;
+	v_first app.leg_work;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up');
+	v_page := app.leg_page(v_leg);
+	v_first.leg := p_leg;
+	if v_page.id is null or v_leg.asking > now() - interval '90 s' then
+		v_first.kind := 'refuse';
+		v_first.code := case when v_page.id is null then 488 else 491 end;
+		return query select * from app.leg_take(p_agent, v_first, null);
+		return;
+	end if;
+	v_phone := app.leg_participant(v_leg);
+	if p_sdp is null then
+		v_first.kind := 'accept';
+		v_first.sdp := coalesce(v_leg.local_sdp, app.sdp_inactive(null));
+		return query select * from app.leg_take(p_agent, v_first, null);
+		return;
+	end if;
+	if app.session_sdp(v_page.session) is null then
+		v_first.kind := 'accept';
+		v_first.sdp := app.sdp_next(v_leg.local_sdp, app.sdp_inactive(p_sdp));
+		update app.leg l set local_sdp = v_first.sdp, remote_sdp = p_sdp where l.id = p_leg;
+	else
+		update app.leg l set answering = now() + interval '15 s', kept = v_phone.session where l.id = p_leg;
+	end if;
+	update app.participant p set session = app.sdp_session('offer', p_sdp), hold = app.sdp_holds(p_sdp) where p.id = v_phone.id;
+	v_bell := app.call_changed(v_leg.call_id);
+	return query select * from app.leg_take(p_agent, v_first, v_bell);
+end $$;
+
+-- What became of an offer: of a page's, p_sdp is the phone's answer, null: it has refused it. Of a phone's: no page has
+-- answered it. Who is refused keeps what it had.
+create function api.leg_offered(p_agent int, p_leg bigint, p_code int, p_reason text, p_sdp text) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	select l.* into v_leg from app.leg l
+	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') and (l.asking is not null or l.answering is not null);
+	if v_leg.answering is not null then
+		update app.participant p set session = v_leg.kept, hold = coalesce(app.sdp_holds(v_leg.kept ->> 'sdp'), false)
+		where p.id = v_leg.participant_id and p.state = 'joined';
+		update app.leg l set answering = null, kept = null where l.id = p_leg;
+	elsif v_leg.id is not null then
+		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
+			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
+		where p.id = (app.leg_page(v_leg)).id;
+		update app.participant p set session = app.sdp_session('answer', p_sdp)
+		where p.id = v_leg.participant_id and p.state = 'joined' and p_sdp is not null;
+		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg;
+	end if;
+	if v_leg.id is not null then
+		v_bell := app.call_changed(v_leg.call_id);
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+-- An ACK has brought the phone's answer to what a page has offered.
+create function api.leg_acked(p_agent int, p_leg bigint, p_sdp text) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	update app.leg l set remote_sdp = p_sdp
+	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') returning l.* into v_leg;
+	update app.participant p set session = app.sdp_session('answer', p_sdp)
+	where p.id = v_leg.participant_id and p.state = 'joined';
+	if found then
+		v_bell := app.call_changed(v_leg.call_id);
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+grant execute on function api.leg_offer, api.leg_offered, api.leg_acked to restsip_agent;

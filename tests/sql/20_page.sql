@@ -1,0 +1,104 @@
+-- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
+begin;
+select plan(30);
+\o /dev/null
+\ir setup.inc
+select * from api.agent_start('test:1', 'boot1') \gset
+select * from api.stream_start('stream:1') \gset
+create temp table ids as select :agent as agent, :process as process;
+grant select on ids to public;
+select inspect.set_bound('invites', 1000);
+\o
+create function pg_temp.bind(p_uri text) returns void language sql as $$
+	select api.login_register(null, pg_temp.proof('bob'), 'me', p_uri, p_uri, null, '{}', null) $$;
+create function pg_temp.page(p_who text) returns void language sql as $$
+	select api.watch_open((select process from ids), null, pg_temp.proof(p_who), null, 'login', 'me') $$;
+create function pg_temp.call(p_session jsonb) returns bigint language sql as $$
+	select id from api.call_create(null, pg_temp.proof('alice'), null, null, null, null, '{}', null, null, p_session,
+		'["bob@example.net"]') $$;
+create function pg_temp.last() returns bigint language sql as 'select max(id) from app.call';
+create function pg_temp.child() returns jsonb language sql as $$
+	select c from jsonb_array_elements((select app.call_doc(pg_temp.last(), true)::jsonb -> 'children')) c
+	where c ->> 'email' = 'bob@example.net' order by c -> 'id' desc limit 1 $$;
+create function pg_temp.orders() returns text language sql as $$
+	select string_agg(j.kind || coalesce(' ' || j.cause, ''), ', ' order by j.id)
+	from app.leg_job j join app.leg l on l.id = j.leg_id where l.call_id = pg_temp.last() $$;
+create function pg_temp.leg(p_n int default 0) returns bigint language sql as $$
+	select id from app.leg where call_id = pg_temp.last() order by id offset p_n limit 1 $$;
+create function pg_temp.answered(p_n int default 0) returns text language sql as $$
+	select string_agg(kind, ' ') from api.leg_answered((select agent from ids), pg_temp.leg(p_n),
+		'{"remote_tag": "t", "remote_target": "sip:b@192.0.2.1"}', E'v=0\r\nm=audio 1 RTP/AVP 0\r\n') w where kind is not null $$;
+create function pg_temp.ended(p_code int, p_n int default 0) returns void language sql as $$
+	select from api.leg_ended((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(p_n), 'code', p_code))) $$;
+create function pg_temp.tell() returns text language plpgsql as $$
+begin
+	perform app.rings_tell();
+	return (select string_agg(convert_from(s.body, 'UTF8')::jsonb ->> 'command', ' ' order by s.id)
+		from app.send s where s.call_id = pg_temp.last());
+end $$;
+create function pg_temp.join(p_session jsonb) returns bigint language sql as $$
+	select n from api.call_join(null, pg_temp.proof('bob'), pg_temp.last(), 'me', p_session, '{}', null, null) $$;
+create function pg_temp.offer() returns jsonb language sql as $$ select '{"type": "offer", "sdp": "v=0\nm=audio 1 RTP/AVP 0\n"}'::jsonb $$;
+
+-- Of a phone and a page of one account one answers.
+select pg_temp.bind('sip:b@192.0.2.1'), pg_temp.page('bob') \g /dev/null
+select lives_ok('select pg_temp.call(pg_temp.offer())', 'a page calls');
+select is(pg_temp.orders(), 'invite', 'the phone rings');
+select is((select sdp from app.leg_job where leg_id = pg_temp.leg()), E'v=0\r\nm=audio 1 RTP/AVP 0\r\n', 'with the page''s session, in lines');
+select is(pg_temp.child() ->> 'state', 'calling', 'the call says so');
+select is(pg_temp.join(pg_temp.offer()), 2::bigint, 'a page joins');
+select is(pg_temp.orders(), 'cancel SIP;cause=200;text="Call completed elsewhere"', 'the phone stops');
+select is(pg_temp.answered(), 'lost cancel', 'and has lost, had it answered');
+select is(pg_temp.child() - '{id,url,email,login,session,joined_at}'::text[], '{"state": "joined"}', 'the page is in it');
+select is(pg_temp.tell(), 'invite', 'what no page has read is not cancelled but not shown');
+select is((select string_agg(d.kind || ' ' || d.state, ', ' order by d.id) from app.delivery d join app.send s on s.id = d.send_id
+	where s.call_id = pg_temp.last()), 'contact sending, stream cancelled', 'its sender sees that');
+select pg_temp.ended(487), pg_temp.tell() \g /dev/null
+select is((select d.state from app.delivery d join app.send s on s.id = d.send_id where s.call_id = pg_temp.last() and d.kind = 'contact'),
+	'cancelled', 'and what became of the phone');
+
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+select api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) \g /dev/null
+select is(pg_temp.answered(), 'won invite', 'a phone is quicker');
+select throws_ok('select pg_temp.join(pg_temp.offer())', 'RS409', 'answered-elsewhere', 'the page is not');
+select is(pg_temp.tell(), 'invite cancel', 'it is told, for it has rung');
+select is((select convert_from(s.body, 'UTF8')::jsonb ->> 'reason' from app.send s where s.call_id = pg_temp.last() order by s.id desc limit 1),
+	'answered-elsewhere', 'and why');
+select lives_ok($$ select api.participant_put(null, pg_temp.proof('alice'), pg_temp.last(), 1,
+	'{"type": "offer", "sdp": "v=0\no=- 4 4 IN IP4 192.0.2.1\nm=audio 2 RTP/AVP 0\n"}', '{}', null) $$, 'a new session');
+select is((select p.session = pg_temp.offer() and p.pending is not null from app.participant p where p.call_id = pg_temp.last() and p.n = 1), true,
+	'is not there before the phone has taken it');
+select api.leg_offered((select agent from ids), pg_temp.leg(), 488, 'No', null) \g /dev/null
+select is((select p.session = pg_temp.offer() and p.pending is null and p.code = 488 from app.participant p where p.call_id = pg_temp.last() and p.n = 1),
+	true, 'and never, if it does not');
+select api.participant_delete(null, pg_temp.proof('alice'), pg_temp.last(), 1, null) \g /dev/null
+select is((select kind from app.leg_job where leg_id = pg_temp.leg() order by id desc limit 1), 'bye', 'who leaves hangs up');
+
+-- Nothing rings for ever.
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+update app.participant set ring_until = now() - interval '1 s' where ring_until is not null;
+select app.expire_rings() \g /dev/null
+select is(pg_temp.child() #>> '{ended,cause}', 'no-answer', 'a ring has an end');
+select is(pg_temp.orders(), 'cancel', 'at the phone too');
+select is((app.expire_rings()).more, false, 'once');
+
+-- Bounds, as at the other door.
+select inspect.set_bound('calls_sip', 0) \g /dev/null
+select throws_ok('select pg_temp.call(null)', 'RS409', 'too-many-calls', 'so many calls');
+select inspect.set_bound('calls_sip', 50), inspect.set_bound('invites', 0) \g /dev/null
+select throws_ok('select pg_temp.call(null)', 'RS429', 'too-many-calls', 'so many a second');
+select inspect.set_bound('invites', 1000) \g /dev/null
+
+-- Session descriptions.
+select is(app.sdp_inactive(E'v=0\r\no=a 1 1 IN IP4 x\r\nm=audio 4000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=video 0 RTP/AVP 99\r\nm=text 5 RTP/SAVP 98\r\n'),
+	E'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 9 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=inactive\r\n'
+	'm=video 0 RTP/AVP 99\r\na=inactive\r\nm=text 0 RTP/SAVP 98\r\na=inactive\r\n', 'each medium is answered');
+select is(app.sdp_next(E'v=0\r\no=- 7 9 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 1 RTP/AVP 0\r\nm=video 2 RTP/AVP 99\r\n',
+	E'v=0\r\no=x 1 1 IN IP4 192.0.2.2\r\ns=-\r\nm=audio 3 RTP/AVP 8\r\n'),
+	E'v=0\r\no=- 7 10 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 3 RTP/AVP 8\r\nm=video 0 RTP/AVP 0\r\n', 'the dialog''s origin goes on, and its media');
+select is(app.session_sdp('"rtsp://x"'), null, 'another kind of session');
+select is(app.session_sdp('{"sdp": "v=0\nm=audio 1 RTP/AVP 0\n\n"}'), E'v=0\r\nm=audio 1 RTP/AVP 0\r\n', 'lines end as SIP wants it');
+select throws_ok($$ select app.session_sdp('{"sdp": 1}') $$, 'RS400', 'invalid-member', 'what is no description');
+select is(app.sdp_kind(E'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n') || ' ' || app.sdp_kind(E'v=0\r\nm=audio 9 RTP/AVP 0\r\n'), 'webrtc rtp', 'kinds');
+select * from finish();
+rollback;
