@@ -10,8 +10,10 @@ LINE_TIMEOUT_S = 60
 
 
 def blocks():
-    """The blocks for a shell, but those that start or install something: test_deploying.py runs these."""
+    """The blocks for a shell, but those that start or install something (test_deploying.py runs these), and those that take
+    a phone (tests/sip/test_readme_calls.py)."""
     text = (TOP / "README.md").read_text().split("\n## Deploying\n")[0]
+    text = re.sub(r"\n## Calls with curl\n.*?(?=\n## )", "", text, flags=re.DOTALL)
     return [block for block in BLOCK.findall(text) if not block.startswith("make ")]
 
 
