@@ -98,7 +98,11 @@ static void answer_content(struct exchange *x, const struct pg_result *res)
 
 static void refuse_range(struct exchange *x, int64_t size)
 {
-	exchange_problem(x, 416, NULL, NULL);
+	exchange_problem(x, 416, NULL,
+			 arena_fmt(x->arena,
+				   "Range names no byte of the %" PRId64
+				   " that there are.",
+				   size));
 	response_header_fmt(&x->res, "Content-Range", "bytes */%" PRId64, size);
 }
 

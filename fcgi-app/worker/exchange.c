@@ -349,6 +349,15 @@ static void handle(struct exchange *x)
 		handle_with_body(x);
 }
 
+/* Where only a password will do. */
+static bool has_token_for_password(const struct exchange *x)
+{
+	const char *header = request_header(&x->req, "Authorization");
+
+	return x->route->auth == AUTH_BASIC && header &&
+	       !strncasecmp(header, "Bearer", 6);
+}
+
 static void auth_done(enum auth_result result, void *arg)
 {
 	struct exchange *x = arg;
@@ -362,6 +371,10 @@ static void auth_done(enum auth_result result, void *arg)
 			"A ticket opens a stream (Accept: "
 			"text/event-stream, or ?stream); this asks for "
 			"a document, which needs credentials.");
+	else if (result == AUTH_DENIED && has_token_for_password(x))
+		exchange_problem(x, 401, NULL,
+				 "This needs the password: Basic (email and "
+				 "password). A token does not do.");
 	else
 		exchange_problem_full(x, reply_of_auth(result, &x->who));
 	exchange_settle(x);

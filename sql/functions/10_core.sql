@@ -91,7 +91,7 @@ begin
 		email := app.email(id);
 	end if;
 	if p_email <> 'me' and app.email_key(p_email) <> app.email_key(email) then
-		perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
+		perform app.refuse(403, 'not-owner', format('Only %s may do this; these are the credentials of %s.', p_email, email));
 	end if;
 end $$;
 

@@ -15,7 +15,7 @@ begin
 	perform from app.account a where a.email_key = app.email_key(p_who) for no key update;
 	v_account := app.caller(p_who, p_proof);
 	if p_who is null then
-		perform app.refuse(403, 'password-needed', 'A new session needs the account''s password.');
+		perform app.refuse(403, 'password-needed', 'A new session needs the account''s password; a token does not do: sign this request with Basic (email and password).');
 	end if;
 	insert into app.session (token, account_id, expires_at) values (p_token, v_account, v_expires_at);
 	delete from app.session s where s.token in (

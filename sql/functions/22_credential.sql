@@ -121,7 +121,7 @@ declare
 	v_made app.credential;
 begin
 	if p_who is null then
-		perform app.refuse(403, 'password-needed', 'A new credential needs the account''s password.');
+		perform app.refuse(403, 'password-needed', 'A new credential needs the account''s password; a token does not do: sign this request with Basic (email and password).');
 	end if;
 	v_made := app.credential_make(v_owner.id, p_label, p_algorithm, p_password);
 	perform app.owner(p_who, p_proof, p_email); -- a new password may have come before the lock

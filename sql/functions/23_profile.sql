@@ -86,7 +86,7 @@ begin
 	if p_hash is not null then
 		v_account := (app.owner(p_who, p_proof, p_email)).id;
 		if p_who is null then -- a token alone
-			perform app.refuse(403, 'password-needed', 'A new password needs the one before.');
+			perform app.refuse(403, 'password-needed', 'A new password needs the one before; a token does not do: sign this request with Basic (email and password).');
 		end if;
 		v_bell := app.password_ends(v_account, p_revoke, p_source);
 	end if;

@@ -211,7 +211,8 @@ declare
 begin
 	if p_extra ? 'q' then
 		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
-			perform app.refuse(400, 'invalid-member', 'q is a number from 0 to 1.', '/q');
+			perform app.refuse(400, 'invalid-member', format('`q` is a number from 0 to 1; this is %s.',
+				left((p_extra -> 'q')::text, 40)), '/q');
 		end if;
 		v_q := round((p_extra ->> 'q')::numeric, 3);
 	end if;

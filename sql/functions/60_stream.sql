@@ -80,7 +80,8 @@ begin
 		inside := mine;
 		key := app.email(id);
 		if p_kind = 'mailbox' and not mine then
-			perform app.refuse(403, 'not-owner', 'Only the owner may do this.');
+			perform app.refuse(403, 'not-owner', format('Only %s may do this; these are the credentials of %s.', key,
+				app.email(p_caller)));
 		end if;
 	end if;
 end $$;

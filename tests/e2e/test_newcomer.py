@@ -75,7 +75,15 @@ WRONG = [
     ("GET", "/login/me?stream&lastEventId=x", {}, 400, r"`lastEventId` is the id of an event; this is `x`"),
     ("GET", "/watch", {}, 400, r"`r` names a resource to watch, such as r=/login/me"),
     ("GET", "/watch?r=/login%3Fpage=2", {}, 400, r"no parameter `page`"),
+    ("GET", "/call?state=ended", {}, 400, r"`state` is active or scheduled; this is `ended`"),
+    ("POST", "/login/me", body('{"contact":"sip:a@192.0.2.1","q":7}'), 400, r"`q` is a number from 0 to 1; this is 7\."),
+    ("POST", "/login/me", body('{"contact":"sip:a@192.0.2.1","q":"high"}'), 400, r'`q` is a number from 0 to 1; this is "high"'),
     # where to, and how
+    ("POST", "/login/alice@example.net", body('{"contact":"sip:a@192.0.2.1"}'), 403,
+     r"Only alice@example.net may do this; these are the credentials of quick-alice\S+@example.net\."),
+    ("GET", "/user/alice@example.net/messages", {"headers": STREAM}, 403, r"Only alice@example.net may do this; these are"),
+    ("POST", "/user/me/credential", body("{}"), 403, r"password; a token does not do: sign this request with Basic"),
+    ("PATCH", "/user/me", body('{"password":"long enough"}'), 403, r"the one before; a token does not do: sign .* Basic"),
     ("GET", "/logins/me", {}, 404, r"nothing at this path; /docs"),
     ("GET", "/login/alice", {}, 404, r"named by emails such as alice@example.net, or `me`"),
     ("GET", "/login/nobody@example.net", {}, 404, r"no user nobody@example.net"),
@@ -99,6 +107,17 @@ def test_what_is_wrong_is_said(quick, method, path, more, status, said):
 
 def test_there_are_forty_of_them():
     assert len(WRONG) >= 40
+
+
+def test_a_token_where_the_password_is_needed_is_told_so(quick):
+    assert "A token does not do" in is_problem(quick.request("POST", "/session", **body("{}")), 401)["detail"]
+
+
+def test_a_range_that_is_not_there_is_told_what_is(account):
+    alice = account("alice")
+    sound = is_json(alice.request("POST", "/user/me/messages", data=b"x" * 70, headers={"Content-Type": "audio/wav"}), 201)["url"]
+    answer = alice.request("GET", sound, headers={"Accept": "audio/wav", "Range": "bytes=900-"})
+    assert "no byte of the 70 that there are" in is_problem(answer, 416)["detail"]
 
 
 @pytest.mark.parametrize("headers, said", [
