@@ -277,7 +277,11 @@ begin
 	for v_call in
 		select c.* from (
 			(select o.id from app.call o
-			where o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0) and (p_state is null or o.state = p_state)
+			where p_state is null and o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0)
+			order by o.id limit v_limit + 1)
+			union
+			(select o.id from app.call o
+			where o.state = p_state and o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0)
 			order by o.id limit v_limit + 1)
 			union
 			(select s.call_id from app.call_seer s
@@ -736,49 +740,88 @@ end $$;
 
 -- ---- who is not there any more ----
 
--- Participants that have gone without a word: whose contact is no more, or who have had no stream of the call for as long
--- as they have to come back. A watch that has closed stays as a row for longer than that. While the janitor was away
--- nobody could come back, so that it must have looked all the time. p_calls: of these; null: of all, some of them.
-create function app.participants_absent(p_calls bigint[] default null) returns setof app.participant
+-- Whether a participant has gone without a word: its contact is no more, or it has had no stream of the call for as long as
+-- it has to come back. A watch that has closed stays as a row for longer than that.
+create function app.participant_is_absent(p_part app.participant, p_since timestamptz, p_streams_known bool) returns bool
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+	if p_part.contact_n is not null then
+		return not exists (
+			select from app.login l where l.account_id = p_part.account_id and l.n = p_part.contact_n);
+	end if;
+	return p_streams_known and p_part.lifetime is not null and p_part.bound_at <= p_since and not exists (
+		select from app.watch w where w.kind = 'participant' and w.id = p_part.id
+			and (w.closed_at is null or w.closed_at > p_since));
+end $$;
+
+-- Takes those out of a call, whose resource is locked; null where all are there.
+create function app.call_leave_absent(p_call bigint, p_prior bigint, p_since timestamptz, p_streams_known bool) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
-	v_since timestamptz := now() - make_interval(secs => app.bound('call_stream'));
-begin
-	return query
-		select p.* from app.participant p
-		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left'
-			and (p_calls is null or p.call_id = any (p_calls))
-			and case when p.contact_n is not null then not exists (
-					select from app.login l where l.account_id = p.account_id and l.n = p.contact_n)
-				else p.bound_at <= v_since and not exists (
-						select from app.watch w where w.kind = 'participant' and w.id = p.id
-							and (w.closed_at is null or w.closed_at > v_since))
-					and exists (select from app.looked k where k.since <= v_since) end
-		limit 200;
-end $$;
-
-create function app.leave_absent(out bell text[], out more bool)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_end timestamptz;
-	v_turn record;
 	v_part app.participant;
 	v_left record;
+	v_bell text[];
+begin
+	for v_part in
+		select p.* from app.participant p
+		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left' and p.call_id = p_call order by p.n
+	loop
+		continue when not app.participant_is_absent(v_part, p_since, p_streams_known);
+		v_left := app.participant_end(v_part, p_prior);
+		p_prior := v_left.version;
+		v_bell := v_bell || coalesce(v_left.bell, '{}');
+	end loop;
+	return v_bell;
+end $$;
+
+-- So many participants a turn, beginning where the turn before has ended: with few of them each is looked at every time.
+-- While the janitor was away nobody could come back, so that it must have looked all the time.
+create function app.leave_absent(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+	v_max constant int := 2000;
+	v_end timestamptz := app.turn_end();
+	v_back interval := make_interval(secs => app.bound('call_stream'));
+	v_since timestamptz := now() - v_back;
+	v_streams_known bool := app.has_looked_for(v_back);
+	v_place bigint := (select d.place from app.duty d where d.name = 'leave_absent');
+	v_seen int := 0;
+	v_part app.participant;
+	v_calls bigint[] := '{}';
+	v_turn record;
+	v_bell text[];
 begin
 	more := false;
-	for v_turn in
-		select * from app.turn_lock('call', array(select distinct a.call_id from app.participants_absent() a), '-infinity')
+	for v_part in
+		select p.* from app.participant p
+		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left' and p.id > v_place
+		order by p.id limit v_max
 	loop
-		for v_part in select * from app.participants_absent(array[v_turn.id]) loop
-			v_end := coalesce(v_end, app.turn_end());
-			v_left := app.participant_end(v_part, v_turn.prior);
-			v_turn.prior := v_left.version;
-			bell := bell || v_left.bell;
-			more := true;
-			exit when clock_timestamp() > v_end;
-		end loop;
+		v_seen := v_seen + 1;
+		v_place := v_part.id;
+		if app.participant_is_absent(v_part, v_since, v_streams_known) then
+			v_calls := v_calls || v_part.call_id;
+		end if;
+		exit when cardinality(v_calls) >= 200 or clock_timestamp() > v_end;
+	end loop;
+	if v_seen < v_max and cardinality(v_calls) < 200 and clock_timestamp() <= v_end then
+		v_place := 0;
+	end if;
+	update app.duty d set place = v_place where d.name = 'leave_absent' and d.place <> v_place;
+	v_end := greatest(v_end, clock_timestamp() + interval '20 ms');
+	for v_turn in select * from app.turn_lock('call', array(select distinct c from unnest(v_calls) c), '-infinity') loop
+		-- The others have their turn when they are come by again.
 		exit when clock_timestamp() > v_end;
+		begin
+			v_bell := app.call_leave_absent(v_turn.id, v_turn.prior, v_since, v_streams_known);
+			bell := bell || v_bell;
+			more := more or v_bell is not null;
+		exception when others then
+			perform app.duty_failed('leave_absent', sqlstate, sqlerrm);
+		end;
 	end loop;
 end $$;
 
@@ -792,6 +835,10 @@ declare
 	v_turn record;
 begin
 	more := false;
+	-- After a step of the clock, or an outage, people have time to come back.
+	if not app.has_looked_for('5 min') then
+		return;
+	end if;
 	v_calls := array(
 		select c.id from app.call c
 		where c.empty_since is not null and c.state = 'active' and greatest(c.empty_since, c.starts_at) <= v_before
@@ -802,9 +849,13 @@ begin
 		continue when not exists (
 			select from app.call c where c.id = v_turn.id and c.empty_since is not null and c.state = 'active'
 				and greatest(c.empty_since, c.starts_at) <= v_before);
-		perform app.advance('call', v_turn.id);
-		bell := bell || app.call_end(v_turn.id, v_turn.prior);
-		more := true;
+		begin
+			perform app.advance('call', v_turn.id);
+			bell := bell || app.call_end(v_turn.id, v_turn.prior);
+			more := true;
+		exception when others then
+			perform app.duty_failed('end_empty_calls', sqlstate, sqlerrm);
+		end;
 	end loop;
 end $$;
 

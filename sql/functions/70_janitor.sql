@@ -239,7 +239,8 @@ begin
 	update app.mail_turn t set until = t.until - p_by where t.until > now() + p_by;
 	update app.lease t set until = t.until - p_by where t.until > now() + p_by;
 	update app.subscription s set until = s.until - p_by where s.until > now() + p_by;
-	update app.participant p set bound_at = now() where p.bound_at > now();
+	update app.participant p set bound_at = now()
+	where p.bound_at > now() and (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left';
 	update app.watch w set closed_at = now() where w.closed_at > now();
 end $$;
 
@@ -259,6 +260,13 @@ begin
 	end if;
 	return v_just;
 end $$;
+
+-- Whether it has looked for so long without a gap, and goes on.
+create function app.has_looked_for(p_time interval) returns bool
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+	select exists (select from app.looked k where k.since <= now() - p_time
+		and k.at between clock_timestamp() - interval '5 s' and clock_timestamp());
+$$;
 
 -- A process is dead when nothing was seen of it for 30 s, through all of which somebody looked: an outage of the database
 -- must not kill everybody's flows.
@@ -532,12 +540,12 @@ insert into app.duty as d (name, pause) values
 	('sweep_results', '2 s'), ('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')
 on conflict (name) do update set pause = excluded.pause;
 
--- A turn of a duty. Its failure is its own: it is noted, and the others are done.
+-- A turn of a duty. Its failure, and that it takes too long, is its own: it is noted, and the others are done.
 create function app.do_duty(p_name text, out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	execute format('select d.bell, d.more from app.%I() d', p_name) into bell, more;
-exception when others then
+exception when query_canceled or others then
 	perform app.duty_failed(p_name, sqlstate, sqlerrm);
 	bell := null;
 	more := false;

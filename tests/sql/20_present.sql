@@ -1,6 +1,6 @@
 -- Who is in a call is there, or leaves; and calls that nobody is in end.
 begin;
-select plan(21);
+select plan(23);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('present-test') \gset
@@ -56,6 +56,16 @@ update app.looked set since = now() - interval '29 s';
 select is(pg_temp.inside(), 'alice bob', 'nor does an outage, in which nobody could come back');
 delete from app.looked;
 select is(pg_temp.inside(), 'alice bob', 'nor the end of all that is unlogged');
+update app.watch set closed_at = now() - interval '1 hour' where kind = 'participant';
+update app.looked set since = now() - interval '1 day', at = now() - interval '1 hour';
+select do_duty from app.do_duty('leave_absent') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'nor an outage that no other duty has noticed yet');
+update app.call set empty_since = now() - interval '2 days' where id = :later;
+update app.call set state = 'active' where id = :later;
+update app.looked set since = now(), at = now();
+select app.do_duty('end_empty_calls') \g /dev/null
+select is((select state from app.call where id = :later), 'active', 'and a call that nobody was in outlives a step of the clock');
+update app.call set state = 'scheduled' where id = :later;
 select pg_temp.later('30 s') \g /dev/null
 select is(pg_temp.inside(), 'bob', 'whoever does not come back has gone');
 select isnt((select p.left_at from app.participant p join ids i on i.call = p.call_id where p.lifetime = 'stream'), null,
