@@ -4,9 +4,11 @@
 #include "call/leg.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "agent.h"
 #include "transaction/dialog.h"
+#include "transaction/next_hop.h"
 #include "transaction/uas.h"
 
 enum {
@@ -187,6 +189,23 @@ bool leg_may_offer(struct leg *l)
 	}
 
 	return l->offers++ < OFFERS_MAX;
+}
+
+/** Whether its phone is reached at its contact, too, once its connection is
+ * gone */
+bool leg_dials(const struct leg *l)
+{
+	struct pl target;
+
+	if (!l->flow || !strncmp(l->flow, "udp:", 4) || l->d.route ||
+	    !l->d.remote_target)
+		return false;
+	pl_set_str(&target, l->d.remote_target);
+
+	return next_hop_dials(&target,
+			      next_hop_needs_tls("", l->flow) ? SIP_TRANSP_TLS
+							      : SIP_TRANSP_TCP,
+			      &l->peer_addr);
 }
 
 static bool id_handler(struct le *le, void *arg)

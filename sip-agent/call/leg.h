@@ -137,6 +137,7 @@ void leg_forget(struct leg *l);
 int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
 bool leg_may_offer(struct leg *l);
+bool leg_dials(const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
 void leg_unload(struct leg *l);

@@ -88,6 +88,7 @@ int delivery_read(struct delivery *d, const struct pg_answer *ans, int row)
 	d->attempt = (int)pgres_int(ans->res, row, "attempt");
 	req->method = "MESSAGE";
 	req->tls = pgres_bool(ans->res, row, "secure");
+	req->dials = pgres_bool(ans->res, row, "dials");
 	req->rest = is_of_rest(ans, row);
 	req->sort_key = (uint64_t)d->job.id;
 	req->account = pgres_int(ans->res, row, "sender_account");

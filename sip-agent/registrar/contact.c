@@ -14,6 +14,7 @@
 #include "pg/pgval.h"
 #include "settings.h"
 #include "transaction/flow.h"
+#include "transaction/next_hop.h"
 
 enum {
 	JSON_MAX = 128 * 1024,
@@ -251,6 +252,23 @@ static int write_params(struct reading *r, const struct nameaddr *na)
 	return write_text(r, "params", &t);
 }
 
+/* Whether another connection can be opened to a contact once this one is gone:
+   to its proxy, if it has one in its Path */
+static bool dials(const struct reading *r, const struct nameaddr *na)
+{
+	const struct pl *path = hdr_get(r->msg, HDR_PATH);
+	struct nameaddr hop = *na;
+	struct pl list;
+
+	if (path) {
+		list = *path;
+		if (nameaddr_take(&hop, &list))
+			return false;
+	}
+
+	return next_hop_dials(&hop.uri, r->msg->tp, &r->msg->src);
+}
+
 static int write_json(struct reading *r, const struct nameaddr *na,
 		      const char *key, uint32_t expires_s)
 {
@@ -268,6 +286,10 @@ static int write_json(struct reading *r, const struct nameaddr *na,
 		if (read_q(&q, &val))
 			return fail(r, EBADMSG, "Bad q");
 		write_q(b, q);
+	}
+	if (expires_s && dials(r, na)) {
+		json_key(b, "dials");
+		buf_str(b, "true");
 	}
 	err = write_instance(r, na);
 	if (!err && expires_s)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/sipuri.h"
 #include "parse/nameaddr.h"
 #include "transaction/flow.h"
 
@@ -21,6 +22,48 @@ bool next_hop_needs_tls(const char *uri, const char *flow)
 {
 	return !strncasecmp(uri, "sips:", 5) ||
 	       (flow && !strncmp(flow, "tls:", 4));
+}
+
+/* Whether a URI is reached by connections of that transport */
+static bool is_of_transport(const struct sipuri *uri, enum sip_transp tp)
+{
+	struct sipuri_part val;
+	struct pl transport;
+
+	if (uri->secure)
+		return tp == SIP_TRANSP_TLS;
+	if (!sipuri_param(uri, "transport", &val))
+		return false;
+	transport = (struct pl){val.p, val.n};
+
+	return !pl_strcasecmp(&transport, tp == SIP_TRANSP_TLS ? "tls" : "tcp");
+}
+
+/**
+ * Whether a phone that has opened a connection takes others, too: it names
+ * that transport, the host that the connection came from, and another port
+ * than the connection's own, behind which nobody listens (RFC 3261 section
+ * 18.1.1; unlike a flow of RFC 5626)
+ *
+ * @param uri Its contact, or the first URI of its path
+ * @param src Where the connection came from
+ */
+bool next_hop_dials(const struct pl *uri, enum sip_transp tp,
+		    const struct sa *src)
+{
+	struct sipuri u;
+	struct pl host;
+	struct sa sa;
+
+	if ((tp != SIP_TRANSP_TCP && tp != SIP_TRANSP_TLS) ||
+	    sipuri_parse(&u, uri->p, uri->l) || !is_of_transport(&u, tp))
+		return false;
+	host = (struct pl){u.host.p, u.host.n};
+	if (*host.p == '[')
+		host = (struct pl){host.p + 1, host.l - 2};
+
+	return !sa_set(&sa, &host, u.port) && sa_cmp(&sa, src, SA_ADDR) &&
+	       u.port != sa_port(src);
 }
 
 /**

@@ -20,6 +20,8 @@ struct next_hop {
 };
 
 bool next_hop_needs_tls(const char *uri, const char *flow);
+bool next_hop_dials(const struct pl *uri, enum sip_transp tp,
+		    const struct sa *src);
 int next_hop_to_address(struct next_hop *hop, const struct sa *peer,
 			enum sip_transp tp);
 int next_hop_over_flow(struct next_hop *hop, const struct flow_table *ft,

@@ -501,11 +501,23 @@ static bool is_for_flow(const struct uac *u)
 	return u->out.flow && (!u->tls || !strncmp(u->out.flow, "tls:", 4));
 }
 
+/* The connection has gone, and another can be opened */
+static int dial(struct uac *u)
+{
+	u->out.flow = NULL;
+	u->is_direct = false;
+	u->has_next = false;
+
+	return start_to_hop(u);
+}
+
 /** Send it; its end is told by the handler, maybe within this call */
 void uac_start(struct uac *u)
 {
-	const int err = is_for_flow(u) ? start_over_flow(u) : start_to_hop(u);
+	int err = is_for_flow(u) ? start_over_flow(u) : start_to_hop(u);
 
+	if (err == ENOTCONN && u->out.flow && u->out.dials)
+		err = dial(u);
 	if (err)
 		go_on(u, err);
 }
@@ -568,8 +580,17 @@ bool uac_went_out(const struct uac *u)
 /** A connection has closed, which it was to go over */
 void uac_flow_failed(struct uac *u)
 {
+	int err;
+
 	if (!is_for_flow(u))
 		return;
 
-	end(u, 430, "Flow failed", NULL);
+	if (!u->out.dials || u->cancelled || !strcmp(u->out.method, "INVITE")) {
+		end(u, 430, "Flow failed", NULL);
+		return;
+	}
+	let_go(u); /* who has got it knows it again by its Call-ID and CSeq */
+	err = dial(u);
+	if (err)
+		go_on(u, err);
 }

@@ -27,6 +27,8 @@ struct uac_request {
 	const char *route; /**< Path or route set; NULL: none */
 	const char
 		*flow; /**< goes over this; NULL: to the first route or uri */
+	bool dials;    /**< without its flow it goes there, too; an INVITE only
+			  before it was sent */
 	bool tls;      /**< over TLS or not at all, whatever uri and flow are */
 	bool contact;  /**< gets a Contact: where we are, seen from there */
 	bool rest;     /**< to a contact that REST made */

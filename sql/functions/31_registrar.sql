@@ -12,7 +12,8 @@ begin
 			else (l.call_id, l.cseq) is distinct from (p_call_id, p_cseq) end);
 end $$;
 
--- All contacts of one REGISTER, all or none. Contacts: {"contact", "key", "expires", "q"?, "instance"?, "reg_id"?};
+-- All contacts of one REGISTER, all or none. Contacts: {"contact", "key", "expires", "q"?, "instance"?, "reg_id"?,
+-- "dials"?};
 -- expires 0 removes; p_star removes all; neither: only asks. An equal REGISTER again (same Call-ID and CSeq) changes
 -- nothing and gets the same answer; an older one is refused, and one that asks for something else under the same.
 create function api.sip_register(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_call_id text,
@@ -70,6 +71,7 @@ begin
 			v_set.reg_id := (v_contact ->> 'reg_id')::bigint;
 			v_set.path := p_path;
 			v_set.flow := p_flow;
+			v_set.dials := v_set.reg_id is null and (v_contact ->> 'dials')::bool;
 			v_set.agent_id := p_agent;
 			v_set.credential_id := p_credential;
 			v_set.name := v_contact ->> 'name';
@@ -118,6 +120,20 @@ begin
 		order by l.flow is distinct from nullif(p_flow, ''), app.bound_at(l) desc, l.n limit 1;
 end $$;
 
+-- Bindings of an account, whose login resource is locked, that were over connections of an agent which are gone: p_flow, or
+-- null: all. Where another connection can be opened to its contact, a binding stays, and is reached that way. The others are
+-- to be removed: returned.
+create function app.login_unflow(p_account bigint, p_agent int, p_flow text) returns bigint[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.login l set flow = null
+	where l.account_id = p_account and l.agent_id = p_agent and l.dials
+		and (l.flow = p_flow or p_flow is null and l.flow ~ '^(tcp|tls):');
+	return array(select l.id from app.login l
+		where l.account_id = p_account and l.agent_id = p_agent
+			and (l.flow = p_flow or p_flow is null and l.flow ~ '^(tcp|tls):'));
+end $$;
+
 -- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3). more: not all
 -- of them, for there are many, or somebody holds an account: to be called again.
 create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[], more bool)
@@ -137,8 +153,7 @@ begin
 	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop
 		v_end := coalesce(v_end, app.turn_end());
 		exit when clock_timestamp() > v_end;
-		v_ids := array(select l.id from app.login l
-			where l.account_id = v_turn.id and l.agent_id = p_agent and l.flow = p_flow);
+		v_ids := app.login_unflow(v_turn.id, p_agent, p_flow);
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_turn.id);
 		v_bell := v_bell || app.login_remove(v_turn.id, v_ids, 'deactivated');

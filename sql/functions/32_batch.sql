@@ -48,7 +48,7 @@ begin
 end $$;
 
 -- REGISTERs that bind one contact each, without an instance: {"i", "credential", "ha1", "aor", "call_id", "cseq",
--- "contact", "key", "expires", "q"?, "name"?, "params"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
+-- "contact", "key", "expires", "q"?, "name"?, "params"?, "dials"?, "path"?, "flow"?, "user_agent"?}. Done here: refreshes and new contacts of accounts
 -- for which nothing has lapsed, waits or is full, and whose row nobody holds; of contacts that are not ours. Rows as of
 -- api.sip_register; the bells, if there are any, stand in a last row with i = -1.
 create function api.sip_register_many(p_agent int, p_items jsonb)
@@ -92,7 +92,8 @@ begin
 				now() + make_interval(secs => least(t.expires, app.max_lifetime_s())) as expires_at,
 				m.account_id, h.login_id, h.n, h.contacts, h.is_followed
 			from jsonb_to_recordset(p_items) as t(i int, credential bigint, aor text, call_id text, cseq bigint,
-				contact text, key text, expires int, q numeric, name text, params text, path text, flow text, user_agent text)
+				contact text, key text, expires int, q numeric, name text, params text, dials bool, path text, flow text,
+				user_agent text)
 			join unnest(v_items, v_accounts) as m(i, account_id) on m.i = t.i
 			cross join lateral (
 				select count(*) as contacts,
@@ -122,16 +123,16 @@ begin
 			returning r.id, r.next_n - 1 as n),
 		made as (
 			insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id,
-				cseq, path, flow, agent_id, user_agent, credential_id, name, params, doc)
+				cseq, path, flow, dials, agent_id, user_agent, credential_id, name, params, doc)
 			select u.account_id, u.aor, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
-				u.cseq, u.path, u.flow, p_agent, u.user_agent, u.credential, u.name, u.params, app.login_doc(t.n, u.aor, 'sip',
-					u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent, null, u.name, u.params)
+				u.cseq, u.path, u.flow, coalesce(u.dials, false), p_agent, u.user_agent, u.credential, u.name, u.params,
+				app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent, null, u.name, u.params)
 			from usual u join took t on t.id = u.account_id where u.login_id is null),
 		put as (
 			update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
 				expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
-				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, agent_id = p_agent,
-				user_agent = u.user_agent, credential_id = u.credential, name = u.name, params = u.params,
+				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, dials = coalesce(u.dials, false),
+				agent_id = p_agent, user_agent = u.user_agent, credential_id = u.credential, name = u.name, params = u.params,
 				doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent,
 					l.extra, u.name, u.params)
 			from usual u where l.id = any (array(select o.login_id from usual o)) and l.id = u.login_id)

@@ -320,7 +320,7 @@ create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_af
 	p_answered text[] default '{}', p_lost bool default true)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
-	source text, bell text[], destination text, account bigint, again bool, sender_account bigint)
+	source text, bell text[], destination text, account bigint, again bool, sender_account bigint, dials bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_few constant int := 8;
@@ -389,7 +389,7 @@ begin
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
 			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell,
-			t.destination, v_last, false, t.sender_id
+			t.destination, v_last, false, t.sender_id, l.dials
 		from app.delivery d
 		cross join lateral (select t.* from app.lease t where t.delivery_id = d.id limit 1) t
 		cross join lateral (select s.* from app.send s where s.id = d.send_id limit 1) s

@@ -92,8 +92,7 @@ begin
 		select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
 		where t.agent_id = p_agent and d.account_id = any (v_accounts) order by d.id for update of d);
 	for v_account, v_prior in select * from unnest(v_accounts, v_priors) loop
-		v_ids := array(select l.id from app.login l
-			where l.account_id = v_account and l.agent_id = p_agent and l.flow ~ '^(tcp|tls):');
+		v_ids := app.login_unflow(v_account, p_agent, null);
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_account);
 		bell := bell || app.login_remove(v_account, v_ids, 'deactivated');

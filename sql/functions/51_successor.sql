@@ -79,7 +79,7 @@ end $$;
 
 -- Over which flow the phone of a leg is reached now. What came over a connection that has gone goes over the one that its
 -- phone registers over; a phone behind a NAT that has given it another port, to where its contact has registered from last.
--- flow null and lost: nowhere, for now. agent_id: who has that connection.
+-- flow null and lost: nowhere, for now; null and not lost: at its contact. agent_id: who has that connection.
 create function app.leg_way(p_leg app.leg, p_agent int, out flow text, out agent_id int, out lost bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -101,7 +101,8 @@ begin
 	then
 		v_now := app.contact_flow(v_account, p_leg.credential_id, v_contact, p_leg.flow);
 		flow := v_now.flow;
-		lost := p_leg.flow is not null and v_now.flow is null;
+		lost := p_leg.flow is not null and v_now.flow is null
+			and (p_leg.route is not null or not app.contact_dials(v_account, v_contact, p_leg.flow));
 		if v_now.flow !~ '^udp:' and exists (select from app.agent g where g.id = v_now.agent_id and g.dead_at is null) then
 			agent_id := v_now.agent_id;
 		end if;

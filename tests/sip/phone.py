@@ -124,6 +124,7 @@ class Phone:
         self.nc = 0
         self.lock = threading.Lock()
         self.closed = False
+        self.listener = None
         self.local = local
         if transport == "udp":
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -145,12 +146,37 @@ class Phone:
 
     def close(self):
         self.closed = True
+        if self.listener:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+        self.drop()
+
+    def drop(self):
+        """Its connection ends."""
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self.sock.close()
         self.thread.join(5)
+
+    def listen(self):
+        """From now on its contact is where it takes a connection, once it has lost its own."""
+        self.listener = socket.create_server((self.local, 0))
+        self.thread_listens = threading.Thread(target=self._listen, daemon=True)
+        self.thread_listens.start()
+        return self
+
+    def _listen(self):
+        while not self.closed:
+            try:
+                sock = self.listener.accept()[0]
+            except OSError:
+                return
+            self.thread.join(5)
+            self.sock = sock
+            self.thread = threading.Thread(target=self._receive, daemon=True)
+            self.thread.start()
 
     @property
     def aor(self):
@@ -159,7 +185,8 @@ class Phone:
     @property
     def contact(self):
         more = "" if self.transport == "udp" else f";transport={self.transport}"
-        return f"sip:{self.user}@{self.local}:{self.port}{more}"
+        port = self.listener.getsockname()[1] if self.listener else self.port
+        return f"sip:{self.user}@{self.local}:{port}{more}"
 
     # ---- in ----
 

@@ -72,6 +72,25 @@ def test_the_callee_hangs_up(pair, legs):
     assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
 
 
+def test_a_phone_that_has_lost_its_connection_is_hung_up_over_another(account, phone, legs):
+    alice, bob = account("alice"), account("bob")
+    a, b = (rings(phone(owner, transport="tcp")).listen() for owner in (alice, bob))
+    assert a.register().code == b.register().code == 200
+    out = Outgoing(a, b.aor, sdp(1))
+    inc = Incoming(b)
+    inc.accept()
+    out.confirm()
+    b.drop()
+    assert out.bye().code == 200
+    bye = b.next_request()
+    assert bye.method == "BYE" and bye.get("call-id") == inc.call_id
+    assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
+    out = Outgoing(a, b.aor, sdp(1))
+    Incoming(b).accept()
+    out.confirm()
+    assert out.bye().code == 200, "and called over a new one"
+
+
 @pytest.mark.parametrize("code,heard,cause", [
     (486, 486, "busy"), (603, 603, "declined"), (488, 488, "media"), (404, 404, "not-found"), (480, 480, "unreachable"),
     (503, 480, "unreachable"), (302, 480, "unreachable"), (401, 480, "unreachable")])

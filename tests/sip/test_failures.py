@@ -99,16 +99,18 @@ def test_a_terminated_agent_answers_who_waits(own_system, own_account, phone, ag
     agent_up(b)
 
 
-def test_udp_bindings_outlive_the_agent_and_tcp_bindings_do_not(own_system, own_account, phone, logins, until,
-                                                              agent_up):
+def test_tcp_bindings_of_who_does_not_listen_go_with_the_agent(own_system, own_account, phone, logins, until, agent_up):
     alice, bob = own_account("alice"), own_account("bob")
     udp, tcp, probe = phone(alice), phone(alice, transport="tcp"), phone(bob)
-    udp.register()
-    tcp.register()
-    assert set(logins(alice)) == {udp.contact, tcp.contact}
+    listens = phone(alice, transport="tcp").listen()
+    for p in (udp, tcp, listens):
+        p.register()
+    assert set(logins(alice)) == {udp.contact, tcp.contact, listens.contact}
     own_system.kill_and_wait(AGENT)
     agent_up(probe)
-    until(lambda: set(logins(alice)) == {udp.contact}, 10)
+    until(lambda: set(logins(alice)) == {udp.contact, listens.contact}, 10)
+    send(bob, alice, b"over a new one")
+    assert listens.next_request(10).body == b"over a new one"
 
 
 def test_an_equal_register_to_a_restarted_agent_gets_200(own_system, own_account, phone, agent_up):

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from phone import digest, new_account
+from test_message import send
 
 SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "data/sipp"
 
@@ -334,6 +335,49 @@ def test_a_binding_over_tcp_goes_with_its_connection(account, phone, logins, unt
     until(lambda: not logins(alice), 2)
 
 
+def test_a_binding_over_tcp_whose_phone_listens_outlives_its_connection(account, phone, logins, until):
+    """A connection is opened to its contact then: only flows of RFC 5626 end with theirs."""
+    alice, bob = account(), account()
+    p = phone(alice, transport="tcp").listen()
+    flow = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000000000001>";reg-id=1'
+    elsewhere, plain = "sip:a@127.0.0.2:16191;transport=tcp", p.contact.replace(";transport=tcp", "")
+    p.register()
+    p.register(contacts=[f"<{elsewhere}>", f"<{plain}>"])
+    p.register(contacts=[f"<sip:b@127.0.0.1:16191;transport=tcp>;{flow}"], headers=[("Supported", "outbound")])
+    assert len(logins(alice)) == 4
+    p.drop()
+    until(lambda: list(logins(alice)) == [p.contact], 5)
+    assert logins(alice)[p.contact]["flow"] is None
+    status = send(bob, alice, b"over a new one", "text/plain")
+    came = p.next_request()
+    assert came.uri == p.contact and came.body == b"over a new one"
+    until(lambda: status()["status"] == "delivered")
+    assert p.register().contacts[p.contact] and logins(alice)[p.contact]["flow"].startswith("tcp:")
+
+
+def test_a_message_whose_connection_closes_goes_over_a_new_one(account, phone, until):
+    alice, bob = account(), account()
+    p = phone(alice, transport="tcp", answer=None).listen()
+    p.register()
+    status = send(bob, alice, b"twice", "text/plain")
+    first = p.next_request()
+    p.answer = 200
+    p.drop()
+    again = p.next_request()
+    assert [again.get(h) for h in ("call-id", "cseq")] == [first.get(h) for h in ("call-id", "cseq")]
+    until(lambda: status()["status"] == "delivered")
+    assert status()["recipients"][0]["contact"] == p.contact
+
+
+def test_a_binding_over_tls_is_never_reached_in_clear(account, phone, logins, until):
+    alice = account()
+    p = phone(alice, transport="tls")
+    secure = "sip:a@127.0.0.1:16191;transport=tls"
+    p.register(contacts=[f"<{secure}>", "<sip:b@127.0.0.1:16191;transport=tcp>", "<sip:c@127.0.0.1:16191>"])
+    p.close()
+    until(lambda: list(logins(alice)) == [secure], 5)
+
+
 def test_a_connection_that_closes_before_its_binding_is_there_takes_it_along(account, phone, logins, until, system):
     alice = account()
     p = phone(alice, transport="tcp")
@@ -355,7 +399,7 @@ def test_a_connection_that_closes_before_its_binding_is_there_takes_it_along(acc
 def test_two_bindings_over_one_connection_share_its_flow(account, phone, logins, until):
     alice = account()
     p = phone(alice, transport="tcp")
-    p.register(contacts=[f"<{p.contact}>", "<sip:b@127.0.0.1:16191;transport=tcp>"])
+    p.register(contacts=[f"<{p.contact}>", "<sip:b@127.0.0.2:16191;transport=tcp>"])
     assert len({row["flow"] for row in logins(alice).values()}) == 1
     p.close()
     until(lambda: not logins(alice), 2)

@@ -1,7 +1,7 @@
 -- A REGISTER by both doors: what api.sip_register_many does of its own must be what api.sip_register does. Alice's
 -- phones come by the first, bob's by the second, with the same requests in the same order; each row is compared.
 begin;
-select plan(27);
+select plan(30);
 \o /dev/null
 \ir setup.inc
 insert into app.agent (name, boot) values ('doors', 'b');
@@ -64,6 +64,7 @@ select r.n from (values ('alice'), ('bob')) v (name), api.login_register(null, p
 select pg_temp.both('a name and features', 'a', 4, '{"at": "x@192.0.2.1", "name": "Desk \"1\"",
 	"params": ";audio;methods=\"INVITE, ACK\";+sip.x=\"a;b\""}');
 select pg_temp.both('they are gone with the next', 'a', 5, '{"at": "x@192.0.2.1"}');
+select pg_temp.both('it listens for connections', 'a', 6, '{"at": "x@192.0.2.1", "dials": true}', '{"flow": "tcp:b:1"}');
 select pg_temp.both('a contact that REST has made', 'c', 1, '{"at": "z@192.0.2.1"}');
 select pg_temp.both('the same phone again', 'c', 2, '{"at": "z@192.0.2.1", "q": 1}');
 select pg_temp.both('after a restart, with a Call-ID of its own', 'd', 1, '{"at": "x@192.0.2.1"}');

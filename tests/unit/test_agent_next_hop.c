@@ -89,6 +89,42 @@ static void a_flow_leads_where_it_came_from(void **state)
 	mem_deref(ft);
 }
 
+static bool dials(const char *uri, enum sip_transp tp, const char *host)
+{
+	struct pl pl;
+	struct sa src;
+
+	pl_set_str(&pl, uri);
+	assert_int_equal(sa_set_str(&src, host, 40000), 0);
+
+	return next_hop_dials(&pl, tp, &src);
+}
+
+static void a_phone_that_listens_where_it_came_from(void **state)
+{
+	(void)state;
+	assert_true(dials("sip:a@192.0.2.1;transport=tcp", SIP_TRANSP_TCP,
+			  "192.0.2.1"));
+	assert_true(dials("sip:192.0.2.1:5070;transport=TLS", SIP_TRANSP_TLS,
+			  "192.0.2.1"));
+	assert_true(dials("sips:a@[2001:db8::1]:5070;transport=tcp",
+			  SIP_TRANSP_TLS, "2001:db8:0::1"));
+	/* another host, another transport, in clear, the connection itself */
+	assert_false(dials("sip:a@192.0.2.2;transport=tcp", SIP_TRANSP_TCP,
+			   "192.0.2.1"));
+	assert_false(dials("sip:a@phone.example.net;transport=tcp",
+			   SIP_TRANSP_TCP, "192.0.2.1"));
+	assert_false(dials("sip:a@192.0.2.1", SIP_TRANSP_TCP, "192.0.2.1"));
+	assert_false(dials("sip:a@192.0.2.1;transport=tcp", SIP_TRANSP_TLS,
+			   "192.0.2.1"));
+	assert_false(dials("sips:a@192.0.2.1", SIP_TRANSP_TCP, "192.0.2.1"));
+	assert_false(dials("sip:a@192.0.2.1;transport=tcp", SIP_TRANSP_UDP,
+			   "192.0.2.1"));
+	assert_false(dials("sip:a@192.0.2.1:40000;transport=tcp",
+			   SIP_TRANSP_TCP, "192.0.2.1"));
+	assert_false(dials("no uri", SIP_TRANSP_TCP, "192.0.2.1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +133,7 @@ int main(void)
 		cmocka_unit_test(a_sips_uri_goes_over_tls),
 		cmocka_unit_test(what_is_no_uri_is_no_hop),
 		cmocka_unit_test(a_flow_leads_where_it_came_from),
+		cmocka_unit_test(a_phone_that_listens_where_it_came_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
