@@ -7,6 +7,7 @@
 struct address_book;
 struct budget;
 struct credcache;
+struct fleeting;
 struct flow_table;
 struct inbound;
 struct janitor;
@@ -41,6 +42,7 @@ struct agent {
 	struct prober *prober;
 	struct outbox *outbox;
 	struct inbound *inbound;
+	struct fleeting *fleeting;
 	struct janitor *janitor;
 	struct legs *legs;
 	struct notifier *notifier;

@@ -30,6 +30,7 @@
 #include "gate/trust.h"
 #include "logre.h"
 #include "message/inbound.h"
+#include "message/fleeting.h"
 #include "message/outbox.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
@@ -97,6 +98,8 @@ static void on_bell(const char *payload, void *arg)
 		notifier_ring(p->ag.notifier);
 	else if (!strcmp(payload, LEGS_BELL))
 		legs_ring(p->ag.legs);
+	else if (!strncmp(payload, FLEETING_BELL, strlen(FLEETING_BELL)))
+		fleeting_ring(p->ag.fleeting, payload);
 	else
 		claimer_kick(outbox_claimer(p->ag.outbox));
 }
@@ -216,6 +219,7 @@ static void close_all(struct program *p)
 	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.legs = mem_deref(p->ag.legs);
 	p->ag.inbound = mem_deref(p->ag.inbound);
+	p->ag.fleeting = mem_deref(p->ag.fleeting);
 	p->ag.janitor = mem_deref(p->ag.janitor);
 	p->ag.outbox = mem_deref(p->ag.outbox);
 	p->ag.notifier = mem_deref(p->ag.notifier);
@@ -276,6 +280,8 @@ static int open_all(struct program *p)
 		err = uas_list_alloc(&p->ag.uas);
 	if (!err)
 		err = inbound_alloc(&p->ag.inbound, &p->ag);
+	if (!err)
+		err = fleeting_alloc(&p->ag.fleeting, &p->ag);
 	if (!err)
 		err = pgloop_alloc(&p->ag.pl, &conf);
 	if (!err)

@@ -63,7 +63,7 @@ $('send').addEventListener('submit', (event) => {
 		const end = api.watch(sent.url, ({ event: what, data }) => {
 			if (what !== 'state' && what !== 'change') return;
 			note.textContent = `to ${data.to}: ${data.status}`;
-			if (['delivered', 'accepted', 'failed', 'cancelled'].includes(data.status)) end();
+			if (['delivered', 'displayed', 'accepted', 'failed', 'cancelled'].includes(data.status)) end();
 		});
 	});
 });

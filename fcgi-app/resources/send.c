@@ -1,10 +1,15 @@
 /*
  * send.c: SEND and CANCEL, and what stands for them: any body of any type to
- * a user's contacts, and taking back what has not been sent yet.
+ * a user's contacts, and taking back what has not been sent yet. A receipt is
+ * no message: it moves the one that it names (RFC 5438). Nor is that somebody
+ * is writing: who is there is told (RFC 3994).
  */
+#include <errno.h>
 #include <string.h>
 
 #include "common/arena.h"
+#include "common/notice/composing.h"
+#include "common/notice/imdn.h"
 #include "common/pgres.h"
 #include "common/utf8.h"
 #include "resources/handlers.h"
@@ -16,8 +21,20 @@
 static const struct pg_stmt post_stmt = {
 	.name = "send_post",
 	.sql = "select n, email, version, doc, bell from api.send_post("
-	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-	.nparams = 11,
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	.nparams = 12,
+	.write = true,
+};
+static const struct pg_stmt receipt_stmt = {
+	.name = "send_receipt",
+	.sql = "select bell from api.send_receipt($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
+};
+static const struct pg_stmt composing_stmt = {
+	.name = "send_composing",
+	.sql = "select bell from api.send_composing($1, $2, $3, $4)",
+	.nparams = 4,
 	.write = true,
 };
 static const struct pg_stmt cancel_stmt = {
@@ -114,12 +131,77 @@ static bool read_options(struct exchange *x, struct options *o)
 	return false;
 }
 
+static void refuse(struct exchange *x, int err, const char *why)
+{
+	if (err == EBADMSG)
+		exchange_problem(x, 400, "invalid-body",
+				 arena_fmt(x->arena, "%s.", why));
+	else
+		body_form_no_memory(x);
+}
+
+static void noted(struct exchange *x, const struct pg_result *res)
+{
+	(void)res; /* whom it has reached is nobody's business */
+	response_empty(&x->res, 204);
+	exchange_answer(x);
+}
+
+static void tell_composing(struct exchange *x, const struct composing *c)
+{
+	struct pg_args args;
+
+	exchange_args(x, &args);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args,
+		    arena_fmt(x->arena, "%s %d", c->active ? "active" : "idle",
+			      c->refresh_s));
+	exchange_query(x, &composing_stmt, &args, noted);
+}
+
+static void note_receipt(struct exchange *x, const struct imdn *imdn)
+{
+	struct pg_args args;
+
+	exchange_args(x, &args);
+	pg_arg_text(&args, x->path.email);
+	pg_arg_text(&args, arena_str(x->arena, imdn->message_id));
+	pg_arg_text(&args, imdn->status);
+	exchange_query(x, &receipt_stmt, &args, noted);
+}
+
+/* What is no message is done with here. @return whether it is one */
+static bool is_message(struct exchange *x, struct imdn *imdn, const char *type)
+{
+	const char *body = x->body.p ? x->body.p : "";
+	const size_t type_len = strlen(type);
+	struct composing composing;
+	const char *why = "";
+	int err;
+
+	err = composing_read(&composing, type, type_len, body, x->body.len,
+			     &why);
+	if (!err) {
+		tell_composing(x, &composing);
+		return false;
+	}
+	if (err == ENOENT)
+		err = imdn_read(imdn, type, type_len, body, x->body.len, &why);
+	if (err)
+		refuse(x, err, why);
+	else if (imdn->is_receipt)
+		note_receipt(x, imdn);
+
+	return !err && !imdn->is_receipt;
+}
+
 void send_post(struct exchange *x)
 {
 	struct options o = {.offline = true};
+	struct imdn imdn;
 	struct pg_args args;
 
-	if (!read_options(x, &o))
+	if (!read_options(x, &o) || !is_message(x, &imdn, o.type))
 		return;
 	exchange_args(x, &args);
 	pg_arg_text(&args, x->path.email);
@@ -132,8 +214,10 @@ void send_post(struct exchange *x)
 	pg_arg_bool(&args, o.offline);
 	pg_arg_text(&args, o.send_at);
 	pg_arg_text(&args, x->req.id);
-	if (exchange_idempotency(x, &args))
-		exchange_query(x, &post_stmt, &args, sent);
+	if (!exchange_idempotency(x, &args))
+		return;
+	pg_arg_text(&args, arena_str(x->arena, imdn.message_id));
+	exchange_query(x, &post_stmt, &args, sent);
 }
 
 static void cancelled(struct exchange *x, const struct pg_result *res)

@@ -32,6 +32,7 @@ static int read_parts(struct message_parts *m, const struct delivery *d,
 
 	*m = (struct message_parts){
 		.delivery = d->job.id,
+		.call_id = needed(&err, ans, row, "call_id"),
 		.contact = needed(&err, ans, row, "contact"),
 		.path = d->job.req.route,
 		.sender = needed(&err, ans, row, "sender"),

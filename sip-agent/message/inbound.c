@@ -88,10 +88,8 @@ static uint16_t code_of_status(const char *status, int last_code)
 		const char *status;
 		uint16_t scode;
 	} codes[] = {
-		{"delivered", 200},
-		{"accepted", 202},
-		{"stored", 202},
-		{"cancelled", 480},
+		{"delivered", 200}, {"displayed", 200}, {"accepted", 202},
+		{"stored", 202},    {"cancelled", 480},
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {

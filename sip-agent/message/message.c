@@ -1,7 +1,9 @@
 /*
  * MESSAGE in: authenticated, written to the database as a send, and answered
  * when its outcome is known: 200 once somebody has it, 202 once it is stored
- * or after 4 s at the latest (RFC 3428 section 7).
+ * or after 4 s at the latest (RFC 3428 section 7).  A receipt is no message:
+ * it moves the one that it names (RFC 5438).  Nor is that somebody is writing:
+ * who is there is told (RFC 3994).
  */
 #include "message/message.h"
 
@@ -10,7 +12,9 @@
 
 #include "agent.h"
 #include "auth/auth.h"
+#include "common/notice/composing.h"
 #include "common/hex.h"
+#include "common/notice/imdn.h"
 #include "common/secret.h"
 #include "message/inbound.h"
 #include "parse/hdr.h"
@@ -32,10 +36,25 @@ struct incoming {
 
 static const struct pg_stmt stmt_message = {
 	.name = "sip_message",
-	.sql = "select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	.nparams = 9,
+	.sql = "select * from api.sip_message($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+	       "$10)",
+	.nparams = 10,
 	.write = true,
 };
+static const struct pg_stmt stmt_receipt = {
+	.name = "sip_receipt",
+	.sql = "select * from api.sip_receipt($1, $2, $3, $4, $5, $6)",
+	.nparams = 6,
+	.write = true,
+};
+
+static const struct pg_stmt stmt_composing = {
+	.name = "sip_composing",
+	.sql = "select * from api.sip_composing($1, $2, $3, $4, $5, $6)",
+	.nparams = 6,
+	.write = true,
+};
+
 static void incoming_destructor(void *arg)
 {
 	struct incoming *m = arg;
@@ -55,6 +74,18 @@ static void on_message(const struct pg_answer *ans, void *arg)
 		 inbound_wait(in, m->u, pgres_int(ans->res, 0, "send"),
 			      m->until_ms))
 		uas_refuse(m->u, 202); /* it is stored in any case */
+	mem_deref(m);
+}
+
+/* Of what is no message */
+static void on_noted(const struct pg_answer *ans, void *arg)
+{
+	struct incoming *m = arg;
+
+	if (ans->end == PG_OK)
+		uas_refuse(m->u, 200);
+	else
+		auth_db_failed(m->u, m->aor, ans);
 	mem_deref(m);
 }
 
@@ -107,8 +138,51 @@ static bool read_type(char **type, struct uas *u, size_t body_len)
 	return true;
 }
 
+static bool is_secure(const struct incoming *m)
+{
+	return !pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips");
+}
+
+static int ask_composing(struct incoming *m, const struct auth_id *id,
+			 const char *to, const struct composing *c)
+{
+	const struct agent *ag = uas_agent(m->u);
+	char says[COMPOSING_TEXT_MAX];
+	const int n = re_snprintf(says, sizeof(says), "%s %d",
+				  c->active ? "active" : "idle", c->refresh_s);
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(ag->pl)),
+		pg_int(id->credential),
+		pg_text(id->ha1),
+		pg_text(to),
+		pg_text(says),
+		pg_bool(is_secure(m)),
+	};
+
+	return n < 0 ? ENOMEM
+		     : pgloop_query_alone(ag->pl, id->aor, &stmt_composing,
+					  valv, on_noted, m);
+}
+
+static int ask_receipt(struct incoming *m, const struct auth_id *id,
+		       const char *to, const struct imdn *imdn)
+{
+	const struct agent *ag = uas_agent(m->u);
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(ag->pl)),
+		pg_int(id->credential),
+		pg_text(id->ha1),
+		pg_text(to),
+		pg_text(imdn->message_id),
+		imdn->status ? pg_text(imdn->status) : pg_null(),
+	};
+
+	return pgloop_query_alone(ag->pl, id->aor, &stmt_receipt, valv,
+				  on_noted, m);
+}
+
 static int ask(struct incoming *m, const struct auth_id *id, const char *to,
-	       const char *type, const struct pl *body)
+	       const char *type, const struct pl *body, const char *message_id)
 {
 	const struct agent *ag = uas_agent(m->u);
 	char origin[ORIGIN_SIZE];
@@ -127,19 +201,50 @@ static int ask(struct incoming *m, const struct auth_id *id, const char *to,
 		pg_bytes(body),
 		pg_text(origin),
 		pg_text(uas_id(m->u)),
-		pg_bool(!pl_strcasecmp(&uas_msg(m->u)->uri.scheme, "sips")),
+		pg_bool(is_secure(m)),
+		pg_text(message_id),
 	};
 
 	return pgloop_query_alone(ag->pl, to, &stmt_message, valv, on_message,
 				  m);
 }
 
+/* What a MESSAGE is: a message as a rule */
+struct sort {
+	bool is_composing;
+	struct composing composing;
+	struct imdn imdn;
+};
+
+/* @return 0, EBADMSG, ENOMEM */
+static int sort_read(struct sort *sort, const char *type, const struct pl *body)
+{
+	const size_t type_len = strlen(type);
+	const char *p = body->p ? body->p : "", *why;
+	int err;
+
+	err = composing_read(&sort->composing, type, type_len, p, body->l,
+			     &why);
+	sort->is_composing = !err;
+	if (err != ENOENT)
+		return err;
+
+	return imdn_read(&sort->imdn, type, type_len, p, body->l, &why);
+}
+
 static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 		    const char *type, const struct pl *body)
 {
-	struct incoming *m = mem_zalloc(sizeof(*m), incoming_destructor);
+	struct incoming *m;
+	struct sort sort;
 	int err;
 
+	err = sort_read(&sort, type, body);
+	if (err == EBADMSG) {
+		uas_reply(u, 400, "Bad Body", NULL);
+		return;
+	}
+	m = err ? NULL : mem_zalloc(sizeof(*m), incoming_destructor);
 	if (!m) {
 		uas_refuse(u, 503);
 		return;
@@ -148,7 +253,12 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 	m->u = mem_ref(u);
 	m->until_ms = tmr_jiffies() + MESSAGE_WAIT_MS;
 	str_ncpy(m->aor, id->aor, sizeof(m->aor));
-	err = ask(m, id, to, type, body);
+	if (sort.is_composing)
+		err = ask_composing(m, id, to, &sort.composing);
+	else if (sort.imdn.is_receipt)
+		err = ask_receipt(m, id, to, &sort.imdn);
+	else
+		err = ask(m, id, to, type, body, sort.imdn.message_id);
 	if (err) {
 		uas_fail(u, err);
 		mem_deref(m);

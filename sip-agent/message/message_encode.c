@@ -14,13 +14,12 @@
 #include "parse/uri.h"
 
 enum {
-	ID_LEN = 16,
 	TAG_LEN = 8,
 	DATE_SIZE = 40,
 };
 
-/* Call-ID and tag are made of the delivery's number and of parts of it that
-   never change, so that two databases do not make the same ones */
+/* The tag is made of the delivery's number and of parts of it that never
+   change, so that two databases do not make the same ones */
 static int identify(uint8_t *md, const struct message_parts *w)
 {
 	uint8_t full[SHA256_SIZE];
@@ -35,7 +34,7 @@ static int identify(uint8_t *md, const struct message_parts *w)
 	if (!err)
 		err = sha256(full, mb->buf, mb->end);
 	if (!err)
-		memcpy(md, full, ID_LEN + TAG_LEN);
+		memcpy(md, full, TAG_LEN);
 	mem_deref(mb);
 
 	return err;
@@ -68,10 +67,10 @@ static bool is_line(const char *s)
 
 static int write_headers(struct mbuf *mb, const struct message_parts *w)
 {
-	uint8_t id[ID_LEN + TAG_LEN];
+	uint8_t tag[TAG_LEN];
 	int err;
 
-	err = identify(id, w);
+	err = identify(tag, w);
 	if (err)
 		return err;
 
@@ -81,10 +80,10 @@ static int write_headers(struct mbuf *mb, const struct message_parts *w)
 	err |= mbuf_printf(mb,
 			   "To: <sip:%s>\r\n"
 			   "From: <sip:%s>;tag=%w\r\n"
-			   "Call-ID: %w@restsip\r\n"
+			   "Call-ID: %s\r\n"
 			   "CSeq: 1 MESSAGE\r\n",
-			   w->recipient, w->sender, id + ID_LEN,
-			   (size_t)TAG_LEN, id, (size_t)ID_LEN);
+			   w->recipient, w->sender, tag, sizeof(tag),
+			   w->call_id);
 	err |= write_date(mb, w->sent_at);
 	if (w->request_id)
 		err |= mbuf_printf(mb, "X-Request-ID: %s\r\n", w->request_id);
@@ -109,8 +108,9 @@ int message_encode(struct mbuf **mbp, const struct message_parts *w)
 	struct mbuf *mb;
 	int err;
 
-	if (!is_line(w->content_type) || !is_line(w->sender) ||
-	    !is_line(w->recipient) || (w->path && !is_line(w->path)) ||
+	if (!is_line(w->call_id) || !is_line(w->content_type) ||
+	    !is_line(w->sender) || !is_line(w->recipient) ||
+	    (w->path && !is_line(w->path)) ||
 	    (w->request_id && !is_line(w->request_id)))
 		return EINVAL;
 

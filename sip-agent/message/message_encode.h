@@ -9,6 +9,7 @@
 /** All is borrowed */
 struct message_parts {
 	int64_t delivery;
+	const char *call_id; /**< the database's: receipts name it */
 	const char *contact;
 	const char *path;		/**< NULL: none */
 	const char *sender, *recipient; /**< AORs */

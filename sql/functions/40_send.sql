@@ -5,7 +5,7 @@ create function app.send_status(p_send bigint) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return (select d.state from app.delivery d where d.send_id = p_send
-		order by array_position(array['delivered', 'accepted', 'sending', 'queued', 'stored', 'failed', 'cancelled'],
+		order by array_position(array['displayed', 'delivered', 'accepted', 'sending', 'queued', 'stored', 'failed', 'cancelled'],
 			d.state) limit 1);
 end $$;
 
@@ -333,7 +333,7 @@ end $$;
 -- it but over TLS.
 create function app.send_put(p_account bigint, p_sender_id bigint, p_sender text, p_target_n bigint, p_type text,
 	p_body bytea, p_offline bool, p_due_at timestamptz, p_origin text, p_request_id text, p_secure bool default false,
-	out send_id bigint, out n bigint, out bell text[])
+	p_message_id text default null, out send_id bigint, out n bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_send app.send;
@@ -354,9 +354,10 @@ begin
 	end if;
 	n := app.take_n('login', p_account);
 	insert into app.send (account_id, n, sender_id, sender, target_n, content_type, body, origin, request_id,
-		secure, due_at, inbox, waits)
+		secure, due_at, inbox, waits, message_id)
 	values (p_account, n, p_sender_id, p_sender, p_target_n, p_type, p_body, p_origin, p_request_id,
-		p_secure, case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end, v_due)
+		p_secure, case when not v_due then p_due_at end, case when v_due then app.take_inbox(p_account) end, v_due,
+		nullif(p_message_id, ''))
 	returning * into v_send;
 	send_id := v_send.id;
 	if v_due then
@@ -373,7 +374,8 @@ begin
 end $$;
 
 create function api.send_post(p_who text, p_proof bytea, p_email text, p_n bigint, p_type text, p_body bytea,
-	p_offline bool, p_send_at timestamptz, p_request_id text, p_key text default null, p_print bytea default null)
+	p_offline bool, p_send_at timestamptz, p_request_id text, p_key text default null, p_print bytea default null,
+	p_message_id text default null)
 returns table (n bigint, email text, status text, version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -399,7 +401,7 @@ begin
 	else
 		v_put := app.send_put(v_account, v_caller, app.email(v_caller), p_n,
 			coalesce(nullif(p_type, ''), 'application/octet-stream'), coalesce(p_body, ''), coalesce(p_offline, true),
-			p_send_at, null, p_request_id);
+			p_send_at, null, p_request_id, p_message_id => p_message_id);
 	end if;
 	select s.n, app.email(v_account), app.send_status(s.id), s.version, app.send_doc(s.id), v_put.bell
 	into n, email, status, version, doc, bell
@@ -453,7 +455,7 @@ end $$;
 -- A MESSAGE that an agent has authenticated. p_origin tells a repeat, which gets the first one's result; p_secure: it is
 -- to a sips: URI.
 create function api.sip_message(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_type text, p_body bytea,
-	p_origin text, p_request_id text, p_secure bool default false)
+	p_origin text, p_request_id text, p_secure bool default false, p_message_id text default null)
 returns table (send bigint, n bigint, status text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -468,7 +470,7 @@ begin
 	select s.id into v_send from app.send s where s.origin = v_origin;
 	if v_send is null then
 		v_put := app.send_put(v_account, v_caller, app.email(v_caller), null, p_type, coalesce(p_body, ''), true,
-			null, v_origin, p_request_id, p_secure);
+			null, v_origin, p_request_id, p_secure, p_message_id);
 		v_send := v_put.send_id;
 		v_bell := v_put.bell;
 		update app.send s set origin_agent_id = p_agent where s.id = v_send;

@@ -25,7 +25,7 @@ begin
 		select max(d.id) from app.delivery d
 		where d.id = any (p_deliveries) and not exists (
 			select from app.delivery o where o.send_id = d.send_id
-				and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
+				and o.state in ('queued', 'sending', 'delivered', 'displayed', 'accepted', 'stored'))
 		group by d.send_id);
 	if v_kept <> '{}' then
 		update app.delivery d set kind = 'offline', state = 'stored', login_id = null, settled_at = null
@@ -320,7 +320,7 @@ create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_af
 	p_answered text[] default '{}', p_lost bool default true)
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
-	source text, bell text[], destination text, account bigint, again bool, sender_account bigint, dials bool)
+	source text, bell text[], destination text, account bigint, again bool, sender_account bigint, dials bool, call_id text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_few constant int := 8;
@@ -389,7 +389,8 @@ begin
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
 			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell,
-			t.destination, v_last, false, t.sender_id, l.dials
+			t.destination, v_last, false, t.sender_id, l.dials,
+			app.delivery_call_id(d.id, s.*::app.send, a.email)
 		from app.delivery d
 		cross join lateral (select t.* from app.lease t where t.delivery_id = d.id limit 1) t
 		cross join lateral (select s.* from app.send s where s.id = d.send_id limit 1) s
@@ -430,7 +431,7 @@ begin
 	select d.* into v_other from app.delivery d
 	where d.send_id = p_send and d.state = 'failed' and app.is_not_now(d.code)
 		and not exists (select from app.delivery o where o.send_id = p_send
-			and o.state in ('queued', 'sending', 'delivered', 'accepted', 'stored'))
+			and o.state in ('queued', 'sending', 'delivered', 'displayed', 'accepted', 'stored'))
 	order by d.settled_at desc, d.id limit 1;
 	if v_other.id is null then
 		return null;

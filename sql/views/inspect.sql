@@ -77,14 +77,14 @@ comment on column inspect.delivery.recipient is 'Who the message is for.';
 comment on column inspect.delivery.n is 'The message''s number: /login/{recipient}/{n}.';
 comment on column inspect.delivery.kind is 'contact, stream (all open streams as one) or offline (nobody yet).';
 comment on column inspect.delivery.contact is 'The SIP URI that it went to.';
-comment on column inspect.delivery.state is 'queued, sending, delivered, accepted, failed, cancelled or stored.';
+comment on column inspect.delivery.state is 'queued, sending, delivered, displayed, accepted, failed, cancelled or stored.';
 comment on column inspect.delivery.code is 'The SIP status code that decided it.';
 comment on column inspect.delivery.reason is 'The reason phrase with it.';
 comment on column inspect.delivery.attempt is 'How often an agent has claimed it.';
 comment on column inspect.delivery.agent is 'The agent that works on it now.';
 comment on column inspect.delivery.lease_until is 'Until when that agent has said that it does.';
 comment on column inspect.delivery.changed_at is 'When the state last changed.';
-comment on column inspect.delivery.settled_at is 'When it was delivered, failed or was cancelled.';
+comment on column inspect.delivery.settled_at is 'When it was delivered, displayed, failed or was cancelled.';
 
 create view inspect.attempt as
 select a.email as recipient, s.n, t.contact, t.attempt, g.name as agent, t.began_at, t.ended_at, t.code, t.reason

@@ -447,10 +447,10 @@ def test_a_deflated_body_is_inflated(account, phone):
     alice, bob = account("alice"), account("bob")
     a, b = phone(alice), phone(bob)
     a.register()
-    body = b"<imdn>" + b"x" * 60000 + b"</imdn>"
+    body = b"<note>" + b"x" * 60000 + b"</note>"
     headers = [("Content-Encoding", "deflate")]
-    assert b.message(f"sip:{alice.email}", zlib.compress(body), "message/imdn+xml", headers).code == 200
+    assert b.message(f"sip:{alice.email}", zlib.compress(body), "application/vnd.receipt+xml", headers).code == 200
     m = a.next_request()
-    assert (m.body, m.get("content-type"), m.get("content-encoding")) == (body, "message/imdn+xml", None)
+    assert (m.body, m.get("content-type"), m.get("content-encoding")) == (body, "application/vnd.receipt+xml", None)
     bomb = zlib.compress(b"\0" * 65537)
-    assert b.message(f"sip:{alice.email}", bomb, "message/imdn+xml", headers).code == 413
+    assert b.message(f"sip:{alice.email}", bomb, "application/vnd.receipt+xml", headers).code == 413

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/pgres.h"
 #include "shared/loop.h"
+#include "stream/hub/composing.h"
 #include "stream/hub/poll.h"
 #include "stream/hub/sql.h"
 #include "stream/hub/topic_parts.h"
@@ -138,6 +139,10 @@ static void on_notified(const char *channel, const char *payload, void *arg)
 	struct hub *hub = arg;
 
 	(void)channel; /* there is only one */
+	if (!strncmp(payload, COMPOSING_BELL, strlen(COMPOSING_BELL))) {
+		composing_told(&hub->topics, payload);
+		return;
+	}
 	for (struct topic *t = topic_first(&hub->topics, payload); t;
 	     t = topic_next(t))
 		topic_ring(t);

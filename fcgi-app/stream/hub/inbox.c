@@ -320,6 +320,15 @@ void inbox_render(struct buf *out, const struct pg_answer *a, int row)
 	PQfreemem(body);
 }
 
+void inbox_composing(struct inbox *b, const char *data, size_t n)
+{
+	uint64_t event = ++place_of(b)->events;
+
+	for (struct inbox_seat *s = b->seats; s; s = s->next)
+		if (!s->behind)
+			s->ops->composing(s, data, n, event);
+}
+
 static void tell(struct inbox *b, const struct pg_answer *a, int row)
 {
 	int64_t number = inbox_number(a, row);

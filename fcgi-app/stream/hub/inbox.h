@@ -29,6 +29,9 @@ struct inbox_ops {
 	   @return false: it cannot take it, and falls behind */
 	bool (*message)(struct inbox_seat *s, int64_t number, const char *data,
 			size_t n, uint64_t event);
+	/* That somebody is writing, as JSON: it is told or forgotten. */
+	void (*composing)(struct inbox_seat *s, const char *data, size_t n,
+			  uint64_t event);
 };
 
 struct inbox_seat {
@@ -64,6 +67,9 @@ struct pg_query *inbox_ask(struct inbox_seat *s, pg_answer_h *answered,
 int inbox_rows(const struct pg_answer *a);
 int64_t inbox_number(const struct pg_answer *a, int row);
 void inbox_render(struct buf *out, const struct pg_answer *a, int row);
+
+/** Somebody is writing to the owner. */
+void inbox_composing(struct inbox *b, const char *data, size_t n);
 
 /** It was written to a stream. */
 void inbox_confirm(struct inbox *b, int64_t number);

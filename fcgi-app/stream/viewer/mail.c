@@ -66,12 +66,28 @@ static bool write_message(struct viewer *v, int64_t number, const char *data,
 	return true;
 }
 
+static struct viewer *owner_of(struct inbox_seat *s)
+{
+	const struct mail *mail = (struct mail *)((char *)s -
+						  offsetof(struct mail, seat));
+
+	return mail->viewer;
+}
+
+/* Not to who has no place for it: it is soon over. */
+void mail_composing(struct inbox_seat *s, const char *data, size_t n,
+		    uint64_t event)
+{
+	struct viewer *v = owner_of(s);
+
+	if (v->state == VIEWER_LIVE && !viewer_is_full(v))
+		viewer_write(v, "composing", false, data, n, event);
+}
+
 bool mail_message(struct inbox_seat *s, int64_t number, const char *data,
 		  size_t n, uint64_t event)
 {
-	struct mail *mail = (struct mail *)((char *)s -
-					    offsetof(struct mail, seat));
-	struct viewer *v = mail->viewer;
+	struct viewer *v = owner_of(s);
 	bool fits = write_message(v, number, data, n, event);
 
 	if (!fits && v->state == VIEWER_LIVE)

@@ -12,5 +12,7 @@ void mail_load(struct viewer *v);
 void mail_sent(struct viewer *v);
 bool mail_message(struct inbox_seat *s, int64_t number, const char *data,
 		  size_t n, uint64_t event);
+void mail_composing(struct inbox_seat *s, const char *data, size_t n,
+		    uint64_t event);
 
 #endif

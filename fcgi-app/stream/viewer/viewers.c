@@ -22,7 +22,7 @@ static const struct reader versions_reader = {
 			.recheck = access_seat_recheck,
 			.retry = access_seat_retry,
 		},
-	.inbox = {.message = mail_message},
+	.inbox = {.message = mail_message, .composing = mail_composing},
 	.load = catch_up_load,
 	.load_inbox = mail_load,
 	.sent = mail_sent,
