@@ -123,6 +123,18 @@ static bool check_password(struct exchange *x, const struct json *v)
 	return false;
 }
 
+/* Before the @ it is ASCII, which every phone can write, and in which no name
+   looks like another's. A domain may be any (RFC 5891). */
+static const char *email_wanted(const struct json *v)
+{
+	for (size_t i = 0; i < v->len && v->text[i] != '@'; i++)
+		if ((unsigned char)v->text[i] >= 0x80)
+			return "an email such as alice@example.net, with "
+			       "nothing but ASCII before the @";
+
+	return "an email such as alice@example.net";
+}
+
 /* The email of a sign-up in its normal form, or null: answered. */
 static const char *check_email(struct exchange *x, const struct json *v)
 {
@@ -130,8 +142,7 @@ static const char *check_email(struct exchange *x, const struct json *v)
 	const char *copy;
 
 	if (aor_parse(email, v->text, v->len)) {
-		body_form_refuse_value(x, "/email",
-				       "an email such as alice@example.net", v);
+		body_form_refuse_value(x, "/email", email_wanted(v), v);
 		return NULL;
 	}
 	if (!config_hosts(x->app->config, aor_domain(email))) {

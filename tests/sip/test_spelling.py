@@ -1,6 +1,7 @@
 """An email is one account by both doors, however its local part is written; it is shown as it was signed up with."""
 import secrets
 import subprocess
+from urllib.parse import quote
 
 import pytest
 
@@ -148,3 +149,18 @@ def test_an_update_stops_and_says_how_to_rename(earlier):
     rows = made.query("select email, email_key from app.account where email ilike 'alice%%' order by 1", None, superuser)
     assert [(r["email"], r["email_key"]) for r in rows] == [
         ("Alice@example.net", "alice@example.net"), ("alice-2@example.net", "alice-2@example.net")]
+
+
+@pytest.mark.parametrize("local", ["j\u00fcrgen", "ju\u0308rgen", "\u0430lice", "\uff41lice", "\u2170", "a\u200bb", "\U0001f600"])
+def test_before_the_at_sign_it_is_ascii(system, phone, alice, local):
+    """No name looks like another's by form: by neither door there is an account of another script."""
+    email = f"{local}@example.net"
+    answer = system.request("POST", "/user", json={"email": email, "password": "12345678"})
+    is_problem(answer, 400, "invalid-member", "/email")
+    assert "ASCII before the @" in answer.json()["detail"]
+    for path in (f"/user/{quote(email)}", f"/login/{quote(email)}"):
+        is_problem(alice.request("GET", path), 404)
+    p = phone(alice)
+    uri = f"sip:{quote(email, safe='@')}"
+    assert p.message(uri).code == 404
+    assert p.register(sender=uri, to=uri).code == 403
