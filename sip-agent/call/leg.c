@@ -297,6 +297,17 @@ bool leg_note(struct legs *ls, const char *call_id, const char *tag)
 	return was_known;
 }
 
+/** Whether a dialog was there until lately; our tag */
+bool leg_was(const struct legs *ls, const char *call_id, const char *tag)
+{
+	struct pl call_pl, tag_pl;
+
+	pl_set_str(&call_pl, call_id);
+	pl_set_str(&tag_pl, tag);
+
+	return is_late(ls, &call_pl, &tag_pl);
+}
+
 /** Whether a message is of a dialog that was there until lately */
 bool leg_was_of(const struct legs *ls, const struct sip_msg *msg)
 {

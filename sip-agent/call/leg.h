@@ -141,6 +141,7 @@ bool leg_dials(const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
 void leg_unload(struct leg *l);
+bool leg_was(const struct legs *ls, const char *call_id, const char *tag);
 bool leg_was_of(const struct legs *ls, const struct sip_msg *msg);
 bool leg_note(struct legs *ls, const char *call_id, const char *tag);
 struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg);

@@ -12,6 +12,7 @@
 #include "call/relay.h"
 #include "call/told.h"
 #include "call/within.h"
+#include "common/log.h"
 #include "gate/budget.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
@@ -184,14 +185,50 @@ void legs_ring(struct legs *ls)
 	told_claim(ls->told);
 }
 
-static bool lost_handler(struct le *le, void *arg)
-{
-	struct leg *l = le->data;
-	const char *flow = arg;
+/* Those of a moment, each with a reference: what is done with one may free
+   others, which a walk through the table would stumble over */
+struct some {
+	struct leg **v;
+	size_t n, max;
+	const char *flow; /* NULL: all */
+};
 
-	if (!l->flow || strcmp(l->flow, flow))
-		return false;
-	mem_ref(l);
+static bool some_handler(struct le *le, void *arg)
+{
+	struct some *some = arg;
+	struct leg *l = le->data;
+
+	if (some->n < some->max &&
+	    (!some->flow || (l->flow && !strcmp(l->flow, some->flow))))
+		some->v[some->n++] = mem_ref(l);
+
+	return false;
+}
+
+static void for_each(const struct legs *ls, const char *flow,
+		     void (*h)(struct leg *l))
+{
+	struct some some = {.max = ls->count, .flow = flow};
+	size_t i;
+
+	if (!ls->count)
+		return;
+	some.v = mem_alloc(ls->count * sizeof(struct leg *), NULL);
+	if (!some.v) {
+		log_warn_often(1, "legs_not_told", LOG_ERRNO(ENOMEM));
+		return;
+	}
+	(void)hash_apply(ls->by_call_id, some_handler, &some);
+	for (i = 0; i < some.n; i++) {
+		if (some.v[i]->state != LEG_GONE)
+			h(some.v[i]);
+		mem_deref(some.v[i]);
+	}
+	mem_deref(some.v);
+}
+
+static void lost(struct leg *l)
+{
 	if (l->in)
 		caller_gone(l, "unreachable");
 	if (l->uac)
@@ -201,15 +238,12 @@ static bool lost_handler(struct le *le, void *arg)
 	/* its row says where its phone is once it is back */
 	if (l->state == LEG_UP && !l->relay && !l->offer && !l->infos)
 		leg_unload(l);
-	mem_deref(l);
-
-	return false;
 }
 
 /** A connection has closed: who rings over it does so no more */
 void legs_flow_lost(struct legs *ls, const char *flow)
 {
-	(void)hash_apply(ls->by_call_id, lost_handler, (void *)flow);
+	for_each(ls, flow, lost);
 }
 
 struct bound {
@@ -248,15 +282,10 @@ void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg)
 			  &b);
 }
 
-static bool drain_handler(struct le *le, void *arg)
+static void drain(struct leg *l)
 {
-	struct leg *l = le->data;
-
-	(void)arg;
 	if (l->in)
 		caller_drain(l);
-
-	return false;
 }
 
 /**
@@ -267,7 +296,7 @@ static bool drain_handler(struct le *le, void *arg)
 size_t legs_drain(struct legs *ls)
 {
 	ls->draining = true;
-	(void)hash_apply(ls->by_call_id, drain_handler, NULL);
+	for_each(ls, NULL, drain);
 
 	return told_waiting(ls->told);
 }

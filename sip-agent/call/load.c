@@ -81,6 +81,9 @@ static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 	if (err)
 		return err;
 	err = read_leg(l, ans);
+	/* two requests had it loaded: the first, a BYE, may have ended it */
+	if (!err && leg_was(ls, l->d.call_id, l->d.local_tag))
+		err = ENOENT;
 	if (err) {
 		mem_deref(l);
 		return err;
@@ -101,7 +104,7 @@ static void on_loaded(const struct pg_answer *ans, void *arg)
 
 	if (load_says(ans, "up")) {
 		err = resume(&l, ld->legs, ans);
-		if (err)
+		if (err && err != ENOENT)
 			log_warn_often(1, "leg_not_resumed", LOG_ERRNO(err));
 	}
 	ld->h(l, ans->end == PG_OK ? ans : NULL, ld->arg);

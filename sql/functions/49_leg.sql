@@ -15,7 +15,7 @@ create function app.leg_order(p_leg app.leg, p_agent int, p_kind text, p_code in
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_kind in ('fail', 'cancel', 'bye') then
-		delete from app.leg_job j where j.leg_id = p_leg.id;
+		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind <> 'left'; -- which is another agent's
 	end if;
 	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp)
 	values (p_leg.id, p_leg.agent_id, p_kind, p_code, p_reason, p_cause, p_sdp);

@@ -10,7 +10,7 @@ declare
 	v_bell text[];
 begin
 	update app.leg l set agent_id = p_heir where l.id = p_leg and l.state <> 'ended' returning * into v_leg;
-	update app.leg_job j set agent_id = p_heir where j.leg_id = v_leg.id;
+	update app.leg_job j set agent_id = p_heir where j.leg_id = v_leg.id and j.kind <> 'left';
 	if v_leg.state in ('calling', 'ringing') and v_leg.direction = 'out' then
 		v_bell := app.leg_order(v_leg, p_asks, 'cancel');
 		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id;
@@ -174,7 +174,7 @@ begin
 			state = case l.state when 'answered' then 'up' else l.state end
 		where l.id = v_leg.id returning l.* into v_leg;
 		if v_was <> p_agent then
-			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id;
+			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id and j.kind <> 'left';
 			insert into app.leg_job (leg_id, agent_id, kind) values (v_leg.id, v_was, 'left');
 			bell := array['restsip_job_' || v_was || '|call'];
 		end if;
