@@ -240,7 +240,7 @@ begin
 		where l.id = p.login_id limit 1) g on true;
 	if v_others is not null then
 		with moved as (
-			update app.delivery d set agent_id = l.agent_id, destination = app.destination(l.*::app.login)
+			update app.delivery d set agent_id = coalesce(l.agent_id, 0), destination = app.destination(l.*::app.login)
 			from app.login l where d.id = any (v_others) and l.id = d.login_id returning l.agent_id)
 		select array_agg(distinct app.job_bell(m.agent_id)) into bell from moved m;
 	end if;
