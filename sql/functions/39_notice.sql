@@ -12,8 +12,8 @@ begin
 end $$;
 
 -- Which deliveries of a message of p_sender a receipt of p_recipient is about. By its Call-ID it is that one. By the id that its
--- sender has given it (imdn.Message-ID): those to the phone that says so (p_credential), or to any where that is not known. By
--- its URL, /login/{email}/{n}: that of the streams.
+-- sender has given it (imdn.Message-ID): those to the phone that says so (p_credential), or to any that has it where that is not
+-- known; of a page (no credential), and by its URL, /login/{email}/{n}: that of the streams.
 create function app.receipt_deliveries(p_recipient bigint, p_sender bigint, p_id text, p_credential bigint)
 returns bigint[]
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -30,16 +30,16 @@ begin
 	if p_id like '%@restsip' and v_n is not null then
 		return array(select d.id from app.delivery d
 			where d.send_id = v_send.id and d.kind <> 'stream' and app.delivery_call_id(d.id, v_send, v_email) = p_id);
-	elsif v_n is not null then
+	elsif v_n is not null or p_credential is null then
 		return array(select d.id from app.delivery d where d.send_id = v_send.id and d.kind = 'stream');
 	end if;
 	return array(
 		with sent as materialized (
-			select d.id, l.credential_id from app.delivery d left join app.login l on l.id = d.login_id
+			select d.id, d.state, l.credential_id from app.delivery d left join app.login l on l.id = d.login_id
 			where d.send_id = v_send.id and d.kind = 'contact' and d.state in ('sending', 'delivered', 'accepted', 'displayed'))
 		select t.id from sent t
 		where t.credential_id = p_credential
-			or not exists (select from sent o where o.credential_id = p_credential));
+			or t.state <> 'sending' and not exists (select from sent o where o.credential_id = p_credential));
 end $$;
 
 -- p_status: delivered, displayed, or null for what we have no status for. Whoever it is for hears nothing but by his message's

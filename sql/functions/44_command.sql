@@ -9,13 +9,14 @@ begin
 		select from app.login l where l.account_id = p_account and l.source = 'stream' and l.expires_at > now());
 end $$;
 
--- A message to the pages of an account, whose login resource is locked. p_n: its number, of app.take_n.
-create function app.page_send(p_account bigint, p_n bigint, p_sender_id bigint, p_call bigint, p_body text,
+-- A message to the pages of an account, whose login resource is locked. p_n: its number, of app.take_n; p_sender: the email of
+-- p_sender_id, whose account may have gone.
+create function app.page_send(p_account bigint, p_n bigint, p_sender_id bigint, p_sender text, p_call bigint, p_body text,
 	out send_id bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	insert into app.send (account_id, n, sender_id, sender, content_type, body, inbox, waits, call_id)
-	values (p_account, p_n, p_sender_id, app.email(p_sender_id), 'application/json', convert_to(p_body, 'UTF8'),
+	values (p_account, p_n, p_sender_id, p_sender, 'application/json', convert_to(p_body, 'UTF8'),
 		app.take_inbox(p_account), true, p_call)
 	returning id into send_id;
 	insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'stream', 'queued');
@@ -40,7 +41,7 @@ begin
 		return;
 	end;
 	v_n := app.take_n('login', p_account);
-	v_made := app.page_send(p_account, v_n, p_caller, p_call, app.invite_body(p_call, v_n, p_caller));
+	v_made := app.page_send(p_account, v_n, p_caller, app.email(p_caller), p_call, app.invite_body(p_call, v_n, p_caller));
 	send_id := v_made.send_id;
 	bell := v_made.bell;
 end $$;
@@ -67,8 +68,8 @@ begin
 		return null;
 	end if;
 	insert into app.ring_news (account_id, send_id, call_id, delivery_id, state, code, reason)
-	select p.account_id, p.send_id, p.call_id, p_leg.delivery_id, p_state, p_code, p_reason
-	from app.participant p where p.id = p_leg.participant_id and p.send_id is not null;
+	select d.account_id, d.send_id, p_leg.call_id, d.id, p_state, p_code, p_reason
+	from app.delivery d where d.id = p_leg.delivery_id;
 	return array['restsip_job|call'];
 end $$;
 
@@ -88,7 +89,8 @@ begin
 		update app.delivery d set state = 'cancelled', changed_at = now(), settled_at = now()
 		where d.send_id = p_news.send_id and d.kind <> 'contact' and d.state in ('queued', 'stored');
 	elsif p_news.why is not null and v_send.sender_id is not null and app.has_page(p_news.account_id) then
-		return (app.page_send(p_news.account_id, app.take_n('login', p_news.account_id), v_send.sender_id, p_news.call_id,
+		return (app.page_send(p_news.account_id, app.take_n('login', p_news.account_id), v_send.sender_id, v_send.sender,
+			p_news.call_id,
 			'{"command":"cancel","url":"/call/' || p_news.call_id || '","id":' || v_send.n || ',"reason":"' || p_news.why
 			|| '"}')).bell;
 	end if;
@@ -119,7 +121,11 @@ begin
 	for v_news in
 		select n.* from app.ring_news n where n.account_id = any (v_accounts) and n.send_id = any (v_sends) order by n.id
 	loop
-		v_bell := v_bell || app.ring_tell(v_news);
+		begin
+			v_bell := v_bell || app.ring_tell(v_news);
+		exception when others then -- or nobody would be told of anything any more
+			raise warning 'a ring''s news failed: % %', sqlstate, sqlerrm;
+		end;
 		delete from app.ring_news n where n.id = v_news.id;
 	end loop;
 	return v_bell || app.touch_sends(v_sends);
@@ -179,7 +185,7 @@ begin
 			perform app.refuse(400, 'invalid-member', format('A reason is busy, unavailable, or one of %s.',
 				array_to_string(c_codes, ', ')), '/reason');
 		end if;
-		return p_reason #>> '{}';
+		return (p_reason #>> '{}')::numeric::int;
 	end if;
 	return case p_reason #>> '{}' when 'busy' then 486 when 'unavailable' then 480 else 603 end;
 end $$;

@@ -404,7 +404,9 @@ begin
 	if p_part.side = 'in' then
 		for v_peer in
 			select p.* from app.participant p
-			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left' and not p.web order by p.n
+			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left' and not p.web
+				and not app.call_is_of_phone(p.call_id)
+			order by p.n
 		loop
 			v_bell := v_bell || app.participant_part(v_peer);
 		end loop;

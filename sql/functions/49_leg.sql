@@ -564,7 +564,7 @@ create function app.pages_ring_on(p_part app.participant) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_part.state in ('calling', 'ringing') and exists (
-		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state <> 'cancelled');
+		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state not in ('cancelled', 'failed'));
 end $$;
 
 create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]

@@ -124,6 +124,13 @@ end $$;
 
 -- ---- in the call ----
 
+-- Whether a phone has made it: its other end is that phone, and no page of the same account that has come.
+create function app.call_is_of_phone(p_call bigint) returns bool
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return exists (select from app.call c where c.id = p_call and c.ends_alone);
+end $$;
+
 -- The phone at the other end of a page, if that is up. A page whose media one phone has gives them to no other.
 create function app.page_leg(p_part app.participant) returns app.leg
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -132,7 +139,8 @@ declare
 begin
 	select l.* into v_leg from app.leg l
 	where l.call_id = p_part.call_id and l.state in ('answered', 'up')
-		and (p_part.web and l.direction = 'in' or p_part.side = 'in' and l.direction = 'out' and l.by_id = p_part.account_id)
+		and (p_part.web and l.direction = 'in' or p_part.side = 'in' and l.direction = 'out' and l.by_id = p_part.account_id
+			and not app.call_is_of_phone(p_part.call_id))
 	order by l.id limit 1;
 	return v_leg;
 end $$;
@@ -145,7 +153,8 @@ declare
 begin
 	select p.* into v_part from app.participant p
 	where p.call_id = p_leg.call_id and p.state = 'joined'
-		and (p_leg.direction = 'in' and p.web or p_leg.direction = 'out' and p.side = 'in' and p.account_id = p_leg.by_id)
+		and (p_leg.direction = 'in' and p.web or p_leg.direction = 'out' and p.side = 'in' and p.account_id = p_leg.by_id
+			and not app.call_is_of_phone(p_leg.call_id))
 	order by p.n limit 1;
 	return v_part;
 end $$;
@@ -188,7 +197,7 @@ begin
 		perform app.refuse(409, 'needs-mixer', 'Two phones are at your other end; nobody mixes here.');
 	end if;
 	v_bell := app.leg_order(v_leg, 0, 'offer', p_sdp => v_sdp);
-	update app.leg l set asking = now(), local_sdp = v_sdp where l.id = v_leg.id;
+	update app.leg l set asking = now(), answering = null, kept = null, local_sdp = v_sdp where l.id = v_leg.id;
 	update app.participant p set pending = p_session, extra = p_extra, code = null, reason = null where p.id = p_part.id;
 	return v_bell;
 end $$;
@@ -245,7 +254,7 @@ begin
 	perform app.leg_lock_calls(array[p_leg]);
 	select l.* into v_leg from app.leg l
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') and (l.asking is not null or l.answering is not null);
-	if v_leg.answering is not null then
+	if v_leg.asking is null and v_leg.answering is not null then
 		update app.participant p set session = v_leg.kept, hold = coalesce(app.sdp_holds(v_leg.kept ->> 'sdp'), false)
 		where p.id = v_leg.participant_id and p.state = 'joined';
 		update app.leg l set answering = null, kept = null where l.id = p_leg;

@@ -246,6 +246,8 @@ begin
 			select s.id, s.inbox, s.waits, s.taken from app.send s
 			where p_after is not null and s.account_id = p_account and s.inbox > p_after
 				and exists (select from app.delivery d where d.send_id = s.id and d.state <> 'cancelled'
+					-- a ring that is over rings nobody
+					and (s.call_id is null or d.kind = 'stream' and d.state in ('queued', 'delivered'))
 					and (s.target_n is null or d.kind <> 'contact')
 					and (p_opened_s is null or d.kind <> 'contact' and (d.state in ('stored', 'queued')
 						or d.settled_at > now() - make_interval(secs => p_opened_s + 10))))

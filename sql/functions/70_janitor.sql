@@ -546,6 +546,9 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 begin
 	execute format('select d.bell, d.more from app.%I() d', p_name) into bell, more;
 exception when query_canceled or others then
+	if sqlstate = '57014' then
+		perform set_config('restsip.turn', 'taken', true); -- there is no time left in this turn
+	end if;
 	perform app.duty_failed(p_name, sqlstate, sqlerrm);
 	bell := null;
 	more := false;

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(30);
+select plan(34);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -100,5 +100,14 @@ select is(app.session_sdp('"rtsp://x"'), null, 'another kind of session');
 select is(app.session_sdp('{"sdp": "v=0\nm=audio 1 RTP/AVP 0\n\n"}'), E'v=0\r\nm=audio 1 RTP/AVP 0\r\n', 'lines end as SIP wants it');
 select throws_ok($$ select app.session_sdp('{"sdp": 1}') $$, 'RS400', 'invalid-member', 'what is no description');
 select is(app.sdp_kind(E'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n') || ' ' || app.sdp_kind(E'v=0\r\nm=audio 9 RTP/AVP 0\r\n'), 'webrtc rtp', 'kinds');
+
+-- Who calls ends while it rings: pages are told, and so is everybody else.
+select throws_ok($$ select app.reject_code('486.5') $$, 'RS400', 'invalid-member', 'a reason that is none');
+select is(app.reject_code('486.0'), 486, 'one that is written otherwise');
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+select api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) \g /dev/null
+select * from api.user_delete(null, pg_temp.proof('alice'), 'alice@example.net', null) \g /dev/null
+select lives_ok('select app.rings_tell()', 'the account of who called is gone');
+select is_empty('select from app.ring_news', 'and nothing is left to be told');
 select * from finish();
 rollback;
