@@ -190,7 +190,7 @@ begin
 	return case p_reason #>> '{}' when 'busy' then 486 when 'unavailable' then 480 else 603 end;
 end $$;
 
--- An account's phones are rung by REST; at its pages the send itself rings. The call and the login are locked. How many.
+-- An account's phones are rung by REST; at its pages the send itself rings. The call and the login are locked. How many phones.
 create function app.call_ring(p_call bigint, p_by bigint, p_account bigint, p_send bigint, p_target_n bigint,
 	out phones int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -199,11 +199,12 @@ declare
 	v_to bigint;
 	v_rung record;
 	v_sdp text;
+	v_has_page bool := app.has_page(p_account);
 	v_before bigint[] := app.call_seers_before(p_call);
 	v_prior bigint := app.version_of('call', p_call);
 begin
 	phones := 0;
-	if not app.has_contact(p_account) or exists (
+	if not (app.has_contact(p_account) or v_has_page) or exists (
 		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.state <> 'left')
 	then
 		return;
@@ -213,11 +214,12 @@ begin
 	v_rung := app.legs_ring(p_call, 0, p_account, v_to, 'sip:' || app.email(p_by), 70, c_ring_s, false, false, null, p_by,
 		v_sdp, p_send, p_target_n);
 	phones := v_rung.made;
-	if phones = 0 then
+	if phones = 0 and not v_has_page then
 		delete from app.participant p where p.id = v_to;
 		return;
 	end if;
-	update app.participant p set send_id = p_send, ring_until = now() + make_interval(secs => c_ring_s) where p.id = v_to;
+	update app.participant p set send_id = p_send, ring_until = now() + make_interval(secs => c_ring_s), web = phones = 0
+	where p.id = v_to;
 	perform app.call_seers_set(p_call);
 	bell := v_rung.bell || app.publish('call', p_call, app.advance('call', p_call), v_prior, array[p_account], v_before);
 end $$;

@@ -404,13 +404,13 @@ begin
 	if p_part.side = 'in' then
 		for v_peer in
 			select p.* from app.participant p
-			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left' and not p.web
-				and not app.call_is_of_phone(p.call_id)
+			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left'
+				and (not p.web or p.state in ('calling', 'ringing')) and not app.call_is_of_phone(p.call_id)
 			order by p.n
 		loop
 			v_bell := v_bell || app.participant_part(v_peer);
 		end loop;
-	elsif not p_part.web then
+	elsif not p_part.web or p_part.state in ('calling', 'ringing') then
 		v_bell := app.legs_hang_up(p_part.call_id, 0, 'hangup', p_which => p_part.id) || app.ring_over(p_part, 'caller-gone');
 	end if;
 	perform app.participant_leave(p_part, case when p_part.side = 'in' then null
@@ -838,7 +838,7 @@ declare
 begin
 	more := false;
 	-- After a step of the clock, or an outage, people have time to come back.
-	if not app.has_looked_for('5 min') then
+	if not app.has_looked_for(least(interval '5 min', make_interval(secs => app.bound('call_empty')))) then
 		return;
 	end if;
 	v_calls := array(

@@ -26,9 +26,9 @@ def examples(media):
 
 def success(operation):
     """The status that an operation has where it goes well, the usual one first: of a POST that makes something 201, and 202
-    only where nothing is done at once."""
-    return sorted((int(code) for code in operation["responses"] if code < "300" and code != "206"),
-                  key=lambda code: (code == 202, -code))
+    only where nothing is done at once; of a SEND 202, for 204 is of what is no message."""
+    codes = [int(code) for code in operation["responses"] if code < "300" and code != "206"]
+    return sorted(codes, key=lambda code: (code == 204 and 202 in codes, code == 202, -code))
 
 
 class Stage:

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(34);
+select plan(39);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -81,6 +81,21 @@ select app.expire_rings() \g /dev/null
 select is(pg_temp.child() #>> '{ended,cause}', 'no-answer', 'a ring has an end');
 select is(pg_temp.orders(), 'cancel', 'at the phone too');
 select is((app.expire_rings()).more, false, 'once');
+
+-- Who has pages alone is called like anybody.
+select * from api.login_delete(null, pg_temp.proof('bob'), 'me', null, null) \g /dev/null
+select api.watch_open((select process from ids), null, pg_temp.proof('bob'), null, 'login', 'me') \g /dev/null
+select id as closed from api.call_create(null, pg_temp.proof('alice'), null, null, false, null, '{}', null, null, pg_temp.offer(),
+	'["bob@example.net"]') \gset
+select is(pg_temp.child() ->> 'state', 'calling', 'the call says that a page rings');
+select is(pg_temp.join(pg_temp.offer()), 2::bigint, 'which may join, though the call is not open');
+select is(pg_temp.child() ->> 'state', 'joined', 'and is in it');
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+select api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) \g /dev/null
+select api.participant_delete(null, pg_temp.proof('alice'), pg_temp.last(), 1, null) \g /dev/null
+select is(pg_temp.tell(), 'invite cancel', 'who called leaves: the page hears it');
+select is(pg_temp.child() #>> '{ended,cause}', 'cancelled', 'and the call says so');
+select pg_temp.bind('sip:b@192.0.2.1') \g /dev/null
 
 -- Bounds, as at the other door.
 select inspect.set_bound('calls_sip', 0) \g /dev/null
