@@ -251,5 +251,6 @@ def test_race(racing, phone, until, race):
     until(lambda: not racing.query(
         "select l.id from inspect.leg l join inspect.call c on c.id = l.call where c.owner = %s and l.state <> 'ended'",
         [sides.alice.email]), 10)
-    assert not racing.query("select id from inspect.call where owner = %s and state <> 'ended'", [sides.alice.email])
+    # one that was cancelled early may be written only now
+    until(lambda: not racing.query("select id from inspect.call where owner = %s and state <> 'ended'", [sides.alice.email]), 10)
     assert resident(racing.pid("restsip-agent")) < before + GROWTH
