@@ -102,7 +102,8 @@ begin
 		v_now := app.contact_flow(v_account, p_leg.credential_id, v_contact, p_leg.flow);
 		flow := v_now.flow;
 		lost := p_leg.flow is not null and v_now.flow is null
-			and (p_leg.route is not null or not app.contact_dials(v_account, v_contact, p_leg.flow));
+			-- a request within the dialog goes to the Contact of its 2xx, which need not be the one that has registered
+			and (p_leg.route is not null or not app.contact_dials(v_account, p_leg.remote_target, p_leg.flow));
 		if v_now.flow !~ '^udp:' and exists (select from app.agent g where g.id = v_now.agent_id and g.dead_at is null) then
 			agent_id := v_now.agent_id;
 		end if;
