@@ -1,6 +1,7 @@
 /*
- * The ACK of a 2xx that the phone of a leg has sent (RFC 3261 section
- * 13.2.2.4); kept, and sent again when the 2xx comes again.
+ * The 2xx of an INVITE within a dialog, and the ACK of a 2xx that the phone
+ * of a leg has sent (RFC 3261 section 13.2.2.4); kept, and sent again when
+ * the 2xx comes again.
  */
 #ifndef CONFIRM_H
 #define CONFIRM_H
@@ -8,5 +9,7 @@
 #include "call/leg.h"
 
 int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp);
+void confirm_say(const struct leg *l, struct uas *u, const struct buf *sdp,
+		 bool again);
 
 #endif

@@ -14,7 +14,6 @@
 #include "transaction/uas.h"
 
 enum {
-	HDRS_SIZE = 1024,
 	LATER_S = 2,
 	PAGE_MS = 20 * 1000,  /* a page has 15 s, by the database's clock */
 	PHONE_MS = 60 * 1000, /* for a phone that says 100 and no more */
@@ -186,21 +185,7 @@ void page_first_ack(struct leg *l, const struct sip_msg *msg)
 
 static void say(struct offer *o, bool again)
 {
-	char hdrs[HDRS_SIZE];
-	const struct answer a = {
-		.scode = 200,
-		.hdrs = hdrs,
-		.dialog = true,
-		.content_type = "application/sdp",
-		.body = {o->answer.p, o->answer.len},
-	};
-
-	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
-			  o->l->d.local_target);
-	if (again)
-		uas_repeat(o->u, &a);
-	else
-		uas_answer(o->u, &a);
+	confirm_say(o->l, o->u, &o->answer, again);
 }
 
 static void again(void *arg)

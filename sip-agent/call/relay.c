@@ -20,7 +20,6 @@
 #include "transaction/uas.h"
 
 enum {
-	HDRS_SIZE = 1024,
 	INFOS_MAX = 2, /* of a leg at once */
 	LATER_S = 2,
 	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
@@ -136,21 +135,7 @@ static void on_cancel(struct uas *u, void *arg)
 
 static void say(struct relay *r, bool again)
 {
-	char hdrs[HDRS_SIZE];
-	const struct answer a = {
-		.scode = 200,
-		.hdrs = hdrs,
-		.dialog = true,
-		.content_type = "application/sdp",
-		.body = {r->answer.p, r->answer.len},
-	};
-
-	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
-			  r->from->d.local_target);
-	if (again)
-		uas_repeat(r->u, &a);
-	else
-		uas_answer(r->u, &a);
+	confirm_say(r->from, r->u, &r->answer, again);
 }
 
 /* What the two may send each other is unknown: the call is over */
