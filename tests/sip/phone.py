@@ -153,12 +153,13 @@ class Phone:
 
     def drop(self):
         """Its connection ends."""
+        sock, thread = self.sock, self.thread  # _listen may put others in their places at once
         try:
-            self.sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self.sock.close()
-        self.thread.join(5)
+        sock.close()
+        thread.join(5)
 
     def listen(self):
         """From now on its contact is where it takes a connection, once it has lost its own."""
@@ -174,9 +175,10 @@ class Phone:
             except OSError:
                 return
             self.thread.join(5)
+            thread = threading.Thread(target=self._receive, daemon=True)
             self.sock = sock
-            self.thread = threading.Thread(target=self._receive, daemon=True)
-            self.thread.start()
+            thread.start()
+            self.thread = thread
 
     @property
     def aor(self):
@@ -200,11 +202,11 @@ class Phone:
                         self._take(Message(data, source))
                     continue
                 data = self.sock.recv(65536)
+                if not data:
+                    return
+                buffer = self._frames(buffer + data)
             except OSError:
                 return
-            if not data:
-                return
-            buffer = self._frames(buffer + data)
 
     def _frames(self, buffer):
         while True:
