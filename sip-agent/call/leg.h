@@ -67,7 +67,7 @@ struct legs {
 	struct agent *ag;
 	struct told *told;
 	struct hash *by_id, *by_call_id, *by_aor;
-	struct list relays;
+	struct list relays, infos;
 	struct list words; /* last words, see orders.c */
 	size_t count;
 	size_t loads;  /* that are under way */

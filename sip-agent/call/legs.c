@@ -29,6 +29,7 @@ static void destructor(void *arg)
 	struct legs *ls = arg;
 
 	list_flush(&ls->relays);
+	list_flush(&ls->infos);
 	list_flush(&ls->words);
 	ls->told = mem_deref(ls->told);
 	hash_clear(ls->by_id);

@@ -10,6 +10,7 @@
 #include "call/bye.h"
 #include "call/callee.h"
 #include "call/caller.h"
+#include "call/info.h"
 #include "call/load.h"
 #include "call/page.h"
 #include "call/told.h"
@@ -111,8 +112,8 @@ static void last_word(struct legs *ls, const struct pg_answer *ans)
 /* An order that waits for its leg */
 struct late {
 	struct legs *legs;
-	int64_t leg;
-	char *kind, *cause, *sdp;
+	int64_t leg, number;
+	char *kind, *reason, *cause, *sdp;
 };
 
 static void late_destructor(void *arg)
@@ -120,6 +121,7 @@ static void late_destructor(void *arg)
 	struct late *late = arg;
 
 	mem_deref(late->kind);
+	mem_deref(late->reason);
 	mem_deref(late->cause);
 	mem_deref(late->sdp);
 }
@@ -137,14 +139,27 @@ static void gone(struct legs *ls, int64_t leg)
 	mem_deref(l);
 }
 
+static void info_late(struct leg *l, const struct late *late)
+{
+	const struct info_text text = {late->reason, late->cause, late->sdp};
+
+	info_send(l, late->number, &text);
+}
+
 static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 {
 	struct late *late = arg;
 
+	if (!l && !strcmp(late->kind, "offer"))
+		page_lost(late->legs, late->leg);
+	if (!l && !strcmp(late->kind, "info"))
+		info_lost(late->legs, late->leg, late->number);
 	if (l && !strcmp(late->kind, "ask")) {
 		alive_ask(l);
-	} else if (l && late->sdp) {
+	} else if (l && !strcmp(late->kind, "offer")) {
 		page_offer(l, late->sdp);
+	} else if (l && !strcmp(late->kind, "info")) {
+		info_late(l, late);
 	} else if (l) {
 		bye_hang_up(l, late->cause);
 	} else if (ans && pg_rows(ans) && !load_says(ans, "elsewhere")) {
@@ -154,19 +169,25 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 	}
 }
 
+static int copy(char **to, const char *text)
+{
+	return text ? str_dup(to, text) : 0;
+}
+
 /* It may be of the process before, or have lost its connection */
 static void late(const struct order *o)
 {
-	const char *cause = text(o, "cause"), *sdp = text(o, "sdp");
 	struct late *late = mem_zalloc(sizeof(*late), late_destructor);
 
 	if (!late)
 		return; /* it is ordered again (app.expire_legs) */
 	late->legs = o->legs;
 	late->leg = pgres_int(o->ans->res, o->row, "leg");
-	if (!str_dup(&late->kind, text(o, "kind")) &&
-	    (!cause || !str_dup(&late->cause, cause)) &&
-	    (!sdp || !str_dup(&late->sdp, sdp)))
+	late->number = pgres_int(o->ans->res, o->row, "number");
+	if (!copy(&late->kind, text(o, "kind")) &&
+	    !copy(&late->reason, text(o, "reason")) &&
+	    !copy(&late->cause, text(o, "cause")) &&
+	    !copy(&late->sdp, text(o, "sdp")))
 		(void)load_leg(o->legs, late->leg, on_loaded, late);
 	mem_deref(late);
 }
@@ -247,7 +268,7 @@ static void lost(const struct order *o)
 		callee_lost(o->l, text(o, "cause"));
 }
 
-/* A page offers */
+/* The other side offers, or asks for an offer */
 static void offer(const struct order *o)
 {
 	if (o->l)
@@ -256,7 +277,7 @@ static void offer(const struct order *o)
 		late(o);
 }
 
-/* A page answers */
+/* It answers */
 static void accept_offer(const struct order *o)
 {
 	if (o->l && !page_accept(o->l, text(o, "sdp")))
@@ -269,15 +290,44 @@ static void refuse(const struct order *o)
 		page_refuse(o->l, (int)pgres_int(o->ans->res, o->row, "code"));
 }
 
+static void wait(const struct order *o)
+{
+	if (o->l)
+		page_wait(o->l, pgres_int(o->ans->res, o->row, "ring_s"));
+}
+
+/* The other side's phone has something to say */
+static void info(const struct order *o)
+{
+	const struct info_text said = {text(o, "reason"), text(o, "cause"),
+				       text(o, "sdp")};
+
+	if (o->l)
+		info_send(o->l, pgres_int(o->ans->res, o->row, "number"),
+			  &said);
+	else
+		late(o);
+}
+
+/* What it has said to it */
+static void informed(const struct order *o)
+{
+	info_answer(o->legs, pgres_int(o->ans->res, o->row, "number"),
+		    (int)pgres_int(o->ans->res, o->row, "code"));
+}
+
 static const struct {
 	const char *kind;
 	void (*h)(const struct order *o);
 } kinds[] = {
-	{"invite", invite}, {"progress", progress}, {"answer", answer},
-	{"fail", fail},	    {"cancel", cancel},	    {"bye", bye},
-	{"won", won},	    {"lost", lost},	    {"ask", ask},
-	{"left", left},	    {"offer", offer},	    {"accept", accept_offer},
-	{"refuse", refuse},
+	{"invite", invite}, {"progress", progress},
+	{"answer", answer}, {"fail", fail},
+	{"cancel", cancel}, {"bye", bye},
+	{"won", won},	    {"lost", lost},
+	{"ask", ask},	    {"left", left},
+	{"offer", offer},   {"accept", accept_offer},
+	{"refuse", refuse}, {"wait", wait},
+	{"info", info},	    {"informed", informed},
 };
 
 static void do_one(const struct order *o, const char *kind)

@@ -15,22 +15,24 @@
 
 enum {
 	LATER_S = 2,
-	PAGE_MS = 20 * 1000,  /* a page has 15 s, by the database's clock */
+	ASKED_MS = 40 * 1000, /* until the database says who is to answer */
 	PHONE_MS = 60 * 1000, /* for a phone that says 100 and no more */
+	HELD_MS = 40 * 1000,  /* for an answer to what a phone has offered */
 };
 
 /* Of one side, until it is done with; its leg has it */
 struct offer {
 	struct leg *l;
 	struct uas *u;	 /* the phone's re-INVITE, until its ACK; or */
-	struct uac *uac; /* ours, with what a page offers */
+	struct uac *uac; /* ours, with what the other side offers */
 	struct leg_request req;
 	struct buf answer; /* of our 200 */
 	struct tmr tmr;	   /* it takes too long; 200 again */
 	uint64_t until_ms;
 	uint32_t again_ms;
-	bool wants; /* the phone asks for an offer */
-	bool answered;
+	bool wants;    /* it asks for an offer */
+	bool answered; /* by us, or by the phone, whose ACK waits for what it
+			  is to say */
 };
 
 static const struct pg_stmt stmt_offer = {
@@ -80,6 +82,8 @@ static void end(struct offer *o, uint16_t scode)
 /* A BYE was quicker (section 15.1.2) */
 static void on_gone(struct leg *l)
 {
+	if (l->offer->uac && l->offer->answered)
+		(void)confirm_send(l, l->offer->req.cseq, NULL);
 	end(l->offer, 487);
 }
 
@@ -106,20 +110,32 @@ static void on_told(const struct pg_answer *ans, void *arg)
 	told_answer(arg, ans);
 }
 
-/* What became of it; sdp: the phone's answer, NULL: it was refused */
-static void tell(const struct leg *l, int code, const char *reason,
-		 const struct pl *sdp)
+static void tell_of(struct legs *ls, int64_t leg, int64_t account, int code,
+		    const char *reason, const struct pl *sdp)
 {
 	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(l->legs->ag->pl)),
-		pg_int(l->id),
+		pg_int(pgloop_agent(ls->ag->pl)),
+		pg_int(leg),
 		pg_int(code),
 		reason ? pg_text(reason) : pg_null(),
 		sdp ? pg_pl(sdp) : pg_null(),
 	};
 
-	(void)pgloop_query_in(l->legs->ag->pl, PG_SETTLE, (uint64_t)l->account,
-			      &stmt_offered, valv, on_told, l->legs->told);
+	(void)pgloop_query_in(ls->ag->pl, PG_SETTLE, (uint64_t)account,
+			      &stmt_offered, valv, on_told, ls->told);
+}
+
+/* What became of it; sdp: the phone's answer, NULL: it was refused */
+static void tell(const struct leg *l, int code, const char *reason,
+		 const struct pl *sdp)
+{
+	tell_of(l->legs, l->id, l->account, code, reason, sdp);
+}
+
+/** What was to be offered to a leg is not: it is not here, or not reached */
+void page_lost(struct legs *ls, int64_t leg)
+{
+	tell_of(ls, leg, 0, 480, NULL, NULL);
 }
 
 static void on_asked(const struct pg_answer *ans, void *arg)
@@ -149,8 +165,8 @@ static int ask(struct leg *l, const struct pl *sdp)
 	return err;
 }
 
-/* The answer to what a page has offered; without it neither side knows what it
-   may send */
+/* The answer to what the other side has offered; without it neither side knows
+   what it may send */
 static void take_answer(struct leg *l, const struct sip_msg *msg)
 {
 	const struct told_end over = {.cause = "media"};
@@ -204,7 +220,7 @@ static void again(void *arg)
 	tmr_start(&o->tmr, o->again_ms, again, o);
 }
 
-/* No page has answered it */
+/* Nobody has answered it */
 static void unanswered(void *arg)
 {
 	struct offer *o = arg;
@@ -257,7 +273,7 @@ void page_invite(struct leg *l, struct uas *u)
 		uas_reply(u, 100, NULL, NULL);
 		uas_set_cancel(u, on_cancel, NULL);
 		uas_set_waiting(u);
-		tmr_start(&o->tmr, PAGE_MS, unanswered, o);
+		tmr_start(&o->tmr, ASKED_MS, unanswered, o);
 		err = ask(l, &body.data);
 		if (err)
 			end(o, 500);
@@ -265,11 +281,34 @@ void page_invite(struct leg *l, struct uas *u)
 	body_close(&body);
 }
 
-/** A page has answered it, or the database for one: whether there was any */
+/** Somebody is to answer it */
+void page_wait(struct leg *l, int64_t s)
+{
+	if (l->offer && l->offer->u && !l->offer->answered)
+		tmr_start(&l->offer->tmr, 1000 * (uint64_t)s, unanswered,
+			  l->offer);
+}
+
+/* The phone was asked for an offer, and this is the answer */
+static void confirm(struct offer *o, const char *sdp)
+{
+	struct leg *l = o->l;
+	struct pl pl;
+
+	pl_set_str(&pl, sdp ? sdp : "");
+	(void)confirm_send(l, o->req.cseq, &pl);
+	end(o, 0);
+}
+
+/** It is answered: whether there was any */
 bool page_accept(struct leg *l, const char *sdp)
 {
 	struct offer *o = l->offer;
 
+	if (o && o->uac && o->answered) {
+		confirm(o, sdp);
+		return true;
+	}
 	if (!o || !o->u || o->answered)
 		return false;
 	buf_str(&o->answer, sdp ? sdp : "");
@@ -307,8 +346,19 @@ bool page_ack(struct leg *l, const struct sip_msg *msg)
 	return true;
 }
 
-/* --- a page offers ----------------------------------------------------------
+/* --- the other side offers ---------------------------------------------------
  */
+
+/* Without an answer to its offer, it does not know what it may send */
+static void held_too_long(void *arg)
+{
+	const struct told_end over = {.cause = "media"};
+	struct offer *o = arg;
+	struct leg *l = o->l;
+
+	told_end(l->legs->told, l, &over, NULL);
+	bye_send(l, NULL);
+}
 
 static void accepted(struct offer *o, int code, const char *reason,
 		     const struct sip_msg *msg)
@@ -321,10 +371,16 @@ static void accepted(struct offer *o, int code, const char *reason,
 	request_take_target(l, msg);
 	l->to = *uac_sent_to(o->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
-	(void)confirm_send(l, o->req.cseq, NULL);
+	if (err || !o->wants)
+		(void)confirm_send(l, o->req.cseq, NULL);
 	if (!err)
 		tell(l, code, reason, &body.data);
 	body_close(&body);
+	if (!err && o->wants) {
+		o->answered = true;
+		tmr_start(&o->tmr, HELD_MS, held_too_long, o);
+		return;
+	}
 	end(o, 0);
 	if (err) { /* the offer has no answer */
 		told_end(l->legs->told, l, &over, NULL);
@@ -357,21 +413,22 @@ static void too_late(void *arg)
 	uac_cancel(o->uac, NULL);
 }
 
-/** A page offers its phone another session */
+/** The other side offers the phone another session; NULL: it asks for one */
 void page_offer(struct leg *l, const char *sdp)
 {
 	struct offer *o;
 	struct pl body;
 	int err;
 
-	if (l->state != LEG_UP || l->offer || l->relay || !sdp ||
-	    offer_alloc(&o, l)) {
+	if (l->state != LEG_UP || l->offer || l->relay || offer_alloc(&o, l)) {
 		tell(l, 491, "Request Pending", NULL);
 		return;
 	}
-	pl_set_str(&body, sdp);
+	o->wants = !sdp;
+	pl_set_str(&body, sdp ? sdp : "");
 	err = request_write(&o->req, l, "INVITE",
-			    UAS_ALLOW "Content-Type: application/sdp\r\n",
+			    sdp ? UAS_ALLOW "Content-Type: application/sdp\r\n"
+				: UAS_ALLOW,
 			    &body);
 	if (!err)
 		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
@@ -388,6 +445,6 @@ void page_offer(struct leg *l, const char *sdp)
 /** The connection of a leg has closed */
 void page_flow_lost(struct leg *l)
 {
-	if (l->offer && l->offer->uac)
+	if (l->offer && l->offer->uac && !l->offer->answered)
 		uac_flow_failed(l->offer->uac);
 }

@@ -1,6 +1,7 @@
 /*
- * Offers between a phone and a page, whose side the database takes: re-INVITE
- * (RFC 3261 section 14), and the answer that an ACK brings.
+ * Offers between a phone and what the database is the way to, a page or a phone
+ * of another agent: re-INVITE (RFC 3261 section 14), and the answer that an ACK
+ * brings.
  */
 #ifndef PAGE_H
 #define PAGE_H
@@ -12,6 +13,8 @@ bool page_ack(struct leg *l, const struct sip_msg *msg);
 void page_first_ack(struct leg *l, const struct sip_msg *msg);
 bool page_accept(struct leg *l, const char *sdp);
 void page_refuse(struct leg *l, int code);
+void page_wait(struct leg *l, int64_t s);
+void page_lost(struct legs *ls, int64_t leg);
 void page_offer(struct leg *l, const char *sdp);
 void page_flow_lost(struct leg *l);
 

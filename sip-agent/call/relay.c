@@ -12,15 +12,12 @@
 #include "call/confirm.h"
 #include "call/request.h"
 #include "call/told.h"
-#include "parse/hdr.h"
-#include "parse/uri.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"
 #include "transaction/uas.h"
 
 enum {
-	INFOS_MAX = 2, /* of a leg at once */
 	LATER_S = 2,
 	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
 };
@@ -314,89 +311,4 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 	}
 
 	return true;
-}
-
-/* --- INFO --------------------------------------------------------------------
- */
-
-static void on_informed(int code, const char *reason, const struct sip_msg *msg,
-			void *arg)
-{
-	struct relay *r = arg;
-
-	(void)reason;
-	r->from->infos--;
-	/* what says something of a dialog says it of that of the other side */
-	if (msg && (code < 300 || code == 415 || code == 469 || code == 488))
-		uas_refuse(r->u, (uint16_t)code);
-	else
-		uas_refuse(r->u, 480);
-	if (code == 481)
-		bye_lost(r->to);
-	mem_deref(r);
-}
-
-/* What the body is, and of which package (RFC 6086 section 4.2.2) */
-static int write_info(char **hdrs, const struct sip_msg *msg, bool has_body)
-{
-	const struct sip_hdr *pkg = sip_msg_xhdr(msg, "Info-Package");
-	const struct pl *type = has_body ? hdr_get(msg, HDR_CONTENT_TYPE)
-					 : NULL;
-	char *type_text = NULL, *pkg_text = NULL;
-	int err = 0;
-
-	if (type)
-		err = hdr_unfold(&type_text, type);
-	if (!err && pkg)
-		err = hdr_unfold(&pkg_text, &pkg->val);
-	if (!err)
-		err = re_sdprintf(
-			hdrs, "%s%s%s%s%s%s", pkg_text ? "Info-Package: " : "",
-			pkg_text ? pkg_text : "", pkg_text ? "\r\n" : "",
-			type_text ? "Content-Type: " : "",
-			type_text ? type_text : "", type_text ? "\r\n" : "");
-	mem_deref(type_text);
-	mem_deref(pkg_text);
-
-	return err;
-}
-
-/** What a phone tells the other, as a pressed key */
-void relay_info(struct leg *l, struct uas *u)
-{
-	const struct sip_msg *msg = uas_msg(u);
-	struct leg *peer = leg_find(l->legs, l->peer);
-	struct relay *r = NULL;
-	struct body body;
-	char *hdrs = NULL;
-	int err;
-
-	if (!peer || peer->state != LEG_UP || l->infos >= INFOS_MAX) {
-		uas_refuse(u, 480);
-		return;
-	}
-	err = body_open(&body, msg);
-	if (err) {
-		body_refuse(u, err);
-		body_close(&body);
-		return;
-	}
-	if (!hdr_get(msg, HDR_CONTENT_TYPE))
-		body.data.l = 0;
-	err = write_info(&hdrs, msg, body.data.l > 0);
-	if (!err)
-		err = relay_alloc(&r, l, peer, u);
-	if (!err) {
-		l->infos++;
-		uas_set_waiting(u);
-		err = pass_on(r, "INFO", hdrs, &body.data, on_informed);
-		if (err) {
-			l->infos--;
-			mem_deref(r);
-		}
-	}
-	if (err)
-		uas_fail(u, err);
-	mem_deref(hdrs);
-	body_close(&body);
 }

@@ -1,6 +1,6 @@
 /*
- * Requests that go on to the other side of a call: re-INVITE (RFC 3261 section
- * 14) and INFO (RFC 6086), and their answers back. Both legs are ours.
+ * re-INVITE (RFC 3261 section 14) that goes on to the other side of a call, and
+ * its answer back. Both legs are ours.
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -8,7 +8,6 @@
 #include "call/leg.h"
 
 void relay_invite(struct leg *l, struct uas *u);
-void relay_info(struct leg *l, struct uas *u);
 void relay_flow_lost(struct leg *l);
 bool relay_ack(struct leg *l, const struct sip_msg *msg);
 

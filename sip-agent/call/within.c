@@ -12,6 +12,7 @@
 #include "auth/auth.h"
 #include "call/bye.h"
 #include "call/caller.h"
+#include "call/info.h"
 #include "call/load.h"
 #include "call/page.h"
 #include "call/relay.h"
@@ -65,7 +66,7 @@ static void relay(struct leg *l, struct uas *u)
 	if (!pl_strcmp(&uas_msg(u)->met, "INVITE"))
 		(l->peer ? relay_invite : page_invite)(l, u);
 	else
-		relay_info(l, u);
+		info_pass(l, u);
 }
 
 static void on_peer(struct leg *peer, const struct pg_answer *ans, void *arg)
@@ -75,6 +76,8 @@ static void on_peer(struct leg *peer, const struct pg_answer *ans, void *arg)
 	(void)ans;
 	if (peer)
 		peer->peer = w->l->id;
+	else
+		w->l->peer = 0; /* another agent has it */
 	if (w->l->state == LEG_GONE)
 		uas_refuse(w->u, 481);
 	else

@@ -18,6 +18,7 @@
 #include "common/secret.h"
 #include "message/inbound.h"
 #include "parse/hdr.h"
+#include "parse/nameaddr.h"
 #include "pg/pgloop.h"
 #include "settings.h"
 #include "transaction/body.h"
@@ -265,6 +266,21 @@ static void send_on(struct uas *u, const struct auth_id *id, const char *to,
 	}
 }
 
+/* Within a dialog the Request-URI is our Contact, and To is whom it is with */
+static int read_to(char to[static AOR_BUF], struct uas *u)
+{
+	const struct settings *set = uas_agent(u)->set;
+	const struct sip_msg *msg = uas_msg(u);
+	struct nameaddr na;
+
+	if (!pl_isset(&msg->to.tag))
+		return settings_to_aor(set, to, &msg->ruri);
+	if (nameaddr_decode(&na, hdr_get(msg, HDR_TO)))
+		return EBADMSG;
+
+	return settings_to_aor(set, to, &na.uri);
+}
+
 static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
@@ -273,7 +289,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	char *type = NULL;
 	int err;
 
-	if (settings_to_aor(uas_agent(u)->set, to, &msg->ruri)) {
+	if (read_to(to, u)) {
 		uas_refuse(u, 404);
 		return;
 	}

@@ -211,7 +211,7 @@ begin
 	end if;
 	v_sdp := app.call_offer(p_call, p_by);
 	v_to := app.participant_phone(p_call, p_account, 'callee', null, p_by);
-	v_rung := app.legs_ring(p_call, 0, p_account, v_to, 'sip:' || app.email(p_by), 70, c_ring_s, false, false, null, p_by,
+	v_rung := app.legs_ring(p_call, 0, p_account, v_to, 'sip:' || app.email(p_by), 70, c_ring_s, false, null, p_by,
 		v_sdp, p_send, p_target_n);
 	phones := v_rung.made;
 	if phones = 0 and not v_has_page then

@@ -11,14 +11,15 @@ begin
 end $$;
 
 create function app.leg_order(p_leg app.leg, p_agent int, p_kind text, p_code int default null,
-	p_reason text default null, p_cause text default null, p_sdp text default null) returns text[]
+	p_reason text default null, p_cause text default null, p_sdp text default null, p_number bigint default null)
+returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_kind in ('fail', 'cancel', 'bye') then
 		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind <> 'left'; -- which is another agent's
 	end if;
-	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp)
-	values (p_leg.id, p_leg.agent_id, p_kind, p_code, p_reason, p_cause, p_sdp);
+	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp, number)
+	values (p_leg.id, p_leg.agent_id, p_kind, p_code, p_reason, p_cause, p_sdp, p_number);
 	return app.leg_bell(p_leg, p_agent);
 end $$;
 
@@ -46,7 +47,7 @@ begin
 				where a.email = substr(l.local_uri, 5) and jsonb_typeof(a.profile -> 'name') = 'string') end,
 			l.hops, greatest(extract(epoch from l.ring_until - now())::int, 1), coalesce(l.by_id, (
 				select c.owner_id from app.call c where c.id = l.call_id)),
-			null::text[]
+			null::text[], t.number
 		from taken t join app.leg l on l.id = t.leg_id order by t.id;
 end $$;
 
@@ -171,7 +172,7 @@ end $$;
 -- A leg to each contact that a call to an account rings. What has dialled is not rung itself. p_by: who has it called;
 -- and of REST p_sdp: what is offered, p_send: where its sender reads of it, p_n: one contact alone.
 create function app.legs_ring(p_call bigint, p_agent int, p_account bigint, p_participant bigint, p_from text,
-	p_hops int, p_ring_s int, p_secure bool, p_offerless bool, p_but text, p_by bigint, p_sdp text default null,
+	p_hops int, p_ring_s int, p_secure bool, p_but text, p_by bigint, p_sdp text default null,
 	p_send bigint default null, p_n bigint default null, out made int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -192,8 +193,6 @@ begin
 		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null),
 			nullif(p_agent, 0), (select g.id from app.agent g where g.dead_at is null order by g.id limit 1));
 		continue when v_agent is null;
-		-- Without an offer the caller's ACK has the answer, and only his agent has that.
-		continue when p_offerless and v_agent <> p_agent;
 		if p_send is not null then
 			insert into app.delivery (send_id, account_id, kind, contact, state)
 			values (p_send, p_account, 'contact', v_login.contact, 'sending') returning id into v_delivery;
@@ -260,7 +259,7 @@ begin
 		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller)
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
-		v_ring_s, p_secure, p_sdp is null, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
+		v_ring_s, p_secure, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
 	v_pages := app.pages_ring(v_call, v_caller, v_account, p_sdp);
 	if v_rung.made = 0 and v_pages.send_id is null then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');

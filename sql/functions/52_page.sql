@@ -159,6 +159,19 @@ begin
 	return v_part;
 end $$;
 
+-- The phone at the other end of a phone: at another agent it is asked by orders, as if a page had.
+create function app.leg_far(p_leg app.leg) returns app.leg
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_far app.leg;
+begin
+	if app.call_is_of_phone(p_leg.call_id) then
+		select l.* into v_far from app.leg l
+		where l.call_id = p_leg.call_id and l.direction <> p_leg.direction and l.state in ('answered', 'up') order by l.id limit 1;
+	end if;
+	return v_far;
+end $$;
+
 -- A page's new session: its phone is offered it, or answered with it, where it has asked. The call is locked.
 create function app.page_session(p_part app.participant, p_session jsonb, p_extra jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -202,13 +215,16 @@ begin
 	return v_bell;
 end $$;
 
--- A phone offers, or asks for an offer (p_sdp null), and a page is at the other end. Kind of the first row: accept (with sdp,
--- at once: the page has no media, or is asked for what it has already), refuse (code), or nothing: wait for an order to
--- accept, 20 s at most.
+-- A phone offers, or asks for an offer (p_sdp null), and a page is at the other end, or a phone of another agent. Kind of the
+-- first row: accept (with sdp, at once: the page has no media, or is asked for what it has already), refuse (code), or wait:
+-- for an order to accept, or to refuse, ring_s at most.
 create function api.leg_offer(p_agent int, p_leg bigint, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	c_page_s constant int := 20;
+	c_phone_s constant int := 95; -- an agent gives a phone 60 s, and 32 s more when it has cancelled it
 	v_leg app.leg;
+	v_far app.leg;
 	v_page app.participant;
 	v_phone app.participant;
 	v_first app.leg_work;
@@ -217,14 +233,31 @@ begin
 	perform app.leg_lock_calls(array[p_leg]);
 	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up');
 	v_page := app.leg_page(v_leg);
+	if v_page.id is null then
+		v_far := app.leg_far(v_leg);
+	end if;
 	v_first.leg := p_leg;
-	if v_page.id is null or v_leg.asking > now() - interval '90 s' then
+	if v_page.id is null and v_far.id is null
+		or greatest(v_leg.asking, v_far.asking) > now() - interval '90 s' or v_far.answering > now()
+	then
 		v_first.kind := 'refuse';
-		v_first.code := case when v_page.id is null then 488 else 491 end;
+		v_first.code := case when v_page.id is null and v_far.id is null then 488 else 491 end;
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
 	end if;
 	v_phone := app.leg_participant(v_leg);
+	v_first.kind := 'wait';
+	v_first.ring_s := c_page_s;
+	if v_far.id is not null then
+		v_first.ring_s := c_phone_s;
+		v_bell := app.leg_order(v_far, p_agent, 'offer', p_sdp => p_sdp);
+		update app.leg l set asking = now() where l.id = v_far.id;
+		update app.leg l set answering = now() + make_interval(secs => c_phone_s) where l.id = p_leg;
+		update app.participant p set pending = app.sdp_session('offer', p_sdp) where p.id = v_phone.id;
+		v_bell := v_bell || app.call_changed(v_leg.call_id);
+		return query select * from app.leg_take(p_agent, v_first, v_bell);
+		return;
+	end if;
 	if p_sdp is null then
 		v_first.kind := 'accept';
 		v_first.sdp := coalesce(v_leg.local_sdp, app.sdp_inactive(null));
@@ -243,49 +276,87 @@ begin
 	return query select * from app.leg_take(p_agent, v_first, v_bell);
 end $$;
 
--- What became of an offer: of a page's, p_sdp is the phone's answer, null: it has refused it. Of a phone's: no page has
--- answered it. Who is refused keeps what it had.
+-- What a phone has said to what that of another agent has offered, or asked for: both have it, or keep what they had.
+create function app.far_answered(p_leg app.leg, p_far app.leg, p_agent int, p_code int, p_sdp text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_offer jsonb := (app.leg_participant(p_far)).pending;
+begin
+	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
+	update app.leg l set answering = null where l.id = p_far.id;
+	update app.participant p set pending = null where p.id = p_far.participant_id;
+	if p_sdp is null then
+		return app.leg_order(p_far, p_agent, 'refuse', case p_code when 481 then 480 when 491 then 491 else 488 end);
+	end if;
+	update app.participant p set session = v_offer, hold = app.sdp_holds(v_offer ->> 'sdp')
+	where p.id = p_far.participant_id and p.state = 'joined' and v_offer is not null;
+	update app.participant p set session = app.sdp_session(case when v_offer is null then 'offer' else 'answer' end, p_sdp),
+		hold = case when v_offer is null then app.sdp_holds(p_sdp) else p.hold end
+	where p.id = p_leg.participant_id and p.state = 'joined';
+	return app.leg_order(p_far, p_agent, 'accept', p_sdp => p_sdp);
+end $$;
+
+-- What became of an offer: of a page's, or of a phone's of another agent, p_sdp is the phone's answer, null: it has refused it.
+-- Of a phone's own: nobody has answered it. Who is refused keeps what it had.
 create function api.leg_offered(p_agent int, p_leg bigint, p_code int, p_reason text, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
+	v_page app.participant;
+	v_far app.leg;
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
 	select l.* into v_leg from app.leg l
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') and (l.asking is not null or l.answering is not null);
-	if v_leg.asking is null and v_leg.answering is not null then
+	v_page := app.leg_page(v_leg);
+	if v_page.id is null then
+		v_far := app.leg_far(v_leg);
+	end if;
+	if v_leg.asking is null and v_leg.answering is not null and v_far.id is not null then
+		delete from app.leg_job j where j.leg_id = v_far.id and j.kind = 'offer';
+		update app.leg l set asking = null where l.id = v_far.id;
+		update app.leg l set answering = null where l.id = p_leg;
+		update app.participant p set pending = null where p.id = v_leg.participant_id;
+	elsif v_leg.asking is null and v_leg.answering is not null then
 		update app.participant p set session = v_leg.kept, hold = coalesce(app.sdp_holds(v_leg.kept ->> 'sdp'), false)
 		where p.id = v_leg.participant_id and p.state = 'joined';
 		update app.leg l set answering = null, kept = null where l.id = p_leg;
+	elsif v_far.answering is not null then
+		v_bell := app.far_answered(v_leg, v_far, p_agent, p_code, p_sdp);
 	elsif v_leg.id is not null then
 		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
 			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
-		where p.id = (app.leg_page(v_leg)).id;
+		where p.id = v_page.id;
 		update app.participant p set session = app.sdp_session('answer', p_sdp)
 		where p.id = v_leg.participant_id and p.state = 'joined' and p_sdp is not null;
 		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg;
 	end if;
 	if v_leg.id is not null then
-		v_bell := app.call_changed(v_leg.call_id);
+		v_bell := v_bell || app.call_changed(v_leg.call_id);
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
--- An ACK has brought the phone's answer to what a page has offered.
+-- An ACK has brought the phone's answer to what a page has offered, or a phone of another agent.
 create function api.leg_acked(p_agent int, p_leg bigint, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
+	v_far app.leg;
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
 	update app.leg l set remote_sdp = p_sdp
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') returning l.* into v_leg;
+	v_far := app.leg_far(v_leg);
+	if v_far.id is not null then
+		v_bell := app.leg_order(v_far, p_agent, 'accept', p_sdp => p_sdp);
+	end if;
 	update app.participant p set session = app.sdp_session('answer', p_sdp)
 	where p.id = v_leg.participant_id and p.state = 'joined';
 	if found then
-		v_bell := app.call_changed(v_leg.call_id);
+		v_bell := v_bell || app.call_changed(v_leg.call_id);
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;

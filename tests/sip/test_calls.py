@@ -317,8 +317,8 @@ def up(a, b):
     return out, inc
 
 
-def offer(side, body, until=None):
-    """A re-INVITE, until its final answer, which is ACKed; in a thread of its own where `until` waits for it."""
+def offer(side, body, timeout_s=5):
+    """A re-INVITE, in a thread of its own, until its final answer, which is ACKed: where that comes."""
     side.cseq += 1
     cseq, branch = side.cseq, "z9hG4bK" + secrets.token_hex(8)
     head = [("From", side.mine), ("To", side.theirs), ("Contact", f"<{side.phone.contact}>")]
@@ -327,7 +327,7 @@ def offer(side, body, until=None):
     found = queue.Queue()
 
     def run():
-        answer = side.phone.exchange(raw)
+        answer = side.phone.exchange(raw, timeout_s)
         more = {} if answer.code == 200 else {"branch": branch}
         side.phone.send(side.phone.build("ACK", side.target, head + ([("Content-Type", "application/sdp")] if not body else []),
                                          b"" if body else sdp(7), cseq=cseq, call_id=side.call_id, **more))

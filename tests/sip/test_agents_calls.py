@@ -1,0 +1,231 @@
+"""Calls between phones at two agents: what one asks of the other within the call passes between them."""
+import os
+import queue
+import threading
+
+import pytest
+from call_phone import Incoming, Outgoing, rings, sdp
+
+from phone import new_account
+from test_calls import HOLD, offer, up
+
+CALLS = 100 if os.environ.get("RESTSIP_LONG") == "1" else 20
+WAIT_S = 20
+RELAY = [("Content-Type", "application/dtmf-relay")]
+
+
+@pytest.fixture(scope="module", name="two")
+def fixture_two(systems):
+    return systems("agents-calls", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no"})
+
+
+@pytest.fixture(name="pair")
+def fixture_pair(two, phone):
+    """Two registered phones of two accounts, each at an agent of its own: pair(transport)."""
+    def make(transport="udp"):
+        alice, bob = new_account(two, "alice"), new_account(two, "bob")
+        a, b = (rings(phone(owner, transport=transport, server=server)) for owner, server in zip((alice, bob), two.sip_all))
+        assert a.register().code == b.register().code == 200
+        return a, b, alice
+    return make
+
+
+@pytest.fixture(name="child")
+def fixture_child():
+    """One side of an account's only call."""
+    def read(account, phone):
+        call, = account.request("GET", "/call").json()
+        return next(c for c in account.request("GET", call["url"]).json()["children"] if c["email"] == phone.aor[4:])
+    return read
+
+
+@pytest.fixture(name="over")
+def fixture_over(two, until):
+    """Waits until nobody is in a call of an account's any more; the causes."""
+    def read(account):
+        def ended():
+            rows = two.query("select l.state, l.cause from inspect.leg l join inspect.call c on c.id = l.call "
+                             "where c.owner = %s", [account.email])
+            return rows and all(r["state"] == "ended" for r in rows) and {r["cause"] for r in rows}
+        return until(ended, 10)
+    return read
+
+
+def request(phone, method, timeout_s=WAIT_S):
+    """The next request of that method that comes to a phone."""
+    while (found := phone.requests.get(timeout=timeout_s)).method != method:
+        pass
+    return found
+
+
+def say(side, code, reason, body, to):
+    Incoming.say(side, code, reason, body, to)
+
+
+@pytest.fixture(name="accepts")
+def fixture_accepts():
+    """Answers the next re-INVITE of a side with 200 and that SDP; its ACK."""
+    def run(side, body):
+        side.tag = side.mine.split("tag=")[1]
+        invite = request(side.phone, "INVITE")
+        say(side, 200, "OK", body, invite)
+        return invite, request(side.phone, "ACK")
+    return run
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_hold_and_resume(pair, accepts, child, over, until, transport):
+    a, b, alice = pair(transport)
+    out, inc = up(a, b)
+    for side, other in ((out, inc), (inc, out)):
+        for body, held in ((HOLD, True), (sdp(3), False)):
+            found = offer(side, body, WAIT_S)
+            invite, ack = accepts(other, sdp(4))
+            assert invite.body.decode() == body and not ack.body
+            answer = found.get(timeout=WAIT_S)
+            assert answer.code == 200 and answer.body.decode() == sdp(4)
+            mine = until(lambda s=side, d=body: next(
+                c for c in [child(alice, s.phone)] if c["session"] == {"type": "offer", "sdp": d} and "pending" not in c), 5)
+            assert bool(mine.get("hold")) == held
+            assert child(alice, other.phone)["session"] == {"type": "answer", "sdp": sdp(4)}
+    assert out.bye().code == 200
+    request(b, "BYE")
+    assert over(alice) == {"hangup"}
+
+
+def test_an_offer_that_is_refused_changes_nothing(pair, accepts, child, until):
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    before = child(alice, a), child(alice, b)
+    for code, heard in ((488, 488), (503, 488), (491, 491)):
+        found = offer(out, HOLD, WAIT_S)
+        invite = request(b, "INVITE")
+        inc.say(code, "No", request=invite)
+        assert found.get(timeout=WAIT_S).code == heard
+    until(lambda: (child(alice, a), child(alice, b)) == before, 5)
+    found = offer(out, HOLD, WAIT_S)
+    accepts(inc, sdp(4))
+    assert found.get(timeout=WAIT_S).code == 200
+    assert out.bye().code == 200
+
+
+def test_without_an_offer(pair, accepts, child, over, until):
+    """In the first INVITE, and in a later one: the answer comes with the caller's ACK."""
+    a, b, alice = pair()
+    out = Outgoing(a, b.aor)
+    inc = Incoming(b)
+    assert not inc.invite.body
+    inc.say(200, "OK", sdp(2))
+    assert out.confirm(body=sdp(1)).body.decode() == sdp(2)
+    assert inc.next("ACK").body.decode() == sdp(1)
+    until(lambda: child(alice, a).get("session") == {"type": "answer", "sdp": sdp(1)}, 5)
+    found = offer(inc, "", WAIT_S)
+    invite, ack = accepts(out, sdp(6))
+    assert not invite.body and ack.body.decode() == sdp(7)
+    assert found.get(timeout=WAIT_S).body.decode() == sdp(6)
+    until(lambda: child(alice, b).get("session") == {"type": "answer", "sdp": sdp(7)}, 5)
+    assert child(alice, a)["session"] == {"type": "offer", "sdp": sdp(6)}
+    found = offer(out, HOLD, WAIT_S)
+    accepts(inc, sdp(4))
+    assert found.get(timeout=WAIT_S).code == 200, "the next one is no longer pending"
+    assert inc.bye().code == 200
+    request(a, "BYE")
+    assert over(alice) == {"hangup"}
+
+
+def test_both_offer_at_once(pair, two):
+    """One of them at most is served, the other is told to come again."""
+    a, b, _ = pair()
+    out, inc = up(a, b)
+    for side in (out, inc):
+        side.tag = side.mine.split("tag=")[1]
+    for _ in range(5):
+        found = [offer(out, HOLD, WAIT_S), offer(inc, HOLD, WAIT_S)]
+        done = threading.Event()
+
+        def serve(side):
+            while not done.is_set():
+                try:
+                    invite = request(side.phone, "INVITE", 0.1)
+                except queue.Empty:
+                    continue
+                say(side, 200, "OK", sdp(4), invite)
+        threads = [threading.Thread(target=serve, args=[side], daemon=True) for side in (out, inc)]
+        for thread in threads:
+            thread.start()
+        codes = sorted(f.get(timeout=WAIT_S).code for f in found)
+        done.set()
+        for thread in threads:
+            thread.join(5)
+        assert codes in ([200, 491], [491, 491], [200, 200]), codes
+    assert out.bye().code == 200
+
+
+def test_bye_beats_an_offer(pair, over):
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    found = offer(out, HOLD, WAIT_S)
+    invite = request(b, "INVITE")
+    assert inc.bye().code == 200
+    assert request(a, "BYE")
+    assert found.get(timeout=WAIT_S).code == 487
+    inc.say(487, "Request Terminated", request=invite)
+    assert over(alice) == {"hangup"}
+
+
+def test_keys_and_messages(pair, over):
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    for side, other in ((out, b), (inc, a)):
+        assert side.request("INFO", RELAY, "Signal=1\r\nDuration=160\r\n", timeout_s=WAIT_S).code == 200
+        info = request(other, "INFO")
+        assert info.body == b"Signal=1\r\nDuration=160\r\n" and info.get("content-type") == "application/dtmf-relay"
+    b.answer = lambda r: {"INFO": 415, "BYE": 200}.get(r.method)
+    assert out.request("INFO", [("Info-Package", "x"), *RELAY], "Signal=2\r\n").code == 415
+    assert request(b, "INFO").get("info-package") == "x"
+    b.answer = lambda r: {"INFO": 481}.get(r.method, None if r.method in ("INVITE", "ACK") else 200)
+    out.request("INFO", RELAY, "Signal=3\r\n")
+    assert request(a, "BYE"), "a phone that was rebooted ends the call"
+    assert "unreachable" in over(alice)
+
+
+def test_a_message_within_the_dialog_goes_to_who_is_there(pair):
+    a, b, _ = pair()
+    out, inc = up(a, b)
+    for side, other in ((out, b), (inc, a)):
+        answer = side.request("MESSAGE", [("Content-Type", "text/plain")], "within")
+        if answer.code == 401:
+            side.cseq += 1
+            side.phone.challenge, side.phone.nc = answer.get("www-authenticate"), 0
+            answer = side.phone.exchange(side.phone.signed(
+                "MESSAGE", side.target, [("From", side.mine), ("To", side.theirs), ("Content-Type", "text/plain")], "within",
+                cseq=side.cseq, call_id=side.call_id))
+        assert answer.code == 200
+        assert request(other, "MESSAGE").body == b"within"
+    assert out.bye().code == 200
+
+
+def test_calls_between_them(pair, accepts, two, until):
+    """None is lost, and nothing is left of them."""
+    calls = []
+    for _ in range(CALLS):
+        a, b, alice = pair()
+        calls.append((alice, *up(a, b)))
+    for n, (_, out, inc) in enumerate(calls):
+        side, other = (out, inc) if n % 2 else (inc, out)
+        found = offer(side, HOLD, WAIT_S)
+        accepts(other, sdp(4))
+        assert found.get(timeout=WAIT_S).code == 200
+        assert other.request("INFO", RELAY, "Signal=1\r\n", timeout_s=WAIT_S).code == 200
+    for n, (_, out, inc) in enumerate(calls):
+        side, other = (out, inc) if n % 3 else (inc, out)
+        assert side.bye().code == 200
+        request(other.phone, "BYE")
+    owners = [alice.email for alice, _, _ in calls]
+
+    def ended():
+        rows = two.query("select l.state, l.cause from inspect.leg l join inspect.call c on c.id = l.call "
+                         "where c.owner = any(%s)", [owners])
+        return all(r["state"] == "ended" for r in rows) and [r["cause"] for r in rows]
+    assert until(ended, WAIT_S) == ["hangup"] * (2 * CALLS)
+    until(lambda: not two.query_owner("select from app.leg_job"), WAIT_S)

@@ -1,0 +1,88 @@
+-- Two phones of a call at two agents: what one asks of the other goes by orders, and comes back by one.
+begin;
+select plan(29);
+\o /dev/null
+\ir setup.inc
+select * from api.agent_start('test:1', 'boot1') \gset a_
+select * from api.agent_start('test:2', 'boot2') \gset b_
+create temp table ids as select :a_agent as a, :b_agent as b;
+select app.credential_put('alice@example.net', 'alice', 'example.net', 'MD5', md5('alice:example.net:pw'), '');
+select inspect.set_bound('invites', 1000);
+select api.login_register(null, pg_temp.proof('bob'), 'me', 'sip:b@192.0.2.1', 'sip:b@192.0.2.1', null, '{}', null);
+update app.login l set agent_id = (select b from ids);
+\o
+create function pg_temp.call(p_id text, p_sdp text default 'offer') returns text language sql as $$
+	select string_agg(kind, ' ' order by leg) from api.sip_invite((select a from ids),
+		(select id from app.credential where username = 'alice' order by id desc limit 1), md5('alice:example.net:pw'),
+		'bob@example.net', jsonb_build_object('call_id', p_id, 'local_tag', 'l', 'remote_tag', 'r', 'local_uri', 'sip:bob@example.net',
+			'remote_uri', 'sip:alice@example.net', 'local_target', 'sip:127.0.0.1', 'remote_target', 'sip:a@192.0.2.9',
+			'remote_cseq', 1, 'hops', 69), p_sdp, null, 60, false) $$;
+-- Alice's leg and bob's.
+create function pg_temp.leg(p_direction text) returns bigint language sql as $$
+	select id from app.leg where direction = p_direction order by id desc limit 1 $$;
+-- What an agent is ordered, "kind code number sdp" of each.
+create function pg_temp.claim(p_agent int) returns text language sql as $$
+	select string_agg(concat_ws(' ', kind, code, number, sdp), ', ') from api.leg_claim(p_agent) w where kind is not null $$;
+create function pg_temp.a() returns text language sql as $$ select pg_temp.claim((select a from ids)) $$;
+create function pg_temp.b() returns text language sql as $$ select pg_temp.claim((select b from ids)) $$;
+create function pg_temp.offer(p_agent int, p_leg bigint, p_sdp text) returns text language sql as $$
+	select string_agg(concat_ws(' ', kind, code), ', ') from api.leg_offer(p_agent, p_leg, p_sdp) w where kind is not null $$;
+create function pg_temp.offered(p_agent int, p_leg bigint, p_code int, p_sdp text) returns void language sql as $$
+	select from api.leg_offered(p_agent, p_leg, p_code, null, p_sdp) $$;
+-- What each side has, alice's first.
+create function pg_temp.sides() returns text language sql as $$
+	select string_agg(concat_ws(' ', p.session ->> 'type', p.session ->> 'sdp', p.pending ->> 'sdp'), ', ' order by p.id)
+	from app.participant p where p.call_id = (select max(call_id) from app.leg) $$;
+
+select is(pg_temp.call('c1'), 'made', 'the callee''s phone is another agent''s');
+select is(pg_temp.b(), 'invite offer', 'which is to call it');
+select is((select string_agg(kind, ' ') from api.leg_answered((select b from ids), pg_temp.leg('out'),
+	'{"remote_tag": "t", "remote_target": "sip:b@192.0.2.1"}', 'answer') w where kind is not null), 'won', 'it answers');
+select is(pg_temp.a(), 'answer answer', 'and so is the caller');
+
+select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o2'), 'wait', 'an offer of the caller');
+select is(pg_temp.sides(), 'offer offer o2, answer answer', 'waits beside what there is');
+select is(pg_temp.b(), 'offer o2', 'the callee''s phone is offered it');
+select is(pg_temp.offer((select b from ids), pg_temp.leg('out'), 'o3'), 'refuse 491', 'one of that phone''s meanwhile is too many');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'a2') \g /dev/null
+select is(pg_temp.a(), 'accept a2', 'its answer is the caller''s');
+select is(pg_temp.sides(), 'offer o2, answer a2', 'both have it');
+
+select pg_temp.offer((select b from ids), pg_temp.leg('out'), E'v=0\r\nm=audio 1 RTP/AVP 0\r\na=sendonly\r\n') \g /dev/null
+select pg_temp.a() \g /dev/null
+select pg_temp.offered((select a from ids), pg_temp.leg('in'), 503, null) \g /dev/null
+select is(pg_temp.b(), 'refuse 488', 'another refusal is 488');
+select is(pg_temp.sides(), 'offer o2, answer a2', 'and both keep what they had');
+select is((select bool_or(p.hold) from app.participant p), false, 'nobody holds');
+
+select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o4'), 'wait', 'an offer whose order is lost');
+select pg_temp.b() \g /dev/null
+select pg_temp.offered((select a from ids), pg_temp.leg('in'), 488, null) \g /dev/null
+select is(pg_temp.sides(), 'offer o2, answer a2', 'is over when its agent gives up');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'a4') \g /dev/null
+select is(pg_temp.a(), null, 'what comes after that is nobody''s');
+select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o5'), 'wait', 'there may be another');
+select pg_temp.offered((select a from ids), pg_temp.leg('in'), 488, null) \g /dev/null
+select is(pg_temp.b(), null, 'one that is over is not even ordered');
+
+select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), null), 'wait', 'the caller asks for an offer');
+select is(pg_temp.b(), 'offer', 'the callee''s phone too');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'o6') \g /dev/null
+select is(pg_temp.a(), 'accept o6', 'which makes one');
+select api.leg_acked((select a from ids), pg_temp.leg('in'), 'a6') \g /dev/null
+select is(pg_temp.b(), 'accept a6', 'and is answered');
+select is(pg_temp.sides(), 'answer a6, offer o6', 'so they say');
+
+select is((select string_agg(kind, ' ') from api.leg_info((select a from ids), pg_temp.leg('in'), 17, 'x/y', null, 'body') w
+	where kind is not null), null, 'an INFO waits');
+select is(pg_temp.b(), 'info 17 body', 'and goes to the other phone');
+select api.leg_informed((select b from ids), pg_temp.leg('out'), 17, 415) \g /dev/null
+select is(pg_temp.a(), 'informed 415 17', 'its answer comes back');
+
+select api.leg_ended((select a from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg('in')))) \g /dev/null
+select is(pg_temp.b(), 'bye', 'who hangs up is hung up on');
+select is((select string_agg(concat_ws(' ', kind, code), ', ') from api.leg_info((select b from ids), pg_temp.leg('out'), 18, null, null, null) w
+	where kind is not null), 'informed 480', 'nobody is there any more');
+select is(pg_temp.offer((select b from ids), pg_temp.leg('out'), 'o7'), 'refuse 488', 'nor for an offer');
+select * from finish();
+rollback;
