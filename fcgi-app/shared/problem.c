@@ -41,6 +41,7 @@ static const struct {
 	{"invalid-header", "A header is wrong."},
 	{"invalid-member", "A member of the body is wrong."},
 	{"invalid-parameter", "A parameter of the query is wrong."},
+	{"keys-not-taken", "The phone takes no keys."},
 	{"mailbox-full", "The mailbox is full."},
 	{"media-incompatible", "The media do not go together."},
 	{"message-not-cancellable", "The message was on its way already."},

@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
+#include "call/info.h"
 #include "call/told.h"
 #include "common/log.h"
 #include "common/pgres.h"
@@ -181,6 +182,7 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 		return;
 	}
 	l->state = LEG_ANSWERED;
+	l->takes_info = info_allowed(msg);
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
 	    told_answered(l->legs->told, l, &body.data, on_unknown))
 		callee_lost(l, NULL);

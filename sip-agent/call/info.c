@@ -1,6 +1,6 @@
 /*
- * To a phone of this agent it goes at once; to another it is asked about by the
- * database, and goes on by an order there (sql/functions/53_info.sql).
+ * To a phone of this agent it goes at once. Else the database knows who is at
+ * the other end, and what it says comes by orders (sql/functions/53_info.sql).
  */
 #include "call/info.h"
 
@@ -11,6 +11,7 @@
 #include "call/bye.h"
 #include "call/request.h"
 #include "call/told.h"
+#include "parse/dtmf.h"
 #include "parse/hdr.h"
 #include "parse/uri.h"
 #include "pg/pgloop.h"
@@ -19,6 +20,9 @@
 #include "transaction/uas.h"
 
 enum {
+	KEYS_MAX = 10,	    /* of a leg that REST has pressed; more are refused
+			       by the database (app.keys_press) */
+	KEY_PAUSE_MS = 200, /* a phone sounds it for 160 ms */
 	INFOS_MAX = 2,	    /* of a leg at once */
 	INFO_MAX = 4096,    /* bytes of one that the database hands on */
 	FAR_MS = 25 * 1000, /* its phone waits for 32 s (timer F) */
@@ -32,14 +36,16 @@ struct info {
 	struct leg *to;	  /* who is told; NULL: another agent's */
 	struct uac *uac;
 	struct leg_request req;
-	int64_t number; /* where the two are at two agents */
+	int64_t number; /* where the two are at two agents, or REST's */
+	char *keys;	/* that REST has pressed; NULL: another INFO */
+	size_t pressed; /* how many of them were sent */
 	struct tmr tmr;
 };
 
 static const struct pg_stmt stmt_info = {
 	.name = "leg_info",
-	.sql = "select * from api.leg_info($1, $2, $3, $4, $5, $6)",
-	.nparams = 6,
+	.sql = "select * from api.leg_info($1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
 	.write = true,
 };
 static const struct pg_stmt stmt_informed = {
@@ -59,6 +65,7 @@ static void destructor(void *arg)
 		i->from->infos--;
 	else if (i->to)
 		i->to->infos--;
+	mem_deref(i->keys);
 	mem_deref(i->uac);
 	leg_request_free(&i->req);
 	mem_deref(i->u);
@@ -68,12 +75,12 @@ static void destructor(void *arg)
 
 /* One of the two legs may be missing */
 static int info_alloc(struct info **ip, struct leg *from, struct uas *u,
-		      struct leg *to)
+		      struct leg *to, int most)
 {
 	struct leg *mine = from ? from : to;
 	struct info *i;
 
-	if (mine->infos >= INFOS_MAX)
+	if (mine->infos >= most)
 		return EAGAIN;
 	if (list_count(&mine->legs->infos) >= COUNT_MAX)
 		return ENOSPC;
@@ -114,6 +121,7 @@ static void tell(struct legs *ls, int64_t leg, int64_t number, int code)
 /* Its texts, owned */
 struct said {
 	char *type, *package, *body;
+	char key[2]; /* that was pressed; empty: none */
 };
 
 static void said_free(struct said *s)
@@ -149,6 +157,8 @@ static int said_read(struct said *s, const struct sip_msg *msg,
 		err = hdr_unfold(&s->package, pkg);
 	if (!err && type && body->l && !memchr(body->p, '\0', body->l))
 		err = pl_strdup(&s->body, body);
+	if (!err && type && dtmf_read(s->key, type, body))
+		s->key[0] = '\0';
 
 	return err;
 }
@@ -192,6 +202,16 @@ static uint16_t code_of(const struct sip_msg *msg, int code)
 	return msg && (code < 300 || code == 415 || code == 469 || code == 488)
 		       ? (uint16_t)code
 		       : 480;
+}
+
+/** Whether the phone that says this takes INFO, as JSON has it; NULL: it does
+    not say */
+const char *info_allowed(const struct sip_msg *msg)
+{
+	if (!hdr_count(msg, HDR_ALLOW))
+		return NULL;
+
+	return hdr_has_token(msg, HDR_ALLOW, "INFO") ? "true" : "false";
 }
 
 /* --- from a phone ------------------------------------------------------------
@@ -241,7 +261,8 @@ static int ask(struct info *i, const struct said *s)
 
 	if (!a)
 		return ENOMEM;
-	i->number = a->number = (int64_t)(rand_u64() >> 1);
+	/* above all that are rows */
+	i->number = a->number = (int64_t)(rand_u64() >> 1 | 1ULL << 62);
 	a->legs = ls;
 	{
 		const struct pg_val valv[] = {
@@ -251,6 +272,7 @@ static int ask(struct info *i, const struct said *s)
 			s->type ? pg_text(s->type) : pg_null(),
 			s->package ? pg_text(s->package) : pg_null(),
 			s->body ? pg_text(s->body) : pg_null(),
+			s->key[0] ? pg_text(s->key) : pg_null(),
 		};
 
 		err = pgloop_query_in(ls->ag->pl, PG_ALONE,
@@ -283,7 +305,7 @@ static int pass(struct leg *l, struct uas *u, const struct said *s,
 	    (body->l > INFO_MAX || (s->type && !s->body) || !is_text(s->type) ||
 	     !is_text(s->package) || !is_text(s->body)))
 		return EBADMSG;
-	err = info_alloc(&i, l, u, peer);
+	err = info_alloc(&i, l, u, peer, INFOS_MAX);
 	if (err)
 		return err;
 	uas_set_waiting(u);
@@ -302,7 +324,7 @@ static int pass(struct leg *l, struct uas *u, const struct said *s,
  */
 void info_pass(struct leg *l, struct uas *u)
 {
-	struct said s = {NULL, NULL, NULL};
+	struct said s = {.type = NULL};
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct body body;
 	int err;
@@ -372,7 +394,8 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 	int err;
 
 	pl_set_str(&body, text->body ? text->body : "");
-	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l) : ENOTCONN;
+	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l, INFOS_MAX)
+				 : ENOTCONN;
 	if (!err) {
 		i->number = number;
 		err = send_on(i, text, &body, on_sent);
@@ -381,6 +404,83 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 		mem_deref(i);
 		info_lost(l->legs, l->id, number);
 	}
+}
+
+/* --- keys that REST has pressed ----------------------------------------------
+ */
+
+static void press(void *arg);
+
+static bool keys_handler(struct le *le, void *arg)
+{
+	const struct info *i = le->data;
+
+	return i->keys && i->to == arg;
+}
+
+static struct info *keys_of(struct leg *l)
+{
+	return list_ledata(list_apply(&l->legs->infos, true, keys_handler, l));
+}
+
+static void pressed(struct info *i, int code)
+{
+	struct leg *l = mem_ref(i->to);
+	struct info *next;
+
+	tell(l->legs, l->id, i->number, code);
+	mem_deref(i);
+	next = keys_of(l);
+	if (next)
+		tmr_start(&next->tmr, KEY_PAUSE_MS, press, next);
+	if (code == 481)
+		bye_lost(l);
+	mem_deref(l);
+}
+
+static void on_pressed(int code, const char *reason, const struct sip_msg *msg,
+		       void *arg)
+{
+	struct info *i = arg;
+
+	(void)reason;
+	if (msg && code < 300 && i->keys[i->pressed])
+		tmr_start(&i->tmr, KEY_PAUSE_MS, press, i);
+	else
+		pressed(i, code ? code : 480);
+}
+
+static void press(void *arg)
+{
+	static const struct info_text text = {.type = "application/dtmf-relay"};
+	struct info *i = arg;
+	char said[64];
+	struct pl body;
+
+	(void)re_snprintf(said, sizeof(said), "Signal=%c\r\nDuration=160\r\n",
+			  i->keys[i->pressed++]);
+	pl_set_str(&body, said);
+	i->uac = mem_deref(i->uac);
+	if (i->to->state != LEG_UP || send_on(i, &text, &body, on_pressed))
+		pressed(i, 480);
+}
+
+/** Press keys at a phone, one after the other; number: of their delivery */
+void info_press(struct leg *l, int64_t number, const char *keys)
+{
+	const bool is_first = !keys_of(l);
+	struct info *i = NULL;
+
+	if (l->state != LEG_UP || !keys || !*keys ||
+	    info_alloc(&i, NULL, NULL, l, KEYS_MAX) ||
+	    str_dup(&i->keys, keys)) {
+		mem_deref(i);
+		info_lost(l->legs, l->id, number);
+		return;
+	}
+	i->number = number;
+	if (is_first)
+		press(i);
 }
 
 /** It cannot be told: its leg is not here, or not reached */

@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "auth/auth.h"
 #include "call/caller.h"
+#include "call/info.h"
 #include "call/orders.h"
 #include "call/told.h"
 #include "common/json_write.h"
@@ -121,6 +122,8 @@ static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 	if (l->flow)
 		json_member(b, "flow", l->flow);
 	json_member(b, "peer", ip);
+	if (l->takes_info)
+		json_member(b, "takes_info", l->takes_info);
 	json_member_int(b, "hops", hops);
 	write_word(b, l);
 	buf_char(b, '}');
@@ -209,6 +212,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 	l->u = mem_ref(u);
 	l->offerless = !sdp->l;
 	l->peer_addr = msg->src;
+	l->takes_info = info_allowed(msg);
 	/* who has answered a challenge there is no stranger there */
 	address_prove(ls->ag->addresses, &from, ADDRESS_ANSWERED_S,
 		      tmr_jiffies());

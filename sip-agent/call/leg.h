@@ -31,6 +31,7 @@ enum {
 	LEG_T2_MS = 4000,
 	LEG_ACK_MS = 64 * LEG_T1_MS,
 	LEG_LATE_MS = 2 * LEG_ACK_MS,
+	LEGS_LATELY = 4096,
 };
 
 enum leg_state {
@@ -56,10 +57,6 @@ struct leg_request {
 	struct uac_request out;
 	char *uri, *route; /**< of out */
 	int64_t cseq;
-};
-
-enum {
-	LEGS_LATELY = 4096,
 };
 
 /** All legs of this agent */
@@ -103,7 +100,8 @@ struct leg {
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
-	int infos; /**< that are passed on */
+	int infos;		/**< that are passed on */
+	const char *takes_info; /**< "true", "false", NULL: not said */
 
 	/* in */
 	struct uas *u;	   /**< its INVITE, until the ACK */

@@ -152,12 +152,14 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 
 	if (!l && !strcmp(late->kind, "offer"))
 		page_lost(late->legs, late->leg);
-	if (!l && !strcmp(late->kind, "info"))
+	if (!l && (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf")))
 		info_lost(late->legs, late->leg, late->number);
 	if (l && !strcmp(late->kind, "ask")) {
 		alive_ask(l);
 	} else if (l && !strcmp(late->kind, "offer")) {
 		page_offer(l, late->sdp);
+	} else if (l && !strcmp(late->kind, "dtmf")) {
+		info_press(l, late->number, late->sdp);
 	} else if (l && !strcmp(late->kind, "info")) {
 		info_late(l, late);
 	} else if (l) {
@@ -309,6 +311,16 @@ static void info(const struct order *o)
 		late(o);
 }
 
+/* REST has pressed keys */
+static void dtmf(const struct order *o)
+{
+	if (o->l)
+		info_press(o->l, pgres_int(o->ans->res, o->row, "number"),
+			   text(o, "sdp"));
+	else
+		late(o);
+}
+
 /* What it has said to it */
 static void informed(const struct order *o)
 {
@@ -328,6 +340,7 @@ static const struct {
 	{"offer", offer},   {"accept", accept_offer},
 	{"refuse", refuse}, {"wait", wait},
 	{"info", info},	    {"informed", informed},
+	{"dtmf", dtmf},
 };
 
 static void do_one(const struct order *o, const char *kind)

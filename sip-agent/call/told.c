@@ -459,6 +459,8 @@ static void write_dialog(struct buf *b, const struct leg *l)
 	buf_char(b, '{');
 	dialog_json(b, &d);
 	json_member(b, "peer", ip);
+	if (l->takes_info)
+		json_member(b, "takes_info", l->takes_info);
 	buf_char(b, '}');
 }
 

@@ -17,6 +17,7 @@ static const struct {
 	char compact; /* RFC 3261 section 7.3.3 */
 } hdrs[HDR_COUNT] = {
 	[HDR_ACCEPT] = {"Accept", SIP_HDR_ACCEPT, 0},
+	[HDR_ALLOW] = {"Allow", SIP_HDR_ALLOW, 0},
 	[HDR_AUTHORIZATION] = {"Authorization", SIP_HDR_AUTHORIZATION, 0},
 	[HDR_CALL_ID] = {"Call-ID", SIP_HDR_CALL_ID, 'i'},
 	[HDR_CONTACT] = {"Contact", SIP_HDR_CONTACT, 'm'},

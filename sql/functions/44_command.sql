@@ -1,4 +1,4 @@
--- SEND of a command about a call: invite, cancel, reject. The call's rules are those that phones are under (49_leg.sql);
+-- SEND of a command about a call: invite, cancel, reject, dtmf. The call's rules are those that phones are under (49_leg.sql);
 -- what is sent is for pages. Anything else with that look is a message like any other.
 
 -- Whether an account has a page that would show a call.
@@ -133,9 +133,9 @@ end $$;
 
 -- ---- commands ----
 
--- What a SEND says of a call; command null: it is a message. p_code: what a rejection says over SIP.
+-- What a SEND says of a call; command null: it is a message. code: what a rejection says over SIP; digits: keys.
 create function app.call_command(p_sender bigint, p_type text, p_body bytea, out command text, out call bigint,
-	out code int, out reason text)
+	out code int, out reason text, out digits text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_json jsonb;
@@ -151,7 +151,7 @@ begin
 	end;
 	v_command := v_json ->> 'command';
 	call := substring(v_json ->> 'url' from '^/call/([0-9]{1,18})$');
-	if jsonb_typeof(v_json) <> 'object' or coalesce(v_command, '') not in ('invite', 'cancel', 'reject')
+	if jsonb_typeof(v_json) <> 'object' or coalesce(v_command, '') not in ('invite', 'cancel', 'reject', 'dtmf')
 		or not app.command_holds(p_sender, v_command, call)
 	then
 		return;
@@ -159,6 +159,12 @@ begin
 	if v_command = 'reject' then
 		code := app.reject_code(v_json -> 'reason');
 		reason := case code when 486 then 'Busy Here' when 480 then 'Temporarily Unavailable' when 603 then 'Decline' end;
+	end if;
+	if v_command = 'dtmf' then
+		digits := upper(v_json ->> 'digits');
+		if coalesce(jsonb_typeof(v_json -> 'digits'), '') <> 'string' or digits !~ '^[0-9A-D*#]{1,32}$' then
+			perform app.refuse(400, 'invalid-member', 'digits is a string of 1 to 32 keys: 0 to 9, *, #, A to D.', '/digits');
+		end if;
 	end if;
 	command := v_command;
 end $$;
@@ -171,7 +177,7 @@ begin
 		p_command <> 'reject' and c.owner_id = p_sender or exists (
 			select from app.participant p
 			where p.call_id = p_call and p.account_id = p_sender and p.state <> 'left'
-				and (p_command <> 'reject' or p.state <> 'joined'))));
+				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'))));
 end $$;
 
 -- The code of a rejection's reason.
@@ -301,6 +307,10 @@ begin
 		v_done := app.call_ring(p_command.call, p_sender_id, p_account, send_id, p_target_n);
 		bell := v_done.bell;
 		v_reached := v_done.phones;
+	elsif p_command.command = 'dtmf' then
+		v_done := app.keys_press(p_command.call, p_account, send_id, p_command.digits);
+		bell := v_done.bell;
+		v_reached := v_done.phones;
 	else
 		v_done := app.command_end(p_command.call,
 			case p_command.command when 'reject' then p_sender_id else p_account end,
@@ -314,7 +324,7 @@ begin
 			values (send_id, p_account, 'contact', 'delivered', now());
 		end if;
 	end if;
-	if app.has_page(p_account) then
+	if app.has_page(p_account) and (p_command.command <> 'dtmf' or v_reached = 0) then
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'stream', 'queued');
 		bell := bell || app.change_bell('login', p_account);
 		v_reached := v_reached + 1;
@@ -368,7 +378,7 @@ begin
 		perform app.leg_make_room(p_by, true);
 	end if;
 	perform from app.resource r where r.kind = 'login' and r.id = any (v_accounts) order by r.id for update;
-	select 'invite' as command, p_call as call, null::int as code, null::text as reason into v_command;
+	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
 	foreach v_account in array v_accounts loop
 		v_bell := v_bell || (app.command_put(v_command, v_account, p_by, null, 'application/json', null, true, null)).bell;
 	end loop;

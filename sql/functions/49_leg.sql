@@ -93,7 +93,8 @@ begin
 		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null
 	where l.id = p_leg.id and l.state <> 'ended';
 	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
-		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason)) end;
+		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason))
+		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
 end $$;
 
 -- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_which: of
@@ -252,11 +253,12 @@ begin
 	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller);
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		last_word, last_word_to, remote_sdp, ring_until, by_id)
+		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info)
 	values (v_call, v_from, v_caller, p_credential, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
-		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller)
+		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller,
+		(p_leg ->> 'takes_info')::bool)
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
 		v_ring_s, p_secure, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
@@ -434,7 +436,7 @@ begin
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
 		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
-		last_word_to = null, asked_at = now()
+		last_word_to = null, asked_at = now(), takes_info = (p_dialog ->> 'takes_info')::bool
 	where l.id = p_leg;
 	if v_offer is null and v_caller.id is null and p_sdp is not null then
 		v_first.sdp := app.sdp_inactive(p_sdp);

@@ -61,7 +61,8 @@ comment on column inspect.message.created_at is 'When it was left.';
 
 create view inspect.leg as
 select l.id, l.call_id as call, p.n as participant, a.email, l.direction, l.state, l.contact, g.name as agent,
-	l.sip_call_id, l.code, l.reason, l.cause, l.made_at, l.ringing_at, l.answered_at, l.ended_at
+	l.sip_call_id, l.code, l.reason, l.cause, l.made_at, l.ringing_at, l.answered_at, l.ended_at, l.asking as offered_at,
+	l.answering as answers_until, l.takes_info, cardinality(l.pressing) as keys
 from app.leg l
 left join app.participant p on p.id = l.participant_id
 left join app.account a on a.id = coalesce(l.account_id, p.account_id)
@@ -83,3 +84,7 @@ comment on column inspect.leg.made_at is 'When its INVITE came, or was to be sen
 comment on column inspect.leg.ringing_at is 'When it rang.';
 comment on column inspect.leg.answered_at is 'When it was answered.';
 comment on column inspect.leg.ended_at is 'When it ended.';
+comment on column inspect.leg.offered_at is 'Since when an offer of the other side waits for the phone''s answer; null: none does.';
+comment on column inspect.leg.answers_until is 'Until when the phone''s own offer waits for an answer; null: none does.';
+comment on column inspect.leg.takes_info is 'Whether the phone allows INFO; null: it has not said.';
+comment on column inspect.leg.keys is 'How many SENDs of keys it has not heard all of yet.';
