@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/notice/cpim.h"
-#include "common/notice/xml_walk.h"
+#include "common/xml_walk.h"
 
 #define NS "urn:ietf:params:xml:ns:im-iscomposing"
 
@@ -36,10 +36,12 @@ static bool is(const char *name, const char *local)
 	return !strncmp(name, ns, n) && !strcmp(name + n, local);
 }
 
-static int on_start(int in, const char *name, void *arg)
+static int on_start(int in, const char *name, const char *const *attrs,
+		    void *arg)
 {
 	struct reader *r = arg;
 
+	(void)attrs;
 	if (in == ABOVE)
 		return is(name, "isComposing") ? DOCUMENT : XML_WALK_REFUSED;
 	if (in == DOCUMENT && is(name, "state")) {
@@ -85,7 +87,8 @@ static int read_refresh(const char *text)
 int composing_read(struct composing *out, const char *type, size_t type_len,
 		   const char *p, size_t n, const char **why)
 {
-	static const struct xml_walk_ops ops = {on_start, on_text};
+	static const struct xml_walk_ops ops = {.start = on_start,
+						.text = on_text};
 	const struct cpim c = cpim_of(type, type_len, p, n);
 	struct reader r = {.has_state = false};
 	int err;

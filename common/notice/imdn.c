@@ -5,7 +5,7 @@
 
 #include "common/notice/cpim.h"
 #include "common/utf8.h"
-#include "common/notice/xml_walk.h"
+#include "common/xml_walk.h"
 
 static const char type_imdn[] = "message/imdn+xml";
 static const char no_imdn[] =
@@ -57,11 +57,13 @@ static enum element element_of(enum element in, const char *name)
 	return OTHER;
 }
 
-static int on_start(int in, const char *name, void *arg)
+static int on_start(int in, const char *name, const char *const *attrs,
+		    void *arg)
 {
 	struct reader *r = arg;
 	const enum element el = element_of((enum element)in, name);
 
+	(void)attrs;
 	if ((in == ABOVE && el != IMDN) || (el == MESSAGE_ID && r->has_id))
 		return XML_WALK_REFUSED;
 	r->has_id = r->has_id || el == MESSAGE_ID;
@@ -84,7 +86,8 @@ static int on_text(int in, const char *p, size_t n, void *arg)
 
 static int read_receipt(struct imdn *out, const char *p, size_t n)
 {
-	static const struct xml_walk_ops ops = {on_start, on_text};
+	static const struct xml_walk_ops ops = {.start = on_start,
+						.text = on_text};
 	struct reader r = {.imdn.is_receipt = true};
 	int err = xml_walk(&ops, &r, p, n);
 

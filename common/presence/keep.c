@@ -4,12 +4,15 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/xml_walk.h"
+
 #define XML_URI "http://www.w3.org/XML/1998/namespace"
 
 void xml_name_read(struct xml_name *out, const char *name)
 {
-	const char *local = strchr(name, KEEP_SEPARATOR);
-	const char *prefix = local ? strchr(local + 1, KEEP_SEPARATOR) : NULL;
+	const char *local = strchr(name, XML_WALK_SEPARATOR);
+	const char *prefix = local ? strchr(local + 1, XML_WALK_SEPARATOR)
+				   : NULL;
 
 	*out = (struct xml_name){.uri = name, .prefix = ""};
 	if (local)

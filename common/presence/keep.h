@@ -19,7 +19,6 @@ struct xml_name {
 };
 
 enum {
-	KEEP_SEPARATOR = '|', /* which no namespace may have, says expat */
 	KEEP_DEPTH_MAX = 16,
 };
 

@@ -1,13 +1,12 @@
 #include "common/presence/pidf.h"
 
 #include <errno.h>
-#include <expat.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/presence/element.h"
+#include "common/xml_walk.h"
 
 enum {
 	BASIC_MAX = 16,
@@ -24,17 +23,15 @@ static const char long_note[] = "A note has at most 1000 bytes";
 static const char long_contact[] = "A contact has at most 1024 bytes";
 static const char long_list[] = "A list has at most 16 words of 100 bytes";
 static const char long_xml[] = "Other XML has at most 3000 bytes";
-_Static_assert(PIDF_DEPTH_MAX == 16 && PRESENCE_NOTE_MAX == 1000 &&
+_Static_assert(XML_WALK_DEPTH_MAX == 16 && PRESENCE_NOTE_MAX == 1000 &&
 		       PIDF_CONTACT_MAX == 1024 && PRESENCE_WORDS_MAX == 16 &&
 		       PRESENCE_WORD_MAX == 100 && PRESENCE_XML_MAX == 3000,
 	       "they are in these sentences");
 
 struct reader {
-	XML_Parser xml;
 	struct arena *a;
 	struct presence presence;
 	size_t depth;
-	enum element open[PIDF_DEPTH_MAX + 1]; /* [0]: no element yet */
 	struct buf basic, note, contact, other;
 	struct buf kept[PRESENCE_PLACES];
 	struct keep keep;
@@ -53,7 +50,6 @@ static void refuse(struct reader *r, int err, const char *why)
 		return;
 	r->err = err;
 	r->why = why;
-	(void)XML_StopParser(r->xml, XML_FALSE); /* stopped already: fine */
 }
 
 static void check(struct reader *r, int err, const char *why)
@@ -137,32 +133,32 @@ static enum element start_xml(struct reader *r, enum element in,
 	return in == ABOVE_DOCUMENT ? IN_DOCUMENT : IS_KEPT;
 }
 
-static void XMLCALL on_start(void *arg, const XML_Char *name,
-			     const XML_Char **attrs)
+/* What the functions of the walk say */
+static int said(const struct reader *r, int is)
+{
+	return r->err ? XML_WALK_REFUSED : is;
+}
+
+static int on_start(int above, const char *name, const char *const *attrs,
+		    void *arg)
 {
 	struct reader *r = arg;
-	const enum element in = r->open[r->depth];
+	const enum element in = (enum element)above;
 	struct xml_name n;
 	enum element is;
 
-	if (r->err)
-		return;
-	if (r->depth == PIDF_DEPTH_MAX) {
-		refuse(r, EBADMSG, too_deep);
-		return;
-	}
 	r->depth++;
 	xml_name_read(&n, name);
 	is = r->only_xml ? start_xml(r, in, &n) : start(r, in, &n);
-	r->open[r->depth] = is;
 	if (in == ABOVE_DOCUMENT && is != IN_DOCUMENT)
 		refuse(r, EBADMSG, no_pidf);
-	if (is != IS_KEPT || r->err)
-		return;
-	if (in != IS_KEPT)
-		r->keep.out = &r->kept[in];
-	check(r, keep_start(&r->keep, &n, (const char *const *)attrs),
-	      long_xml);
+	if (is == IS_KEPT && !r->err) {
+		if (in != IS_KEPT)
+			r->keep.out = &r->kept[in];
+		check(r, keep_start(&r->keep, &n, attrs), long_xml);
+	}
+
+	return said(r, (int)is);
 }
 
 /* --- text --------------------------------------------------------------- */
@@ -205,22 +201,19 @@ static void end_other(struct reader *r, enum presence_list list)
 	buf_reset(&r->other);
 }
 
-static void XMLCALL on_end(void *arg, const XML_Char *name)
+static int on_end(int was, int in, void *arg)
 {
 	struct reader *r = arg;
-	enum element was;
 
-	(void)name; /* expat sees to it that it is the one that began */
-	if (r->err)
-		return;
-	was = r->open[r->depth];
 	if (r->into && r->depth == r->into_depth)
 		r->into = NULL;
 	r->depth--;
 	if (was == IS_KEPT)
 		check(r, keep_end(&r->keep), long_xml);
 	else if (was == IS_OTHER)
-		end_other(r, (enum presence_list)r->open[r->depth]);
+		end_other(r, (enum presence_list)in);
+
+	return said(r, 0);
 }
 
 static void refuse_text(struct reader *r)
@@ -246,14 +239,11 @@ static bool is_blank(const char *p, size_t n)
 	return n == 0;
 }
 
-static void XMLCALL on_text(void *arg, const XML_Char *p, int len)
+static int on_text(int in, const char *p, size_t n, void *arg)
 {
 	struct reader *r = arg;
-	const size_t n = (size_t)len;
 
-	if (r->err)
-		return;
-	if (r->open[r->depth] == IS_KEPT) {
+	if (in == IS_KEPT) {
 		check(r, keep_text(&r->keep, p, n), long_xml);
 	} else if (r->into) {
 		buf_add(r->into, p, n);
@@ -262,17 +252,8 @@ static void XMLCALL on_text(void *arg, const XML_Char *p, int len)
 	} else if (r->only_xml && !is_blank(p, n)) {
 		refuse(r, EBADMSG, no_element);
 	}
-}
 
-static void XMLCALL on_doctype(void *arg, const XML_Char *name,
-			       const XML_Char *sysid, const XML_Char *pubid,
-			       int has_internal)
-{
-	(void)name;
-	(void)sysid;
-	(void)pubid;
-	(void)has_internal;
-	refuse(arg, EBADMSG, no_dtd);
+	return said(r, 0);
 }
 
 /* --- the whole ---------------------------------------------------------- */
@@ -339,26 +320,15 @@ static int finish(struct pidf *out, struct reader *r)
 	return 0;
 }
 
-/* @return 0, ENOMEM */
-static int reader_init(struct reader *r, struct arena *a)
+static void reader_init(struct reader *r, struct arena *a)
 {
-	*r = (struct reader){.a = a, .keep.a = a, .open = {ABOVE_DOCUMENT}};
-	r->xml = XML_ParserCreateNS(NULL, KEEP_SEPARATOR);
-	if (!r->xml)
-		return ENOMEM;
-	XML_SetReturnNSTriplet(r->xml, 1);
-	XML_SetUserData(r->xml, r);
-	XML_SetElementHandler(r->xml, on_start, on_end);
-	XML_SetCharacterDataHandler(r->xml, on_text);
-	XML_SetStartDoctypeDeclHandler(r->xml, on_doctype);
+	*r = (struct reader){.a = a, .keep.a = a};
 	buf_init(&r->basic, BASIC_MAX);
 	buf_init(&r->note, PRESENCE_NOTE_MAX);
 	buf_init(&r->contact, PIDF_CONTACT_MAX);
 	buf_init(&r->other, PRESENCE_WORD_MAX);
 	for (size_t i = 0; i < PRESENCE_PLACES; i++)
 		buf_init(&r->kept[i], PRESENCE_XML_MAX);
-
-	return 0;
 }
 
 static void reader_free(struct reader *r)
@@ -369,33 +339,42 @@ static void reader_free(struct reader *r)
 	buf_free(&r->other);
 	for (size_t i = 0; i < PRESENCE_PLACES; i++)
 		buf_free(&r->kept[i]);
-	XML_ParserFree(r->xml);
 }
 
 /* @return as pidf_parse() */
-static int feed(struct reader *r, const char *p, size_t n, bool last)
+static int walk(struct reader *r, const struct xml_walk_part *partv,
+		size_t count)
 {
-	if (n > INT_MAX)
-		return EBADMSG;
-	if (XML_Parse(r->xml, p, (int)n, last) == XML_STATUS_OK)
-		return r->err;
-	if (XML_GetErrorCode(r->xml) == XML_ERROR_NO_MEMORY)
-		return ENOMEM;
-	if (!r->err)
-		refuse(r, EBADMSG, no_pidf);
+	static const struct xml_walk_ops ops = {
+		.start = on_start,
+		.text = on_text,
+		.end = on_end,
+		.above = ABOVE_DOCUMENT,
+		.prefixed = true,
+	};
+	static const char *const whyv[] = {
+		[XML_WALK_NO_XML] = no_pidf,
+		[XML_WALK_DTD] = no_dtd,
+		[XML_WALK_DEEP] = too_deep,
+	};
+	enum xml_walk_why why;
+	const int err = xml_walk_parts(&ops, r, partv, count, &why);
 
-	return r->err;
+	if (err == EBADMSG && why != XML_WALK_BY_OPS)
+		refuse(r, err, whyv[why]);
+
+	return r->err ? r->err : err;
 }
 
 int pidf_parse(struct pidf *out, struct arena *a, const char *p, size_t n,
 	       const char **why)
 {
+	const struct xml_walk_part whole = {p, n};
 	struct reader r;
 	int err;
 
-	if (reader_init(&r, a))
-		return ENOMEM;
-	err = feed(&r, p, n, true);
+	reader_init(&r, a);
+	err = walk(&r, &whole, 1);
 	if (!err)
 		err = finish(out, &r);
 	*why = r.why;
@@ -410,17 +389,17 @@ int pidf_read_xml(const char **out, struct arena *a, const char *p, size_t n,
 	static const char head[] =
 		"<p:presence xmlns:p=\"urn:ietf:params:xml:ns:pidf\">";
 	static const char tail[] = "</p:presence>";
+	const struct xml_walk_part partv[] = {
+		{head, sizeof(head) - 1},
+		{p, n},
+		{tail, sizeof(tail) - 1},
+	};
 	struct reader r;
 	int err;
 
-	if (reader_init(&r, a))
-		return ENOMEM;
+	reader_init(&r, a);
 	r.only_xml = true;
-	err = feed(&r, head, sizeof(head) - 1, false);
-	if (!err)
-		err = feed(&r, p, n, false);
-	if (!err)
-		err = feed(&r, tail, sizeof(tail) - 1, true);
+	err = walk(&r, partv, sizeof(partv) / sizeof(partv[0]));
 	if (!err)
 		err = take_xml(&r);
 	if (!err)

@@ -1,5 +1,5 @@
 /*
- * pidf.h: presence documents from outside, by expat: PIDF (RFC 3863), its data
+ * pidf.h: presence documents from outside: PIDF (RFC 3863), its data
  * model's person (RFC 4479) and RPID (RFC 4480). No DTD, no entities of their
  * own, bounded depth and length.
  *
@@ -17,7 +17,6 @@
 #include "common/presence/presence.h"
 
 enum {
-	PIDF_DEPTH_MAX = 16,
 	PIDF_CONTACT_MAX = 1024,
 };
 

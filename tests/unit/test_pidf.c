@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/presence/pidf.h"
+#include "common/xml_walk.h"
 
 #define NS "xmlns=\"urn:ietf:params:xml:ns:pidf\""
 #define DOC(inner) "<presence " NS " entity=\"pres:a@b\">" inner "</presence>"
@@ -346,14 +347,15 @@ static void depth_is_bounded(void **state)
 				      {"<a xmlns=\"urn:o\">", "</a>"}};
 
 	for (size_t i = 0; i < 2; i++) {
-		for (size_t n = PIDF_DEPTH_MAX - 1; n <= PIDF_DEPTH_MAX; n++) {
+		for (size_t n = XML_WALK_DEPTH_MAX - 1; n <= XML_WALK_DEPTH_MAX;
+		     n++) {
 			const char *text = repeated(
 				*state,
 				repeated(*state, "<presence " NS ">", tag[i][0],
 					 n, ""),
 				tag[i][1], n, "</presence>");
 
-			if (n < PIDF_DEPTH_MAX)
+			if (n < XML_WALK_DEPTH_MAX)
 				(void)good(*state, text);
 			else
 				refused(*state, text, EBADMSG,

@@ -1,14 +1,10 @@
-#include "common/notice/xml_walk.h"
+#include "common/xml_walk.h"
 
 #include <errno.h>
 #include <expat.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
-
-enum {
-	SEPARATOR = '|', /* which no namespace may have, says expat */
-};
 
 struct walk {
 	XML_Parser xml;
@@ -17,11 +13,13 @@ struct walk {
 	int open[XML_WALK_DEPTH_MAX + 1];
 	unsigned depth;
 	bool refused;
+	enum xml_walk_why why; /* where refused */
 };
 
-static void refuse(struct walk *w)
+static void refuse(struct walk *w, enum xml_walk_why why)
 {
 	w->refused = true;
+	w->why = why;
 	(void)XML_StopParser(w->xml, XML_FALSE);
 }
 
@@ -31,17 +29,17 @@ static void XMLCALL on_start(void *arg, const XML_Char *name,
 	struct walk *w = arg;
 	int is;
 
-	(void)attrs;
 	if (w->refused)
 		return;
 	if (w->depth == XML_WALK_DEPTH_MAX) {
-		refuse(w);
+		refuse(w, XML_WALK_DEEP);
 		return;
 	}
-	is = w->ops->start(w->open[w->depth], name, w->arg);
+	is = w->ops->start(w->open[w->depth], name, (const char *const *)attrs,
+			   w->arg);
 	w->open[++w->depth] = is;
 	if (is == XML_WALK_REFUSED)
-		refuse(w);
+		refuse(w, XML_WALK_BY_OPS);
 }
 
 static void XMLCALL on_end(void *arg, const XML_Char *name)
@@ -49,8 +47,12 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
 	struct walk *w = arg;
 
 	(void)name; /* expat sees to it that it is the one that began */
-	if (!w->refused)
-		w->depth--;
+	if (w->refused)
+		return;
+	w->depth--;
+	if (w->ops->end && w->ops->end(w->open[w->depth + 1], w->open[w->depth],
+				       w->arg) == XML_WALK_REFUSED)
+		refuse(w, XML_WALK_BY_OPS);
 }
 
 static void XMLCALL on_text(void *arg, const XML_Char *p, int len)
@@ -59,7 +61,7 @@ static void XMLCALL on_text(void *arg, const XML_Char *p, int len)
 
 	if (!w->refused && w->ops->text(w->open[w->depth], p, (size_t)len,
 					w->arg) == XML_WALK_REFUSED)
-		refuse(w);
+		refuse(w, XML_WALK_BY_OPS);
 }
 
 static void XMLCALL on_doctype(void *arg, const XML_Char *name,
@@ -70,33 +72,51 @@ static void XMLCALL on_doctype(void *arg, const XML_Char *name,
 	(void)sysid;
 	(void)pubid;
 	(void)has_internal;
-	refuse(arg);
+	refuse(arg, XML_WALK_DTD);
 }
 
-int xml_walk(const struct xml_walk_ops *ops, void *arg, const char *p, size_t n)
+/* @return as xml_walk_parts() */
+static int feed(struct walk *w, const struct xml_walk_part *part, bool last)
 {
-	struct walk w = {.ops = ops, .arg = arg, .open = {XML_WALK_ABOVE}};
+	if (part->n > INT_MAX)
+		return EBADMSG;
+	if (XML_Parse(w->xml, part->p, (int)part->n, last) == XML_STATUS_OK)
+		return w->refused ? EBADMSG : 0;
+
+	return !w->refused && XML_GetErrorCode(w->xml) == XML_ERROR_NO_MEMORY
+		       ? ENOMEM
+		       : EBADMSG;
+}
+
+int xml_walk_parts(const struct xml_walk_ops *ops, void *arg,
+		   const struct xml_walk_part *partv, size_t count,
+		   enum xml_walk_why *why)
+{
+	struct walk w = {.ops = ops, .arg = arg, .open = {ops->above}};
 	int err = 0;
 
-	if (n > INT_MAX)
-		return EBADMSG;
-	w.xml = XML_ParserCreateNS(NULL, SEPARATOR);
+	w.xml = XML_ParserCreateNS(NULL, XML_WALK_SEPARATOR);
 	if (!w.xml)
 		return ENOMEM;
+	XML_SetReturnNSTriplet(w.xml, ops->prefixed);
 	XML_SetUserData(w.xml, &w);
 	XML_SetElementHandler(w.xml, on_start, on_end);
 	XML_SetCharacterDataHandler(w.xml, on_text);
 	XML_SetStartDoctypeDeclHandler(w.xml, on_doctype);
-	if (XML_Parse(w.xml, p, (int)n, 1) != XML_STATUS_OK)
-		err = !w.refused && XML_GetErrorCode(w.xml) ==
-					      XML_ERROR_NO_MEMORY
-			      ? ENOMEM
-			      : EBADMSG;
-	if (w.refused)
-		err = EBADMSG;
+	for (size_t i = 0; i < count && !err; i++)
+		err = feed(&w, &partv[i], i + 1 == count);
 	XML_ParserFree(w.xml);
+	*why = w.refused ? w.why : XML_WALK_NO_XML;
 
 	return err;
+}
+
+int xml_walk(const struct xml_walk_ops *ops, void *arg, const char *p, size_t n)
+{
+	const struct xml_walk_part part = {p, n};
+	enum xml_walk_why why;
+
+	return xml_walk_parts(ops, arg, &part, 1, &why);
 }
 
 int xml_walk_add(char *text, size_t *len, size_t max, const char *p, size_t n)
