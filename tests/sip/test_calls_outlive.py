@@ -1,15 +1,18 @@
 """Calls outlive what has them: a killed agent's, those over a connection that closes, and what ends with it."""
+import collections
 import os
 import secrets
 import signal
 
+import psycopg
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
 
-from phone import Phone, new_account
+from phone import Message, Phone, new_account
 from test_calls import HOLD, offer, up
 
 AGENT = "restsip-agent"
+LOADS_MAX = 256  # of sip-agent/call/load.h
 UP, RINGING = (50, 20) if os.environ.get("RESTSIP_LONG") == "1" else (10, 5)
 
 
@@ -274,11 +277,32 @@ def test_a_phone_comes_back_to_another_agent(systems, phone, until):
         inc.phone.close()
 
 
-def test_tags_that_are_made_up(own_system, pair):
-    """They are of no dialog; who sends many of them waits longer, and holds up nobody."""
-    a, _ = pair()
-    for method in ("BYE", "INFO", "INVITE"):
-        answer = a.exchange(a.build(method, f"sip:{own_system.sip_host}:{own_system.sip_port}",
-                                    [("To", f"<{a.aor}>;tag={secrets.token_hex(8)}"), ("Contact", f"<{a.contact}>")],
-                                    call_id=secrets.token_hex(8)))
-        assert answer.code == 481
+def test_tags_that_are_made_up(own_system, pair, until):
+    """They are of no dialog; of those who send many of them so many wait, the others are told so at once, and calls go on."""
+    a, b = pair()
+    out, inc = up(a, b)
+    asked = set()
+
+    def ask(method):
+        raw = a.build(method, f"sip:{own_system.sip_host}:{own_system.sip_port}",
+                      [("To", f"<{a.aor}>;tag={secrets.token_hex(8)}"), ("Contact", f"<{a.contact}>")],
+                      call_id=secrets.token_hex(8))
+        asked.add(Message(raw).branch)
+        a.send(raw)
+
+    def codes():
+        return collections.Counter({m.branch: m.code for m in list(a.seen) if m.is_response and m.branch in asked}.values())
+
+    with psycopg.connect(own_system.pg_owner) as db:
+        db.execute("lock table app.leg in access exclusive mode")
+        for k in range(300):
+            ask(("BYE", "INFO")[k % 2])
+        until(lambda: codes()[503] >= 300 - LOADS_MAX, 10)
+        assert codes()[503] < 300
+    until(lambda: sum(codes().values()) == 300, 10)
+    assert codes()[481] + codes()[503] == 300 and codes()[481]
+    assert a.exchange(a.build("INVITE", a.aor, [("To", f"<{a.aor}>;tag=x"), ("Contact", f"<{a.contact}>")],
+                              call_id="made-up")).code == 481
+    assert out.bye().code == 200
+    hung_up(inc)
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}

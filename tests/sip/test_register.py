@@ -370,12 +370,27 @@ def test_a_message_whose_connection_closes_goes_over_a_new_one(account, phone, u
 
 
 def test_a_binding_over_tls_is_never_reached_in_clear(account, phone, logins, until):
-    alice = account()
+    """Somebody listens there, in clear: he gets TLS handshakes, and nothing else."""
+    alice, bob = account(), account()
     p = phone(alice, transport="tls")
-    secure = "sip:a@127.0.0.1:16191;transport=tls"
-    p.register(contacts=[f"<{secure}>", "<sip:b@127.0.0.1:16191;transport=tcp>", "<sip:c@127.0.0.1:16191>"])
+    tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    port = tcp.getsockname()[1]
+    udp.bind(("127.0.0.1", port))
+    udp.setblocking(False)
+    secure = f"sip:a@127.0.0.1:{port};transport=tls"
+    p.register(contacts=[f"<{secure}>", f"<sip:b@127.0.0.1:{port};transport=tcp>", f"<sip:c@127.0.0.1:{port}>"])
     p.close()
     until(lambda: list(logins(alice)) == [secure], 5)
+    status = send(bob, alice, b"in secret", "text/plain")
+    with tcp, udp:
+        tcp.settimeout(10)
+        conn, _ = tcp.accept()
+        with conn:
+            conn.settimeout(10)
+            assert conn.recv(2) == b"\x16\x03"
+        until(lambda: status()["status"] == "stored", 10)
+        with pytest.raises(BlockingIOError):
+            udp.recv(1)
 
 
 def test_a_connection_that_closes_before_its_binding_is_there_takes_it_along(account, phone, logins, until, system):

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(39);
+select plan(40);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -50,7 +50,9 @@ select is(pg_temp.join(pg_temp.offer()), 2::bigint, 'a page joins');
 select is(pg_temp.orders(), 'cancel SIP;cause=200;text="Call completed elsewhere"', 'the phone stops');
 select is(pg_temp.answered(), 'lost cancel', 'and has lost, had it answered');
 select is(pg_temp.child() - '{id,url,email,login,session,joined_at}'::text[], '{"state": "joined"}', 'the page is in it');
-select is(pg_temp.tell(), 'invite', 'what no page has read is not cancelled but not shown');
+select is(pg_temp.tell(), 'invite', 'what no page has read is not cancelled');
+select is_empty($$ select i.body from api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) i
+	where convert_from(i.body, 'UTF8')::jsonb ->> 'command' = 'invite' $$, 'but not shown');
 select is((select string_agg(d.kind || ' ' || d.state, ', ' order by d.id) from app.delivery d join app.send s on s.id = d.send_id
 	where s.call_id = pg_temp.last()), 'contact sending, stream cancelled', 'its sender sees that');
 select pg_temp.ended(487), pg_temp.tell() \g /dev/null
