@@ -463,10 +463,16 @@ static bool read_joining(struct exchange *x, struct joining *j,
 	const struct json *email = found[JOIN_EMAIL];
 
 	*j = (struct joining){.who = "me"};
+	if (email && found[JOIN_URL]) {
+		body_form_refuse(x, "/email",
+				 "`url` says who joins, too: one of the two "
+				 "is enough.");
+		return false;
+	}
 	if (email && !read_who(x, j, email->text, "/email",
 			       "an email such as alice@example.net", email))
 		return false;
-	if (!email && found[JOIN_URL] && !read_url(x, j, found[JOIN_URL]))
+	if (found[JOIN_URL] && !read_url(x, j, found[JOIN_URL]))
 		return false;
 
 	return !found[JOIN_LIFETIME] ||

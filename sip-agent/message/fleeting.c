@@ -157,7 +157,8 @@ static void on_way(const struct pg_answer *ans, void *arg)
 	mem_deref(h);
 }
 
-static bool has_room(const struct fleeting *f, int64_t account)
+/* How many of one who writes are under way */
+static unsigned count_of(const struct fleeting *f, int64_t account)
 {
 	const struct le *le;
 	unsigned n = 0;
@@ -168,7 +169,50 @@ static bool has_room(const struct fleeting *f, int64_t account)
 		n += h->account == account;
 	}
 
-	return list_count(&f->hints) < FLEETING_MAX && n < FLEETING_ACCOUNT_MAX;
+	return n;
+}
+
+static int64_t who_has_most(const struct fleeting *f)
+{
+	const struct le *le;
+	int64_t account = 0;
+	unsigned n, most = 0;
+
+	for (le = list_head(&f->hints); le; le = le->next) {
+		const struct hint *h = le->data;
+
+		n = count_of(f, h->account);
+		if (n > most) {
+			most = n;
+			account = h->account;
+		}
+	}
+
+	return account;
+}
+
+static void drop_oldest(struct fleeting *f, int64_t account)
+{
+	struct le *le;
+
+	for (le = list_head(&f->hints); le; le = le->next) {
+		struct hint *h = le->data;
+
+		if (h->account == account) {
+			over(h);
+			return;
+		}
+	}
+}
+
+/* The latest is the one that is true.  Phones that do not answer keep places
+   for long: whose they are makes way, not whoever comes next */
+static void make_room(struct fleeting *f, int64_t account)
+{
+	if (count_of(f, account) >= FLEETING_ACCOUNT_MAX)
+		drop_oldest(f, account);
+	else if (list_count(&f->hints) >= FLEETING_MAX)
+		drop_oldest(f, who_has_most(f));
 }
 
 static int ask(struct hint *h, int64_t login)
@@ -190,9 +234,9 @@ void fleeting_ring(struct fleeting *f, const char *payload)
 
 	if (re_regex(payload, strlen(payload),
 		     FLEETING_BELL "[0-9]+ [0-9]+ [a-z]+ [0-9]+", &login,
-		     &sender, &state, &refresh) ||
-	    !has_room(f, (int64_t)pl_u64(&sender)))
+		     &sender, &state, &refresh))
 		return;
+	make_room(f, (int64_t)pl_u64(&sender));
 	h = mem_zalloc(sizeof(*h), hint_destructor);
 	if (!h)
 		return;

@@ -55,7 +55,7 @@ static void lost_destructor(void *arg)
 static void tell_all(struct janitor *j);
 
 /* A flow has the bindings of many accounts: of some a statement.  Where none
-   could be removed now, they are told again in a second. */
+   could be dealt with now, they are told again in a second. */
 static void on_flow_lost(const struct pg_answer *ans, void *arg)
 {
 	struct lost_flow *lf = arg;

@@ -47,6 +47,7 @@ from (values
 	('notifies_destination', 8, 'NOTIFYs', 'of an account to one phone that an agent has under way'),
 	('notify_pause', 1000, 'milliseconds', 'between two NOTIFYs of a subscription'),
 	('operations_kept', 365, 'days', 'that is kept what operators have done (inspect.operation)'),
+	('participations', 1000, 'calls', 'at once that an account may join'),
 	('page', 1048576, 'bytes', 'of a page of a list'),
 	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),
 	('profile', 65536, 'bytes', 'of a profile, written out'),

@@ -84,10 +84,10 @@ begin
 			v_bell := v_bell || v_put.bell;
 			-- The same flow of the same device from another address (RFC 5626, section 6).
 			if v_set.reg_id is not null then
-				v_bell := v_bell || app.login_remove(v_account, array(
+				v_bell := v_bell || app.login_lose(v_account, array(
 					select l.id from app.login l
 					where l.account_id = v_account and l.instance = v_set.instance and l.reg_id = v_set.reg_id
-						and l.n <> v_put.n), 'deactivated');
+						and l.n <> v_put.n));
 			end if;
 		end loop;
 		v_bell := v_bell || app.publish('login', v_account, v_version, v_prior);
@@ -134,8 +134,21 @@ begin
 			and (l.flow = p_flow or p_flow is null and l.flow ~ '^(tcp|tls):'));
 end $$;
 
+-- Removes bindings whose connection has gone. Who is in a call with one of them has time to come back.
+create function app.login_lose(p_account bigint, p_ids bigint[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	insert into app.contact_lost as c (account_id, n, key, instance)
+	select l.account_id, l.n, l.key, l.instance from app.login l
+	where l.account_id = p_account and l.id = any (p_ids) and l.key is not null and exists (
+		select from app.participant p where p.account_id = l.account_id and p.contact_n = l.n and p.state = 'joined')
+	on conflict (account_id, n) do update set at = now();
+	return app.login_remove(p_account, p_ids, 'deactivated');
+end $$;
+
 -- The bindings over a flow that is gone: a connection of this agent that was closed (RFC 5626, section 5.3). more: not all
--- of them, for there are many, or somebody holds an account: to be called again.
+-- of them, for there are many, or somebody holds an account: to be called again. removed: bindings from the flow, which have
+-- gone or are reached at themselves from now on.
 create function api.flow_lost(p_agent int, p_flow text) returns table (removed int, bell text[], more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -144,7 +157,7 @@ declare
 	v_version bigint;
 	v_turn record;
 	v_ids bigint[];
-	v_removed int := 0;
+	v_done int := 0;
 	v_bell text[];
 begin
 	perform app.legs_flow_lost(p_agent, p_flow);
@@ -153,14 +166,15 @@ begin
 	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop
 		v_end := coalesce(v_end, app.turn_end());
 		exit when clock_timestamp() > v_end;
+		v_done := v_done + (select count(*) from app.login l
+			where l.account_id = v_turn.id and l.agent_id = p_agent and l.flow = p_flow);
 		v_ids := app.login_unflow(v_turn.id, p_agent, p_flow);
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_turn.id);
-		v_bell := v_bell || app.login_remove(v_turn.id, v_ids, 'deactivated');
+		v_bell := v_bell || app.login_lose(v_turn.id, v_ids);
 		v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
-		v_removed := v_removed + cardinality(v_ids);
 	end loop;
-	return query select v_removed, v_bell, exists (
+	return query select v_done, v_bell, exists (
 		select from app.login l where l.agent_id = p_agent and l.flow = p_flow);
 end $$;
 

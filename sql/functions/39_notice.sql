@@ -42,8 +42,26 @@ begin
 			or t.state <> 'sending' and not exists (select from sent o where o.credential_id = p_credential));
 end $$;
 
+-- Counts a receipt that has moved nothing: RS429 where there are too many.
+create function app.receipt_count(p_recipient bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_rate record;
+begin
+	insert into app.send_rate as r (account_id, since, sends, receipts_since, receipts) values (p_recipient, now(), 0, now(), 1)
+	on conflict (account_id) do update set
+		receipts_since = case when r.receipts_since > now() - interval '1 minute' then r.receipts_since else now() end,
+		receipts = case when r.receipts_since > now() - interval '1 minute' then r.receipts + 1 else 1 end
+	returning r.receipts_since, r.receipts into v_rate;
+	if v_rate.receipts > app.bound('sends') then
+		perform app.send_too_many(v_rate.receipts_since);
+	end if;
+end $$;
+
 -- p_status: delivered, displayed, or null for what we have no status for. Whoever it is for hears nothing but by his message's
--- status; a receipt for no message of his changes nothing, and has the same answer. It counts as a message of its minute.
+-- status; a receipt for no message of his changes nothing, and has the same answer. Phones send receipts by themselves, so
+-- that whoever sends to them has a say in how many: one that moves something is counted nowhere (a delivery moves twice at
+-- most), all others in a minute of their own.
 create function app.receipt_put(p_recipient bigint, p_sender bigint, p_id text, p_status text, p_credential bigint)
 returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -53,7 +71,6 @@ declare
 	v_send bigint;
 	v_bell text[];
 begin
-	perform app.send_check(p_recipient);
 	perform app.lock('login', p_recipient, p_mine => true);
 	perform app.caller_holds(p_recipient);
 	perform app.refuse_for_disabled(p_sender);
@@ -81,8 +98,9 @@ begin
 		if v_login is not null and app.has_stored(p_recipient) then
 			v_bell := v_bell || app.release_more(p_recipient, v_login);
 		end if;
+	else
+		perform app.receipt_count(p_recipient);
 	end if;
-	perform app.send_count(p_recipient);
 	return v_bell;
 end $$;
 

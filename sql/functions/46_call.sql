@@ -517,6 +517,18 @@ begin
 	return query select app.call_end(p_call, v_prior);
 end $$;
 
+-- An account joins one more call: RS409 where it is in enough of them. Whoever asks holds its profile, so that two at once do
+-- not both find room.
+create function app.refuse_more_joined(p_call bigint, p_account bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if (select count(*) from app.participant p
+		where p.account_id = p_account and p.call_id <> p_call and p.state = 'joined') >= app.bound('participations')
+	then
+		perform app.refuse(409, 'too-many-calls', format('You are in %s calls already.', app.bound('participations')));
+	end if;
+end $$;
+
 -- Who joins is the caller: p_email must be theirs. Who is being called answers by that. Joining a scheduled call starts
 -- it. Who is in it already has a new session, as with participant_put, and keeps the number. p_contact_n: leaves with that
 -- contact; p_lifetime stream: with the last stream of the call. Of two joins the later one says which.
@@ -539,10 +551,12 @@ begin
 	end if;
 	perform app.refuse_large_session(p_session);
 	perform app.call_access(v_account, p_call);
+	perform app.lock('profile', v_account, p_mine => true);
 	v_prior := app.lock('call', p_call);
 	perform app.caller_holds(v_account);
 	perform app.refuse_disabled(v_account);
 	perform app.call_access(v_account, p_call);
+	perform app.refuse_more_joined(p_call, v_account);
 	if p_contact_n is not null and not exists (select from app.login l
 		where l.account_id = v_account and l.n = p_contact_n and l.expires_at > now())
 	then
@@ -742,27 +756,46 @@ end $$;
 
 -- ---- who is not there any more ----
 
+-- What a participant's contact, whose connection had gone, has become: the same URI or device, under another number.
+create function app.contact_come_back(p_part app.participant) returns bigint
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return (
+		select max(l.n) from app.contact_lost c join app.login l on l.account_id = c.account_id
+			and (l.key = c.key or l.instance = c.instance) and l.expires_at > now()
+		where c.account_id = p_part.account_id and c.n = p_part.contact_n);
+end $$;
+
 -- Whether a participant has gone without a word: its contact is no more, or it has had no stream of the call for as long as
--- it has to come back. A watch that has closed stays as a row for longer than that.
+-- it has to come back, as it has where its contact's connection was lost. A watch that has closed stays as a row for longer
+-- than that. Also where it has come back as another contact.
 create function app.participant_is_absent(p_part app.participant, p_since timestamptz, p_streams_known bool) returns bool
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+	v_lost_at timestamptz;
 begin
 	if p_part.contact_n is not null then
-		return not exists (
-			select from app.login l where l.account_id = p_part.account_id and l.n = p_part.contact_n);
+		if exists (select from app.login l where l.account_id = p_part.account_id and l.n = p_part.contact_n) then
+			return false;
+		end if;
+		select c.at into v_lost_at from app.contact_lost c where c.account_id = p_part.account_id and c.n = p_part.contact_n;
+		return v_lost_at is null or p_streams_known and v_lost_at <= p_since or app.contact_come_back(p_part) is not null;
 	end if;
 	return p_streams_known and p_part.lifetime is not null and p_part.bound_at <= p_since and not exists (
 		select from app.watch w where w.kind = 'participant' and w.id = p_part.id
 			and (w.closed_at is null or w.closed_at > p_since));
 end $$;
 
--- Takes those out of a call, whose resource is locked; null where all are there.
+-- Takes those out of a call, whose resource is locked; null where all are there. Who has come back as another contact is in
+-- it with that.
 create function app.call_leave_absent(p_call bigint, p_prior bigint, p_since timestamptz, p_streams_known bool) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
 	v_part app.participant;
+	v_contact bigint;
+	v_version bigint;
 	v_left record;
 	v_bell text[];
 begin
@@ -771,6 +804,14 @@ begin
 		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left' and p.call_id = p_call order by p.n
 	loop
 		continue when not app.participant_is_absent(v_part, p_since, p_streams_known);
+		v_contact := app.contact_come_back(v_part);
+		if v_contact is not null then
+			v_version := app.advance('call', p_call);
+			update app.participant p set contact_n = v_contact where p.id = v_part.id;
+			v_bell := v_bell || coalesce(app.publish('call', p_call, v_version, p_prior), '{}');
+			p_prior := v_version;
+			continue;
+		end if;
 		v_left := app.participant_end(v_part, p_prior);
 		p_prior := v_left.version;
 		v_bell := v_bell || coalesce(v_left.bell, '{}');
@@ -813,6 +854,7 @@ begin
 		v_place := 0;
 	end if;
 	update app.duty d set place = v_place where d.name = 'leave_absent' and d.place <> v_place;
+	more := v_place <> 0; -- the next part at once: 31 s are for all of them
 	v_end := greatest(v_end, clock_timestamp() + interval '20 ms');
 	for v_turn in select * from app.turn_lock('call', array(select distinct c from unnest(v_calls) c), '-infinity') loop
 		-- The others have their turn when they are come by again.

@@ -95,7 +95,7 @@ begin
 		v_ids := app.login_unflow(v_account, p_agent, null);
 		continue when v_ids = '{}';
 		v_version := app.advance('login', v_account);
-		bell := bell || app.login_remove(v_account, v_ids, 'deactivated');
+		bell := bell || app.login_lose(v_account, v_ids);
 		bell := bell || app.publish('login', v_account, v_version, v_prior);
 	end loop;
 	bell := bell || app.release_claims(v_deliveries);

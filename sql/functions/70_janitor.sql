@@ -236,6 +236,7 @@ begin
 	raise warning 'the clock was set back by %', p_by;
 	update app.throttle t set since = t.since - p_by where t.since > now();
 	update app.send_rate r set since = r.since - p_by where r.since > now();
+	update app.send_rate r set receipts_since = r.receipts_since - p_by where r.receipts_since > now();
 	update app.mail_turn t set until = t.until - p_by where t.until > now() + p_by;
 	update app.lease t set until = t.until - p_by where t.until > now() + p_by;
 	update app.subscription s set until = s.until - p_by where s.until > now() + p_by;
@@ -244,6 +245,9 @@ begin
 	update app.watch w set closed_at = now() where w.closed_at > now();
 end $$;
 
+-- How far apart two looks may be: a turn may take 10 s, another process's lock and the pause between come on top.
+create function app.look_gap() returns interval language sql immutable as $$ select interval '15 s' $$;
+
 -- Whether the janitor has looked who is there a moment ago. If not, the database was away, or its clock has been set: then
 -- nobody can have been seen.
 create function app.has_just_looked() returns bool
@@ -251,7 +255,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_now timestamptz := clock_timestamp();
 	v_looked timestamptz := (select l.at from app.looked l);
-	v_just bool := coalesce(v_looked between v_now - interval '5 s' and v_now, false);
+	v_just bool := coalesce(v_looked between v_now - app.look_gap() and v_now, false);
 begin
 	insert into app.looked as l (at, since) values (v_now, v_now)
 	on conflict (one) do update set at = v_now, since = case when v_just then coalesce(l.since, v_now) else v_now end;
@@ -265,7 +269,7 @@ end $$;
 create function app.has_looked_for(p_time interval) returns bool
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
 	select exists (select from app.looked k where k.since <= now() - p_time
-		and k.at between clock_timestamp() - interval '5 s' and clock_timestamp());
+		and k.at between clock_timestamp() - app.look_gap() and clock_timestamp());
 $$;
 
 -- A process is dead when nothing was seen of it for 30 s, through all of which somebody looked: an outage of the database
@@ -463,6 +467,11 @@ begin
 		where o.closed_at < now() - make_interval(secs => greatest(app.bound('call_stream'), 60))
 		limit 1000 for update skip locked);
 	more := found;
+	delete from app.contact_lost c where (c.account_id, c.n) in (
+		select o.account_id, o.n from app.contact_lost o
+		where o.at < now() - make_interval(secs => greatest(app.bound('call_stream'), 60))
+		order by o.at limit 1000 for update skip locked);
+	more := more or found;
 	delete from app.contact_gone g where (g.account_id, g.id) in (
 		select o.account_id, o.id from app.contact_gone o where o.at < now() - interval '1 hour'
 		order by o.at limit 1000 for update skip locked);

@@ -178,6 +178,9 @@ def test_nobody_joins_for_another(account):
     ({"url": "/login/%zz@example.net"}, "/url"),
     ({"url": "/login/a@example.net/x"}, "/url"),
     ({"email": "x"}, "/email"),
+    ({"email": "me", "url": "/login/me"}, "/email"),
+    ({"email": "me", "url": "/login/me/1"}, "/email"),
+    ({"email": "me", "url": 5}, "/url"),
 ])
 def test_who_joins_must_be_somebody(account, body, pointer):
     alice = account("alice")

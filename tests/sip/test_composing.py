@@ -70,6 +70,27 @@ def test_who_is_not_there_does_not_hear_of_it(account, phone, system, writes, ke
     assert len(kept(alice)) == 1 and a.requests.empty()
 
 
+def test_phones_that_do_not_answer_shut_out_nobody(account, phone, until):
+    """Whose places they keep makes way: of one who writes 8, of all 64."""
+    alice, carol = account("alice"), account("carol")
+    silent, c = phone(alice, answer=None), phone(carol)
+    silent.register()
+    c.register()
+
+    def says(who, to, n):
+        for k in range(n):
+            answer = who.request("SEND", to.login, data=doc("active", f"<refresh>{60 + k}</refresh>").encode(),
+                                 headers={"Content-Type": TYPE})
+            assert answer.status_code == 204
+            until(lambda k=k: [m for m in list((silent if to is alice else c).seen) if not m.is_response
+                               and who.email in m.get("from") and b"<refresh>%d</refresh>" % (60 + k) in m.body], 10)
+    for n in range(8):
+        says(account(f"writer-{n}"), alice, 8)
+    last = account("last")
+    says(last, carol, 1)
+    says(last, alice, 9)
+
+
 def test_a_phone_that_does_not_answer_keeps_nothing(account, phone, writes, kept):
     alice, bob = account("alice"), account("bob")
     a = phone(alice, answer=486, transport="tcp")

@@ -56,12 +56,18 @@ def test_a_receipt_that_is_quicker_than_the_answer(account, phone, until):
     a = phone(alice, answer=None)
     a.register()
     status = send(bob, alice)
-    call_id = a.next_request().get("call-id")
+    first = a.next_request()
+    call_id, branch = first.get("call-id"), first.branch
     until(lambda: status()["status"] == "sending")
     assert a.message(f"sip:{bob.email}", imdn(call_id, DELIVERED), "message/imdn+xml").code == 200
     assert status()["status"] == "delivered"
-    a.answer = 480
+    a.answer = 480  # to what was on its way
     a.register()
+    send(bob, alice, b"another")
+    came = a.next_request()
+    while came.body != b"another":
+        assert came.branch == branch, "it is sent again"
+        came = a.next_request()
     assert status()["status"] == "delivered"
 
 
@@ -140,11 +146,23 @@ def test_what_cannot_be_read_is_400(account, phone, body):
     assert answer.status_code == 400 and "message-id" in answer.json()["detail"]
 
 
-def test_it_counts_as_a_message_of_its_minute(account, phone, system):
+def test_they_use_up_no_minute_but_their_own(account, phone, system, until):
+    """A phone sends them by itself: who sends to it must not be able to silence its owner by that."""
     alice, bob = account("alice"), account("bob")
     a = phone(alice)
     a.register()
-    system.query_owner("insert into app.send_rate (account_id, since, sends, total) select id, now(), 1000000, 1 from app.account "
-                       "where email = %s returning 1", [alice.email])
+    spent = "insert into app.send_rate (account_id, since, {0}) select id, now(), {1} from app.account where email = %s " \
+            "on conflict (account_id) do update set {2} returning 1"
+    system.query_owner(spent.format("sends, receipts, receipts_since", "0, 1000000, now()",
+                                    "receipts = 1000000, receipts_since = now()"), [alice.email])
     assert a.message(f"sip:{bob.email}", imdn("a"), "message/imdn+xml").code == 480
     assert receipt(alice, bob, imdn("a")).status_code == 429
+    status = send(bob, alice)
+    call_id = a.next_request().get("call-id")
+    assert a.message(f"sip:{bob.email}", imdn(call_id), "message/imdn+xml").code == 200, "what moves something passes"
+    assert status()["status"] == "displayed"
+    send(alice, bob)
+    system.query_owner(spent.format("sends, receipts", "1000000, 0", "since = now(), sends = 1000000, receipts = 0"),
+                       [alice.email])
+    assert a.message(f"sip:{bob.email}", "hello").code == 480
+    assert receipt(alice, bob, imdn("a")).status_code == 204

@@ -1,6 +1,6 @@
 -- Calls: who sees them, who joins, how they end.
 begin;
-select plan(35);
+select plan(38);
 \o /dev/null
 \ir setup.inc
 insert into caller values ('carol', sha256('c'));
@@ -89,6 +89,17 @@ select pg_temp.join('bob', :later);
 select * from api.user_delete(null, pg_temp.proof('bob'), 'me', null);
 \o
 select is(jsonb_array_length(pg_temp.sees('alice', :later) -> 'children'), 1, 'who deletes the account leaves its calls');
+
+-- How many calls an account may be in.
+select id as more from api.call_create(null, pg_temp.proof('alice'), 'more', null, null, null, '{}', null, null) \gset
+select id as most from api.call_create(null, pg_temp.proof('alice'), 'most', null, null, null, '{}', null, null) \gset
+select id as third from api.call_create(null, pg_temp.proof('carol'), 'third', null, null, null, '{}', null, null) \gset
+select pg_temp.join('carol', :more), pg_temp.join('carol', :third) \g /dev/null
+select inspect.set_bound('participations', (select count(*) from app.participant p join app.account a on a.id = p.account_id
+	where a.email = 'carol@example.net' and p.state = 'joined')) \g /dev/null
+select throws_ok(format('select pg_temp.join(''carol'', %s)', :most), 'RS409', 'too-many-calls', 'nobody is in more calls than so many');
+select lives_ok(format('select pg_temp.join(''carol'', %s)', :more), 'a new session in one of those is no other call');
+select lives_ok(format('select pg_temp.join(''alice'', %s)', :most), 'others have theirs');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- Who is in a call is there, or leaves; and calls that nobody is in end.
 begin;
-select plan(23);
+select plan(30);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('present-test') \gset
@@ -19,6 +19,7 @@ create function pg_temp.later(p_for interval) returns void language plpgsql as $
 begin
 	update app.participant p set bound_at = p.bound_at - p_for from ids i where p.call_id = i.call;
 	update app.watch w set closed_at = w.closed_at - p_for;
+	update app.contact_lost c set at = c.at - p_for;
 	update app.call c set empty_since = c.empty_since - p_for from ids i where c.id in (i.call, i.later);
 	insert into app.looked as l (at, since) values (clock_timestamp(), now() - p_for)
 	on conflict (one) do update set at = clock_timestamp(), since = least(l.since, now()) - p_for;
@@ -80,6 +81,37 @@ select * from api.login_delete(null, pg_temp.proof('alice'), 'me', :contact, nul
 select is(pg_temp.inside(), 'bob', 'and leaves with it');
 select throws_ok(format('select pg_temp.join(''alice'', %s)', :contact), 'RS400', 'invalid-member', 'nobody joins with one that is gone');
 
+-- A contact whose connection is lost, by itself or with its agent, has 30 s to come back, under whatever number.
+\o /dev/null
+select * from api.agent_start('present-test:1', 'boot1') \gset
+create function pg_temp.phone() returns bigint language plpgsql as $$
+declare
+	v_n bigint;
+begin
+	select n into v_n from api.login_register(null, pg_temp.proof('alice'), 'me', 'sip:p@192.0.2.1', 'sip:p@192.0.2.1', 600, '{}', null);
+	update app.login l set source = 'sip', flow = 'tcp:192.0.2.1:1', agent_id = (select id from app.agent where name = 'present-test:1')
+	where l.key = 'sip:p@192.0.2.1';
+	return v_n;
+end $$;
+create function pg_temp.login() returns text language sql as $$
+	select split_part(doc::jsonb #>> '{children,1,login}', '/', 4)
+	from api.call_get(null, pg_temp.proof('bob'), (select call from ids)) $$;
+select pg_temp.phone() as first \gset
+select pg_temp.join('alice', :first);
+select * from api.flow_lost(:agent, 'tcp:192.0.2.1:1');
+\o
+select is((select count(*)::int from app.login where key = 'sip:p@192.0.2.1'), 0, 'a connection is lost');
+select is(pg_temp.inside(), 'alice bob', 'and nobody leaves for that');
+select pg_temp.later('20 s') \g /dev/null
+select pg_temp.phone() as second \gset
+select ok(:second > :first and pg_temp.inside() = 'alice bob', 'the phone comes back');
+select is(pg_temp.login(), :'second', 'and is in it with its new contact');
+select app.bury_agent(:agent) \g /dev/null
+select pg_temp.later('29 s') \g /dev/null
+select is(pg_temp.inside(), 'alice bob', 'what dead agents leave has as long');
+select pg_temp.later('1 s') \g /dev/null
+select is(pg_temp.inside(), 'bob', 'and no longer');
+
 select is((select empty_since from app.call where id = :call), null, 'somebody is in it');
 select pg_temp.later('2 days') \g /dev/null
 select is(pg_temp.inside(), 'bob', 'such a call goes on');
@@ -95,6 +127,18 @@ select is((select state from app.call where id = :later), 'scheduled', 'a schedu
 update app.call set starts_at = now() - interval '1 day' where id = :later;
 select pg_temp.inside(), pg_temp.inside() \g /dev/null
 select is((select state from app.call where id = :later), 'ended', 'and ends a day after');
+
+-- More than a turn looks at: the next turn is at once.
+\o /dev/null
+with made as (
+	insert into app.call (owner_id, state, open) select a.id, 'active', false
+	from app.account a, generate_series(1, 2001) where a.email = 'bob@example.net' returning id, owner_id)
+insert into app.participant (call_id, n, account_id, lifetime) select m.id, 1, m.owner_id, 'stream' from made m;
+update app.duty d set place = 0 where d.name = 'leave_absent';
+\o
+select results_eq('select (app.do_duty(''leave_absent'')).more from generate_series(1, 2)', 'values (true), (false)',
+	'participants beyond a turn have theirs at once');
+delete from app.call where owner_id = (select id from app.account where email = 'bob@example.net') \g /dev/null
 
 select * from api.user_delete(null, pg_temp.proof('alice'), 'alice@example.net', null) \g /dev/null
 select is_empty($$ select from app.participant p where p.lifetime is not null and p.state <> 'left' $$, 'nobody is left behind');
