@@ -79,7 +79,7 @@ STREAM_LIBS := $(BUILD)/libstream.a $(SHARED_LIBS)
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%, \
 	$(wildcard tests/unit/test_*.c tests/unit/pg_*.c)) \
-	$(BUILD)/clockstep.so $(BUILD)/fulldisk.so
+	$(BUILD)/clockstep.so $(BUILD)/fulldisk.so $(BUILD)/callload
 # Built with clang in a folder of their own: see tests/fuzz/run.
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # A program is built once its main exists.
@@ -165,6 +165,9 @@ $(BUILD)/restsip-supervisor: $(call objects,$(wildcard deploy/local/supervisor/*
 
 $(BUILD)/streams_client: $(BUILD)/bench/streams_client.o
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/callload: $(BUILD)/bench/callload.o
+	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(call pc,libs,openssl)
 
 # Everything but the mains, for unit tests and fuzzers to link with.
 $(BUILD)/libcommon.a: $(call objects,$(SRC_COMMON))
