@@ -14,7 +14,7 @@ enum {
 
 static void over(struct leg *l)
 {
-	const struct told_end end = {.code = 0};
+	const struct told_end end = {.late = true}; /* its row is ending */
 
 	told_end(l->legs->told, l, &end, NULL);
 	leg_forget(l);
@@ -86,8 +86,9 @@ void bye_hang_up(struct leg *l, const char *reason)
 /** Its phone knows nothing of the dialog, or is not there any more */
 void bye_lost(struct leg *l)
 {
-	const struct told_end end = {.cause = "unreachable"};
 	struct leg *peer = leg_find(l->legs, l->peer);
+	const struct told_end end = {.cause = "unreachable",
+				     .peer = peer ? peer->id : 0};
 
 	told_end(l->legs->told, l, &end, NULL);
 	leg_forget(l);

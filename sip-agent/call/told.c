@@ -32,7 +32,8 @@ struct end {
 	told_done_h *h;
 	int code;
 	char *reason, *cause, *header;
-	bool under_way;
+	int64_t peer;
+	bool under_way, late;
 };
 
 struct told {
@@ -44,7 +45,7 @@ struct told {
 	size_t newsc;
 	struct list ends;
 	size_t most; /* of them in a statement */
-	bool news_under_way, ends_under_way, claiming, claim_again;
+	bool news_under_way, ends_under_way, ends_late, claiming, claim_again;
 };
 
 static const struct pg_stmt stmt_news = {
@@ -276,6 +277,30 @@ void told_moved(struct told *t, const struct leg *l)
 
 static void send_ends(void *arg);
 
+static bool is_soon_handler(struct le *le, void *arg)
+{
+	const struct end *e = le->data;
+
+	(void)arg;
+
+	return !e->late;
+}
+
+/* Those that may be late go with the next that may not */
+static void start_ends(struct told *t)
+{
+	t->ends_late = !list_apply(&t->ends, true, is_soon_handler, NULL);
+	tmr_start(&t->tmr_ends, t->ends_late ? NEWS_LATE_MS : 0, send_ends, t);
+}
+
+/* The database is away */
+static void ask_ends_again(struct told *t)
+{
+	t->ends_late = false;
+	if (!list_isempty(&t->ends))
+		tmr_start(&t->tmr_ends, AGAIN_MS, send_ends, t);
+}
+
 static void on_ends(const struct pg_answer *ans, void *arg)
 {
 	struct told *t = arg;
@@ -305,9 +330,10 @@ static void on_ends(const struct pg_answer *ans, void *arg)
 		}
 	}
 	told_answer(t, ans);
-	if (!list_isempty(&t->ends))
-		tmr_start(&t->tmr_ends, ans->end == PG_AWAY ? AGAIN_MS : 0,
-			  send_ends, t);
+	if (ans->end == PG_AWAY)
+		ask_ends_again(t);
+	else if (!list_isempty(&t->ends))
+		start_ends(t);
 }
 
 static void write_end(struct buf *b, const struct end *e)
@@ -322,6 +348,8 @@ static void write_end(struct buf *b, const struct end *e)
 		json_member(b, "cause", e->cause);
 	if (e->header)
 		json_member(b, "header", e->header);
+	if (e->peer)
+		json_member_int(b, "peer", e->peer);
 	buf_char(b, '}');
 }
 
@@ -381,7 +409,7 @@ static void send_ends(void *arg)
 		return;
 	}
 	release(t);
-	tmr_start(&t->tmr_ends, AGAIN_MS, send_ends, t);
+	ask_ends_again(t);
 }
 
 /**
@@ -418,9 +446,13 @@ void told_end(struct told *t, struct leg *l, const struct told_end *end,
 		(void)str_dup(&e->cause, end->cause);
 	if (end->header)
 		(void)str_dup(&e->header, end->header);
+	e->peer = end->peer;
+	e->late = end->late;
 	list_append(&t->ends, &e->le, e);
-	if (!t->ends_under_way && !tmr_isrunning(&t->tmr_ends))
-		tmr_start(&t->tmr_ends, 0, send_ends, t);
+	if (t->ends_under_way)
+		return; /* on_ends sees it */
+	if (!tmr_isrunning(&t->tmr_ends) || (t->ends_late && !e->late))
+		start_ends(t);
 }
 
 /* --- a phone has answered ---------------------------------------------------

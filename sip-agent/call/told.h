@@ -23,6 +23,8 @@ struct told_end {
 	const char *reason; /**< its phrase */
 	const char *cause;  /**< of app.leg */
 	const char *header; /**< of the Reason that others hear */
+	int64_t peer;	    /**< the leg that is hung up for it; 0: none */
+	bool late;	    /**< the database waits for it, and nobody else */
 };
 
 /** What would end an INVITE that rings where we are no more */

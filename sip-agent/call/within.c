@@ -24,8 +24,9 @@
 
 static void hang_up(struct leg *l)
 {
-	const struct told_end end = {.cause = "hangup"};
 	struct leg *peer = leg_find(l->legs, l->peer);
+	const struct told_end end = {.cause = "hangup",
+				     .peer = peer ? peer->id : 0};
 	struct legs *ls = l->legs;
 
 	told_end(ls->told, l, &end, NULL);

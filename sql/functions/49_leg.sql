@@ -581,6 +581,10 @@ begin
 		return null;
 	end if;
 	v_was := v_leg.state;
+	-- Its agent hangs up on the other side by itself.
+	update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
+	where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
+		and l.state in ('answered', 'up');
 	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
 		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
 	select l.* into v_leg from app.leg l where l.id = p_leg;
