@@ -79,7 +79,9 @@ enum ctl_exit db_open(struct db **out, const char *conninfo)
 	db->pg = connect_as_operator(conninfo);
 	if (PQstatus(db->pg) != CONNECTION_OK) {
 		ctl_say("the database cannot be reached as restsip_operator: "
-			"%.*s",
+			"%.*s\n"
+			"Who may be that role is said in pg_hba.conf and "
+			"pg_ident.conf: README, Deploying.",
 			length_of(PQerrorMessage(db->pg)),
 			PQerrorMessage(db->pg));
 		db_close(db);

@@ -19,7 +19,9 @@ enum ctl_exit command_email(char email[static AOR_BUF], const char *text)
 {
 	if (!aor_parse(email, text, strlen(text)))
 		return CTL_DONE;
-	ctl_say("%s is not an email, as alice@example.net is", text);
+	ctl_say("%s is not an email, as alice@example.net is; before the @ it is "
+		"ASCII",
+		text);
 
 	return CTL_USAGE;
 }

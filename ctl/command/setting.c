@@ -26,7 +26,10 @@ static enum ctl_exit show(struct ctl *c, const char *name)
 	if (end)
 		return end;
 	if (!PQntuples(res)) {
-		ctl_say("There is no setting %s.", name);
+		ctl_say("There is no setting %s in the database; `restsipctl setting` "
+			"lists them. What a program is told as it starts is in "
+			"restsip.ini.",
+			name);
 		end = CTL_REFUSED;
 	} else if (!name)
 		end = output_rows(c, res);

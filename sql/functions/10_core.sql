@@ -10,6 +10,16 @@ begin
 	raise exception using errcode = 'RS' || p_status, message = p_slug, detail = p_detail, hint = p_pointer;
 end $$;
 
+-- In a merge patch: a member of the server's may be sent back as it is, and not as anything else. p_is: what it is now;
+-- p_how: what to do instead.
+create function app.refuse_set(p_patch jsonb, p_member text, p_is text, p_how text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	if p_patch ? p_member and p_patch ->> p_member is distinct from p_is then
+		perform app.refuse(400, 'invalid-member', format('%s is not set by a PATCH: %s', p_member, p_how), '/' || p_member);
+	end if;
+end $$;
+
 -- The same where it is only too soon: p_retry_s, seconds, rounded up, is what the answer says in Retry-After.
 create function app.refuse_for(p_status int, p_slug text, p_detail text, p_retry_s numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp set log_min_messages = log as $$

@@ -91,6 +91,9 @@ begin
 		v_bell := app.password_ends(v_account, p_revoke, p_source);
 	end if;
 	v_owner := app.owner_advance('profile', p_who, p_proof, p_email, p_if_match);
+	if p_merge then
+		perform app.refuse_set(p_extra, 'email', v_owner.email, 'sign up with the new one.');
+	end if;
 	update app.account a set profile = case when p_merge then app.merge_patch(a.profile, v_extra) else v_extra end,
 		password_hash = coalesce(p_hash, a.password_hash)
 	where a.id = v_owner.id returning a.profile into v_profile;

@@ -48,8 +48,9 @@ begin
 			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '');
 end $$;
 
--- The children of a call, which together may take p_most bytes; one who was called stays, so that it is seen what became of that. p_session: for a participant or somebody invited; it
--- holds addresses and keys. Where not all sessions fit, the longest are left out, and say so: /call/{id}/{n} has them.
+-- The children of a call, which together may take p_most bytes. Who has left is one still where somebody called them, so that
+-- it is seen what became of that, and once the call has ended. p_session: for a participant or somebody invited; it holds
+-- addresses and keys. Where not all sessions fit, the longest are left out, and say so: /call/{id}/{n} has them.
 create function app.call_children(p_call bigint, p_session bool, p_most bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -61,7 +62,8 @@ begin
 			select p.n, p.session, p.session_size as size, app.participant_head(p.*::app.participant, a.email) as head,
 				app.participant_tail(p.*::app.participant) as tail
 			from app.participant p join app.account a on a.id = p.account_id
-			where p.call_id = p_call and (p.state <> 'left' or p.cause is not null)),
+			where p.call_id = p_call and (p.state <> 'left' or p.cause is not null
+				or exists (select from app.call c where c.id = p_call and c.state = 'ended'))),
 		bare as (
 			select coalesce(sum(octet_length(c.head) + octet_length(c.tail) + 1), 1) - 1 as size,
 				count(*) filter (where c.size > 0) as sessions
@@ -310,13 +312,23 @@ begin
 	return query select i.id, i.doc, i.fits from app.call_items(app.caller(p_who, p_proof), p_after, p_limit, p_state) i;
 end $$;
 
+-- Who was in a call that has ended sees how it ended, while it is kept: the bound call_kept.
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
 returns table (version bigint, inside bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_access record := app.call_access(app.caller(p_who, p_proof), p_call);
+	v_caller bigint := app.caller(p_who, p_proof);
+	v_access record;
+	v_inside bool := false;
 begin
-	return query select r.version, v_access.inside, app.call_doc(p_call, v_access.inside)
+	if not exists (
+		select from app.call c join app.participant p on p.call_id = c.id
+		where c.id = p_call and c.state = 'ended' and p.account_id = v_caller)
+	then
+		v_access := app.call_access(v_caller, p_call);
+		v_inside := v_access.inside;
+	end if;
+	return query select r.version, v_inside, app.call_doc(p_call, v_inside)
 		from app.resource r where r.kind = 'call' and r.id = p_call;
 end $$;
 
@@ -335,6 +347,8 @@ begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
+	perform app.refuse_set(p_extra, 'state', (select c.state::text from app.call c where c.id = p_call),
+		'DELETE of the call ends it, starts_at schedules it.');
 	if 'open' = any (p_set) then -- the owner's profile is locked before the call
 		perform app.lock('profile', app.caller(p_who, p_proof));
 	end if;

@@ -64,7 +64,8 @@ begin
 		end;
 	end if;
 	if not exists (select from app.setting s where s.name = p_name and s.amount is not null) then
-		perform app.refuse(404, 'setting-not-found', format('There is no setting %s.', p_name));
+		perform app.refuse(404, 'setting-not-found', format('There is no setting %s in the database; `restsipctl setting` lists them. '
+			'What a program is told as it starts is in restsip.ini.', p_name));
 	end if;
 	if p_value !~ '^[0-9]{1,13}$' then
 		perform app.refuse(400, 'invalid-parameter', (select format('%s is a number (%s); this is ''%s''.', s.name, s.unit, p_value)

@@ -1,9 +1,10 @@
 -- What the change log and mailboxes hold.
 
 create view inspect.change_log as
-select l.kind::text as kind, case when l.kind in ('call', 'send') then l.id::text else app.email(l.id) end as resource,
+select l.kind::text as kind, case when l.kind in ('call', 'send') then l.id::text else a.email end as resource,
 	c.changes, c.bytes, l.version, l.gone, l.at as changed_at
 from app.change_log l
+left join app.account a on a.id = l.id and l.kind not in ('call', 'send')
 cross join lateral (
 	select count(*) as changes, coalesce(sum(c.size), 0) as bytes
 	from app.change c where c.kind = l.kind and c.id = l.id) c;

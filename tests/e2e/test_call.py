@@ -264,10 +264,23 @@ def test_the_end_of_a_call_is_the_end_of_all_that_is_in_it(account):
     part = join(bob, call)
     is_empty(alice.request("DELETE", call["url"]))
     for who in (alice, bob):
-        for method, path in (("GET", call["url"]), ("POST", call["url"]), ("DELETE", call["url"]),
-                             ("GET", part["url"]), ("DELETE", part["url"])):
+        for method, path in (("POST", call["url"]), ("DELETE", call["url"]), ("GET", part["url"]), ("DELETE", part["url"])):
             answer = who.request(method, path, json={} if method == "POST" else None)
             is_problem(answer, 404, "call-not-found")
+    is_problem(alice.request("GET", call["url"]), 404, "call-not-found")
+    ended = is_json(bob.request("GET", call["url"]))  # who was in it
+    assert ended["state"] == "ended" and ended["ended_at"]
+    child, = ended["children"]
+    assert child["url"] == part["url"] and child["state"] == "ended" and child["ended"] == {"cause": "hangup"}
+    assert "session" not in child
+
+
+def test_a_patch_does_not_end_a_call(account):
+    alice = account("alice")
+    call = make_call(alice)
+    problem = is_problem(alice.request("PATCH", call["url"], json={"state": "ended"}), 400, "invalid-member", "/state")
+    assert "DELETE of the call ends it" in str(problem)
+    assert is_json(alice.request("PATCH", call["url"], json=is_json(alice.request("GET", call["url"]))))["state"] == "active"
 
 
 # ---- versions, keys, pages, forms ----

@@ -44,6 +44,7 @@ WRONG = [
     ("PUT", "/login/me", body("alice\n", "text/plain"), 400, r'a SIP URI such as sip:\S+; this is the string "alice"'),
     ("PATCH", "/user/me", body("[1]"), 400, r'to be an object, \{"name": value\}; it is an array of 1'),
     ("PATCH", "/user/me", body('{"revoke":true}'), 400, r"goes with a new `password`"),
+    ("PATCH", "/user/me", body('{"email":"new@example.net"}'), 400, r"email is not set by a PATCH: sign up with the new one"),
     ("PATCH", "/user/me", body('{"password":"short"}'), 400, r"at least 8 characters; this has 5"),
     ("PATCH", "/user/me", body('{"password":12345678}'), 400, r"`password` is a string; this is a number\."),
     ("POST", "/user", body('{"email":"alice"}'), 400, r'`email` is an email such as alice@example.net; this is the string "alice"'),

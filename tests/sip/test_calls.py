@@ -57,7 +57,8 @@ def test_call_answer_and_hang_up(pair, legs, until):
     assert out.bye().code == 200
     inc.next("BYE")
     assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
-    assert alice.request("GET", doc["url"]).status_code == 404
+    ended = alice.request("GET", doc["url"]).json()
+    assert ended["state"] == "ended" and [c["ended"]["cause"] for c in ended["children"]] == ["hangup"] * 2
 
 
 def test_the_callee_hangs_up(pair, legs):

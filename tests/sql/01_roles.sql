@@ -1,6 +1,6 @@
 -- Who may do what: programs execute their own functions and read no table; PUBLIC may do nothing.
 begin;
-select plan(27);
+select plan(29);
 
 select is_empty($$
 	select r.rolname, c.oid::regclass
@@ -112,6 +112,26 @@ set local role restsip_inspect;
 select throws_ok('select inspect.send(''alice@example.net'', ''hi'')', '42501', null,
 	'who only inspects cannot send');
 
+reset role;
+
+-- Who inspects sees every view, and so does the operator.
+create function pg_temp.views() returns text[] language sql as $$
+	select array_agg(c.oid::regclass::text) from pg_class c
+	where c.relnamespace = 'inspect'::regnamespace and c.relkind = 'v'
+$$;
+select pg_temp.views() as views \gset
+create function pg_temp.see_all(p_views text[]) returns void language plpgsql as $$
+declare
+	v text;
+begin
+	foreach v in array p_views loop
+		execute format('select * from %s', v);
+	end loop;
+end $$;
+set local role restsip_inspect;
+select lives_ok(format('select pg_temp.see_all(%L)', :'views'), 'who inspects sees every view');
+set local role restsip_operator;
+select lives_ok(format('select pg_temp.see_all(%L)', :'views'), 'so does the operator');
 reset role;
 
 -- What one role holds stops nobody else.
