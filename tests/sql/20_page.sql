@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(40);
+select plan(42);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -123,8 +123,13 @@ select throws_ok($$ select app.reject_code('486.5') $$, 'RS400', 'invalid-member
 select is(app.reject_code('486.0'), 486, 'one that is written otherwise');
 select pg_temp.call(pg_temp.offer()) \g /dev/null
 select api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) \g /dev/null
+select pg_temp.leg() as leg \gset
 select * from api.user_delete(null, pg_temp.proof('alice'), 'alice@example.net', null) \g /dev/null
 select lives_ok('select app.rings_tell()', 'the account of who called is gone');
 select is_empty('select from app.ring_news', 'and nothing is left to be told');
+select lives_ok(format('select api.leg_ended(%s, ''[{"leg": %s, "code": 487}]'')', :agent, :leg), 'its phone stops');
+select app.rings_tell() \g /dev/null
+select is((select l.state || ', ' || d.state from app.leg l join app.delivery d on d.id = l.delivery_id where l.id = :leg), 'ended, cancelled',
+	'that is the end of it');
 select * from finish();
 rollback;
