@@ -158,9 +158,9 @@ declare
 	v_turn record;
 	v_ids bigint[];
 	v_done int := 0;
+	v_more bool;
 	v_bell text[];
 begin
-	perform app.legs_flow_lost(p_agent, p_flow);
 	v_accounts := array(
 		select distinct l.account_id from app.login l where l.agent_id = p_agent and l.flow = p_flow order by 1 limit 100);
 	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop
@@ -174,7 +174,8 @@ begin
 		v_bell := v_bell || app.login_lose(v_turn.id, v_ids);
 		v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
 	end loop;
-	return query select v_done, v_bell, exists (
+	v_more := app.legs_flow_lost(p_agent, p_flow);
+	return query select v_done, v_bell, v_more or exists (
 		select from app.login l where l.agent_id = p_agent and l.flow = p_flow);
 end $$;
 

@@ -23,7 +23,8 @@ begin
 	bell := array[app.change_bell('login', p_account)];
 end $$;
 
--- A phone's call rings at the callee's pages too, if there are any and they have room. Null: there are none.
+-- A phone's call rings at the callee's pages too, if there are any and they have room. Null: there are none. The callee's
+-- login resource is locked.
 create function app.pages_ring(p_call bigint, p_caller bigint, p_account bigint, p_sdp text, out send_id bigint,
 	out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -34,7 +35,6 @@ begin
 	if not app.has_page(p_account) then
 		return;
 	end if;
-	perform app.lock('login', p_account);
 	begin
 		perform app.send_may_wait(p_account, p_caller, coalesce(octet_length(p_sdp), 0));
 	exception when sqlstate 'RS507' then
@@ -352,7 +352,18 @@ begin
 		|| case when octet_length(v_session) < 65000 then ',"session":' || v_session else '' end || '}';
 end $$;
 
--- Rings accounts of a new call, whose owner p_by has joined it.
+-- Locks the login resources of whom a call is to ring. Before the first row that names their accounts: who ends has the
+-- login, and waits for the account.
+create function app.callees_lock(p_emails jsonb) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform from app.resource r
+	where r.kind = 'login' and r.id in (
+		select a.id from jsonb_array_elements_text(p_emails) e join app.account a on a.email_key = app.email_key(e))
+	order by r.id for update;
+end $$;
+
+-- Rings accounts of a new call, whose owner p_by has joined it; app.callees_lock() has locked them.
 create function app.call_invite_now(p_call bigint, p_by bigint, p_emails jsonb, p_starts_at timestamptz) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -377,7 +388,6 @@ begin
 	if exists (select from unnest(v_accounts) a where app.has_contact(a)) then
 		perform app.leg_make_room(p_by, true);
 	end if;
-	perform from app.resource r where r.kind = 'login' and r.id = any (v_accounts) order by r.id for update;
 	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
 	foreach v_account in array v_accounts loop
 		v_bell := v_bell || (app.command_put(v_command, v_account, p_by, null, 'application/json', null, true, null)).bell;

@@ -231,6 +231,7 @@ begin
 	end if;
 	perform app.refuse_large('call_members', v_extra, 'A call''s own members');
 	perform app.call_make_room(v_caller, true, coalesce(p_open, true));
+	perform app.callees_lock(p_invite);
 	insert into app.call (owner_id, subject, state, open, starts_at, extra)
 	values (v_caller, p_subject, case when p_starts_at > now() then 'scheduled' else 'active' end,
 		coalesce(p_open, true), p_starts_at, v_extra)

@@ -230,6 +230,7 @@ declare
 	v_bell text[];
 begin
 	perform app.leg_make_room(v_caller);
+	perform app.lock('login', v_account); -- before the first row that names an account
 	perform app.caller_holds(v_caller);
 	perform app.refuse_for_disabled(v_account);
 	if concat_ws('', p_leg ->> 'call_id', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',

@@ -210,12 +210,17 @@ begin
 	return next;
 end $$;
 
--- Phones whose connection has gone: what is known of it, and what is to be done once it is back.
-create function app.legs_flow_lost(p_agent int, p_flow text) returns void
+-- Phones whose connection has gone: what is known of it, and what is to be done once it is back. Their calls are not
+-- locked, so that it waits for none of them. True: somebody has some, to be called again.
+create function app.legs_flow_lost(p_agent int, p_flow text) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.leg l set lost_at = now()
-	where l.flow = p_flow and l.agent_id = p_agent and l.state <> 'ended' and l.lost_at is null;
+	where l.id in (
+		select o.id from app.leg o
+		where o.flow = p_flow and o.agent_id = p_agent and o.state <> 'ended' and o.lost_at is null for update skip locked);
+	return exists (
+		select from app.leg l where l.flow = p_flow and l.agent_id = p_agent and l.state <> 'ended' and l.lost_at is null);
 end $$;
 
 create function app.legs_flow_new(p_credential bigint) returns text[]

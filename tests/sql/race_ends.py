@@ -106,6 +106,11 @@ def behind(db, first, second):
 SUBSCRIBE = ("select * from api.sip_subscribe(%%(agent)s, %%(%(who)scredential)s, %%(%(who)sha1)s, %%(%(whom)s)s, jsonb_build_object("
              "'event', 'presence', 'call_id', 'c' || %%(bob)s, 'remote_tag', 'r', 'local_tag', 'l', 'local_uri', 'sip:a',"
              " 'remote_uri', 'sip:b', 'local_target', 'sip:c', 'remote_target', 'sip:d', 'remote_cseq', 1), false, 60)")
+INVITE = ("select * from api.sip_invite(%%(agent)s, %%(%(who)scredential)s, %%(%(who)sha1)s, %%(%(whom)s)s, jsonb_build_object("
+          "'call_id', 'c' || %%(bob)s, 'remote_tag', 'r', 'local_tag', 'l', 'local_uri', 'sip:a', 'remote_uri', 'sip:b',"
+          " 'local_target', 'sip:c', 'remote_target', 'sip:d', 'remote_cseq', 1, 'hops', 70), 'v=0', null, 60, false)")
+COMMAND = ("select * from api.send_post(null, %%(%(token)s)s, %%(%(whom)s)s, null, 'application/json', convert_to("
+           "'{\"command\":\"%(command)s\",\"url\":\"/call/' || %%(%(call)s)s || '\"}', 'UTF8'), true, null, null)")
 REQUESTS = {
     "SEND": ("select * from api.send_post(null, %(token)s, %(alice)s, null, 'text/plain', 'x', true, null, null)", "RS401"),
     "SEND with a key": ("select * from api.send_post(null, %(token)s, %(alice)s, null, 'text/plain', 'x', true, null, null,"
@@ -161,6 +166,23 @@ REQUESTS = {
                                " null, null)", "RS404"),
     "alice's call, bob invited": ("select * from api.call_create(null, %(of_alice)s, 's', null, true, to_jsonb(array[%(bob)s]),"
                                   " '{}', null, null)", "RS400"),
+    "INVITE": (INVITE % {"who": "", "whom": "alice"}, "RS401"),
+    "INVITE to oneself": (INVITE % {"who": "", "whom": "bob"}, "RS404"),
+    "alice's INVITE to bob": (INVITE % {"who": "alice_", "whom": "bob"}, "RS404"),
+    "POST /call that rings": ("select * from api.call_create(null, %(token)s, 's', null, true, null, '{}', null, null, null,"
+                              " to_jsonb(array[%(alice)s]))", "RS401"),
+    "alice's call, which rings bob": ("select * from api.call_create(null, %(of_alice)s, 's', null, true, null, '{}', null, null,"
+                                      " null, to_jsonb(array[%(bob)s]))", "RS400"),
+    "alice's call, bob invited and rung": ("select * from api.call_create(null, %(of_alice)s, 's', null, true,"
+                                           " to_jsonb(array[%(bob)s]), '{}', null, null, null, to_jsonb(array[%(bob)s]))",
+                                           "RS400"),
+    "SEND of an invite": (COMMAND % {"token": "token", "whom": "alice", "command": "invite", "call": "joined"}, "RS401"),
+    "alice's SEND of an invite to bob": (COMMAND % {"token": "of_alice", "whom": "bob", "command": "invite", "call": "call"},
+                                         "RS404"),
+    "SEND of a reject": (COMMAND % {"token": "token", "whom": "alice", "command": "reject", "call": "ringing"}, "RS401"),
+    "alice's SEND of a cancel to bob": (COMMAND % {"token": "of_alice", "whom": "bob", "command": "cancel", "call": "ringing"},
+                                        "RS404"),
+    "an answer": ("select * from api.call_join(null, %(token)s, %(ringing)s, 'me', null, '{}', null, null)", "RS401"),
     "alice's CANCEL of what bob was sent": ("select * from api.send_cancel(null, %(of_alice)s, %(bob)s, %(got)s)", "RS404"),
 }
 
@@ -168,6 +190,11 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_an_account_ends_in_the_middle_of(name, db, alice, bob, agent):
     bob.login(db)
+    alice.login(db)
+    joined, ringing = [
+        db.execute("select id from api.call_create(null, %s, 's', null, true, null, '{}', null, null, null, to_jsonb(%s::text[]))",
+                   (alice.token, rung)).fetchone()[0] for rung in ([], [bob.email])]
+    db.execute("select * from api.call_join(null, %s, %s, 'me', null, '{}', null, null)", (bob.token, joined))
     own, = db.execute("select id from api.call_create(null, %s, 'own', null, true, null, '{}', null, null)", (bob.token,)).fetchone()
     call, = db.execute("select id from api.call_create(null, %s, 's', null, true, null, '{}', null, null)", (alice.token,)).fetchone()
     db.execute("select * from api.mail_post(null, %s, %s, 'text', 'http://x', null, null, '{}', null, null)",
@@ -175,6 +202,7 @@ def test_an_account_ends_in_the_middle_of(name, db, alice, bob, agent):
     request, right = REQUESTS[name]
     values = {"alice": alice.email, "bob": bob.email, "token": bob.token, "of_alice": alice.token, "ticket": bob.ticket,
               "hash": CRYPT.encode(), "credential": bob.digest[0], "ha1": bob.digest[1], "agent": agent, "own": own, "alice_credential": alice.digest[0], "alice_ha1": alice.digest[1], "call": call,
+              "joined": joined, "ringing": ringing,
               "sent": bob.send(db, alice), "got": alice.send(db, bob)}
     assert behind(db, ("select * from api.user_delete(null, %(token)s, 'me', null)", values), (request, values)) == right
 

@@ -80,6 +80,65 @@ def delete(account):
     return DELETE, (account.email, CRYPT.encode())
 
 
+INVITE = """select r.* from app.credential c, lateral api.sip_invite(%s, c.id, c.ha1, %s, jsonb_build_object('call_id', %s::text,
+    'remote_tag', 'r', 'local_tag', 'l', 'local_uri', 'sip:a', 'remote_uri', 'sip:b', 'local_target', 'sip:c',
+    'remote_target', 'sip:d', 'remote_cseq', 1, 'hops', 70), 'v=0', null, 60, false) r where c.account_id = %s"""
+CALL = """select * from api.call_create(null, %s, 's', null, true, to_jsonb(array[%s::text]), '{}', null, null, null,
+    to_jsonb(array[%s::text]))"""
+
+
+@pytest.mark.parametrize("by", ["phone", "REST"])
+def test_an_account_ends_while_it_is_called(db, by):
+    """Who calls has the callee's login before a row that names the account, as who ends it has."""
+    agent = agent_of(db, "called")
+    alice, bob = Account(db), Account(db).register()
+    db.execute("select * from api.login_stream(null, %s, 'me', '{}')", (bob.token,))
+    db.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, CRYPT.encode()))
+    call = (INVITE, (agent, bob.email, bob.email, alice.id)) if by == "phone" else (CALL, (alice.token, bob.email, bob.email))
+    got = []
+
+    def run(sql, params):
+        with connect() as other:
+            waiting.append(other.info.backend_pid)
+            try:
+                got.append(len(other.execute(sql, params).fetchall()))
+            except psycopg.Error as error:
+                got.append(error.sqlstate)
+
+    waiting, threads, deadline = [], [], time.monotonic() + 30
+    with connect(autocommit=False) as holder:
+        holder.execute("select from app.resource where kind = 'mailbox' and id = %s for update", (bob.id,))
+        for body in (delete(bob), call):
+            threads.append(threading.Thread(target=run, args=body, daemon=True))
+            threads[-1].start()
+            while len(waiting) < len(threads) or not db.execute("select cardinality(pg_blocking_pids(%s)) > 0",
+                                                               (waiting[-1],)).fetchone()[0]:
+                assert time.monotonic() < deadline, "it does not wait"
+                time.sleep(0.005)
+        holder.rollback()
+    for thread in threads:
+        thread.join(30)
+    assert got == [1, "RS404" if by == "phone" else "RS400"]
+
+
+def test_a_lost_connection_waits_for_no_call(db):
+    agent = agent_of(db, "lost")
+    alice, bob = Account(db), Account(db).register(flow="udp:x:1", agent=agent)
+    db.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, CRYPT.encode()))
+    db.execute(INVITE, (agent, bob.email, bob.email, alice.id))
+    db.execute("update app.leg set flow = 'tcp:lost:1' where agent_id = %s", (agent,))
+    lost = "select more from api.flow_lost(%s, 'tcp:lost:1')"
+    left = "select count(*) from app.leg where agent_id = %s and lost_at is null"
+    with connect(autocommit=False) as holder:
+        holder.execute("select from app.leg where agent_id = %s and direction = 'in' for update", (agent,))
+        db.execute("set statement_timeout = '5s'")
+        assert db.execute(lost, (agent,)).fetchone()[0] is True, "to be asked again"
+        assert db.execute(left, (agent,)).fetchone()[0] == 1
+        holder.rollback()
+    assert db.execute(lost, (agent,)).fetchone()[0] is False
+    assert db.execute(left, (agent,)).fetchone()[0] == 0
+
+
 def test_two_accounts_that_wrote_to_each_other_end_at_once(db):
     for _ in range(ROUNDS):
         alice, bob = Account(db).register(), Account(db).register()
