@@ -26,7 +26,7 @@ static const struct {
 } shapes[PG_LINES] = {
 	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
 	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS},
-	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, 0},
+	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
 	[PG_SETTLE] = {"settle", 2, 1, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
 	[PG_JANITOR] = {"janitor", 1, 1, TURN_MS, 0},
 };

@@ -14,7 +14,7 @@
 enum pg_line {
 	PG_ASKED,   /**< a phone waits for the answer; it waits for no lock */
 	PG_ALONE,   /**< the same, but it may wait for a lock */
-	PG_CLAIM,   /**< work is claimed; waits for no lock for long */
+	PG_CLAIM,   /**< work is claimed; it waits for no lock */
 	PG_SETTLE,  /**< work is settled; may wait for locks */
 	PG_JANITOR, /**< what others have left is cleared up */
 	PG_LINES,

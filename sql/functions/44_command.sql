@@ -97,12 +97,14 @@ begin
 	return null;
 end $$;
 
--- Tells what there is, but to accounts that somebody has locked: they are for the next time.
+-- Tells what there is, but not of accounts, deliveries or messages that somebody has locked: they are for the next time. An
+-- agent's claims stand behind this, so it waits for nobody.
 create function app.rings_tell() returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_accounts bigint[];
 	v_sends bigint[];
+	v_held bigint[];
 	v_news app.ring_news;
 	v_bell text[];
 begin
@@ -111,13 +113,23 @@ begin
 	end if;
 	v_accounts := array(
 		select r.id from app.resource r
-		where r.kind = 'login' and r.id in (select n.account_id from app.ring_news n order by n.id limit 32)
+		where r.kind = 'login'
+			and r.id in (select n.account_id from app.ring_news n group by n.account_id order by min(n.id) limit 32)
 		order by r.id for update skip locked);
-	delete from app.ring_news n where not exists (
-		select from app.resource r where r.kind = 'login' and r.id = n.account_id);
+	delete from app.ring_news n where n.id in (
+		select o.id from app.ring_news o
+		where not exists (select from app.resource r where r.kind = 'login' and r.id = o.account_id) for update skip locked);
 	v_sends := array(select distinct n.send_id from app.ring_news n where n.account_id = any (v_accounts));
-	perform from app.delivery d where d.send_id = any (v_sends) order by d.id for update;
-	perform from app.send s where s.id = any (v_sends) order by s.id for no key update;
+	with free as materialized (
+		select d.id from app.delivery d where d.send_id = any (v_sends) order by d.id for update skip locked)
+	select coalesce(array_agg(d.send_id), '{}') into v_held
+	from app.delivery d left join free f on f.id = d.id where d.send_id = any (v_sends) and f.id is null;
+	with free as materialized (
+		select s.id from app.send s
+		where s.id = any (v_sends) and s.id <> all (v_held) order by s.id for no key update skip locked)
+	select v_held || coalesce(array_agg(s.id), '{}') into v_held
+	from app.send s left join free f on f.id = s.id where s.id = any (v_sends) and f.id is null;
+	v_sends := array(select s from unnest(v_sends) s where s <> all (v_held));
 	for v_news in
 		select n.* from app.ring_news n where n.account_id = any (v_accounts) and n.send_id = any (v_sends) order by n.id
 	loop

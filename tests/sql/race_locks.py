@@ -139,6 +139,37 @@ def test_a_lost_connection_waits_for_no_call(db):
     assert db.execute(left, (agent,)).fetchone()[0] == 0
 
 
+@pytest.mark.parametrize("held", ["login", "delivery", "send"])
+def test_what_has_become_of_a_ring_is_told_without_waiting(db, held):
+    """An agent's claims all stand behind it. Whose news nobody holds is told; the other's is later."""
+    agent = agent_of(db, "news")
+    alice, bob, carl = Account(db), Account(db).register(), Account(db).register()
+    db.execute("select app.rings_tell()")
+    for callee in (bob, carl):
+        db.execute(CALL, (alice.token, callee.email, callee.email))
+    # more of the one than there are accounts in a turn
+    ends = "select count(*) from app.leg l, lateral api.leg_ended(l.agent_id, jsonb_build_array(jsonb_build_object('leg', l.id," \
+        " 'code', 486))) w where l.by_id = %s and l.state <> 'ended'"
+    db.execute(ends, (alice.id,))
+    db.execute("insert into app.ring_news (account_id, send_id, call_id, delivery_id, state, code) select n.account_id, n.send_id,"
+               " n.call_id, n.delivery_id, n.state, n.code from app.ring_news n, generate_series(1, 40) where n.account_id = %s"
+               " and n.delivery_id is not null", (bob.id,))
+    db.execute("update app.ring_news set id = default where account_id = %s", (carl.id,))
+    lock = {"login": "select from app.resource where kind = 'login' and id = %s for update",
+            "delivery": "select from app.delivery where account_id = %s for update",
+            "send": "select from app.send where account_id = %s for update"}[held]
+    left = "select count(*) filter (where account_id = %s), count(*) filter (where account_id = %s) from app.ring_news"
+    with connect(autocommit=False) as holder:
+        holder.execute(lock, (bob.id,))
+        db.execute("set statement_timeout = '5s'")
+        db.execute("select api.leg_claim(%s)", (agent,))
+        bobs, carls = db.execute(left, (bob.id, carl.id)).fetchone()
+        assert bobs > 0 and carls == 0
+        holder.rollback()
+    db.execute("select api.leg_claim(%s)", (agent,))
+    assert db.execute(left, (bob.id, carl.id)).fetchone() == (0, 0)
+
+
 def test_two_accounts_that_wrote_to_each_other_end_at_once(db):
     for _ in range(ROUNDS):
         alice, bob = Account(db).register(), Account(db).register()
