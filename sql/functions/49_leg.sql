@@ -143,7 +143,9 @@ begin
 		perform app.refuse(v_status, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
 	end if;
 	if (select count(*) from app.participant p
-		where p.by_id = p_account and p.rung_at > clock_timestamp() - interval '1 s') >= app.bound('invites')
+		-- what is ahead is from before the clock was set back
+		where p.by_id = p_account and p.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp())
+			>= app.bound('invites')
 	then
 		perform app.refuse_for(case when p_web then 429 else 403 end, 'too-many-calls',
 			format('You may call %s times a second.', app.bound('invites')), 1);

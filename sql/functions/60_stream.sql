@@ -250,7 +250,7 @@ begin
 					and (s.call_id is null or d.kind = 'stream' and d.state in ('queued', 'delivered'))
 					and (s.target_n is null or d.kind <> 'contact')
 					and (p_opened_s is null or d.kind <> 'contact' and (d.state in ('stored', 'queued')
-						or d.settled_at > now() - make_interval(secs => p_opened_s + 10))))
+						or d.settled_at between now() - make_interval(secs => p_opened_s + 10) and clock_timestamp())))
 			union all
 			select s.id, s.inbox, s.waits, s.taken from app.send s
 			where p_after is null and s.inbox is not null and s.id in (

@@ -94,7 +94,7 @@ select pg_temp.janitor();
 \o
 select results_eq($$select t.key, date_trunc('minute', now() - t.since + interval '30 s') from app.throttle t
 	where t.key in ('ds:192.0.2.98', 'ds:192.0.2.99') order by 1$$,
-	$$values ('ds:192.0.2.98', interval '1 minute'), ('ds:192.0.2.99', interval '1 minute')$$,
+	$$values ('ds:192.0.2.99', interval '1 minute')$$,
 	'what was counted before the clock was set back is counted no longer for it');
 select is((select date_trunc('minute', t.until - now() + interval '30 s') from app.mail_turn t where t.key = 's:192.0.2.99'),
 	interval '30 minutes', 'nor what is counted by the hour');
