@@ -510,7 +510,7 @@ begin
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null
 	where p.call_id = p_call and p.state <> 'left';
-	perform app.call_seers_set(p_call);
+	delete from app.call_seer s where s.call_id = p_call;
 	perform app.call_make_way(p_call);
 	return v_bell || app.publish_gone('call', p_call, p_prior, v_before);
 end $$;
