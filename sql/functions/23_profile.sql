@@ -141,6 +141,7 @@ create function app.account_end(p_account bigint, p_if_match bigint default null
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_email text := app.email(p_account);
+	v_credentials bigint[];
 	v_calls bigint[];
 	v_call bigint;
 	v_profile bigint;
@@ -149,10 +150,15 @@ declare
 	v_bell text[];
 begin
 	-- Locks in their order, first what phones lock first. From here on nobody has a new call of this account.
-	perform from app.credential c where c.account_id = p_account order by c.id for update;
+	v_credentials := array(select c.id from app.credential c where c.account_id = p_account order by c.id for update);
 	v_profile := app.lock('profile', p_account, p_if_match, true);
+	if exists (select from app.credential c where c.account_id = p_account and c.id <> all (v_credentials)) then
+		raise exception using errcode = 'serialization_failure', message = 'a credential has come meanwhile';
+	end if;
 	v_calls := array(select c from app.calls_of(p_account) c);
-	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
+	perform from app.resource r
+	where r.kind = 'call' and r.id = any (v_calls || array(select c.id from app.call c where c.owner_id = p_account))
+	order by r.id for update; -- phones hang up in ended ones too
 	foreach v_call in array app.calls_leave(v_calls, p_account) loop
 		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;

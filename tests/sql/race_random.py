@@ -32,7 +32,9 @@ BOUNDS = {"contacts": 6, "sessions": 4, "tickets": 4, "credentials": 3, "calls":
           "idempotency": 4000, "mailbox_messages": 30, "change_log": 40000, "list_log": 60000, "publications": 3,
           "subscriptions": 8, "sends": 100000, "wrong_passwords": 100000, "wrong_passwords_source": 100000,
           "wrong_passwords_account": 100000, "signups_minute": 100000, "signups_day": 100000, "notify_pause": 10,
-          "anonymous_mail_mailbox": 100000, "anonymous_mail_source": 100000, "deliveries_contact": 8}
+          "anonymous_mail_mailbox": 100000, "anonymous_mail_source": 100000, "deliveries_contact": 8, "invites": 100000,
+          "calls_sip": 8, "legs": 24}
+SDP = "v=0\r\no=- 1 %d IN IP4 h\r\ns=-\r\nc=IN IP4 h\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=%s\r\n"
 REFUSALS = {"RS400", "RS401", "RS403", "RS404", "RS409", "RS412", "RS413", "RS422", "RS429", "RS481", "RS507"}
 REFUSED_500 = "cseq-out-of-order"
 ONCE_MORE = {("api.user_delete", "40001")}  # a call has come meanwhile: every program asks once more
@@ -57,6 +59,8 @@ class World:
     def __init__(self):
         self.people = [None] * PEOPLE
         self.calls, self.dialogs, self.etags = [], [], []
+        self.legs, self.ending = [], []  # (agent, leg), of calls by phone
+        self.rings = []  # (who is called, call)
         self.counts, self.wrong, self.failed = collections.Counter(), [], []
         self.stop = threading.Event()
         self.agents = {}
@@ -255,13 +259,49 @@ class Client(Caller):
     def call_delete(self, p):
         self("api.call_delete", *self.proof(p), self.some(self.world.calls), None)
 
+    def call_invite(self, p):
+        """One request that makes a call, joins it and rings others."""
+        people = [self.person() for _ in range(self.rng.randrange(1, 3))]
+        others = json.dumps([person.email for person in people])
+        rows = self("api.call_create", *self.proof(p), "s", None, False, "[]", "{}", *self.key("call_invite"), self.media("offer"),
+                    others)
+        if rows:
+            self.world.calls.append(rows[0][0])
+            self.ringing(people[0], rows[0][0])
+            self.ringing(p, rows[0][0])
+
+    def command(self, p):
+        call = self.some(self.world.calls)
+        if self.world.rings and self.rng.random() < 0.5:
+            p, call = self.some(self.world.rings)
+        body = {"command": self.rng.choice(["invite", "invite", "cancel", "reject", "dtmf"]), "digits": "1#", "url": f"/call/{call}"}
+        rows = self("api.send_post", *self.proof(p), self.person().email, None, "application/json", json.dumps(body).encode(),
+                    self.rng.random() < 0.9, None, "r", *self.key("command"))
+        if rows:
+            p.sends.append((rows[0][1], rows[0][0]))
+
+    def media(self, kind):
+        """A session; some have no media."""
+        if self.rng.random() < 0.3:
+            return json.dumps(self.rng.choice([None, "rtsp://h/1"]))
+        return json.dumps({"type": kind, "sdp": self.sdp()})
+
+    def sdp(self):
+        return SDP % (next(NUMBERS), self.rng.choice(["sendrecv", "sendonly"]))
+
     def join(self, p):
-        self("api.call_join", *self.proof(p), self.some(self.world.calls), "me", json.dumps({"sdp": "v=0"}), "{}",
-             *self.key("join"))
+        call = self.some(self.world.calls)
+        if self.world.rings and self.rng.random() < 0.6:
+            p, call = self.some(self.world.rings)
+        self("api.call_join", *self.proof(p), call, "me", self.media("answer"), "{}", *self.key("join"))
+
+    def ringing(self, p, call):
+        self.world.rings.append((p, call))
+        del self.world.rings[:-8]
 
     def participant(self, p):
-        self("api.participant_put", *self.proof(p), self.some(self.world.calls), self.rng.randrange(1, 6), '{"sdp": "w"}',
-             "{}", None)
+        self("api.participant_put", *self.proof(p), self.some(self.world.calls), self.rng.randrange(1, 6),
+             self.media(self.rng.choice(["offer", "answer"])), "{}", None)
 
     def leave(self, p):
         self("api.participant_delete", *self.proof(p), self.some(self.world.calls), self.rng.randrange(1, 6), None)
@@ -356,6 +396,76 @@ class Client(Caller):
             self.world.etags += [row[0] for row in rows or []]
             del self.world.etags[:-10]
 
+    # ---- calls of phones ----
+
+    def tell(self, function, agent, *args):
+        """What an agent says of its legs; it does as it is told, sooner or later."""
+        rows = self(function, agent, *args) or []
+        for kind, leg, call, *_ in rows:
+            if leg is None:
+                continue
+            self.world.legs.append((agent, leg))
+            if kind == "made":
+                self.world.calls.append(call)
+            elif kind in ("cancel", "bye", "fail", "lost"):
+                self.world.ending.append((agent, leg))
+        del self.world.legs[:-40], self.world.calls[:-12]
+        return rows[0][2] if rows else None
+
+    def sip_invite(self, p):
+        credential, n = self.some(p.credentials), next(NUMBERS)
+        if not credential:
+            return
+        leg = {"call_id": f"in{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": 1, "local_uri": "sip:a@b",
+               "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": self.contact()[0], "flow": self.flow(),
+               "peer": "192.0.2.9", "hops": 70}
+        callee = self.person()
+        call = self.tell("api.sip_invite", self.agent(), *credential[:2], callee.email, json.dumps(leg),
+                         self.rng.choice([None, self.sdp()]), None, self.rng.choice([None, 1]), False)
+        if call:
+            self.ringing(callee, call)
+
+    def leg(self):
+        """One that is known, now and then as another agent's."""
+        agent, leg = self.some(self.world.legs) or (self.agent(), None)
+        return (self.agent() if self.rng.random() < 0.05 else agent), leg
+
+    def leg_news(self, _):
+        agent = self.agent()
+        items = [{"leg": leg, "state": self.rng.choice(["ringing", "ringing", "up", "moved"]), "code": 180, "reason": "Ringing",
+                  "peer": "192.0.2.9", "flow": self.flow(), "cseq": 9} for of, leg in self.world.legs[-5:] if of == agent]
+        self.tell("api.leg_news", agent, json.dumps(items))
+
+    def leg_answered(self, _):
+        dialog = {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
+        self.tell("api.leg_answered", *self.leg(), json.dumps(dialog), self.rng.choice([None, self.sdp(), self.sdp()]))
+
+    def leg_ended(self, _):
+        agent, leg = self.leg()
+        item = {"leg": leg, "code": self.rng.choice([None, 480, 486, 487, 603]), "cause": self.rng.choice([None, "hangup"])}
+        if self.rng.random() < 0.3:
+            item["peer"] = self.leg()[1]
+        now, self.world.ending = self.world.ending, []
+        items = [item] + [{"leg": leg, "code": 487} for of, leg in now if of == agent]
+        self.world.ending += [pair for pair in now if pair[0] != agent]
+        self.tell("api.leg_ended", agent, json.dumps(items))
+
+    def leg_session(self, _):
+        agent, leg = self.leg()
+        self.tell("api.leg_session", agent, leg, self.sdp(), self.leg()[1], self.sdp())
+
+    def leg_offer(self, _):
+        self.tell("api.leg_offer", *self.leg(), self.rng.choice([None, self.sdp()]))
+
+    def leg_offered(self, _):
+        self.tell("api.leg_offered", *self.leg(), *self.rng.choice([(200, "OK", self.sdp()), (488, "No", None)]))
+
+    def leg_acked(self, _):
+        self.tell("api.leg_acked", *self.leg(), self.rng.choice([None, self.sdp()]))
+
+    def leg_load(self, _):
+        self("api.leg_load", *self.leg(), None, None, None, None)
+
     def flow_lost(self, _):
         self("api.flow_lost", self.agent(), self.flow())
 
@@ -364,7 +474,8 @@ class Client(Caller):
                "unregister": 2, "send": 25, "cancel": 6, "trace": 1, "mail": 4, "mail_seen": 2, "mail_delete": 2, "call": 2,
                "call_patch": 3, "call_delete": 1, "join": 4, "participant": 2, "leave": 2, "look": 3, "guess": 2,
                "sip_register": 8, "sip_register_many": 4, "first_use": 1, "sip_message": 4, "subscribe": 4, "publish": 2,
-               "flow_lost": 2}
+               "flow_lost": 2, "call_invite": 3, "command": 5, "sip_invite": 8, "leg_news": 5, "leg_answered": 6, "leg_ended": 6,
+               "leg_session": 1, "leg_offer": 2, "leg_offered": 2, "leg_acked": 1, "leg_load": 1}
 
     def loop(self):
         names, weights = list(self.WEIGHTS), list(self.WEIGHTS.values())
@@ -372,7 +483,7 @@ class Client(Caller):
             getattr(self, self.rng.choices(names, weights)[0])(self.person())
 
 
-class Agent(Caller):
+class Agent(Client):
     """Claims, renews and settles; its process is replaced now and then."""
 
     CODES = [200] * 12 + [202, 202, 404, 408, 430, 480, 482, 486, 503, None]
@@ -434,6 +545,7 @@ class Agent(Caller):
             self.claim()
             self("api.delivery_renew", self.id, [job[0] for job in self.jobs], LEASE_S)
             self("api.notify_renew", self.id, [job[0] for job in self.notifies], LEASE_S)
+            self.tell("api.leg_claim", self.id)
             if self.rng.random() < 0.01:
                 self.start()
             else:
@@ -442,7 +554,10 @@ class Agent(Caller):
     def quiet(self):
         """True: nothing was left to do."""
         self.claim()
-        idle = not self.jobs and not self.notifies
+        self.tell("api.leg_claim", self.id)
+        legs = [row[0] for row in self.db.execute("select id from app.leg where agent_id = %s and state <> 'ended'", (self.id,))]
+        self.tell("api.leg_ended", self.id, json.dumps([{"leg": leg, "cause": "hangup"} for leg in legs]))
+        idle = not self.jobs and not self.notifies and not legs
         self.settle(end=True)
         return idle
 
@@ -648,11 +763,21 @@ RECOUNTS = {
     "who sees a call": """with rule as (
             select c.id, o.account_id, bool_or(o.inside) as inside from app.call c cross join lateral (
                 select c.owner_id as account_id, false as inside
-                union all select p.account_id, true from app.participant p where p.call_id = c.id and p.state = 'joined'
+                union all select p.account_id, true from app.participant p where p.call_id = c.id and p.state <> 'left'
                 union all select i.account_id, true from app.invitation i where i.call_id = c.id) o
             where c.state <> 'ended' group by 1, 2)
         select * from rule r full join app.call_seer s on s.call_id = r.id and s.account_id = r.account_id
         where r.inside is distinct from s.inside""",
+    "legs without an end": """select l.id, l.state, c.state from app.leg l left join app.call c on c.id = l.call_id
+        where l.state <> 'ended'""",
+    "orders for nobody": "select j.leg_id, j.agent_id, j.kind from app.leg_job j join app.leg l on l.id = j.leg_id where l.state = 'ended'",
+    "calls of phones that have gone": """select c.id from app.call c where c.ends_alone and c.state <> 'ended'""",
+    "rings that go on": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
+        where p.state in ('calling', 'ringing') and c.state <> 'ended' and p.ring_until is null""",
+    "who has left what has ended": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
+        where c.state = 'ended' and p.state <> 'left'""",
+    "empty calls": """select c.id, c.empty_since from app.call c where c.state <> 'ended' and (c.empty_since is null) <> exists (
+        select from app.participant p where p.call_id = c.id and p.state <> 'left')""",
     "results under keys": """select l.account_id, l.written from app.idempotency_log l where l.written < (
         select max(i.place + 256 + octet_length(i.key) + octet_length(i.result::text))
         from app.idempotency i where i.account_id = l.account_id)""",
@@ -756,7 +881,8 @@ def settle(agents, janitors, streams):
         return all(done) and db.execute("""select not exists (select from app.login l where l.sweep_at <= now())
             and not exists (select from app.publication p where p.expires_at <= now())
             and not exists (select from app.send s where s.inbox is null and s.due_at <= now() + interval '2 s')
-            and not exists (select from app.subscription s where s.until is not null or s.due)""").fetchone()[0]
+            and not exists (select from app.subscription s where s.until is not null or s.due)
+            and not exists (select from app.ring_news)""").fetchone()[0]
     until(is_quiet, "deliveries, NOTIFYs and what has lapsed")
 
 
