@@ -124,11 +124,12 @@ class Incoming(Dialog):
         self.target = uri_of(self.invite.get("contact"))
         self.mine, self.theirs = f"{self.invite.get('to')};tag={self.tag}", self.invite.get("from")
 
-    def next(self, method, timeout_s=5):
+    def next(self, method=None, timeout_s=5):
+        """The next request with that method, or any."""
         deadline = time.monotonic() + timeout_s
         while True:
             request = self.phone.requests.get(timeout=max(deadline - time.monotonic(), 0.01))
-            if request.method == method:
+            if method in (None, request.method):
                 return request
 
     def say(self, code, reason="Whatever", body="", request=None):

@@ -32,6 +32,10 @@ RACES = {
         ("200 of 1", "1: ACK BYE, 2: ACK BYE elsewhere", "hangup hangup cancelled"),
         ("200 of 2", "1: ACK BYE elsewhere, 2: ACK BYE", "hangup cancelled hangup"),
     },
+    "a join against the phone's 200": {
+        ("201: 200 of the page", "ACK BYE elsewhere", "hangup cancelled"),
+        ("409: 200 of the phone", "ACK BYE", "hangup hangup"),
+    },
     "BYE against re-INVITE": {
         ("487 BYE", "200", "hangup hangup"),  # the offer was under way (section 15.1.2)
         ("481 BYE", "200", "hangup hangup"),  # it came after the end
@@ -69,8 +73,8 @@ class Sides:
 
     def __init__(self, system, phone, until):
         self.system, self.until = system, until
-        self.alice, bob = new_account(system, "alice"), new_account(system, "bob")
-        self.a, self.b, self.c = (rings(phone(owner)) for owner in (self.alice, bob, bob))
+        self.alice, self.bob = new_account(system, "alice"), new_account(system, "bob")
+        self.a, self.b, self.c = (rings(phone(owner)) for owner in (self.alice, self.bob, self.bob))
         self.random = random.Random(16)
         assert self.a.register().code == self.b.register().code == 200
 
@@ -110,9 +114,16 @@ class Sides:
         assert out.next().code == 180
         return out, inc
 
-    def heard(self, inc):
-        """What the phone hears after its 200; a CANCEL that has crossed it says nothing."""
-        inc.next("ACK")
+    def call(self):
+        """The URL of the one that is under way."""
+        return [c for c in self.alice.request("GET", "/call").json() if c["state"] != "ended"][0]["url"]
+
+    def heard(self, inc, reasons=(None, ELSEWHERE)):
+        """What the phone hears after its 200; reasons: that a CANCEL may have which has crossed it."""
+        request = inc.next()
+        while request.method != "ACK":
+            assert request.method != "CANCEL" or request.get("reason") in reasons
+            request = inc.next()
         bye = inc.next("BYE")
         return "ACK BYE elsewhere" if bye.get("reason") == ELSEWHERE else "ACK BYE"
 
@@ -147,6 +158,20 @@ def two_phones(s):
     return f"200 of {winner}", f"1: {heard[0]}, 2: {heard[1]}", s.ended(out)
 
 
+def join_against_200(s):
+    out, inc = s.ringing()
+    url = s.call()
+    session = {"session": {"type": "answer", "sdp": sdp(3)}}
+    joined, _ = s.at_once(lambda: requests.post(s.system.url + url, json=session, headers=s.bob.headers, timeout=10),
+                          lambda: inc.say(200, "OK", sdp(2)))
+    final = out.confirm()
+    winner = {sdp(2): "phone", sdp(3): "page"}[final.body.decode()]
+    if winner == "phone":
+        assert joined.headers["Content-Type"] == "application/problem+json" and "answered-elsewhere" in joined.text
+    assert out.bye().code == 200
+    return f"{joined.status_code}: 200 of the {winner}", s.heard(inc, (ELSEWHERE,)), s.ended(out)
+
+
 def bye_against_offer(s):
     out, inc = up(s.a, s.b)
     offered, bye = s.at_once(lambda: offer(out, HOLD), inc.bye)
@@ -176,7 +201,7 @@ def both_offer(s):
 
 def delete_against_200(s):
     out, inc = s.ringing()
-    call = [c for c in s.alice.request("GET", "/call").json() if c["state"] != "ended"][0]["url"]
+    call = s.call()
     deleted, _ = s.at_once(lambda: requests.delete(s.system.url + call, headers=s.alice.headers, timeout=10).status_code,
                            lambda: inc.say(200, "OK", sdp(2)))
     assert deleted == 204
@@ -228,8 +253,8 @@ def caller_before_ack(s):
     return f"200 {bye.code}", s.heard(inc), s.ended(out)
 
 
-RUN = dict(zip(RACES, (cancel_against_200, two_phones, bye_against_offer, both_offer, delete_against_200, cancel_in_digest,
-                       callee_before_ack, caller_before_ack)))
+RUN = dict(zip(RACES, (cancel_against_200, two_phones, join_against_200, bye_against_offer, both_offer, delete_against_200,
+                       cancel_in_digest, callee_before_ack, caller_before_ack)))
 
 
 def resident(pid):
