@@ -368,6 +368,7 @@ declare
 	v_item jsonb;
 	v_bell text[];
 begin
+	set local synchronous_commit = off; -- news may get lost, and orders are given again
 	perform app.leg_lock_calls(app.leg_items(p_items));
 	for v_item in select i from jsonb_array_elements(p_items) i loop
 		v_bell := v_bell || app.leg_heard(p_agent, (v_item ->> 'leg')::bigint, v_item);
