@@ -78,8 +78,8 @@ def statements(system):
 
 
 def test_a_call_asks_the_database_six_times(loaded):
-    load(loaded, "-r", RATE, "-c", 2 * CALLERS, "-h", 100)
-    said = load(loaded, "-r", RATE, "-c", CALLS, "-g", 200, "-h", 600, "-f",
+    load(loaded, "-r", RATE, "-c", 2 * CALLERS, "-t", 60, "-h", 100)
+    said = load(loaded, "-r", RATE, "-c", CALLS, "-t", 60, "-g", 200, "-h", 600, "-f",
                 between=lambda: ask(loaded, "select pg_stat_statements_reset()"))
     assert said["done"] == str(CALLS) and said["failed"] == "0"
     found = {name: calls for name, calls in statements(loaded).items() if name not in POLLS}
