@@ -38,14 +38,14 @@ begin
 		return c_head || E'm=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=inactive\r\n';
 	end if;
 	-- Encrypted media need keys: they are off.
-	return c_head || (
+	return c_head || coalesce((
 		select string_agg(regexp_replace(split_part(m.part, E'\n', 1), '^(m=\S+) \S+',
 				'\1 ' || case when m.part ~ '^m=\S+ [1-9]\d*(/\d+)? RTP/AVPF? ' then '9' else '0' end)
 			|| E'\r\n' || coalesce((
 				select string_agg(a.line, E'\r\n' order by a.n) || E'\r\n'
 				from regexp_split_to_table(m.part, '\n') with ordinality a (line, n) where a.line ~ '^a=(rtpmap|fmtp):'), '')
 			|| E'a=inactive\r\n', '' order by m.n)
-		from regexp_split_to_table(replace(p_offer, E'\r', ''), '\n(?=m=)') with ordinality m (part, n) where m.n > 1);
+		from regexp_split_to_table(replace(p_offer, E'\r', ''), '\n(?=m=)') with ordinality m (part, n) where m.n > 1), '');
 end $$;
 
 -- p_sdp in a dialog where p_last was said before, by somebody else: its origin stays, one version on, and so do its media
@@ -55,8 +55,8 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
 	c_origin constant text := '\no=(\S+ \S+) (\d{1,20}) ([^\r\n]*)';
 	v_last text[] := regexp_match(p_last, c_origin);
-	v_more int := (select count(*) from regexp_matches(p_last, '\nm=', 'g')) - (select count(*) from regexp_matches(p_sdp, '\nm=', 'g'));
 	v_media text[] := array(select m[1] from regexp_matches(p_last, '\n(m=\S+) \S+', 'g') m);
+	v_more int := cardinality(v_media) - (select count(*) from regexp_matches(p_sdp, '\nm=', 'g'));
 	v_sdp text := p_sdp;
 begin
 	if v_last is null then

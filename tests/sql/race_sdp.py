@@ -18,7 +18,8 @@ BASE = ("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 
 PIECES = ["\r\n", "\n", "m=", "m=audio 9 RTP/AVP 0\r\n", "a=inactive\r\n", "o=- 99999999999999999999 1 IN IP4 h\r\n", "\\1", "\\", "%s",
           "'", "\x01", "€", " ", "0", "o=", "c=IN IP6 ::", "v=0", "m=audio 9 RTP/AVP", "a=rtpmap:"]
 LONG_ONES = {
-    "media": BASE + "m=a 9 RTP/AVP 0\r\n" * 2800, "beginnings": "v=0\r\n" + "m=" * (SIZE // 2), "empty": "v=0\n" + "m=\n" * (SIZE // 3),
+    "media": BASE + "m=a 9 RTP/AVP 0\r\n" * 2800, "beginnings": "v=0\r\n" + "m=" * (SIZE // 2),
+    "empty": "v=0\n" + "m=\n" * (SIZE // 3),
     "blanks": "v=0\n" + " " * SIZE + "m=", "origin": "v=0\no=" + "1 " * (SIZE // 2) + "\nm=audio 9 RTP/AVP 0\n",
     "formats": BASE + "a=rtpmap:0 x\r\n" * 3400, "lines": "v=0" + "\n" * SIZE, "returns": "v=0\r\n" + "\r" * SIZE,
     "word": "v=0\no=- 1 1 IN IP4 h\nm=" + "a" * SIZE + " 9 RTP/AVP 0\n"}
@@ -67,6 +68,7 @@ def test_any_session_description_is_read_or_refused(db, rng):
         for call in READERS:
             ask(db, call, sdp)
         assert ask(db, "app.sdp_next(%s, %s)", sdp, other) is not None
+        assert ask(db, "app.sdp_inactive(%s)", sdp)  # whoever has no media says something
 
 
 @pytest.mark.parametrize("name", LONG_ONES)
