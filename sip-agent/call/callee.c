@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
+#include "call/divert.h"
 #include "call/info.h"
 #include "call/told.h"
 #include "common/log.h"
@@ -35,10 +36,15 @@ enum {
 /* --- how it ends ------------------------------------------------------------
  */
 
-static void ended(struct leg *l, int code, const char *reason)
+static void ended(struct leg *l, int code, const char *reason,
+		  const struct sip_msg *msg)
 {
-	const struct told_end end = {.code = code ? code : 480,
-				     .reason = reason};
+	char to[DIVERT_SIZE];
+	const struct told_end end = {
+		.code = code ? code : 480,
+		.reason = reason,
+		.to = msg && divert_read(to, l->legs->ag, msg) ? to : NULL,
+	};
 
 	told_end(l->legs->told, l, &end, NULL);
 	leg_forget(l);
@@ -173,7 +179,7 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 	if (err) { /* there is nobody to send an ACK to */
 		log_debug("answer_refused", LOG_INT("leg", l->id),
 			  LOG_INT("errno", err));
-		ended(l, 500, "Bad answer");
+		ended(l, 500, "Bad answer", NULL);
 		return;
 	}
 	if (l->state == LEG_ENDING) { /* it was quicker than our CANCEL */
@@ -197,7 +203,7 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 	if (code >= 200 && code < 300 && msg)
 		answered(l, msg);
 	else
-		ended(l, code, reason);
+		ended(l, code, reason, msg);
 	mem_deref(l);
 }
 
@@ -355,7 +361,7 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
 	if (!err)
 		err = uac_alloc(&l->uac, ls->ag, &l->req.out, on_end, l);
 	if (err) {
-		ended(l, 0, "");
+		ended(l, 0, "", NULL);
 	} else {
 		leg_insert(l);
 		tmr_start(&l->tmr,

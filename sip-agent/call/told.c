@@ -31,7 +31,7 @@ struct end {
 	struct leg *l; /* referenced */
 	told_done_h *h;
 	int code;
-	char *reason, *cause, *header;
+	char *reason, *cause, *header, *to;
 	int64_t peer;
 	bool under_way, late;
 };
@@ -88,6 +88,7 @@ static void end_destructor(void *arg)
 	mem_deref(e->reason);
 	mem_deref(e->cause);
 	mem_deref(e->header);
+	mem_deref(e->to);
 }
 
 static void destructor(void *arg)
@@ -350,6 +351,8 @@ static void write_end(struct buf *b, const struct end *e)
 		json_member(b, "header", e->header);
 	if (e->peer)
 		json_member_int(b, "peer", e->peer);
+	if (e->to)
+		json_member(b, "to", e->to);
 	buf_char(b, '}');
 }
 
@@ -448,6 +451,8 @@ void told_end(struct told *t, struct leg *l, const struct told_end *end,
 		(void)str_dup(&e->header, end->header);
 	e->peer = end->peer;
 	e->late = end->late;
+	if (end->to)
+		(void)str_dup(&e->to, end->to);
 	list_append(&t->ends, &e->le, e);
 	if (t->ends_under_way)
 		return; /* on_ends sees it */

@@ -25,6 +25,7 @@ struct told_end {
 	const char *header; /**< of the Reason that others hear */
 	int64_t peer;	    /**< the leg that is hung up for it; 0: none */
 	bool late;	    /**< the database waits for it, and nobody else */
+	const char *to;	    /**< accounts that the call is sent on to */
 };
 
 /** What would end an INVITE that rings where we are no more */

@@ -177,10 +177,11 @@ begin
 end $$;
 
 -- A leg to each contact that a call to an account rings. What has dialled is not rung itself. p_by: who has it called;
--- and of REST p_sdp: what is offered, p_send: where its sender reads of it, p_n: one contact alone.
+-- and of REST p_sdp: what is offered, p_send: where its sender reads of it, p_n: one contact alone; p_most: how many;
+-- p_instead: the participant has sent the call on to this account.
 create function app.legs_ring(p_call bigint, p_agent int, p_account bigint, p_participant bigint, p_from text,
 	p_hops int, p_ring_s int, p_secure bool, p_but text, p_by bigint, p_sdp text default null,
-	p_send bigint default null, p_n bigint default null, out made int, out bell text[])
+	p_send bigint default null, p_n bigint default null, p_most int default 31, p_instead bool default false, out made int, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_login app.login;
@@ -194,7 +195,7 @@ begin
 		where l.account_id = p_account and l.expires_at > now() and l.contact is not null
 			and (not p_secure or app.is_secure(l.*::app.login)) and app.is_devices_latest(l.*::app.login)
 			and l.contact is distinct from p_but and (p_n is null or l.n = p_n)
-		order by l.q desc nulls last, l.n limit 31
+		order by l.q desc nulls last, l.n limit least(p_most, 31)
 	loop
 		-- One that is no more has left its bindings over UDP to all.
 		v_agent := coalesce((select g.id from app.agent g where g.id = v_login.agent_id and g.dead_at is null),
@@ -206,7 +207,7 @@ begin
 		end if;
 		insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, contact, path, flow, rest,
 			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until, by_id, delivery_id, local_sdp)
-		values (p_call, p_participant, null, v_login.credential_id, v_agent, 'out', 'calling', v_login.contact,
+		values (p_call, p_participant, case when p_instead then p_account end, v_login.credential_id, v_agent, 'out', 'calling', v_login.contact,
 			v_login.path, v_login.flow, v_login.source = 'rest', p_secure,
 			gen_random_uuid() || '@restsip', replace(left(gen_random_uuid()::text, 18), '-', ''),
 			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s), p_by, v_delivery, p_sdp)
@@ -309,13 +310,14 @@ begin
 	return array(select (i ->> 'leg')::bigint from jsonb_array_elements(p_items) i);
 end $$;
 
--- A new version of a call, whose resource is locked.
-create function app.call_changed(p_call bigint) returns text[]
+-- A new version of a call, whose resource is locked. p_recheck, p_before: of app.publish, where others may see it now.
+create function app.call_changed(p_call bigint, p_recheck bigint[] default null, p_before bigint[] default '{}')
+returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_prior bigint := app.version_of('call', p_call);
 begin
-	return app.publish('call', p_call, app.advance('call', p_call), v_prior);
+	return app.publish('call', p_call, app.advance('call', p_call), v_prior, p_recheck, p_before);
 end $$;
 
 -- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved).
@@ -419,6 +421,8 @@ declare
 	v_part app.participant;
 	v_first app.leg_work;
 	v_offer text;
+	v_moved bigint[];
+	v_before bigint[] := '{}';
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
@@ -455,7 +459,13 @@ begin
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null,
 		web = false, session = app.sdp_session(case when v_offer is null then 'offer' else 'answer' end, p_sdp)
 	where p.id = v_part.id;
-	v_bell := v_bell || app.call_changed(v_leg.call_id);
+	if v_leg.account_id is not null then
+		v_moved := array[v_part.account_id, v_leg.account_id];
+		v_before := app.call_seers_before(v_leg.call_id);
+		perform app.divert_answered(v_leg);
+		perform app.call_seers_set(v_leg.call_id);
+	end if;
+	v_bell := v_bell || app.call_changed(v_leg.call_id, v_moved, v_before);
 	v_first.kind := 'won';
 	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);
@@ -579,6 +589,7 @@ create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns t
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_was text;
+	v_sdp text; -- of an ended one it is no more
 	v_leg app.leg;
 	v_cause text := p_item ->> 'cause';
 	v_bell text[];
@@ -592,12 +603,16 @@ begin
 	update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
 	where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
 		and l.state in ('answered', 'up');
+	v_sdp := v_leg.local_sdp;
 	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
 		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
 	select l.* into v_leg from app.leg l where l.id = p_leg;
 	if v_was = 'ending' then
 		return v_bell;
 	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
+		if v_leg.code between 300 and 399 and p_item ? 'to' then
+			v_bell := v_bell || app.leg_divert(v_leg, p_agent, p_item ->> 'to', v_sdp);
+		end if;
 		return v_bell || app.leg_refused(v_leg, p_agent);
 	end if;
 	return v_bell || app.call_over(app.leg_participant(v_leg), p_agent, v_leg.cause, p_header => p_item ->> 'header',
