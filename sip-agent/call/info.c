@@ -25,6 +25,8 @@ enum {
 	KEY_PAUSE_MS = 200, /* a phone sounds it for 160 ms */
 	INFOS_MAX = 2,	    /* of a leg at once */
 	INFO_MAX = 4096,    /* bytes of one that the database hands on */
+	SAID_MAX = 100,	    /* of a leg in SAID_MS: each is a commit */
+	SAID_MS = 10 * 1000,
 	FAR_MS = 25 * 1000, /* its phone waits for 32 s (timer F) */
 	COUNT_MAX = 10000,  /* of all legs */
 };
@@ -287,6 +289,19 @@ static int ask(struct info *i, const struct said *s)
 	return err;
 }
 
+/* Count one that the database is told; false: there were too many lately */
+static bool may_say(struct leg *l)
+{
+	const uint64_t now = tmr_jiffies();
+
+	if (now >= l->said_ms + SAID_MS) {
+		l->said_ms = now;
+		l->said = 0;
+	}
+
+	return l->said++ < SAID_MAX;
+}
+
 static bool is_text(const char *s)
 {
 	return !s || pg_is_text(s, strlen(s));
@@ -305,6 +320,8 @@ static int pass(struct leg *l, struct uas *u, const struct said *s,
 	    (body->l > INFO_MAX || (s->type && !s->body) || !is_text(s->type) ||
 	     !is_text(s->package) || !is_text(s->body)))
 		return EBADMSG;
+	if (!peer && !may_say(l))
+		return EAGAIN;
 	err = info_alloc(&i, l, u, peer, INFOS_MAX);
 	if (err)
 		return err;

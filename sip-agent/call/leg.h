@@ -100,7 +100,9 @@ struct leg {
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
-	int infos;		/**< that are passed on */
+	int infos; /**< that are passed on */
+	int said;  /**< those that the database was told, since said_ms */
+	uint64_t said_ms;
 	const char *takes_info; /**< "true", "false", NULL: not said */
 
 	/* in */

@@ -121,3 +121,15 @@ def test_keys_of_a_phone_count_as_messages(people, page, system):
                        "(select id from app.account where email = %s) returning sends", [a.aor[4:]])
     assert out.request("INFO", relay, "Signal=2\r\n", timeout_s=WAIT_S).code == 480
     assert out.bye().code == 200
+
+
+def test_keys_have_a_rate(people, page):
+    a, _, bob = people
+    stream = page(bob)
+    out = Outgoing(a, f"sip:{bob.email}", sdp(1))
+    url = command(stream, "invite")["json"]["url"]
+    assert bob.request("POST", url, json={}).status_code == 201
+    out.confirm()
+    codes = {out.request("INFO", [("Content-Type", "text/plain")], "x", timeout_s=WAIT_S).code for _ in range(101)}
+    assert codes == {415, 480}, "what is no key counts too"
+    assert out.bye().code == 200
