@@ -181,7 +181,8 @@ begin
 	command := v_command;
 end $$;
 
--- Whether a command is the sender's to give: of a live call that they own or are in.
+-- Whether a command is the sender's to give: of a live call that they own or are in. Keys are pressed by who was called there,
+-- or has called somebody: not by everybody who joins a call that is open.
 create function app.command_holds(p_sender bigint, p_command text, p_call bigint) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -189,7 +190,9 @@ begin
 		p_command <> 'reject' and c.owner_id = p_sender or exists (
 			select from app.participant p
 			where p.call_id = p_call and p.account_id = p_sender and p.state <> 'left'
-				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'))));
+				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'
+					and (p.side <> 'in' or exists (select from app.participant o
+						where o.call_id = p_call and o.by_id = p_sender and o.state <> 'left'))))));
 end $$;
 
 -- The code of a rejection's reason.

@@ -313,7 +313,7 @@ begin
 	return query select i.id, i.doc, i.fits from app.call_items(app.caller(p_who, p_proof), p_after, p_limit, p_state) i;
 end $$;
 
--- Who was in a call that has ended sees how it ended, while it is kept: the bound call_kept.
+-- Who was in a call until its end sees how it ended, while it is kept: the bound call_kept.
 create function api.call_get(p_who text, p_proof bytea, p_call bigint)
 returns table (version bigint, inside bool, doc text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -324,7 +324,7 @@ declare
 begin
 	if not exists (
 		select from app.call c join app.participant p on p.call_id = c.id
-		where c.id = p_call and c.state = 'ended' and p.account_id = v_caller)
+		where c.id = p_call and c.state = 'ended' and p.account_id = v_caller and p.left_at >= c.ended_at)
 	then
 		v_access := app.call_access(v_caller, p_call);
 		v_inside := v_access.inside;
@@ -401,7 +401,9 @@ begin
 		if p_part.side = 'callee' and p_part.state <> 'joined' then
 			bell := app.legs_hang_up(p_part.call_id, 0, 'declined', 603, 'Decline');
 		end if;
-		bell := bell || app.call_end(p_part.call_id, p_prior, 'declined');
+		bell := bell || case when p_part.side = 'callee' and p_part.state <> 'joined'
+			then app.call_end(p_part.call_id, p_prior, 'declined', 'declined', 603, 'Decline')
+			else app.call_end(p_part.call_id, p_prior, 'declined') end;
 		return;
 	end if;
 	bell := app.participant_part(p_part);
@@ -494,11 +496,15 @@ begin
 	more := more or found;
 end $$;
 
--- Ends a call whose resource is locked, and with it every leg. p_why: what pages that ring are told.
-create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone') returns text[]
+-- Ends a call whose resource is locked, and with it every leg. p_why: what pages that ring are told. p_cause and what follows:
+-- how it ended for those who are in it; a code is that of who has not joined.
+create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone', p_cause text default null,
+	p_code int default null, p_reason text default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
+	v_prior bigint := p_prior;
+	v_version bigint;
 	v_part app.participant;
 	v_bell text[] := app.legs_hang_up(p_call, 0, 'hangup');
 begin
@@ -508,11 +514,19 @@ begin
 		v_bell := v_bell || app.ring_over(v_part, p_why);
 	end loop;
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
-	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null
+	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
+		cause = coalesce(p.cause, p_cause, case when p.state = 'joined' then 'hangup' else 'cancelled' end),
+		code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
+		reason = case when p_code is null or p.state = 'joined' then p.reason else p_reason end
 	where p.call_id = p_call and p.state <> 'left';
+	if app.is_watched('call', p_call) then -- who watches it sees how it ended, and then that it is gone
+		v_version := app.version_of('call', p_call);
+		perform app.log_change('call', p_call, v_version, p_prior, false, null, null);
+		v_prior := v_version;
+	end if;
 	delete from app.call_seer s where s.call_id = p_call;
 	perform app.call_make_way(p_call);
-	return v_bell || app.publish_gone('call', p_call, p_prior, v_before);
+	return v_bell || app.publish_gone('call', p_call, v_prior, v_before);
 end $$;
 
 create function api.call_delete(p_who text, p_proof bytea, p_call bigint, p_if_match bigint)

@@ -533,7 +533,7 @@ begin
 	if v_alone then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
 		perform app.advance('call', p_part.call_id);
-		return v_bell || app.call_end(p_part.call_id, v_prior, p_why);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason);
 	end if;
 	v_bell := v_bell || app.ring_over(p_part, p_why);
 	update app.participant p set code = case when p_part.state = 'joined' then p.code else p_code end,

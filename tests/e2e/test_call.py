@@ -275,6 +275,16 @@ def test_the_end_of_a_call_is_the_end_of_all_that_is_in_it(account):
     assert "session" not in child
 
 
+def test_who_was_put_out_of_a_call_does_not_see_its_end(account):
+    alice, carol = account("alice"), account("carol")
+    call = make_call(alice)
+    part = join(carol, call)
+    is_empty(alice.request("DELETE", part["url"]))
+    is_json(alice.request("PATCH", call["url"], json={"open": False, "subject": "not for her"}))
+    is_empty(alice.request("DELETE", call["url"]))
+    is_problem(carol.request("GET", call["url"]), 404, "call-not-found")
+
+
 def test_a_patch_does_not_end_a_call(account):
     alice = account("alice")
     call = make_call(alice)
@@ -408,3 +418,16 @@ def test_more_than_can_be_invited(account):
     alice, bob = account("alice"), account("bob")
     is_json(alice.request("POST", "/call", json={"invited": [bob.email] * 200}), 201)
     is_problem(alice.request("POST", "/call", json={"invited": [bob.email] * 201}), 409, "call-full", "/invited")
+
+
+def test_who_watches_a_call_sees_how_it_ended(account, opened):
+    alice, bob = account("alice"), account("bob")
+    call = make_call(alice)
+    join(bob, call)
+    stream = opened(alice, call["url"])
+    stream.wait("state")
+    is_empty(alice.request("DELETE", call["url"]))
+    stream.wait("gone")
+    last, gone = [e for e in stream.events if e.name in ("change", "gone")][-2:]
+    assert gone.name == "gone" and last.name == "change" and last.data["state"] == "ended" and last.data["ended_at"]
+    assert [(c["email"], c["state"]) for c in last.data["children"]] == [(bob.email, "ended")]

@@ -407,6 +407,8 @@ def test_what_goes_is_told_to_a_long_poll_of_many(account):
     waits_for(bob, other)
     bob.request("DELETE", call)
     status, items, place = waiting.get()
+    assert status == 200 and items[call]["data"]["state"] == "ended", items
+    status, items, place = poll(alice, *paths, wait=10, since=place)
     assert status == 200 and items == {call: {"resource": call, "gone": True}} and place.startswith("-,")
     waiting = Poll(alice, *paths, wait=10, since=place)
     waits_for(bob, other)

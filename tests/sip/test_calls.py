@@ -30,6 +30,14 @@ def fixture_legs(system, until):
     return read
 
 
+def how_it_ended(account):
+    """What who was in its last call reads of it afterwards: each one's cause and code."""
+    row, = account.system.query("select max(id) as id from inspect.call where owner = %s", [account.email])
+    call = account.request("GET", f"/call/{row['id']}").json()
+    assert call["state"] == "ended"
+    return [(c["ended"]["cause"], c.get("sip", {}).get("code")) for c in call["children"]]
+
+
 def call_of(account, until):
     """The one call that an account is in."""
     calls = until(lambda: account.request("GET", "/call").json(), 3)
@@ -103,6 +111,7 @@ def test_a_refusal_is_heard(pair, legs, code, heard, cause):
     assert answer.code == heard
     assert (f"cause={code}" in answer.get("reason", "")) == (code != heard)
     assert legs(alice)[1] == ("out", "ended", cause)
+    assert how_it_ended(alice) == [(cause, heard)] * 2
 
 
 def test_nobody_answers(pair, legs):
@@ -115,6 +124,7 @@ def test_nobody_answers(pair, legs):
     inc.say(200, request=inc.next("CANCEL"))
     inc.say(487)
     assert legs(alice) == [("in", "ended", "no-answer"), ("out", "ended", "no-answer")]
+    assert how_it_ended(alice) == [("no-answer", 480)] * 2
 
 
 @pytest.mark.parametrize("after", [100, 180])
@@ -133,6 +143,7 @@ def test_cancel(pair, legs, after):
     inc.say(487)
     inc.next("ACK")
     assert legs(alice) == [("in", "ended", "cancelled"), ("out", "ended", "cancelled")]
+    assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
 
 
 def test_of_two_phones_one_answers(phone, account, legs):

@@ -80,9 +80,13 @@ def test_keys_are_bounded_and_end_with_the_call(up, until):
     assert press(alice, bob, url, "1").json()["status"] == "failed", "nobody is there any more"
 
 
-def test_who_is_not_in_the_call_presses_nothing(up, account):
-    _, bob, inc, url = up()
+@pytest.mark.parametrize("joins", [False, True], ids=["outside", "joined an open call"])
+def test_who_was_not_called_and_has_called_nobody_presses_nothing(up, account, joins):
+    alice, bob, inc, url = up()
     carol = account("carol")
+    if joins:
+        assert alice.request("PATCH", url, json={"open": True}).status_code == 200
+        assert carol.request("POST", url, json={"email": carol.email}).status_code == 201
     assert press(carol, bob, url, "1").status_code == 202
     assert inc.next("MESSAGE", WAIT_S), "it is a message like any other"
     assert inc.bye().code == 200

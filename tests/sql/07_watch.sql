@@ -1,6 +1,6 @@
 -- What streams read: who may watch what, changes since, items, and what outsiders see.
 begin;
-select plan(35);
+select plan(36);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('watch-test') \gset
@@ -76,8 +76,10 @@ select doesnt_match((select doc from api.watch_read('call', :call, null, false, 
 \o /dev/null
 select * from api.call_delete(null, pg_temp.proof('alice'), :call, null);
 \o
-select is((select array_agg(gone order by version) from api.watch_read('call', :call, :c0, false)), '{f,t}',
+select is((select array_agg(gone order by version) from api.watch_read('call', :call, :c0, false)), '{f,f,t}',
 	'an ended call is gone');
+select matches((select doc from api.watch_read('call', :call, :c0, false) where not gone order by version desc limit 1),
+	'"state":"ended".*"children":\[\{[^}]*"state":"ended"', 'and before that it says how it ended');
 
 -- A sent message
 \o /dev/null
