@@ -157,6 +157,7 @@ declare
 	v_version bigint;
 	v_turn record;
 	v_ids bigint[];
+	v_here int;
 	v_done int := 0;
 	v_more bool;
 	v_bell text[];
@@ -166,13 +167,19 @@ begin
 	for v_turn in select * from app.turn_lock('login', v_accounts, '-infinity') loop
 		v_end := coalesce(v_end, app.turn_end());
 		exit when clock_timestamp() > v_end;
-		v_done := v_done + (select count(*) from app.login l
+		v_here := (select count(*) from app.login l
 			where l.account_id = v_turn.id and l.agent_id = p_agent and l.flow = p_flow);
-		v_ids := app.login_unflow(v_turn.id, p_agent, p_flow);
-		continue when v_ids = '{}';
-		v_version := app.advance('login', v_turn.id);
-		v_bell := v_bell || app.login_lose(v_turn.id, v_ids);
-		v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
+		begin
+			v_ids := app.login_unflow(v_turn.id, p_agent, p_flow);
+			if v_ids <> '{}' then
+				v_version := app.advance('login', v_turn.id);
+				v_bell := v_bell || app.login_lose(v_turn.id, v_ids);
+				v_bell := v_bell || app.publish('login', v_turn.id, v_version, v_turn.prior);
+			end if;
+			v_done := v_done + v_here;
+		exception when others then -- the others go on
+			perform app.duty_failed('flow_lost', sqlstate, sqlerrm);
+		end;
 	end loop;
 	v_more := app.legs_flow_lost(p_agent, p_flow);
 	return query select v_done, v_bell, v_more or exists (

@@ -447,11 +447,16 @@ begin
 	for v_part in
 		select p.* from app.participant p where p.call_id = v_call and p.ring_until < now() order by p.id
 	loop
-		if v_part.state in ('calling', 'ringing') then
-			bell := bell || app.call_over(v_part, 0, 'no-answer', 480, 'No answer', null, 'no-answer');
-		else
-			update app.participant p set ring_until = null where p.id = v_part.id;
-		end if;
+		begin
+			if v_part.state in ('calling', 'ringing') then
+				bell := bell || app.call_over(v_part, 0, 'no-answer', 480, 'No answer', null, 'no-answer');
+			else
+				update app.participant p set ring_until = null where p.id = v_part.id;
+			end if;
+		exception when others then -- behind the others
+			perform app.duty_failed('expire_rings', sqlstate, sqlerrm);
+			update app.participant p set ring_until = now() + interval '1 min' where p.id = v_part.id;
+		end;
 	end loop;
 end $$;
 

@@ -776,10 +776,14 @@ begin
 	for v_turn in select * from app.turn_lock('call', v_calls, v_since) loop
 		v_end := coalesce(v_end, app.turn_end());
 		exit when clock_timestamp() > v_end;
-		update app.call c set state = 'active' where c.id = v_turn.id and c.state = 'scheduled' and c.starts_at <= now();
-		continue when not found;
-		bell := bell || app.publish('call', v_turn.id, app.advance('call', v_turn.id), v_turn.prior);
-		more := true;
+		begin
+			update app.call c set state = 'active' where c.id = v_turn.id and c.state = 'scheduled' and c.starts_at <= now();
+			continue when not found;
+			bell := bell || app.publish('call', v_turn.id, app.advance('call', v_turn.id), v_turn.prior);
+			more := true;
+		exception when others then
+			perform app.duty_failed('start_due_calls', sqlstate, sqlerrm);
+		end;
 	end loop;
 end $$;
 

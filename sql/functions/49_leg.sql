@@ -645,28 +645,52 @@ end $$;
 create function app.expire_legs(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_end timestamptz := app.turn_end();
+	v_due record;
 	v_leg app.leg;
 begin
 	more := false;
-	for v_leg in
-		(select l.* from app.leg l
+	for v_due in
+		(select l.id, l.call_id from app.leg l
 		where l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
 		order by l.ring_until limit 20)
 		union all
-		(select l.* from app.leg l
+		(select l.id, l.call_id from app.leg l
 		where l.state = 'ending' and l.ending_at < now() - interval '60 s' order by l.ending_at limit 20)
 		order by call_id, id
 	loop
-		perform from app.resource r where r.kind = 'call' and r.id = v_leg.call_id for update skip locked;
-		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_leg.call_id);
-		if v_leg.state = 'ending' then
-			bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
-			update app.leg l set ending_at = now() where l.id = v_leg.id;
-		else
-			bell := bell || app.call_over(app.leg_participant(v_leg), 0, 'no-answer', p_why => 'no-answer');
-		end if;
-		more := true;
+		exit when clock_timestamp() > v_end;
+		perform from app.resource r where r.kind = 'call' and r.id = v_due.call_id for update skip locked;
+		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_due.call_id);
+		-- It may have been answered, or have ended, before the lock.
+		select l.* into v_leg from app.leg l
+		where l.id = v_due.id and (l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
+			or l.state = 'ending' and l.ending_at < now() - interval '60 s');
+		continue when v_leg.id is null;
+		begin
+			if v_leg.state = 'ending' then
+				bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
+				update app.leg l set ending_at = now() where l.id = v_leg.id;
+			else
+				bell := bell || app.call_over(app.leg_participant(v_leg), 0, 'no-answer', p_why => 'no-answer');
+			end if;
+			more := true;
+		exception when others then
+			more := app.leg_failed(v_leg.id, 'expire_legs', sqlstate, sqlerrm) or more;
+		end;
 	end loop;
+end $$;
+
+-- What is to become of a leg has failed. Unless it was somebody's lock, so that it may be tried again, it is given up: else
+-- it would be tried for ever, in the place of others. True: it was.
+create function app.leg_failed(p_leg bigint, p_duty text, p_state text, p_message text) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.duty_failed(p_duty, p_state, p_message || ' (leg ' || p_leg || ')');
+	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
+		remote_sdp = null, kept = null
+	where l.id = p_leg and l.state <> 'ended' and p_state not in ('55P03', '40P01', '40001');
+	return found;
 end $$;
 
 -- A batch of the legs that ended longer ago than calls are kept.

@@ -73,10 +73,12 @@ begin
 		order by 1 limit 50);
 end $$;
 
--- Removes those bindings, and hands on what was being sent. more: there may be others.
-create function app.bury_agent(p_agent int, out bell text[], out more bool)
+-- Removes those bindings, and hands on what was being sent. more: there may be others. stuck: those that there were fail, and
+-- always will.
+create function app.bury_agent(p_agent int, p_duty text default 'bury_agents', out bell text[], out more bool, out stuck bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+	v_end timestamptz;
 	v_priors bigint[];
 	v_accounts bigint[];
 	v_deliveries bigint[];
@@ -85,20 +87,33 @@ declare
 	v_ids bigint[];
 	v_version bigint;
 begin
+	more := false;
+	stuck := false;
 	select array_agg(t.id), array_agg(t.prior) into v_accounts, v_priors
 	from app.turn_lock('login', app.agent_leaves(p_agent), '-infinity') t;
-	more := v_accounts is not null;
 	v_deliveries := array(
 		select d.id from app.lease t join app.delivery d on d.id = t.delivery_id
 		where t.agent_id = p_agent and d.account_id = any (v_accounts) order by d.id for update of d);
+	v_end := app.turn_end();
 	for v_account, v_prior in select * from unnest(v_accounts, v_priors) loop
-		v_ids := app.login_unflow(v_account, p_agent, null);
-		continue when v_ids = '{}';
-		v_version := app.advance('login', v_account);
-		bell := bell || app.login_lose(v_account, v_ids);
-		bell := bell || app.publish('login', v_account, v_version, v_prior);
+		exit when clock_timestamp() > v_end;
+		begin
+			v_ids := app.login_unflow(v_account, p_agent, null);
+			if v_ids <> '{}' then
+				v_version := app.advance('login', v_account);
+				bell := bell || app.login_lose(v_account, v_ids);
+				bell := bell || app.publish('login', v_account, v_version, v_prior);
+			end if;
+			bell := bell || app.release_claims(array(
+				select d.id from app.delivery d
+				where d.id = any (v_deliveries) and d.account_id = v_account order by d.id));
+			more := true;
+		exception when others then -- the others go on
+			perform app.duty_failed(p_duty, sqlstate, sqlerrm);
+			stuck := stuck or sqlstate not in ('55P03', '40P01', '40001');
+		end;
 	end loop;
-	bell := bell || app.release_claims(v_deliveries);
+	stuck := stuck and not more;
 end $$;
 
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one, and
@@ -115,6 +130,7 @@ declare
 	v_silent bool := not exists (select from app.agent g where g.name = p_name and g.boot = p_boot)
 		and not p_again and app.is_silent(29285, p_name);
 	v_more bool;
+	v_stuck bool;
 begin
 	insert into app.agent (name, boot) values (p_name, p_boot) on conflict (name) do nothing;
 	select g.* into v_agent from app.agent g where g.name = p_name for update;
@@ -131,8 +147,9 @@ begin
 			return query select v_agent.id, null::text, v_bell, false;
 			return;
 		end if;
-		v_bell := v_bell || (select b.bell from app.bury_agent(v_agent.id) b);
-		if app.agent_leaves(v_agent.id) <> '{}' then
+		select v_bell || b.bell, b.stuck into v_bell, v_stuck from app.bury_agent(v_agent.id, 'agent_start') b;
+		-- What always fails keeps nobody from beginning.
+		if not v_stuck and app.agent_leaves(v_agent.id) <> '{}' then
 			return query select v_agent.id, null::text, v_bell, false;
 			return;
 		end if;

@@ -41,7 +41,11 @@ begin
 		-- one may have ended with its call
 		continue when not exists (
 			select from app.leg l where l.id = v_leg and l.state in ('calling', 'ringing', 'answered'));
-		bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
+		begin
+			bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
+		exception when others then -- or its agent would never begin
+			perform app.leg_failed(v_leg, 'agent_start', sqlstate, sqlerrm);
+		end;
 	end loop;
 	if not more then
 		insert into app.leg_job (leg_id, agent_id, kind)
@@ -57,7 +61,9 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_agent int;
 	v_heir int;
+	v_end timestamptz;
 	v_legs bigint[];
+	v_calls bigint[];
 	v_leg bigint;
 begin
 	more := false;
@@ -70,11 +76,24 @@ begin
 	end if;
 	v_legs := array(
 		select l.id from app.leg l where l.agent_id = v_agent and l.state <> 'ended' order by l.id limit 32);
-	perform app.leg_lock_calls(v_legs);
-	foreach v_leg in array v_legs loop
-		bell := bell || app.leg_inherit(v_leg, v_heir, 0);
+	v_calls := array(
+		select t.id from app.turn_lock('call', array(
+			select l.call_id from app.leg l where l.id = any (v_legs) and l.call_id is not null group by 1 order by 1), '-infinity') t);
+	v_end := app.turn_end();
+	-- As they are now: one may have ended, or its agent have come back.
+	for v_leg in
+		select l.id from app.leg l join app.agent g on g.id = l.agent_id and g.dead_at is not null
+		where l.id = any (v_legs) and l.agent_id = v_agent and l.state <> 'ended' and (l.call_id is null or l.call_id = any (v_calls))
+		order by l.id
+	loop
+		exit when clock_timestamp() > v_end;
+		begin
+			bell := bell || app.leg_inherit(v_leg, v_heir, 0);
+			more := true;
+		exception when others then
+			more := app.leg_failed(v_leg, 'bury_dead_legs', sqlstate, sqlerrm) or more;
+		end;
 	end loop;
-	more := true;
 end $$;
 
 -- Over which flow the phone of a leg is reached now. What came over a connection that has gone goes over the one that its
