@@ -28,10 +28,10 @@ begin
 	v_before := (select jsonb_object_agg(t.relname, t.seq_scan) from pg_stat_xact_user_tables t where t.schemaname = 'app');
 	execute p_sql;
 	return (select string_agg(t.relname, ' ' order by t.relname) from pg_stat_xact_user_tables t
-		where t.schemaname = 'app' and t.seq_scan > (v_before ->> t.relname)::bigint and t.relname in ('account', 'attempt',
-			'call', 'call_seer', 'change', 'change_log', 'credential', 'delivery', 'email_rest', 'idempotency', 'invitation',
-			'known_source', 'lease', 'login', 'mailbox', 'message', 'participant', 'publication', 'resource', 'send',
-			'send_rate', 'session', 'shown', 'signup', 'subscription', 'throttle', 'ticket'));
+		where t.schemaname = 'app' and t.seq_scan > (v_before ->> t.relname)::bigint and t.relname in ('account', 'account_gone',
+			'attempt', 'call', 'call_seer', 'change', 'change_log', 'contact_gone', 'contact_lost', 'credential', 'delivery', 'email_rest', 'idempotency', 'invitation',
+			'known_source', 'lease', 'leg', 'leg_job', 'login', 'mailbox', 'message', 'participant', 'publication', 'resource', 'send',
+			'send_rate', 'session', 'shown', 'signup', 'subscription', 'throttle', 'ticket', 'watch'));
 end $$;
 create function pg_temp.fill() returns void language plpgsql as $$
 declare
