@@ -37,6 +37,22 @@ def test_its_message_reaches_another_phone(account, phone, softphone, system, un
         "select * from inspect.send where recipient = %s", [bob.email])] == [(alice.email, "delivered")])
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_messages_that_are_not_short_and_plain(account, phone, softphone, until, transport):
+    """To it 3,000 bytes; from it 900, for its control socket takes no command of 1024."""
+    alice, bob = account("alice"), account("bob")
+    b = phone(bob)
+    b.register()
+    one = softphone(alice, bob, transport)
+    for n in (0, 2996):
+        text = "y" * n + "🎉"
+        status = send(bob, alice, text.encode(), "text/plain")
+        until(lambda s=status: delivered(s))
+        assert one.received()[-1][1] == text.encode()
+        one.message(text[-900:])
+        assert b.next_request(10).body == text[-900:].encode()
+
+
 def test_its_message_to_a_web_user_is_stored(account, softphone, system, until):
     alice, bob = account("alice"), account("bob")
     softphone(alice, bob).message("are you there?")

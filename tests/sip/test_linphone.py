@@ -34,6 +34,28 @@ def test_curl_and_a_stream(account, linphone, logins, system, until, transport):
                                                                   [bob.email])} == {"text/plain"}
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_messages_that_are_not_short_and_plain(account, phone, linphone, until, transport):
+    alice, bob = account("alice"), account("bob")
+    b = phone(bob)
+    b.register()
+    one = linphone(alice, bob, transport)
+    for text in ("Grüße 🎉", "y" * 2996 + "🎉"):
+        status = send(bob, alice, text.encode(), "text/plain")
+        until(lambda t=text: (f"sip:{bob.email}", t) in one.received(), 10)
+        until(lambda s=status: s()["status"] == "delivered")
+        one.message(bob, text)
+        until(lambda t=text: t.encode() in [m.body for m in list(b.seen) if not m.is_response and m.method == "MESSAGE"], 10)
+
+
+def test_it_unregisters(account, linphone, logins, until):
+    alice, bob = account("alice"), account("bob")
+    one = linphone(alice, bob)
+    assert logins(alice)
+    one.command("unregister 1")
+    until(lambda: not logins(alice), 10)
+
+
 @pytest.mark.parametrize("transport,other", [("udp", "udp"), ("tcp", "udp"), ("tls", "tls")])
 def test_baresip_and_linphone_talk(account, linphone, softphone, until, transport, other):
     alice, bob = account("alice"), account("bob")
