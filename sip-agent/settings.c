@@ -519,17 +519,37 @@ int settings_to_aor(const struct settings *s, char aor[AOR_BUF],
 /* --- where may be sent to -------------------------------------------------
  */
 
+/* @return false: it is a name */
+static bool address_of(struct sa *sa, const struct sipuri_part *host,
+		       uint16_t port, bool secure)
+{
+	const uint16_t usual = secure ? SIP_PORT_TLS : SIP_PORT;
+	struct pl pl = {host->p, host->n};
+
+	if (pl.l > 2 && pl.p[0] == '[')
+		pl = (struct pl){pl.p + 1, pl.l - 2};
+
+	return !sa_set(sa, &pl, port ? port : usual);
+}
+
+/** Whether a contact is where this agent itself listens */
+bool settings_is_own_contact(const struct settings *s,
+			     const struct sipuri *contact)
+{
+	struct sa sa;
+
+	return address_of(&sa, &contact->host, contact->port,
+			  contact->secure) &&
+	       settings_is_own(s, &sa);
+}
+
 static bool may_bind_host(const struct settings *s,
 			  const struct sipuri_part *host, uint16_t port,
 			  bool secure)
 {
-	const uint16_t usual = secure ? SIP_PORT_TLS : SIP_PORT;
-	struct pl pl = {host->p, host->n};
 	struct sa sa;
 
-	if (pl.l > 2 && pl.p[0] == '[')
-		pl = (struct pl){pl.p + 1, pl.l - 2};
-	if (sa_set(&sa, &pl, port ? port : usual))
+	if (!address_of(&sa, host, port, secure))
 		return true; /* a name: its addresses are checked at the send */
 
 	return !settings_is_own(s, &sa) &&

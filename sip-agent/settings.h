@@ -37,6 +37,8 @@ bool settings_is_own(const struct settings *s, const struct sa *sa);
 bool settings_is_ours(const struct settings *s, const struct uri *uri);
 int settings_to_aor(const struct settings *s, char aor[AOR_BUF],
 		    const struct pl *uri);
+bool settings_is_own_contact(const struct settings *s,
+			     const struct sipuri *contact);
 bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
 bool settings_may_send(const struct settings *s, const struct sa *dst,
 		       bool rest);

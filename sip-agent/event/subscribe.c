@@ -91,6 +91,18 @@ static void on_subscribed(const struct pg_answer *ans, void *arg)
 
 /* --- the request -------------------------------------------------------- */
 
+/* Jami names its server where its own address belongs.  NOTIFYs go over the
+   flow that this came over, and nothing is ever sent to ourselves */
+static bool is_servers_for_own(struct uas *u, const struct sipuri *uri)
+{
+	const struct agent *ag = uas_agent(u);
+	char flow[FLOW_TEXT_SIZE];
+
+	return settings_is_own_contact(ag->set, uri) &&
+	       !flow_of(flow, sizeof(flow), ag->flows, ag->sip, uas_msg(u)) &&
+	       *flow;
+}
+
 /* The one Contact, which is where NOTIFYs go; @return false: refused */
 static bool check_contact(struct uas *u)
 {
@@ -104,7 +116,8 @@ static bool check_contact(struct uas *u)
 		uas_reply(u, 400, "Needs One SIP Contact", NULL);
 		return false;
 	}
-	if (!settings_may_bind(uas_agent(u)->set, &uri)) {
+	if (!settings_may_bind(uas_agent(u)->set, &uri) &&
+	    !is_servers_for_own(u, &uri)) {
 		uas_reply(u, 403, "Contact Not Allowed", NULL);
 		return false;
 	}

@@ -29,7 +29,7 @@ class Baresip:
     the peer; `params`: more of the account, e.g. pubint=600, by which it publishes; `line`: its account, as it is."""
 
     def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params="",
-                 line=None):
+                 line=None, expires=600):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.until = until
@@ -42,7 +42,7 @@ class Baresip:
         line = line or (
             f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
             f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
-            f"regint=600;answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}")
+            f"regint={expires};answermode=manual;mwi={'yes' if 'mwi' in modules else 'no'}{params}")
         (self.folder / "accounts").write_text("" if "mwi" in modules else line + "\n")
         presence = ";presence=p2p" if "presence" in modules else ""
         (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow{presence}\n')

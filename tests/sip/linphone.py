@@ -24,7 +24,7 @@ domain={domain}
 reg_proxy=<sip:{server};transport={transport}>
 reg_route=<sip:{server};transport={transport};lr>
 reg_identity=sip:{user}@{domain}
-reg_expires=600
+reg_expires={expires}
 reg_sendregister=1
 publish=1
 [friend_0]
@@ -53,13 +53,13 @@ reg_sendregister=1
 class Linphone:
     """It subscribes to the presence of `peer`, and publishes its own; with what is `pasted` alone it only registers."""
 
-    def __init__(self, folder, server, account, credential, peer, transport="udp", pasted=None):
+    def __init__(self, folder, server, account, credential, peer, transport="udp", pasted=None, expires=600):
         self.folder = pathlib.Path(folder)
         (self.folder / ".local/share/linphone").mkdir(parents=True)  # or it cannot open its database
         user, domain = account.email.split("@")
         (self.folder / "rc").write_text(PASTED.format(**pasted) if pasted else CONFIG.format(
             user=user, username=credential["username"], password=credential["password"], domain=domain,
-            server=f"{server[0]}:{server[1]}", transport=transport, peer=peer.email))
+            server=f"{server[0]}:{server[1]}", transport=transport, peer=peer.email, expires=expires))
         self.log = self.folder / "log"
         self.output = b""
         self.process = subprocess.Popen(

@@ -188,11 +188,26 @@ def test_who_may_subscribe_is_who_may_get(account, phone):
     assert not subscriptions(bob)
 
 
-def test_a_contact_that_is_the_agent_itself(account, phone):
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_a_contact_that_is_the_agent_itself(account, phone, until, transport):
+    """As Jami has it: the phone is told over the flow that it came over, and the agent sends nothing to itself."""
     alice, bob = account("alice"), account("bob")
-    own = f"<sip:x@{alice.system.sip_host}:{alice.system.sip_port}>"
-    sub = phone(bob).subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", own)])
-    assert sub.answer.code == 403
+    host, port = alice.system.sips if transport == "tls" else alice.system.sip
+    own, b = f"<sip:x@{host}:{port};transport={transport}>", phone(bob, transport=transport)
+    sub = b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", own)])
+    assert sub.answer.code == 200 and sub.next().uri == own[1:-1]
+    b.close()
+    if transport != "udp":
+        bound(alice, "sip:alice@192.0.2.1")
+        until(lambda: [s["code"] for s in subscriptions(bob)] != [200], 10)
+
+
+def test_a_contact_that_is_the_agent_itself_without_a_flow(account, phone):
+    alice, bob = account("alice"), account("bob")
+    b, own = phone(bob), f"<sip:x@{alice.system.sip_host}:{alice.system.sip_port}>"
+    b.register()  # for a nonce
+    via = ("Via", f"SIP/2.0/UDP 127.0.0.1:{b.port};branch=z9hG4bK{secrets.token_hex(8)}")
+    assert b.subscribe(f"sip:{alice.email}", "presence", headers=[("Contact", own), via]).answer.code == 403
 
 
 def test_an_unknown_dialog(account, phone):
