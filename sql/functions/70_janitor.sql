@@ -337,10 +337,13 @@ create function app.bury_agents(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_agent int;
+	v_stuck bool;
 begin
 	more := false;
 	for v_agent in select g.id from app.agent g where g.dead_at is not null order by g.dead_at loop
-		select b.bell, b.more into bell, more from app.bury_agent(v_agent) b;
+		select b.bell, b.more, b.stuck into bell, more, v_stuck from app.bury_agent(v_agent) b;
+		-- What somebody holds has to be found again by its agent.
+		continue when not more and not v_stuck and app.agent_leaves(v_agent) <> '{}';
 		if not more then
 			select b.bell, b.more into bell, more from app.orphan_subscriptions(v_agent) b;
 		end if;
