@@ -41,6 +41,7 @@ struct way {
 struct uac {
 	struct agent *ag;
 	struct uac_request out;
+	char *flow; /* of out: a phone may move to another meanwhile */
 	uac_end_h *h;
 	uac_progress_h *progressh;
 	void *arg;
@@ -91,6 +92,7 @@ static void destructor(void *arg)
 	mem_deref(u->head);
 	mem_deref(u->cancel);
 	mem_deref(u->why);
+	mem_deref(u->flow);
 }
 
 /**
@@ -105,12 +107,20 @@ int uac_alloc(struct uac **up, struct agent *ag, const struct uac_request *req,
 	      uac_end_h *h, void *arg)
 {
 	struct uac *u = mem_zalloc(sizeof(*u), destructor);
+	int err = 0;
 
 	if (!u)
 		return ENOMEM;
+	if (req->flow)
+		err = str_dup(&u->flow, req->flow);
+	if (err) {
+		mem_deref(u);
+		return err;
+	}
 
 	u->ag = ag;
 	u->out = *req;
+	u->out.flow = u->flow;
 	u->tls = req->tls || next_hop_needs_tls(req->uri, req->flow);
 	u->h = h;
 	u->arg = arg;

@@ -19,8 +19,8 @@ enum {
 	UAC_CANCEL_MS = 32000,
 };
 
-/** What is sent, and where; all of it is borrowed until the request has ended
- * */
+/** What is sent, and where; all of it is borrowed until the request has ended,
+    but for the flow, which is copied */
 struct uac_request {
 	const char *method;
 	const char *uri;   /**< Request-URI */

@@ -152,6 +152,7 @@ static void invite(void)
 						"Content-Length: 0\r\n\r\n"),
 			 0);
 	assert_int_equal(uac_alloc(&u, &ag, &req, on_end, &ag), 0);
+	memset(flow, 'x', sizeof(flow) - 1); /* whose it was has another now */
 	uac_set_progress(u, on_progress);
 	uac_start(u);
 	mem_deref(req.mb); /* libre has it */
@@ -208,6 +209,16 @@ static int tear_down(void **state)
 }
 
 /* --- tests ---------------------------------------------------------------- */
+
+/* Its phone may go on over another connection while a request is under way */
+static void flow_is_its_own(void **state)
+{
+	(void)state;
+	invite();
+	uac_flow_failed(u);
+	assert_int_equal(ends, 1);
+	assert_int_equal(code, 430);
+}
 
 static void provisional_answers_are_told_before_the_end(void **state)
 {
@@ -298,6 +309,7 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(flow_is_its_own),
 		TEST(provisional_answers_are_told_before_the_end),
 		TEST(cancel_goes_where_the_invite_went),
 		TEST(cancel_waits_for_a_provisional_answer),
