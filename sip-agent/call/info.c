@@ -33,6 +33,7 @@ enum {
 
 struct info {
 	struct le le;
+	int *count;	  /* of its leg's, which it is one of */
 	struct leg *from; /* who says it; NULL: another agent's leg */
 	struct uas *u;	  /* its request */
 	struct leg *to;	  /* who is told; NULL: another agent's */
@@ -63,10 +64,8 @@ static void destructor(void *arg)
 
 	list_unlink(&i->le);
 	tmr_cancel(&i->tmr);
-	if (i->from)
-		i->from->infos--;
-	else if (i->to)
-		i->to->infos--;
+	if (i->count)
+		--*i->count;
 	mem_deref(i->keys);
 	mem_deref(i->uac);
 	leg_request_free(&i->req);
@@ -75,21 +74,24 @@ static void destructor(void *arg)
 	mem_deref(i->to);
 }
 
-/* One of the two legs may be missing */
+/* One of the two legs may be missing. Keys that REST presses do not take the
+   place of what the phones say */
 static int info_alloc(struct info **ip, struct leg *from, struct uas *u,
-		      struct leg *to, int most)
+		      struct leg *to, bool keys)
 {
 	struct leg *mine = from ? from : to;
+	int *count = keys ? &mine->keys : &mine->infos;
 	struct info *i;
 
-	if (mine->infos >= most)
+	if (*count >= (keys ? KEYS_MAX : INFOS_MAX))
 		return EAGAIN;
 	if (list_count(&mine->legs->infos) >= COUNT_MAX)
 		return ENOSPC;
 	i = mem_zalloc(sizeof(*i), destructor);
 	if (!i)
 		return ENOMEM;
-	mine->infos++;
+	++*count;
+	i->count = count;
 	i->from = mem_ref(from);
 	i->u = mem_ref(u);
 	i->to = mem_ref(to);
@@ -322,7 +324,7 @@ static int pass(struct leg *l, struct uas *u, const struct said *s,
 		return EBADMSG;
 	if (!peer && !may_say(l))
 		return EAGAIN;
-	err = info_alloc(&i, l, u, peer, INFOS_MAX);
+	err = info_alloc(&i, l, u, peer, false);
 	if (err)
 		return err;
 	uas_set_waiting(u);
@@ -411,7 +413,7 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 	int err;
 
 	pl_set_str(&body, text->body ? text->body : "");
-	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l, INFOS_MAX)
+	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l, false)
 				 : ENOTCONN;
 	if (!err) {
 		i->number = number;
@@ -489,8 +491,7 @@ void info_press(struct leg *l, int64_t number, const char *keys)
 	struct info *i = NULL;
 
 	if (l->state != LEG_UP || !keys || !*keys ||
-	    info_alloc(&i, NULL, NULL, l, KEYS_MAX) ||
-	    str_dup(&i->keys, keys)) {
+	    info_alloc(&i, NULL, NULL, l, true) || str_dup(&i->keys, keys)) {
 		mem_deref(i);
 		info_lost(l->legs, l->id, number);
 		return;
@@ -504,4 +505,18 @@ void info_press(struct leg *l, int64_t number, const char *keys)
 void info_lost(struct legs *ls, int64_t leg, int64_t number)
 {
 	tell(ls, leg, number, 480);
+}
+
+/** The connection of a leg has closed: what waits for an answer over it */
+void info_flow_lost(struct leg *l)
+{
+	struct le *le = list_head(&l->legs->infos);
+
+	while (le) {
+		struct info *i = le->data;
+
+		le = le->next; /* its end frees it, and no other */
+		if (i->to == l && i->uac)
+			uac_flow_failed(i->uac);
+	}
 }

@@ -103,6 +103,7 @@ struct leg {
 	int infos; /**< that are passed on */
 	int said;  /**< those that the database was told, since said_ms */
 	uint64_t said_ms;
+	int keys; /**< of REST: how many times it has pressed some */
 	const char *takes_info; /**< "true", "false", NULL: not said */
 
 	/* in */

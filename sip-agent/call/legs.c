@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "call/callee.h"
 #include "call/caller.h"
+#include "call/info.h"
 #include "call/load.h"
 #include "call/orders.h"
 #include "call/page.h"
@@ -236,8 +237,9 @@ static void lost(struct leg *l)
 		uac_flow_failed(l->uac);
 	relay_flow_lost(l);
 	page_flow_lost(l);
+	info_flow_lost(l);
 	/* its row says where its phone is once it is back */
-	if (l->state == LEG_UP && !l->relay && !l->offer && !l->infos)
+	if (l->state == LEG_UP && !l->relay && !l->offer)
 		leg_unload(l);
 }
 

@@ -245,7 +245,7 @@ void relay_invite(struct leg *l, struct uas *u)
 		uas_refuse(u, peer ? 491 : 488);
 		return;
 	}
-	if (l->relay || peer->relay) {
+	if (l->relay || peer->relay || l->offer || peer->offer) {
 		uas_refuse(u, 491);
 		return;
 	}

@@ -592,7 +592,7 @@ void uac_flow_failed(struct uac *u)
 {
 	int err;
 
-	if (!is_for_flow(u))
+	if (!u->h || !is_for_flow(u))
 		return;
 
 	if (!u->out.dials || u->cancelled || !strcmp(u->out.method, "INVITE")) {

@@ -222,6 +222,33 @@ def test_a_phone_comes_back_over_another_connection(own_system, pair, until):
     out.phone.close()
 
 
+def test_a_connection_closes_while_a_key_waits(own_system, phone, until):
+    """The next one is pressed where the phone is by then, and the call goes on."""
+    own_system.await_ready(30)
+    alice, bob = (new_account(own_system, name) for name in ("alice", "bob"))
+    a, b = (rings(phone(owner, transport="tcp")) for owner in (alice, bob))
+    assert a.register().code == b.register().code == 200
+    out, inc = up(a, b)
+    url = alice.request("GET", "/call").json()[0]["url"]
+
+    def press(digits):
+        answer = alice.request("SEND", bob.login, json={"command": "dtmf", "url": url, "digits": digits})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["url"]
+    b.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200
+    sent = press("12")
+    inc.next("INFO", 10)
+    b.close()
+    until(lambda: alice.request("GET", sent).json()["status"] == "failed", 10)
+    back(inc)
+    sent = press("3")
+    assert inc.next("INFO", 10).body.startswith(b"Signal=3")
+    until(lambda: alice.request("GET", sent).json()["status"] == "delivered", 10)
+    assert out.bye().code == 200
+    hung_up(inc)
+    inc.phone.close()
+
+
 def test_a_nat_gives_a_phone_another_port(own_system, pair, phone, until):
     a, b = pair()
     out, inc = up(a, b)

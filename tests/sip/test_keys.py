@@ -137,3 +137,21 @@ def test_keys_have_a_rate(people, page):
     codes = {out.request("INFO", [("Content-Type", "text/plain")], "x", timeout_s=WAIT_S).code for _ in range(101)}
     assert codes == {415, 480}, "what is no key counts too"
     assert out.bye().code == 200
+
+
+def test_keys_of_rest_do_not_take_the_place_of_the_phones_own(people, page):
+    a, alice, bob = people
+    stream = page(bob)
+    out = Outgoing(a, f"sip:{bob.email}", sdp(1))
+    url = command(stream, "invite")["json"]["url"]
+    assert bob.request("POST", url, json={"session": {"type": "answer", "sdp": sdp(2)}}).status_code == 201
+    out.confirm()
+    a.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200  # it never answers a key
+    assert [press(bob, alice, url, "1" * 32).status_code for _ in range(3)] == [202] * 3
+    while a.requests.get(timeout=WAIT_S).method != "INFO":
+        pass
+    for _ in range(3):
+        relay = [("Content-Type", "application/dtmf-relay")]
+        assert out.request("INFO", relay, "Signal=5\r\n", timeout_s=WAIT_S).code == 200
+        assert command(stream, "dtmf")["json"]["digits"] == "5"
+    assert out.bye().code == 200
