@@ -679,6 +679,7 @@ begin
 			more := app.leg_failed(v_leg.id, 'expire_legs', sqlstate, sqlerrm) or more;
 		end;
 	end loop;
+	bell := bell || app.keys_expire();
 end $$;
 
 -- What is to become of a leg has failed. Unless it was somebody's lock, so that it may be tried again, it is given up: else

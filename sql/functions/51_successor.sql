@@ -33,10 +33,17 @@ declare
 	v_legs bigint[] := array(
 		select l.id from app.leg l
 		where l.agent_id = p_agent and l.state in ('calling', 'ringing', 'answered') order by l.id limit 32);
+	v_keys bigint[] := array(
+		select l.id from app.leg l
+		where l.agent_id = p_agent and l.pressing <> '{}' and l.state <> 'ended' and app.keys_taken(l.*::app.leg) <> '{}'
+		order by l.id limit 32);
 	v_leg bigint;
 begin
-	more := cardinality(v_legs) = 32;
-	perform app.leg_lock_calls(v_legs);
+	more := cardinality(v_legs) = 32 or cardinality(v_keys) = 32;
+	perform app.leg_lock_calls(v_legs || v_keys);
+	foreach v_leg in array v_keys loop
+		bell := bell || (select app.keys_bury(l.*::app.leg) from app.leg l where l.id = v_leg);
+	end loop;
 	foreach v_leg in array v_legs loop
 		-- one may have ended with its call
 		continue when not exists (
@@ -196,7 +203,7 @@ begin
 		if v_was <> p_agent then
 			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id and j.kind <> 'left';
 			insert into app.leg_job (leg_id, agent_id, kind) values (v_leg.id, v_was, 'left');
-			bell := array['restsip_job_' || v_was || '|call'];
+			bell := array['restsip_job_' || v_was || '|call'] || app.keys_bury(v_leg);
 		end if;
 	end if;
 	leg := v_leg.id;

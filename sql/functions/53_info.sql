@@ -45,6 +45,56 @@ begin
 	return array['restsip_job|call'];
 end $$;
 
+-- Whether an agent has taken the order to press some, of which nothing has been heard since.
+create function app.keys_taken(p_leg app.leg) returns bigint[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+	select coalesce(array_agg(k order by k), '{}') from unnest(p_leg.pressing) k
+	where not exists (select from app.leg_job j where j.leg_id = p_leg.id and j.kind = 'dtmf' and j.number = k)
+$$;
+
+-- Of a leg that has come to another process, whose call is locked: nobody says any more what has become of those.
+create function app.keys_bury(p_leg app.leg) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_key bigint;
+	v_bell text[];
+begin
+	foreach v_key in array app.keys_taken(p_leg) loop
+		v_bell := v_bell || app.keys_settle(p_leg, v_key, 480, null);
+	end loop;
+	return v_bell;
+end $$;
+
+-- An agent has not heard the order, since its connection broke with the answer; or the news was lost. A phone that answers
+-- each key has heard eight times 32 of them within 5 minutes.
+create function app.keys_expire() returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_key bigint;
+	v_bell text[];
+begin
+	for v_leg in
+		select l.* from app.leg l
+		where l.pressing <> '{}' and l.state <> 'ended' and exists (
+			select from unnest(l.pressing) k
+			where not exists (select from app.delivery d where d.id = k and d.changed_at > now() - interval '5 min'))
+		order by l.call_id, l.id limit 20
+	loop
+		perform from app.resource r where r.kind = 'call' and r.id = v_leg.call_id for update skip locked;
+		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_leg.call_id);
+		select l.* into v_leg from app.leg l where l.id = v_leg.id; -- some may have been told of before the lock
+		for v_key in
+			select k from unnest(v_leg.pressing) k
+			where not exists (select from app.delivery d where d.id = k and d.changed_at > now() - interval '5 min') order by k
+		loop
+			delete from app.leg_job j where j.leg_id = v_leg.id and j.kind = 'dtmf' and j.number = v_key;
+			v_bell := v_bell || app.keys_settle(v_leg, v_key, 480, 'No answer');
+		end loop;
+	end loop;
+	return v_bell;
+end $$;
+
 -- ---- what phones say ----
 
 -- A page in the call reads which key its phone has pressed; the call is locked. The code that the phone hears.
@@ -108,7 +158,8 @@ declare
 	v_far app.leg;
 begin
 	perform app.leg_lock_calls(array[p_leg]);
-	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent;
+	-- its phone may have come to another agent meanwhile
+	select l.* into v_leg from app.leg l where l.id = p_leg;
 	if p_number = any (v_leg.pressing) then
 		return query select * from app.leg_take(p_agent, null, app.keys_settle(v_leg, p_number, p_code, null));
 		return;
