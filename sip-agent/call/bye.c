@@ -61,6 +61,7 @@ void bye_send(struct leg *l, const char *reason)
 	if (l->goneh)
 		l->goneh(l);
 	tmr_cancel(&l->tmr);
+	l->again = mem_deref(l->again);
 	l->u = mem_deref(l->u);
 	l->uac = mem_deref(l->uac);
 	if (reason)

@@ -393,6 +393,17 @@ void callee_cancel(struct leg *l, const char *reason)
 	uac_cancel(l->uac, reason);
 }
 
+/** We end while it rings: who calls may be at another agent */
+void callee_drain(struct leg *l)
+{
+	const struct told_end end = {.code = 503, .cause = "agent-lost"};
+
+	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
+		return;
+	told_end(l->legs->told, l, &end, NULL);
+	callee_cancel(l, "SIP;cause=503");
+}
+
 /* A dialog that is over at once */
 static void end_dialog(struct leg *fork, const struct sip_msg *msg,
 		       const struct address *to)

@@ -12,6 +12,7 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row);
 void callee_won(struct leg *l, const char *sdp);
 void callee_accept(struct leg *l, const char *sdp);
 void callee_lost(struct leg *l, const char *reason);
+void callee_drain(struct leg *l);
 void callee_cancel(struct leg *l, const char *reason);
 void callee_answered_late(struct legs *ls, const struct pg_answer *ans,
 			  const struct sip_msg *msg);

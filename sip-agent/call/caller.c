@@ -4,12 +4,15 @@
  */
 #include "call/caller.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent.h"
+#include "call/alive.h"
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/page.h"
+#include "call/repeat.h"
 #include "call/told.h"
 #include "common/log.h"
 #include "transaction/answer.h"
@@ -66,14 +69,12 @@ static void rings_too_long(void *arg)
 	told_end(l->legs->told, l, &end, on_timed_out);
 }
 
-/** The call is in the database, and its callee's phones are rung
- *
- * l->until_ms: how long they may be */
-void caller_made(struct leg *l)
+/** The call is in the database, and its callee's phones are rung, so long */
+void caller_made(struct leg *l, uint64_t ring_ms)
 {
 	l->state = LEG_CALLING;
 	uas_set_waiting(l->u);
-	tmr_start(&l->tmr, l->until_ms, rings_too_long, l);
+	tmr_start(&l->tmr, ring_ms, rings_too_long, l);
 }
 
 static void on_cancelled(struct leg *l, bool committed)
@@ -142,43 +143,14 @@ void caller_fail(struct leg *l, int code, const char *reason,
 /* --- 200 until its ACK ------------------------------------------------------
  */
 
-static void answer_of(struct answer *a, char hdrs[static HDRS_SIZE],
-		      const struct leg *l)
-{
-	*a = (struct answer){
-		.scode = 200,
-		.hdrs = headers(hdrs, l),
-		.dialog = true,
-		.content_type = "application/sdp",
-		.body = {l->sdp.p, l->sdp.len},
-	};
-}
-
-static void unacknowledged(struct leg *l)
+static void unacknowledged(void *arg)
 {
 	const struct told_end end = {.cause = "no-ack"};
+	struct leg *l = arg;
 
 	log_debug("no_ack", LOG_INT("leg", l->id));
 	told_end(l->legs->told, l, &end, NULL);
 	bye_send(l, NULL);
-}
-
-/* Over a connection too, for the way behind it may lose it (section 13.3.1.4)
- */
-static void answer_again(void *arg)
-{
-	struct leg *l = arg;
-	char hdrs[HDRS_SIZE];
-	struct answer a;
-
-	if (tmr_jiffies() >= l->until_ms) {
-		unacknowledged(l);
-		return;
-	}
-	answer_of(&a, hdrs, l);
-	uas_repeat(l->u, &a);
-	l->again_ms = MIN(2 * l->again_ms, LEG_T2_MS);
-	tmr_start(&l->tmr, l->again_ms, answer_again, l);
 }
 
 /**
@@ -189,7 +161,13 @@ static void answer_again(void *arg)
 void caller_answer(struct leg *l, const char *sdp)
 {
 	char hdrs[HDRS_SIZE];
-	struct answer a;
+	const struct answer a = {
+		.scode = 200,
+		.hdrs = headers(hdrs, l),
+		.dialog = true,
+		.content_type = "application/sdp",
+		.body = {sdp, str_len(sdp)},
+	};
 
 	if ((l->state != LEG_CALLING && l->state != LEG_RINGING &&
 	     l->state != LEG_ENDING) ||
@@ -198,14 +176,79 @@ void caller_answer(struct leg *l, const char *sdp)
 	/* its end came too late (section 9.1) */
 	l->bye_after_ack = l->state == LEG_ENDING;
 	uas_set_cancel(l->u, NULL, NULL);
-	if (sdp)
-		buf_str(&l->sdp, sdp);
+	tmr_cancel(&l->tmr);
 	l->state = LEG_ANSWERED;
-	answer_of(&a, hdrs, l);
-	say(l, &a);
-	l->until_ms = tmr_jiffies() + LEG_ACK_MS;
-	l->again_ms = LEG_T1_MS;
-	tmr_start(&l->tmr, l->again_ms, answer_again, l);
+	uas_set_tag(l->u, l->d.local_tag);
+	if (repeat_answer(&l->again, l->u, &a, unacknowledged, l))
+		unacknowledged(l);
+}
+
+/* The process before may have had the ACK: its phone knows */
+static void resumed_unacknowledged(void *arg)
+{
+	struct leg *l = arg;
+
+	l->again = mem_deref(l->again);
+	l->state = LEG_UP;
+	if (l->bye_after_ack) {
+		bye_send(l, NULL);
+		return;
+	}
+	told_up(l->legs->told, l);
+	alive_ask(l);
+}
+
+/* As the 200 that the process before may have sent, which had the same head */
+static int encode_again(struct mbuf **mbp, const struct leg *l,
+			const char *word, const char *sdp)
+{
+	static const char end[] = "Content-Length: 0\r\n\r\n";
+	const char *head = strstr(word, "\r\n");
+	const char *tail = word + str_len(word) -
+			   MIN(str_len(word), sizeof(end) - 1);
+	char hdrs[HDRS_SIZE];
+	struct mbuf *mb;
+	int err;
+
+	if (!head || tail < head || strcmp(tail, end))
+		return EBADMSG;
+	mb = mbuf_alloc(strlen(word) + sizeof(hdrs) + str_len(sdp));
+	if (!mb)
+		return ENOMEM;
+	err = mbuf_write_str(mb, "SIP/2.0 200 OK");
+	err |= mbuf_write_mem(mb, (const uint8_t *)head, (size_t)(tail - head));
+	err |= mbuf_printf(
+		mb, "%s%sContent-Length: %zu\r\n\r\n%s", headers(hdrs, l),
+		str_isset(sdp) ? "Content-Type: application/sdp\r\n" : "",
+		str_len(sdp), sdp ? sdp : "");
+	if (err)
+		mem_deref(mb);
+	else
+		*mbp = mb;
+
+	return err;
+}
+
+/**
+ * The process before may not have come to send its 200, or lost its ACK
+ *
+ * @param word What it has kept, an answer of the same INVITE
+ * @param to   Where that goes
+ * @param sdp  Of the 200; NULL: it had none
+ */
+void caller_resume(struct leg *l, const char *word, const char *to,
+		   const char *sdp)
+{
+	struct mbuf *mb = NULL;
+	struct sa dst;
+
+	if (!word || !to || sa_decode(&dst, to, strlen(to)) ||
+	    encode_again(&mb, l, word, sdp))
+		return;
+	if (!repeat_resume(&l->again, l->legs->ag, mb, &dst,
+			   resumed_unacknowledged, l))
+		l->state = LEG_ANSWERED;
+	mem_deref(mb);
 }
 
 /* Without it neither side knows what it may send (section 13.2.2.4) */
@@ -234,16 +277,26 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 	body_close(&body);
 }
 
+/** A request within the dialog: who sends one has had the 200, and has ACKed it
+    to the process before */
+void caller_heard(struct leg *l)
+{
+	if (l->state == LEG_ANSWERED && l->resumed && !l->bye_after_ack) {
+		l->again = mem_deref(l->again);
+		l->state = LEG_UP;
+		told_up(l->legs->told, l);
+	}
+}
+
 /** An ACK within the dialog of the leg; more of them are repeats */
 void caller_ack(struct leg *l, const struct sip_msg *msg)
 {
 	if (l->state != LEG_ANSWERED ||
-	    msg->cseq.num != uas_msg(l->u)->cseq.num)
+	    (int64_t)msg->cseq.num != l->invite_cseq)
 		return;
 	l->state = LEG_UP;
-	tmr_cancel(&l->tmr);
+	l->again = mem_deref(l->again);
 	l->u = mem_deref(l->u);
-	buf_free(&l->sdp);
 	if (l->bye_after_ack) {
 		bye_send(l, NULL);
 		return;

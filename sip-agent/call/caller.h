@@ -7,11 +7,14 @@
 
 #include "call/leg.h"
 
-void caller_made(struct leg *l);
+void caller_made(struct leg *l, uint64_t ring_ms);
 void caller_progress(struct leg *l, int code, const char *reason);
 void caller_answer(struct leg *l, const char *sdp);
+void caller_resume(struct leg *l, const char *word, const char *to,
+		   const char *sdp);
 void caller_fail(struct leg *l, int code, const char *reason,
 		 const char *header);
+void caller_heard(struct leg *l);
 void caller_ack(struct leg *l, const struct sip_msg *msg);
 void caller_gone(struct leg *l, const char *cause);
 void caller_drain(struct leg *l);

@@ -1,5 +1,8 @@
 #include "call/confirm.h"
 
+#include <string.h>
+
+#include "call/told.h"
 #include "transaction/ack.h"
 #include "transaction/answer.h"
 #include "transaction/dialog.h"
@@ -38,15 +41,39 @@ int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp)
 }
 
 /**
- * Answer an INVITE within a dialog with 200
+ * An INVITE within a dialog waits for its answer, or has it: where we are no
+ * more, our successor says that it is to come again; over a connection its end
+ * does
  *
- * @param l     The leg whose phone has sent it
- * @param u     Its transaction
- * @param sdp   The answer, or an offer
- * @param again It has been sent before
+ * @param msg NULL: it has it
  */
-void confirm_say(const struct leg *l, struct uas *u, const struct buf *sdp,
-		 bool again)
+void confirm_asks(const struct leg *l, const struct sip_msg *msg)
+{
+	const struct answer later = {.scode = 500,
+				     .hdrs = "Retry-After: 2\r\n"};
+	struct told_word word = {.mb = NULL};
+
+	if (l->flow && strncmp(l->flow, "udp:", 4))
+		return;
+	if (msg && answer_encode(&word.mb, &word.to, msg, &later))
+		return;
+	told_asks(l->legs->told, l, &word);
+	mem_deref(word.mb);
+}
+
+/**
+ * Answer an INVITE within a dialog with 200, until its ACK
+ *
+ * @param rp  Set to it, owned by the caller
+ * @param l   The leg whose phone has sent it
+ * @param u   Its transaction
+ * @param sdp The answer, or an offer
+ * @param h   Called where no ACK comes
+ *
+ * @return 0 or ENOMEM
+ */
+int confirm_say(struct repeat **rp, const struct leg *l, struct uas *u,
+		const struct buf *sdp, repeat_over_h *h, void *arg)
 {
 	char hdrs[ANSWER_HDRS_SIZE];
 	const struct answer a = {
@@ -59,8 +86,6 @@ void confirm_say(const struct leg *l, struct uas *u, const struct buf *sdp,
 
 	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
 			  l->d.local_target);
-	if (again)
-		uas_repeat(u, &a);
-	else
-		uas_answer(u, &a);
+
+	return repeat_answer(rp, u, &a, h, arg);
 }

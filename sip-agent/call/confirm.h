@@ -7,9 +7,11 @@
 #define CONFIRM_H
 
 #include "call/leg.h"
+#include "call/repeat.h"
 
 int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp);
-void confirm_say(const struct leg *l, struct uas *u, const struct buf *sdp,
-		 bool again);
+void confirm_asks(const struct leg *l, const struct sip_msg *msg);
+int confirm_say(struct repeat **rp, const struct leg *l, struct uas *u,
+		const struct buf *sdp, repeat_over_h *h, void *arg);
 
 #endif

@@ -43,9 +43,13 @@ static const struct pg_stmt stmt_invite = {
 static void on_invited(const struct pg_answer *ans, void *arg)
 {
 	const struct told_end cancelled = {.code = 487, .cause = "cancelled"};
+	const struct told_end unseen = {
+		.code = 503, .cause = "agent-lost", .unseen = true};
 	struct leg *l = arg;
 
 	if (ans->end != PG_OK) {
+		if (ans->end == PG_AWAY)
+			told_end(l->legs->told, l, &unseen, NULL);
 		/* whoever has cancelled has had his answer */
 		uas_set_cancel(l->u, NULL, NULL);
 		uas_set_tag(l->u, l->d.local_tag);
@@ -57,13 +61,13 @@ static void on_invited(const struct pg_answer *ans, void *arg)
 	leg_set_id(l, pgres_int(ans->res, 0, "leg"));
 	l->call = pgres_int(ans->res, 0, "call");
 	l->account = pgres_int(ans->res, 0, "account");
-	l->until_ms = 1000 * (uint64_t)pgres_int(ans->res, 0, "ring_s");
 	if (l->cancelled) {
 		l->state = LEG_ENDING;
 		told_end(l->legs->told, l, &cancelled, NULL);
 		leg_forget(l);
 	} else {
-		caller_made(l);
+		caller_made(l,
+			    1000 * (uint64_t)pgres_int(ans->res, 0, "ring_s"));
 	}
 	orders_do(l->legs, ans);
 	mem_deref(l);
@@ -96,10 +100,10 @@ static int64_t read_hops(const struct sip_msg *msg)
 }
 
 /* What the caller hears where we are no more; over a connection its end says
-   so */
+   so. With what a 200 of our successor has to say, too (caller_resume) */
 static void write_word(struct buf *b, const struct leg *l)
 {
-	const struct answer gone = {.scode = 503};
+	const struct answer gone = {.scode = 503, .dialog = true};
 	const struct sip_msg *msg = uas_msg(l->u);
 	struct told_word word = {.mb = NULL};
 
@@ -211,6 +215,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 	}
 	l->u = mem_ref(u);
 	l->offerless = !sdp->l;
+	l->invite_cseq = msg->cseq.num;
 	l->peer_addr = msg->src;
 	l->takes_info = info_allowed(msg);
 	/* who has answered a challenge there is no stranger there */

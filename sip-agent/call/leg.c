@@ -48,6 +48,7 @@ static void destructor(void *arg)
 	mem_deref(l->uac);
 	leg_request_free(&l->req);
 	mem_deref(l->ack);
+	mem_deref(l->again);
 	mem_deref(l->why);
 	mem_deref(l->flow);
 	buf_free(&l->sdp);
@@ -102,6 +103,7 @@ void leg_forget(struct leg *l)
 	if (l->goneh)
 		l->goneh(l);
 	tmr_cancel(&l->tmr);
+	l->again = mem_deref(l->again);
 	hash_unlink(&l->by_id);
 	hash_unlink(&l->by_aor);
 	if (!l->by_call_id.list)

@@ -13,11 +13,8 @@
 #include "transaction/uac.h"
 
 struct agent;
-struct answer;
 struct dialog;
 struct leg;
-struct offer;
-struct relay;
 struct told;
 struct uas;
 
@@ -65,7 +62,7 @@ struct legs {
 	struct told *told;
 	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays, infos;
-	struct list words; /* last words, see orders.c */
+	struct list words; /* last words, see word.c */
 	size_t count;
 	size_t loads;  /* that are under way */
 	bool draining; /* nothing new is begun */
@@ -89,7 +86,7 @@ struct leg {
 	struct sa peer_addr; /**< where the phone has spoken from */
 	bool secure, rest;
 	int64_t account; /**< who pays for questions to addresses */
-	struct tmr tmr;	 /**< rings too long; 200 again; the ACK is late */
+	struct tmr tmr;	 /**< rings too long; the ACK is late */
 
 	int64_t cseq_told;   /**< our CSeq that the row has */
 	bool resumed;	     /**< loaded from its row */
@@ -107,10 +104,10 @@ struct leg {
 	const char *takes_info; /**< "true", "false", NULL: not said */
 
 	/* in */
-	struct uas *u;	   /**< its INVITE, until the ACK */
-	struct buf sdp;	   /**< of our 200 */
-	uint64_t until_ms; /**< until when the 200 is sent again */
-	uint32_t again_ms; /**< the next time */
+	struct uas *u;	      /**< its INVITE, until the ACK */
+	int64_t invite_cseq;  /**< of that */
+	struct repeat *again; /**< our 200, until then */
+	struct buf sdp;	      /**< of our 200, or of the ACK of theirs */
 	bool bye_after_ack;
 	bool cancelled; /**< while the database was asked */
 

@@ -231,6 +231,7 @@ static void for_each(const struct legs *ls, const char *flow,
 
 static void lost(struct leg *l)
 {
+	told_lost(l->legs->told, l);
 	if (l->in)
 		caller_gone(l, "unreachable");
 	if (l->uac)
@@ -285,10 +286,16 @@ void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg)
 			  &b);
 }
 
-static void drain(struct leg *l)
+static void drain_caller(struct leg *l)
 {
 	if (l->in)
 		caller_drain(l);
+}
+
+static void drain_callee(struct leg *l)
+{
+	if (!l->in)
+		callee_drain(l);
 }
 
 /**
@@ -299,7 +306,9 @@ static void drain(struct leg *l)
 size_t legs_drain(struct legs *ls)
 {
 	ls->draining = true;
-	for_each(ls, NULL, drain);
+	/* first who hears a code of ours, not that of his callee's */
+	for_each(ls, NULL, drain_caller);
+	for_each(ls, NULL, drain_callee);
 
 	return told_waiting(ls->told);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/caller.h"
+#include "call/word.h"
 #include "common/log.h"
 #include "pg/pgloop.h"
 #include "transaction/dialog.h"
@@ -51,6 +53,7 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	l->rest = pgres_bool(ans->res, 0, "rest");
 	l->state = LEG_UP;
 	l->resumed = true;
+	l->invite_cseq = pgres_int(ans->res, 0, "invite_cseq");
 	str_ncpy(l->aor, aor ? aor : "", sizeof(l->aor));
 	if (host)
 		(void)sa_set_str(&l->peer_addr, host, 0);
@@ -90,6 +93,13 @@ static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 	}
 	leg_insert(l);
 	leg_set_id(l, id);
+	if (load_says(ans, "answered"))
+		caller_resume(l, pgres_text(ans->res, 0, "last_word"),
+			      pgres_text(ans->res, 0, "last_word_to"),
+			      pgres_text(ans->res, 0, "sdp"));
+	else /* what its phone still waits for the answer to */
+		word_say(ls, pgres_text(ans->res, 0, "last_word"),
+			 pgres_text(ans->res, 0, "last_word_to"));
 	log_debug("leg_resumed", LOG_INT("leg", id));
 	*lp = l;
 
@@ -102,7 +112,7 @@ static void on_loaded(const struct pg_answer *ans, void *arg)
 	struct leg *l = NULL;
 	int err;
 
-	if (load_says(ans, "up")) {
+	if (load_says(ans, "up") || load_says(ans, "answered")) {
 		err = resume(&l, ld->legs, ans);
 		if (err && err != ENOENT)
 			log_warn_often(1, "leg_not_resumed", LOG_ERRNO(err));

@@ -14,10 +14,8 @@
 #include "call/load.h"
 #include "call/page.h"
 #include "call/told.h"
-#include "compat.h"
+#include "call/word.h"
 #include "pg/pgloop.h"
-
-enum { WORD_TIMES = 3 };
 
 struct order {
 	struct legs *legs;
@@ -36,77 +34,16 @@ static void invite(const struct order *o)
 	callee_call(o->legs, o->ans, o->row);
 }
 
-static void progress(const struct order *o)
-{
-	if (o->l)
-		caller_progress(o->l,
-				(int)pgres_int(o->ans->res, o->row, "code"),
-				text(o, "reason"));
-}
-
 /* --- of legs that are not in memory ------------------------------------------
  */
 
-/* What ends the INVITE of another process (api.leg_load), a few times, for
-   nobody here hears that it has come */
-struct word {
-	struct le le;
-	struct agent *ag;
-	struct mbuf *mb;
-	struct sa to;
-	int left;
-	uint32_t wait_ms;
-	struct tmr tmr;
-};
-
-static void word_destructor(void *arg)
-{
-	struct word *w = arg;
-
-	list_unlink(&w->le);
-	tmr_cancel(&w->tmr);
-	mem_deref(w->mb);
-}
-
-static void say_word(void *arg)
-{
-	struct word *w = arg;
-
-	mbuf_set_pos(w->mb, 0);
-	(void)compat_sip_send(w->ag->sip, NULL, SIP_TRANSP_UDP, &w->to, w->mb);
-	if (!--w->left) {
-		mem_deref(w);
-		return;
-	}
-	tmr_start(&w->tmr, w->wait_ms, say_word, w);
-	w->wait_ms *= 2;
-}
-
 static void last_word(struct legs *ls, const struct pg_answer *ans)
 {
-	const char *text = pgres_text(ans->res, 0, "last_word");
-	const char *to = pgres_text(ans->res, 0, "last_word_to");
-	struct word *w;
-
 	/* one that was ours has had its answer */
-	if (leg_note(ls, pgres_text(ans->res, 0, "call_id"),
-		     pgres_text(ans->res, 0, "local_tag")) ||
-	    !text || !to || list_count(&ls->words) >= LEGS_MAX)
-		return;
-	w = mem_zalloc(sizeof(*w), word_destructor);
-	if (!w)
-		return;
-	w->ag = ls->ag;
-	w->left = WORD_TIMES;
-	w->wait_ms = LEG_T1_MS;
-	w->mb = mbuf_alloc(strlen(text));
-	if (!w->mb || mbuf_write_str(w->mb, text) ||
-	    sa_decode(&w->to, to, strlen(to))) {
-		mem_deref(w);
-		return;
-	}
-	list_append(&ls->words, &w->le, w);
-	say_word(w);
+	if (!leg_note(ls, pgres_text(ans->res, 0, "call_id"),
+		      pgres_text(ans->res, 0, "local_tag")))
+		word_say(ls, pgres_text(ans->res, 0, "last_word"),
+			 pgres_text(ans->res, 0, "last_word_to"));
 }
 
 /* An order that waits for its leg */
@@ -146,29 +83,48 @@ static void info_late(struct leg *l, const struct late *late)
 	info_send(l, late->number, &text);
 }
 
+static void not_ours(const struct late *late, const struct pg_answer *ans)
+{
+	if (!strcmp(late->kind, "offer"))
+		page_lost(late->legs, late->leg);
+	if (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf"))
+		info_lost(late->legs, late->leg, late->number);
+	if (!ans || !pg_rows(ans) || load_says(ans, "elsewhere"))
+		return;
+	if (!load_says(ans, "gone"))
+		last_word(late->legs, ans);
+	gone(late->legs, late->leg);
+}
+
+/* The order has overtaken the answer that its leg was made by */
+static void overtook(struct leg *l, const struct late *late)
+{
+	if (!strcmp(late->kind, "answer"))
+		caller_answer(l, late->sdp);
+	else if (!strcmp(late->kind, "fail") || !strcmp(late->kind, "bye"))
+		caller_gone(l, "hangup");
+}
+
 static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 {
 	struct late *late = arg;
+	struct leg *mine = mem_ref(leg_find(late->legs, late->leg));
 
-	if (!l && !strcmp(late->kind, "offer"))
-		page_lost(late->legs, late->leg);
-	if (!l && (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf")))
-		info_lost(late->legs, late->leg, late->number);
-	if (l && !strcmp(late->kind, "ask")) {
+	if (mine && (mine->state == LEG_CALLING || mine->state == LEG_RINGING))
+		overtook(mine, late);
+	else if (l && !strcmp(late->kind, "ask"))
 		alive_ask(l);
-	} else if (l && !strcmp(late->kind, "offer")) {
+	else if (l && !strcmp(late->kind, "offer"))
 		page_offer(l, late->sdp);
-	} else if (l && !strcmp(late->kind, "dtmf")) {
+	else if (l && !strcmp(late->kind, "dtmf"))
 		info_press(l, late->number, late->sdp);
-	} else if (l && !strcmp(late->kind, "info")) {
+	else if (l && !strcmp(late->kind, "info"))
 		info_late(l, late);
-	} else if (l) {
+	else if (l && strcmp(late->kind, "answer")) /* that is said again */
 		bye_hang_up(l, late->cause);
-	} else if (ans && pg_rows(ans) && !load_says(ans, "elsewhere")) {
-		if (!load_says(ans, "gone"))
-			last_word(late->legs, ans);
-		gone(late->legs, late->leg);
-	}
+	else if (!l && !mine)
+		not_ours(late, ans);
+	mem_deref(mine);
 }
 
 static int copy(char **to, const char *text)
@@ -197,13 +153,23 @@ static void late(const struct order *o)
 /* --- the others --------------------------------------------------------------
  */
 
+static void progress(const struct order *o)
+{
+	if (o->l)
+		caller_progress(o->l,
+				(int)pgres_int(o->ans->res, o->row, "code"),
+				text(o, "reason"));
+	else /* its INVITE was refused, by what we knew */
+		late(o);
+}
+
 /* Each side knows the other's leg from here on */
 static void answer(const struct order *o)
 {
 	struct leg *peer;
 
 	if (!o->l) {
-		gone(o->legs, pgres_int(o->ans->res, o->row, "leg"));
+		late(o);
 		return;
 	}
 	o->l->peer = pgres_int(o->ans->res, o->row, "peer");

@@ -26,11 +26,10 @@ struct offer {
 	struct uas *u;	 /* the phone's re-INVITE, until its ACK; or */
 	struct uac *uac; /* ours, with what the other side offers */
 	struct leg_request req;
-	struct buf answer; /* of our 200 */
-	struct tmr tmr;	   /* it takes too long; 200 again */
-	uint64_t until_ms;
-	uint32_t again_ms;
-	bool wants;    /* it asks for an offer */
+	struct buf answer;    /* of our 200 */
+	struct repeat *again; /* our 200, until its ACK */
+	struct tmr tmr;	      /* it takes too long */
+	bool wants;	      /* it asks for an offer */
 	bool answered; /* by us, or by the phone, whose ACK waits for what it
 			  is to say */
 };
@@ -59,6 +58,7 @@ static void destructor(void *arg)
 	struct offer *o = arg;
 
 	tmr_cancel(&o->tmr);
+	mem_deref(o->again);
 	mem_deref(o->uac);
 	leg_request_free(&o->req);
 	buf_free(&o->answer);
@@ -74,6 +74,8 @@ static void end(struct offer *o, uint16_t scode)
 
 	l->offer = NULL;
 	l->goneh = NULL;
+	if (o->u)
+		confirm_asks(l, NULL);
 	if (o->u && !o->answered)
 		uas_refuse(o->u, scode);
 	mem_deref(o);
@@ -199,25 +201,14 @@ void page_first_ack(struct leg *l, const struct sip_msg *msg)
 /* --- the phone offers -------------------------------------------------------
  */
 
-static void say(struct offer *o, bool again)
-{
-	confirm_say(o->l, o->u, &o->answer, again);
-}
-
-static void again(void *arg)
+static void unacknowledged(void *arg)
 {
 	const struct told_end over = {.cause = "no-ack"};
-	struct offer *o = arg;
+	const struct offer *o = arg;
 	struct leg *l = o->l;
 
-	if (tmr_jiffies() >= o->until_ms) {
-		told_end(l->legs->told, l, &over, NULL);
-		bye_send(l, NULL);
-		return;
-	}
-	say(o, true);
-	o->again_ms = MIN(2 * o->again_ms, LEG_T2_MS);
-	tmr_start(&o->tmr, o->again_ms, again, o);
+	told_end(l->legs->told, l, &over, NULL);
+	bye_send(l, NULL);
 }
 
 /* Nobody has answered it */
@@ -274,6 +265,7 @@ void page_invite(struct leg *l, struct uas *u)
 		uas_set_cancel(u, on_cancel, NULL);
 		uas_set_waiting(u);
 		tmr_start(&o->tmr, ASKED_MS, unanswered, o);
+		confirm_asks(l, uas_msg(u));
 		err = ask(l, &body.data);
 		if (err)
 			end(o, 500);
@@ -314,10 +306,9 @@ bool page_accept(struct leg *l, const char *sdp)
 	buf_str(&o->answer, sdp ? sdp : "");
 	request_take_target(l, uas_msg(o->u));
 	o->answered = true;
-	say(o, false);
-	o->until_ms = tmr_jiffies() + LEG_ACK_MS;
-	o->again_ms = LEG_T1_MS;
-	tmr_start(&o->tmr, o->again_ms, again, o);
+	tmr_cancel(&o->tmr);
+	if (confirm_say(&o->again, l, o->u, &o->answer, unacknowledged, o))
+		unacknowledged(o);
 
 	return true;
 }

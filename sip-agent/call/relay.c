@@ -31,9 +31,8 @@ struct relay {
 	struct uac *uac;       /* what goes on */
 	struct leg_request req;
 	struct buf offer, answer;
-	struct tmr tmr; /* 200 again */
-	uint64_t until_ms;
-	uint32_t again_ms;
+	struct repeat *again; /* our 200, until its ACK */
+	struct tmr tmr;	      /* it takes too long */
 	bool answered;
 };
 
@@ -53,6 +52,7 @@ static void destructor(void *arg)
 	let_go(r, r->from);
 	let_go(r, r->to);
 	tmr_cancel(&r->tmr);
+	mem_deref(r->again);
 	mem_deref(r->uac);
 	leg_request_free(&r->req);
 	buf_free(&r->offer);
@@ -106,6 +106,7 @@ static int pass_on(struct relay *r, const char *method, const char *hdrs,
 /* Of either side, and done with. Who is still waiting for an answer gets one */
 static void end(struct relay *r, uint16_t scode)
 {
+	confirm_asks(r->from, NULL);
 	let_go(r, r->from);
 	let_go(r, r->to);
 	if (!r->answered)
@@ -130,11 +131,6 @@ static void on_cancel(struct uas *u, void *arg)
 	(void)arg;
 }
 
-static void say(struct relay *r, bool again)
-{
-	confirm_say(r->from, r->u, &r->answer, again);
-}
-
 /* What the two may send each other is unknown: the call is over */
 static void fail(struct relay *r, const char *cause)
 {
@@ -149,17 +145,9 @@ static void fail(struct relay *r, const char *cause)
 	mem_deref(to);
 }
 
-static void again(void *arg)
+static void unacknowledged(void *arg)
 {
-	struct relay *r = arg;
-
-	if (tmr_jiffies() >= r->until_ms) {
-		fail(r, "no-ack");
-		return;
-	}
-	say(r, true);
-	r->again_ms = MIN(2 * r->again_ms, LEG_T2_MS);
-	tmr_start(&r->tmr, r->again_ms, again, r);
+	fail(arg, "no-ack");
 }
 
 static void accepted(struct relay *r, const struct sip_msg *msg)
@@ -182,10 +170,10 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 		return;
 	}
 	r->answered = true;
-	say(r, false);
-	r->until_ms = tmr_jiffies() + LEG_ACK_MS;
-	r->again_ms = LEG_T1_MS;
-	tmr_start(&r->tmr, r->again_ms, again, r);
+	tmr_cancel(&r->tmr);
+	if (confirm_say(&r->again, r->from, r->u, &r->answer, unacknowledged,
+			r))
+		fail(r, "no-ack");
 }
 
 static void on_invited(int code, const char *reason, const struct sip_msg *msg,
@@ -265,6 +253,7 @@ void relay_invite(struct leg *l, struct uas *u)
 		l->relay = peer->relay = r;
 		l->goneh = peer->goneh = on_gone;
 		tmr_start(&r->tmr, ANSWER_MS, too_late, r);
+		confirm_asks(l, msg);
 		err = pass_on(r, "INVITE",
 			      body.data.l ? UAS_ALLOW SDP_TYPE : UAS_ALLOW,
 			      &body.data, on_invited);

@@ -219,6 +219,8 @@ void told_word(struct buf *b, const struct told_word *word)
 {
 	char to[64];
 
+	if (!word->mb)
+		json_member(b, "last_word", "");
 	if (!word->mb || word->mb->end > WORD_MAX ||
 	    !pg_is_text((const char *)word->mb->buf, word->mb->end))
 		return;
@@ -253,9 +255,8 @@ void told_up(struct told *t, const struct leg *l)
 		close_news(t, NEWS_LATE_MS);
 }
 
-/** The dialog of a leg has other values: its phone is elsewhere, or much has
-    been sent in it */
-void told_moved(struct told *t, const struct leg *l)
+static void moved(struct told *t, const struct leg *l, bool lost,
+		  const struct told_word *word)
 {
 	struct buf *b = open_news(t, l, "moved");
 	char ip[64];
@@ -270,7 +271,35 @@ void told_moved(struct told *t, const struct leg *l)
 	json_member_int(b, "cseq", l->d.local_cseq);
 	if (l->d.remote_cseq != DIALOG_NO_CSEQ)
 		json_member_int(b, "remote_cseq", l->d.remote_cseq);
-	close_news(t, NEWS_LATE_MS);
+	if (lost)
+		json_member_int(b, "lost", 1);
+	if (word)
+		told_word(b, word);
+	close_news(t, word && word->mb ? NEWS_NOW_MS : NEWS_LATE_MS);
+}
+
+/** The dialog of a leg has other values: its phone is elsewhere, or much has
+    been sent in it */
+void told_moved(struct told *t, const struct leg *l)
+{
+	moved(t, l, false, NULL);
+}
+
+/** The connection of a leg has closed, of which its row may not have heard yet
+ */
+void told_lost(struct told *t, const struct leg *l)
+{
+	moved(t, l, true, NULL);
+}
+
+/** Its phone waits for the answer to a re-INVITE
+ *
+ * @param word What ends that where we are no more; without one: it waits no
+ *             more */
+void told_asks(struct told *t, const struct leg *l,
+	       const struct told_word *word)
+{
+	moved(t, l, false, word);
 }
 
 /* --- ends ------------------------------------------------------------------
@@ -339,8 +368,16 @@ static void on_ends(const struct pg_answer *ans, void *arg)
 
 static void write_end(struct buf *b, const struct end *e)
 {
+	const struct leg_dialog *d = &e->l->d;
+
 	buf_char(b, '{');
-	json_member_int(b, "leg", e->l->id);
+	if (e->l->id) {
+		json_member_int(b, "leg", e->l->id);
+	} else {
+		json_member(b, "call_id", d->call_id);
+		json_member(b, "local_tag", d->local_tag);
+		json_member(b, "remote_tag", d->remote_tag);
+	}
 	if (e->code)
 		json_member_int(b, "code", e->code);
 	if (e->reason)
@@ -426,7 +463,7 @@ void told_end(struct told *t, struct leg *l, const struct told_end *end,
 {
 	struct end *e;
 
-	if (!l->id) { /* the database has never heard of it */
+	if (!l->id && !end->unseen) { /* the database has never heard of it */
 		if (h)
 			h(l, false);
 		return;

@@ -26,6 +26,7 @@ struct told_end {
 	int64_t peer;	    /**< the leg that is hung up for it; 0: none */
 	bool late;	    /**< the database waits for it, and nobody else */
 	const char *to;	    /**< accounts that the call is sent on to */
+	bool unseen; /**< its row may have been made, without our hearing */
 };
 
 /** What would end an INVITE that rings where we are no more */
@@ -40,6 +41,9 @@ void told_rings(struct told *t, const struct leg *l, int code,
 		const char *reason, const struct told_word *word);
 void told_word(struct buf *b, const struct told_word *word);
 void told_moved(struct told *t, const struct leg *l);
+void told_lost(struct told *t, const struct leg *l);
+void told_asks(struct told *t, const struct leg *l,
+	       const struct told_word *word);
 void told_up(struct told *t, const struct leg *l);
 void told_end(struct told *t, struct leg *l, const struct told_end *end,
 	      told_done_h *h);

@@ -20,6 +20,7 @@
 #include "pg/pgloop.h"
 #include "transaction/dialog.h"
 #include "transaction/flow.h"
+#include "transaction/next_hop.h"
 #include "transaction/uas.h"
 
 static void hang_up(struct leg *l)
@@ -113,8 +114,9 @@ static void pass(struct leg *l, struct uas *u)
 void within_move(struct leg *l, const struct sip_msg *msg, const char *flow)
 {
 	l->peer_addr = msg->src;
-	if (!strcmp(flow, l->flow ? l->flow : ""))
-		return;
+	if (!strcmp(flow, l->flow ? l->flow : "") ||
+	    (next_hop_needs_tls("", l->flow) && !next_hop_needs_tls("", flow)))
+		return; /* what was encrypted is not sent in clear */
 	l->flow = mem_deref(l->flow);
 	if (*flow)
 		(void)str_dup(&l->flow, flow);
@@ -143,6 +145,7 @@ static void serve(struct leg *l, struct uas *u)
 		return;
 	}
 	follow(l, msg);
+	caller_heard(l);
 	if (!pl_strcmp(&msg->met, "BYE"))
 		bye(l, u);
 	else if (l->state == LEG_ENDING)

@@ -329,18 +329,14 @@ void uas_answer(struct uas *u, const struct answer *a)
  * Send the 2xx of an INVITE again: the transaction does not (RFC 3261 section
  * 13.3.1.4)
  *
- * @param a As it was given to uas_answer
+ * @param dst Of answer_encode
+ * @param mb  Its bytes
  */
-void uas_repeat(struct uas *u, const struct answer *a)
+void uas_repeat(struct uas *u, const struct sa *dst, struct mbuf *mb)
 {
-	struct mbuf *mb;
-	struct sa dst;
-
-	if ((u->msg->tp != SIP_TRANSP_UDP && !sip_msg_tcpconn(u->msg)) ||
-	    answer_encode(&mb, &dst, u->msg, a))
-		return;
-	(void)compat_sip_send(u->ag->sip, u->msg->sock, u->msg->tp, &dst, mb);
-	mem_deref(mb);
+	if (u->msg->tp == SIP_TRANSP_UDP || sip_msg_tcpconn(u->msg))
+		(void)compat_sip_send(u->ag->sip, u->msg->sock, u->msg->tp, dst,
+				      mb);
 }
 
 static void reply(struct uas *u, struct answer *a, const char *fmt, va_list *ap)

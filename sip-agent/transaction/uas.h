@@ -47,7 +47,7 @@ void uas_set_cancel(struct uas *u, uas_cancel_h *h, void *arg);
 void uas_set_waiting(struct uas *u);
 void uas_set_tag(struct uas *u, const char *tag);
 void uas_answer(struct uas *u, const struct answer *a);
-void uas_repeat(struct uas *u, const struct answer *a);
+void uas_repeat(struct uas *u, const struct sa *dst, struct mbuf *mb);
 void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...);
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);

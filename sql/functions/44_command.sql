@@ -297,6 +297,7 @@ create function app.command_put(p_command record, p_account bigint, p_sender_id 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_reached int := 0;
+	v_has_page bool;
 	v_done record;
 begin
 	perform app.lock('call', p_command.call);
@@ -311,7 +312,15 @@ begin
 	then
 		perform app.refuse(404, 'contact-not-found', 'There is no such contact.');
 	end if;
-	perform app.send_may_wait(p_account, p_sender_id, coalesce(octet_length(p_body), 0));
+	begin
+		perform app.send_may_wait(p_account, p_sender_id, coalesce(octet_length(p_body), 0));
+	exception when sqlstate 'RS507' then
+		-- A call can always be ended: pages that have no place for that see it by the call itself.
+		if p_command.command not in ('cancel', 'reject') then
+			raise;
+		end if;
+		v_has_page := false;
+	end;
 	n := app.take_n('login', p_account);
 	insert into app.send (account_id, n, sender_id, sender, target_n, content_type, body, request_id, inbox, waits, call_id)
 	values (p_account, n, p_sender_id, app.email(p_sender_id), p_target_n, p_type,
@@ -333,13 +342,16 @@ begin
 			case p_command.command when 'reject' then p_command.code else 487 end, p_command.reason,
 			case p_command.command when 'reject' then 'declined' end);
 		bell := v_done.bell;
+		if not v_done.done and not v_has_page then
+			perform app.send_may_wait(p_account, p_sender_id, coalesce(octet_length(p_body), 0));
+		end if;
 		if v_done.done then
 			v_reached := 1;
 			insert into app.delivery (send_id, account_id, kind, state, settled_at)
 			values (send_id, p_account, 'contact', 'delivered', now());
 		end if;
 	end if;
-	if app.has_page(p_account) and (p_command.command <> 'dtmf' or v_reached = 0) then
+	if coalesce(v_has_page, app.has_page(p_account)) and (p_command.command <> 'dtmf' or v_reached = 0) then
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'stream', 'queued');
 		bell := bell || app.change_bell('login', p_account);
 		v_reached := v_reached + 1;
@@ -400,11 +412,12 @@ begin
 	v_accounts := array(select distinct a.id from jsonb_array_elements_text(p_emails) e
 		join app.account a on a.email_key = app.email_key(e) order by a.id);
 	perform app.send_check(p_by);
-	if exists (select from unnest(v_accounts) a where app.has_contact(a)) then
-		perform app.leg_make_room(p_by, true);
-	end if;
+	perform app.lock('profile', p_by, p_mine => true);
 	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
 	foreach v_account in array v_accounts loop
+		if app.has_contact(v_account) then
+			perform app.leg_make_room(p_by, true);
+		end if;
 		v_bell := v_bell || (app.command_put(v_command, v_account, p_by, null, 'application/json', null, true, null)).bell;
 	end loop;
 	perform app.send_count(p_by) from unnest(v_accounts);

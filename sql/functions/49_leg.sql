@@ -94,7 +94,8 @@ declare
 	v_code int := coalesce(p_leg.code, p_code);
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
-		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null,
+		last_word = case when l.answered_at is null then l.last_word end
 	where l.id = p_leg.id and l.state <> 'ended';
 	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
 		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason))
@@ -304,10 +305,17 @@ begin
 	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
 end $$;
 
-create function app.leg_items(p_items jsonb) returns bigint[]
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+-- The legs of items, in their order. One that an agent has not heard of, since the answer to its INVITE was lost, is found by its
+-- dialog.
+create function app.leg_items(p_items jsonb, p_agent int) returns bigint[]
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	return array(select (i ->> 'leg')::bigint from jsonb_array_elements(p_items) i);
+	return array(
+		select coalesce((e.i ->> 'leg')::bigint, (
+			select l.id from app.leg l
+			where l.sip_call_id = e.i ->> 'call_id' and l.local_tag = e.i ->> 'local_tag'
+				and l.remote_tag = e.i ->> 'remote_tag' and l.direction = 'in' and l.agent_id = p_agent))
+		from jsonb_array_elements(p_items) with ordinality e (i, n) order by e.n);
 end $$;
 
 -- A new version of a call, whose resource is locked. p_recheck, p_before: of app.publish, where others may see it now.
@@ -320,7 +328,8 @@ begin
 	return app.publish('call', p_call, app.advance('call', p_call), v_prior, p_recheck, p_before);
 end $$;
 
--- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved).
+-- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved; lost: its connection has
+-- gone).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -330,10 +339,14 @@ declare
 	v_bell text[];
 begin
 	if p_item ->> 'state' = 'up' then
-		update app.leg l set state = 'up' where l.id = p_leg and l.agent_id = p_agent and l.state = 'answered';
+		update app.leg l set state = 'up', last_word = null, last_word_to = null
+		where l.id = p_leg and l.agent_id = p_agent and l.state = 'answered';
 		return null;
 	elsif p_item ->> 'state' = 'moved' then
-		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer', lost_at = null,
+		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer',
+			lost_at = case when (p_item ->> 'lost')::bool then coalesce(l.lost_at, now()) end,
+			last_word = case when p_item ? 'last_word' then nullif(p_item ->> 'last_word', '') else l.last_word end,
+			last_word_to = coalesce(p_item ->> 'last_word_to', l.last_word_to),
 			remote_target = coalesce(p_item ->> 'remote_target', l.remote_target),
 			local_cseq = greatest(l.local_cseq, (p_item ->> 'cseq')::bigint),
 			remote_cseq = greatest(l.remote_cseq, (p_item ->> 'remote_cseq')::bigint)
@@ -371,7 +384,7 @@ declare
 	v_bell text[];
 begin
 	set local synchronous_commit = off; -- news may get lost, and orders are given again
-	perform app.leg_lock_calls(app.leg_items(p_items));
+	perform app.leg_lock_calls(app.leg_items(p_items, p_agent));
 	for v_item in select i from jsonb_array_elements(p_items) i loop
 		v_bell := v_bell || app.leg_heard(p_agent, (v_item ->> 'leg')::bigint, v_item);
 	end loop;
@@ -393,8 +406,7 @@ begin
 	if p_caller.id is null then
 		return null;
 	end if;
-	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, last_word = null, last_word_to = null,
-		asked_at = now()
+	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, asked_at = now()
 	where l.id = p_caller.id;
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK'
 	where p.id = p_caller.participant_id and p.state <> 'left';
@@ -623,12 +635,12 @@ end $$;
 create function api.leg_ended(p_agent int, p_items jsonb) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_item jsonb;
+	v_legs bigint[] := app.leg_items(p_items, p_agent);
 	v_bell text[];
 begin
-	perform app.leg_lock_calls(app.leg_items(p_items));
-	for v_item in select i from jsonb_array_elements(p_items) i loop
-		v_bell := v_bell || app.leg_ended(p_agent, (v_item ->> 'leg')::bigint, v_item);
+	perform app.leg_lock_calls(v_legs);
+	for i in 1 .. cardinality(v_legs) loop
+		v_bell := v_bell || app.leg_ended(p_agent, v_legs[i], p_items -> i - 1);
 	end loop;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
@@ -641,7 +653,8 @@ begin
 end $$;
 
 -- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung for longer
--- than an agent lets them are over; what is to end is ordered to once more.
+-- than an agent lets them are over; what is to end is ordered to once more, and has ended after 3 minutes whatever was heard of
+-- it. What became of a page's offer is not heard of any more. A phone that calls has ACKed, or its agent would have ended that: the news was lost.
 create function app.expire_legs(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -656,7 +669,14 @@ begin
 		order by l.ring_until limit 20)
 		union all
 		(select l.id, l.call_id from app.leg l
-		where l.state = 'ending' and l.ending_at < now() - interval '60 s' order by l.ending_at limit 20)
+		where l.state = 'answered' and l.answered_at < now() - interval '60 s' order by l.answered_at limit 20)
+		union all
+		(select l.id, l.call_id from app.leg l
+		where l.asking < now() - interval '120 s' and l.state = 'up' order by l.asking limit 20)
+		union all
+		(select l.id, l.call_id from app.leg l
+		where l.state = 'ending' and l.ending_at < now() - interval '60 s'
+			and (l.asked_at is null or l.asked_at < now() - interval '60 s') order by l.ending_at limit 20)
 		order by call_id, id
 	loop
 		exit when clock_timestamp() > v_end;
@@ -665,12 +685,21 @@ begin
 		-- It may have been answered, or have ended, before the lock.
 		select l.* into v_leg from app.leg l
 		where l.id = v_due.id and (l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
-			or l.state = 'ending' and l.ending_at < now() - interval '60 s');
+			or l.state = 'answered' and l.answered_at < now() - interval '60 s'
+			or l.state = 'up' and l.asking < now() - interval '120 s'
+			or l.state = 'ending' and l.ending_at < now() - interval '60 s'
+				and (l.asked_at is null or l.asked_at < now() - interval '60 s'));
 		continue when v_leg.id is null;
 		begin
-			if v_leg.state = 'ending' then
+			if v_leg.state = 'answered' then
+				update app.leg l set state = 'up', last_word = null, last_word_to = null where l.id = v_leg.id;
+			elsif v_leg.state = 'up' then
+				bell := bell || app.offer_over(v_leg, 0, 480, 'No answer', null);
+			elsif v_leg.state = 'ending' and v_leg.asked_at > v_leg.ending_at and v_leg.ending_at < now() - interval '150 s' then
+				bell := bell || app.leg_end(v_leg, null, null, 'unreachable');
+			elsif v_leg.state = 'ending' then
 				bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
-				update app.leg l set ending_at = now() where l.id = v_leg.id;
+				update app.leg l set asked_at = now() where l.id = v_leg.id;
 			else
 				bell := bell || app.call_over(app.leg_participant(v_leg), 0, 'no-answer', p_why => 'no-answer');
 			end if;

@@ -16,8 +16,18 @@ begin
 		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id;
 		return v_bell || app.leg_refused(v_leg, p_asks);
 	elsif v_leg.state = 'answered' and v_leg.remote_sdp is not null and v_leg.agent_id = p_asks then
-		-- Whether its ACK has come is found out by asking its phone.
-		update app.leg l set state = 'up' where l.id = v_leg.id;
+		if app.leg_waits_for_ack(v_leg) then
+			v_bell := app.leg_order(v_leg, p_asks, 'answer');
+		else -- whether its ACK has come is found out by asking its phone
+			update app.leg l set state = 'up' where l.id = v_leg.id;
+		end if;
+	elsif v_leg.state = 'up' and v_leg.agent_id = p_asks then
+		-- What a page has offered is offered once more; phones do that themselves, where they want it.
+		if v_leg.asking is not null and (app.leg_page(v_leg)).id is not null then
+			v_bell := app.leg_order(v_leg, p_asks, 'offer', p_sdp => v_leg.local_sdp);
+		else
+			v_bell := app.offer_over(v_leg, p_asks, 480, null, null);
+		end if;
 	elsif v_leg.state = 'ending' then
 		v_bell := app.leg_order(v_leg, p_asks, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
 	elsif v_leg.id is not null then
@@ -26,13 +36,36 @@ begin
 	return v_bell;
 end $$;
 
+-- Whether the process before may not have come to send its 200 to a phone that calls: it is sent again until the ACK. Of
+-- one over a connection there is nothing to send: its end has told the phone.
+create function app.leg_waits_for_ack(p_leg app.leg) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_leg.direction = 'in' and p_leg.state in ('answered', 'ending') and p_leg.last_word is not null
+		and p_leg.answered_at > now() - interval '32 s';
+end $$;
+
+-- Whether something is to be done for it with its agent's new process, and is not ordered yet.
+create function app.leg_is_left(p_leg app.leg) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_leg.state in ('calling', 'ringing')
+		or p_leg.state = 'answered' and not exists (
+			select from app.leg_job j where j.leg_id = p_leg.id and j.kind = 'answer')
+		or p_leg.state = 'up' and (p_leg.answering is not null or p_leg.asking is not null and not exists (
+			select from app.leg_job j where j.leg_id = p_leg.id and j.kind = 'offer'));
+end $$;
+
 -- An agent begins anew: what its earlier process has left. What is up stays. more: there are others.
 create function app.bury_legs(p_agent int, out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_legs bigint[] := array(
 		select l.id from app.leg l
-		where l.agent_id = p_agent and l.state in ('calling', 'ringing', 'answered') order by l.id limit 32);
+		where l.agent_id = p_agent and l.state <> 'ended'
+			and (l.state in ('calling', 'ringing', 'answered') or l.asking is not null or l.answering is not null)
+			and app.leg_is_left(l.*::app.leg)
+		order by l.id limit 32);
 	v_keys bigint[] := array(
 		select l.id from app.leg l
 		where l.agent_id = p_agent and l.pressing <> '{}' and l.state <> 'ended' and app.keys_taken(l.*::app.leg) <> '{}'
@@ -47,7 +80,7 @@ begin
 	foreach v_leg in array v_legs loop
 		-- one may have ended with its call
 		continue when not exists (
-			select from app.leg l where l.id = v_leg and l.state in ('calling', 'ringing', 'answered'));
+			select from app.leg l where l.id = v_leg and l.state <> 'ended' and app.leg_is_left(l.*::app.leg));
 		begin
 			bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
 		exception when others then -- or its agent would never begin
@@ -143,8 +176,8 @@ end $$;
 create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_tag text, p_remote_tag text, p_from text)
 returns table (leg bigint, call bigint, peer bigint, direction text, state text, fresh bool, account bigint, aor text,
 	host text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
-	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, last_word text,
-	last_word_to text, bell text[])
+	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
+	sdp text, last_word text, last_word_to text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
@@ -152,6 +185,8 @@ declare
 	v_lost bool := false;
 	v_was int;
 	v_mine bool;
+	v_waits bool := false;
+	v_word text;
 begin
 	if p_leg is not null then
 		select l.* into v_leg from app.leg l where l.id = p_leg;
@@ -184,7 +219,8 @@ begin
 				update app.leg l set lost_at = coalesce(l.lost_at, now()) where l.id = v_leg.id;
 				return; -- its phone may come back
 			end if;
-			update app.leg l set flow = case when v_lost then l.flow else v_way.flow end, agent_id = v_way.agent_id,
+			-- One that is reached at its contact keeps the name of what was: whether that was encrypted.
+			update app.leg l set flow = coalesce(v_way.flow, l.flow), agent_id = v_way.agent_id,
 				lost_at = case when v_lost then l.lost_at end
 			where l.id = v_leg.id returning l.* into v_leg;
 			if v_way.agent_id <> p_agent then
@@ -194,11 +230,14 @@ begin
 				return;
 			end if;
 		end if;
-		state := case when v_lost then 'gone' else 'up' end;
+		v_waits := app.leg_waits_for_ack(v_leg) and not v_lost;
+		state := case when v_lost then 'gone' when v_waits then 'answered' else 'up' end;
+		v_word := case when v_lost or v_leg.state = 'answered' and not v_waits then null else v_leg.last_word end;
 		-- The one before may have used more than its row says.
 		update app.leg l set agent_id = p_agent, local_cseq =
 			greatest(l.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1000,
-			state = case l.state when 'answered' then 'up' else l.state end
+			state = case when l.state = 'answered' and not v_waits then 'up' else l.state end,
+			last_word = case when v_waits then l.last_word end -- it is said once
 		where l.id = v_leg.id returning l.* into v_leg;
 		if v_was <> p_agent then
 			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id and j.kind <> 'left';
@@ -231,7 +270,9 @@ begin
 	route := v_leg.route;
 	cseq := v_leg.local_cseq;
 	remote_cseq := v_leg.remote_cseq;
-	last_word := v_leg.last_word;
+	invite_cseq := v_leg.invite_cseq;
+	sdp := case when v_waits then v_leg.local_sdp end;
+	last_word := coalesce(v_word, v_leg.last_word);
 	last_word_to := v_leg.last_word_to;
 	return next;
 end $$;

@@ -88,7 +88,7 @@ begin
 	if v_part.id is null then
 		return;
 	elsif v_part.state = 'joined' then
-		if v_part.web and v_part.session is not null and v_part.session = p_session then
+		if v_part.web and coalesce(v_part.session, 'null') = coalesce(p_session, 'null') then
 			n := v_part.n;
 			return;
 		end if;
@@ -297,43 +297,50 @@ begin
 end $$;
 
 -- What became of an offer: of a page's, or of a phone's of another agent, p_sdp is the phone's answer, null: it has refused it.
--- Of a phone's own: nobody has answered it. Who is refused keeps what it had.
+-- Of a phone's own: nobody has answered it. Who is refused keeps what it had. The call is locked.
+create function app.offer_over(p_leg app.leg, p_agent int, p_code int, p_reason text, p_sdp text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_page app.participant := app.leg_page(p_leg);
+	v_far app.leg;
+	v_bell text[];
+begin
+	if v_page.id is null then
+		v_far := app.leg_far(p_leg);
+	end if;
+	if p_leg.asking is null and v_far.id is not null then
+		delete from app.leg_job j where j.leg_id = v_far.id and j.kind = 'offer';
+		update app.leg l set asking = null where l.id = v_far.id;
+		update app.leg l set answering = null where l.id = p_leg.id;
+		update app.participant p set pending = null where p.id = p_leg.participant_id;
+	elsif p_leg.asking is null then
+		update app.participant p set session = p_leg.kept, hold = coalesce(app.sdp_holds(p_leg.kept ->> 'sdp'), false)
+		where p.id = p_leg.participant_id and p.state = 'joined' and p_leg.kept is not null;
+		update app.leg l set answering = null, kept = null where l.id = p_leg.id;
+	elsif v_far.answering is not null then
+		v_bell := app.far_answered(p_leg, v_far, p_agent, p_code, p_sdp);
+	else
+		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
+			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
+		where p.id = v_page.id;
+		update app.participant p set session = app.sdp_session('answer', p_sdp)
+		where p.id = p_leg.participant_id and p.state = 'joined' and p_sdp is not null;
+		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
+	end if;
+	return v_bell || app.call_changed(p_leg.call_id);
+end $$;
+
 create function api.leg_offered(p_agent int, p_leg bigint, p_code int, p_reason text, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
-	v_page app.participant;
-	v_far app.leg;
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
 	select l.* into v_leg from app.leg l
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') and (l.asking is not null or l.answering is not null);
-	v_page := app.leg_page(v_leg);
-	if v_page.id is null then
-		v_far := app.leg_far(v_leg);
-	end if;
-	if v_leg.asking is null and v_leg.answering is not null and v_far.id is not null then
-		delete from app.leg_job j where j.leg_id = v_far.id and j.kind = 'offer';
-		update app.leg l set asking = null where l.id = v_far.id;
-		update app.leg l set answering = null where l.id = p_leg;
-		update app.participant p set pending = null where p.id = v_leg.participant_id;
-	elsif v_leg.asking is null and v_leg.answering is not null then
-		update app.participant p set session = v_leg.kept, hold = coalesce(app.sdp_holds(v_leg.kept ->> 'sdp'), false)
-		where p.id = v_leg.participant_id and p.state = 'joined';
-		update app.leg l set answering = null, kept = null where l.id = p_leg;
-	elsif v_far.answering is not null then
-		v_bell := app.far_answered(v_leg, v_far, p_agent, p_code, p_sdp);
-	elsif v_leg.id is not null then
-		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
-			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
-		where p.id = v_page.id;
-		update app.participant p set session = app.sdp_session('answer', p_sdp)
-		where p.id = v_leg.participant_id and p.state = 'joined' and p_sdp is not null;
-		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg;
-	end if;
 	if v_leg.id is not null then
-		v_bell := v_bell || app.call_changed(v_leg.call_id);
+		v_bell := app.offer_over(v_leg, p_agent, p_code, p_reason, p_sdp);
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;

@@ -1,6 +1,8 @@
 """Calls outlive what has them: a killed agent's, those over a connection that closes, and what ends with it."""
 import collections
+import contextlib
 import os
+import queue
 import secrets
 import signal
 
@@ -24,10 +26,12 @@ def fixture_own_system(systems):
 
 @pytest.fixture(name="pair")
 def fixture_pair(own_system, phone):
-    """Two registered phones of two accounts: pair(transport)."""
+    """Two registered phones of two accounts, which are their owners: pair(transport)."""
     def make(transport="udp"):
         own_system.await_ready(30)
-        a, b = (rings(phone(new_account(own_system, name), transport=transport)) for name in ("alice", "bob"))
+        owners = [new_account(own_system, name) for name in ("alice", "bob")]
+        a, b = (rings(phone(owner, transport=transport)) for owner in owners)
+        a.owner, b.owner = owners
         assert a.register().code == b.register().code == 200
         return a, b
     return make
@@ -35,8 +39,9 @@ def fixture_pair(own_system, phone):
 
 @pytest.fixture(name="restarted")
 def fixture_restarted(own_system, phone, until):
-    """Kills the agent, and waits until the next one serves."""
-    def kill(sig=signal.SIGKILL):
+    """Kills the agent, and waits until the next one serves. acked: the rows know of all ACKs."""
+    def kill(sig=signal.SIGKILL, acked=True):
+        until(lambda: not acked or not own_system.query("select from inspect.leg where state = 'answered'"), 10)
         probe = phone(new_account(own_system, "probe"))
         own_system.kill_and_wait(AGENT, sig)
 
@@ -153,6 +158,53 @@ def test_hold_and_keys_go_on_after_a_kill(own_system, pair, restarted, until):
     assert until(lambda: over(own_system, a), 10) == {"hangup"}
 
 
+def test_an_offer_under_way_at_a_kill_is_refused(own_system, pair, restarted, until):
+    """Who has offered may do so again, and who has answered is ACKed: neither waits for ever."""
+    a, b = pair()
+    out, inc = up(a, b)
+    found = offer(out, HOLD, timeout_s=60)
+    first = inc.next("INVITE")
+    assert until(lambda: own_system.query_owner("select from app.leg where state = 'up' and last_word like 'SIP/2.0 500%'"), 10)
+    restarted()
+    answer = found.get(timeout=10)
+    assert answer.code == 500 and answer.get("retry-after")
+    inc.say(200, "OK", sdp(3), first)
+    assert inc.next("ACK", 10).get("cseq") == first.get("cseq").replace("INVITE", "ACK")
+    found = offer(out, HOLD, timeout_s=20)
+    again = inc.next("INVITE", 10)
+    assert again.body.decode() == HOLD
+    inc.say(200, "OK", sdp(9), again)
+    assert found.get(timeout=10).body.decode() == sdp(9)
+    assert until(lambda: not own_system.query_owner("select from app.leg where state = 'up' and last_word is not null"), 10)
+    assert out.bye().code == 200
+    hung_up(inc)
+
+
+def test_a_pages_offer_under_way_at_a_kill_is_made_again(own_system, pair, restarted, until):
+    a, b = pair()
+    alice = a.owner
+    made = alice.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
+                                                "invite": [b.owner.login]})
+    assert made.status_code == 201, made.text
+    url = made.json()["url"]
+    inc = Incoming(b)
+    inc.accept()
+
+    def mine():
+        return next(c for c in alice.request("GET", url).json()["children"] if c["email"] == alice.email)
+    assert until(lambda: own_system.query("select from inspect.leg where call = %s and state = 'up'", [url.split("/")[-1]]), 10)
+    assert alice.request("PUT", mine()["url"], json={"session": {"type": "offer", "sdp": HOLD}}).status_code == 202
+    first = inc.next("INVITE")
+    restarted()
+    again = inc.next("INVITE", 20)
+    assert again.body == first.body and int(again.get("cseq").split()[0]) > int(first.get("cseq").split()[0])
+    inc.say(200, "OK", sdp(7), again)
+    inc.next("ACK")
+    assert until(lambda: "pending" not in mine() and mine(), 10)["session"]["sdp"] == HOLD
+    assert alice.request("DELETE", url).status_code == 204
+    hung_up(inc)
+
+
 def test_an_answer_after_the_kill_is_acked_and_hung_up(own_system, pair, restarted, until):
     """A phone that has not seen the CANCEL answers: nobody is there any more."""
     a, b = pair()
@@ -168,6 +220,31 @@ def test_an_answer_after_the_kill_is_acked_and_hung_up(own_system, pair, restart
     bye = hung_up(inc)
     assert f"tag={inc.tag}" in bye.get("to")
     assert until(lambda: over(own_system, a), 10) == {"agent-lost"}
+
+
+@pytest.mark.parametrize("then", ["goes on", "was hung up", "wants the answer"])
+def test_a_200_that_is_lost_with_its_agent(own_system, pair, restarted, until, then):
+    """The caller's phone hears its final answer from the next one: the commit was there, and the 200 was not."""
+    a, b = pair()
+    out = Outgoing(a, b.aor, None if then == "wants the answer" else sdp(1))
+    inc = Incoming(b)
+    inc.say(200, "OK", sdp(2))
+    first = out.final()
+    assert until(lambda: rows(own_system, a)[0]["state"] == "answered", 5)
+    if then == "was hung up":
+        call, = a.owner.request("GET", "/call").json()
+        assert a.owner.request("DELETE", call["url"]).status_code == 204
+    restarted(acked=False)
+    while not out.queue.empty():  # of the process before
+        out.queue.get()
+    answer = out.final(10)
+    assert answer.code == 200 and (answer.get("to"), answer.body) == (first.get("to"), first.body)
+    out.confirm(answer, sdp(1) if then == "wants the answer" else b"")
+    if then == "goes on":
+        assert until(lambda: {r["state"] for r in rows(own_system, a)} == {"up"}, 10)
+        assert inc.bye().code == 200
+    hung_up(out)
+    assert until(lambda: over(own_system, a), 10) == {"agent-lost" if then == "wants the answer" else "hangup"}
 
 
 def test_a_phone_that_knows_no_such_call_ends_it(own_system, pair, restarted, until):
@@ -249,6 +326,24 @@ def test_a_connection_closes_while_a_key_waits(own_system, phone, until):
     inc.phone.close()
 
 
+def test_a_phone_loses_its_connection_twice_at_once(own_system, pair, until):
+    """Its row has heard of neither the second nor its loss, and is told of both in their order."""
+    a, b = pair("tcp")
+    out, inc = up(a, b)
+    for _ in range(2):
+        inc.phone.close()
+        until(lambda: not own_system.query("select 1 from inspect.login where email = %s", [b.aor[4:]]), 10)
+        if _ == 0:
+            back(inc)
+            assert inc.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=5\r\n").code == 200
+    assert out.bye().code == 200
+    until(lambda: {r["state"] for r in rows(own_system, a)} == {"ended", "ending"}, 10)
+    back(inc)
+    hung_up(inc)
+    assert until(lambda: over(own_system, a), 10) == {"hangup"}
+    inc.phone.close()
+
+
 def test_a_nat_gives_a_phone_another_port(own_system, pair, phone, until):
     a, b = pair()
     out, inc = up(a, b)
@@ -281,9 +376,67 @@ def test_bye_passes_while_the_database_is_away(own_system, pair, until):
     assert until(lambda: over(own_system, a), 20) == {"hangup"}
 
 
-def test_a_phone_comes_back_to_another_agent(systems, phone, until):
+@pytest.fixture(scope="module", name="two")
+def fixture_two(systems):
+    """A system with two agents."""
+    return systems("outlive-two", {"RESTSIP_DEMO": "no", "RESTSIP_AGENTS": "2"})
+
+
+def far_apart(two, phone, until, transport="udp"):
+    """Two phones, each at an agent of its own, once that serves."""
+    two.await_ready(30)
+    a, b = (rings(phone(new_account(two, name), server=server, transport=transport))
+            for name, server in zip(("alice", "bob"), two.sip_all))
+    assert until(lambda: a.register().code == b.register().code == 200, 20)
+    return a, b
+
+
+@pytest.mark.parametrize("whose", ["callee", "caller"])
+def test_sigterm_ends_what_rings_at_another_agent(two, phone, until, whose):
+    a, b = far_apart(two, phone, until)
+    out = Outgoing(a, b.aor, sdp(1))
+    inc = Incoming(b)
+    inc.say(180)
+    assert out.next().code == 180
+    agents = [name for name in two.names() if name.startswith(AGENT)]
+    two.kill_and_wait(agents[whose == "callee"], signal.SIGTERM)
+    cancel = inc.next("CANCEL", 10)
+    assert out.final(10).code == (480 if whose == "callee" else 503)
+    inc.say(200, request=cancel)
+    inc.say(487)
+    assert until(lambda: over(two, a), 10)
+
+
+def test_a_commit_whose_answer_was_lost(two, phone, until):
+    """The database is killed with it: the caller hears 503, and nobody rings for a call that no agent knows."""
+    a, b = far_apart(two, phone, until)
+    assert Outgoing(a, "sip:nobody@example.net", sdp(1)).final().code == 404  # the challenge is known
+    superuser = two.pg_owner.replace("user=restsip_owner", "user=postgres")
+    with psycopg.connect(superuser, autocommit=True) as db:
+        db.execute("alter system set synchronous_standby_names = 'nobody'")
+        db.execute("select pg_reload_conf()")
+        out = Outgoing(a, b.aor, sdp(1))
+        until(lambda: db.execute("select from pg_stat_activity where wait_event = 'SyncRep' and query like '%sip_invite%'")
+              .fetchone() is not None, 10)
+        db.execute("alter system reset synchronous_standby_names")
+        two.kill("postgres")
+    assert out.final(20).code == 503
+    two.await_ready(60)
+
+    def told():
+        """It may have been called before its agent heard of the end."""
+        with contextlib.suppress(queue.Empty):
+            inc = Incoming(b, 0.05)
+            inc.say(180)
+            inc.say(200, request=inc.next("CANCEL", 15))
+            inc.say(487)
+        return over(two, a)
+    assert until(told, 20) == {"agent-lost"}
+
+
+def test_a_phone_comes_back_to_another_agent(two, phone, until):
     """Its leg follows its connection: with what it sends, and with what is sent to it."""
-    two = systems("outlive-two", {"RESTSIP_DEMO": "no", "RESTSIP_AGENTS": "2"})
+    two.await_ready(30)
     first, second = two.sip_all
     for hangs_up in ("itself", "the other"):
         a = rings(phone(new_account(two, "alice"), server=first))

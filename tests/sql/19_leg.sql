@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(43);
+select plan(50);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -66,6 +66,12 @@ select app.expire_legs() \g /dev/null
 select is((select count(*) from app.leg l where l.state in ('calling', 'ringing')), 0::bigint, 'nothing rings for ever');
 select ok((select bool_and(exists (select from app.leg_job j where j.leg_id = l.id)) from app.leg l where l.state = 'ending'),
 	'what is to end is ordered to');
+delete from app.leg_job;
+select app.expire_legs() \g /dev/null
+select is((select count(*) from app.leg_job), 0::bigint, 'and not each second');
+update app.leg set ending_at = ending_at - interval '5 min', asked_at = now() - interval '2 min' where state = 'ending';
+select app.expire_legs() \g /dev/null
+select is((select count(*) from app.leg l where l.state = 'ending'), 0::bigint, 'nothing ends for ever');
 
 -- Another process after this one.
 create function pg_temp.jobs() returns text language sql as $$
@@ -93,6 +99,21 @@ select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 2001', 'and its n
 select is_empty($$select * from api.leg_load((select agent from ids), null, 'c7', 'l', 'made up', '192.0.2.9')$$, 'tags that are made up');
 select is((select string_agg(kind, ' ' order by leg) from api.leg_claim((select agent from ids))), 'ask ask cancel',
 	'whether they are there is asked');
+-- Its 200 may not have gone out.
+select pg_temp.call('c8', '{"last_word": "503", "last_word_to": "192.0.2.9:5060", "flow": "udp:192.0.2.9:5060"}'), pg_temp.answered(1)
+\g /dev/null
+delete from app.leg_job;
+select app.bury_legs((select agent from ids)), app.bury_legs((select agent from ids)) \g /dev/null
+select is(pg_temp.jobs(), 'answer, cancel', 'what nobody has ACKed is answered again');
+select is(pg_temp.load(0), 'answered udp:192.0.2.9:5060 1001 503', 'with the head that was kept, until the ACK');
+select api.leg_news((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(0), 'state', 'up'))) \g /dev/null
+select is(pg_temp.load(0), 'up udp:192.0.2.9:5060 2001', 'and then no more');
+update app.leg set state = 'answered', last_word = '503', answered_at = now() - interval '2 min' where id = pg_temp.leg(0);
+select app.expire_legs() \g /dev/null
+select is((select state from app.leg where id = pg_temp.leg(0)), 'up', 'its ACK came long ago');
+update app.leg set state = 'ended', ended_at = now() where call_id = (select max(call_id) from app.leg);
+delete from app.leg_job;
+delete from app.leg where call_id = (select max(call_id) from app.leg);
 -- Its connection has gone.
 update app.leg set flow = 'tcp:beef:1' where id = pg_temp.leg(0);
 select is(pg_temp.load(0), null, 'a phone that is not reached may come back');
@@ -100,9 +121,13 @@ update app.login set contact = 'sip:a@192.0.2.9', flow = 'tcp:boot1:7', agent_id
 	account_id = (select id from app.account where email = 'alice@example.net'), email = 'alice@example.net'
 where contact = 'sip:b2@192.0.2.2';
 select is(pg_temp.load(0), 'up tcp:boot1:7 3001', 'over another connection');
+update app.leg set flow = 'tls:boot1:9', lost_at = now(), remote_target = 'sip:a@192.0.2.9;transport=tls' where id = pg_temp.leg(0);
+update app.login set contact = 'sip:a@192.0.2.9;transport=tls', dials = true where flow = 'tcp:boot1:7';
+select is(pg_temp.load(0), 'up tls:boot1:9 4001', 'what was encrypted stays so where it is reached at its contact');
+update app.leg set flow = 'tcp:boot1:7', remote_target = 'sip:a@192.0.2.9' where id = pg_temp.leg(0);
 update app.login set expires_at = now(), sweep_at = now() where flow = 'tcp:boot1:7';
 update app.leg set lost_at = now() - interval '3 min' where id = pg_temp.leg(0);
-select is(pg_temp.load(0), 'gone tcp:boot1:7 4001', 'but not for ever');
+select is(pg_temp.load(0), 'gone tcp:boot1:7 5001', 'but not for ever');
 -- Another agent, after one that is given up.
 select agent as other from api.agent_start('test:2', 'boot2') \gset
 update app.agent set dead_at = now() where id = (select agent from ids);

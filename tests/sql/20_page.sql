@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(42);
+select plan(50);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -105,6 +105,37 @@ select throws_ok('select pg_temp.call(null)', 'RS409', 'too-many-calls', 'so man
 select inspect.set_bound('calls_sip', 50), inspect.set_bound('invites', 0) \g /dev/null
 select throws_ok('select pg_temp.call(null)', 'RS429', 'too-many-calls', 'so many a second');
 select inspect.set_bound('invites', 1000) \g /dev/null
+
+select inspect.set_bound('calls_sip', 1 + (select count(*)::int from app.participant p
+	where p.by_id = (select id from app.account where email = 'alice@example.net') and p.state <> 'left')) \g /dev/null
+insert into caller values ('carol', sha256('c'));
+select email from api.user_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', '{}') \g /dev/null
+select email from api.session_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', pg_temp.proof('carol'), 600)
+\g /dev/null
+select api.login_register(null, pg_temp.proof('carol'), 'me', 'sip:c@192.0.2.3', 'sip:c@192.0.2.3', null, '{}', null) \g /dev/null
+select throws_ok($$ select api.call_create(null, pg_temp.proof('alice'), null, null, null, null, '{}', null, null, null,
+	'["bob@example.net", "carol@example.net"]') $$, 'RS409', 'too-many-calls', 'each of those that are called is asked for');
+select inspect.set_bound('calls_sip', 50) \g /dev/null
+
+-- A call is ended also where messages have no place.
+create function pg_temp.say(p_who text, p_to text, p_command text) returns void language sql as $$
+	select from api.send_post(null, pg_temp.proof(p_who), p_to || '@example.net', null, 'application/json', convert_to(
+		'{"command":"' || p_command || '","url":"/call/' || pg_temp.last() || '"}', 'UTF8'), true, null, null) $$;
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+select api.send_post(null, pg_temp.proof('bob'), 'alice@example.net', null, 'text/plain', 'x', true, null, null),
+	inspect.set_bound('sender_stored', 1) \g /dev/null
+select lives_ok($$ select pg_temp.say('alice', 'bob', 'cancel') $$, 'it is cancelled');
+select is(pg_temp.child() #>> '{ended,cause}', 'cancelled', 'and that is so');
+select throws_ok($$ select pg_temp.say('alice', 'bob', 'cancel') $$, 'RS507', 'too-much-waiting', 'what ends nothing has no place either');
+select inspect.set_bound('sender_stored', 100), pg_temp.call(pg_temp.offer()), inspect.set_bound('sender_stored', 1) \g /dev/null
+select lives_ok($$ select pg_temp.say('bob', 'alice', 'reject') $$, 'it is rejected');
+select is(pg_temp.child() #>> '{ended,cause}', 'declined', 'and that is so');
+select inspect.set_bound('sender_stored', 100) \g /dev/null
+
+-- Whoever joins without a session may say so again.
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+select is(pg_temp.join(null), 2::bigint, 'a page joins');
+select is(pg_temp.join(null), 2::bigint, 'and once more');
 
 -- Session descriptions.
 select is(app.sdp_inactive(E'v=0\r\no=a 1 1 IN IP4 x\r\nm=audio 4000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=video 0 RTP/AVP 99\r\nm=text 5 RTP/SAVP 98\r\n'),
