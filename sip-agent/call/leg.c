@@ -276,6 +276,19 @@ static bool is_late(const struct legs *ls, const struct pl *call_id,
 	       tmr_jiffies() < ls->lately[key % LEGS_LATELY].until_ms;
 }
 
+/* Whether it was known */
+static bool note(struct legs *ls, const struct pl *call_id,
+		 const struct pl *tag)
+{
+	const bool was_known = is_late(ls, call_id, tag);
+	const uint64_t key = lately_key(call_id, tag);
+
+	ls->lately[key % LEGS_LATELY].key = key;
+	ls->lately[key % LEGS_LATELY].until_ms = tmr_jiffies() + LEG_LATE_MS;
+
+	return was_known;
+}
+
 /**
  * A dialog has ended: what of it comes late is nothing to wonder at
  *
@@ -286,17 +299,31 @@ static bool is_late(const struct legs *ls, const struct pl *call_id,
 bool leg_note(struct legs *ls, const char *call_id, const char *tag)
 {
 	struct pl call_pl, tag_pl;
-	bool was_known;
-	uint64_t key;
 
 	pl_set_str(&call_pl, call_id);
 	pl_set_str(&tag_pl, tag);
-	was_known = is_late(ls, &call_pl, &tag_pl);
-	key = lately_key(&call_pl, &tag_pl);
-	ls->lately[key % LEGS_LATELY].key = key;
-	ls->lately[key % LEGS_LATELY].until_ms = tmr_jiffies() + LEG_LATE_MS;
 
-	return was_known;
+	return note(ls, &call_pl, &tag_pl);
+}
+
+/**
+ * A 2xx has come to an INVITE that is over, and was looked up
+ *
+ * @return whether another one had, of the same INVITE
+ */
+bool leg_note_answer(struct legs *ls, const struct sip_msg *msg)
+{
+	static const struct pl any = PL("2xx"); /* no tag of ours */
+
+	(void)note(ls, &msg->callid, &msg->to.tag);
+
+	return note(ls, &msg->callid, &any);
+}
+
+/** Whether the same 2xx was, until lately */
+bool leg_was_answer(const struct legs *ls, const struct sip_msg *msg)
+{
+	return is_late(ls, &msg->callid, &msg->to.tag);
 }
 
 /** Whether a dialog was there until lately; our tag */

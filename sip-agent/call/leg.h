@@ -142,6 +142,8 @@ void leg_unload(struct leg *l);
 bool leg_was(const struct legs *ls, const char *call_id, const char *tag);
 bool leg_was_of(const struct legs *ls, const struct sip_msg *msg);
 bool leg_note(struct legs *ls, const char *call_id, const char *tag);
+bool leg_note_answer(struct legs *ls, const struct sip_msg *msg);
+bool leg_was_answer(const struct legs *ls, const struct sip_msg *msg);
 struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg);
 
 #endif

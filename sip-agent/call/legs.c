@@ -142,7 +142,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 
 	if (l)
 		callee_answered_again(l, a->msg);
-	else if (ans && pg_rows(ans))
+	else if (ans && pg_rows(ans) && !leg_note_answer(a->legs, a->msg))
 		callee_answered_late(a->legs, ans, a->msg);
 	else if (ans)
 		charge(a->legs->ag, a->msg);
@@ -173,7 +173,9 @@ bool legs_response(struct legs *ls, const struct sip_msg *msg)
 
 	l = leg_of_answer(ls, msg);
 	if (!l)
-		return is_accepted ? look_up(ls, msg) : leg_was_of(ls, msg);
+		return is_accepted && !leg_was_answer(ls, msg)
+			       ? look_up(ls, msg)
+			       : leg_was_of(ls, msg) || is_accepted;
 	/* what else comes is of our CANCEL, or too late */
 	if (is_accepted)
 		callee_answered_again(l, msg);

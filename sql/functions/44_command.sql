@@ -412,7 +412,6 @@ begin
 	v_accounts := array(select distinct a.id from jsonb_array_elements_text(p_emails) e
 		join app.account a on a.email_key = app.email_key(e) order by a.id);
 	perform app.send_check(p_by);
-	perform app.lock('profile', p_by, p_mine => true);
 	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
 	foreach v_account in array v_accounts loop
 		if app.has_contact(v_account) then
