@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/request.h"
+#include "call/say.h"
 #include "call/told.h"
 #include "parse/dtmf.h"
 #include "parse/hdr.h"
@@ -101,11 +102,6 @@ static int info_alloc(struct info **ip, struct leg *from, struct uas *u,
 	return 0;
 }
 
-static void on_told(const struct pg_answer *ans, void *arg)
-{
-	told_answer(arg, ans);
-}
-
 static void tell(struct legs *ls, int64_t leg, int64_t number, int code)
 {
 	const struct pg_val valv[] = {
@@ -115,8 +111,7 @@ static void tell(struct legs *ls, int64_t leg, int64_t number, int code)
 		pg_int(code),
 	};
 
-	(void)pgloop_query_in(ls->ag->pl, PG_SETTLE, (uint64_t)leg,
-			      &stmt_informed, valv, on_told, ls->told);
+	say_until_heard(ls, (uint64_t)leg, &stmt_informed, valv);
 }
 
 /* --- what is said ------------------------------------------------------------

@@ -32,6 +32,7 @@ static void destructor(void *arg)
 	list_flush(&ls->relays);
 	list_flush(&ls->infos);
 	list_flush(&ls->words);
+	list_flush(&ls->sayings);
 	ls->told = mem_deref(ls->told);
 	hash_clear(ls->by_id);
 	hash_clear(ls->by_aor);

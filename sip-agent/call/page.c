@@ -6,6 +6,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/say.h"
 #include "call/told.h"
 #include "pg/pgloop.h"
 #include "transaction/answer.h"
@@ -107,11 +108,6 @@ static int offer_alloc(struct offer **op, struct leg *l)
 /* --- what the database is told ----------------------------------------------
  */
 
-static void on_told(const struct pg_answer *ans, void *arg)
-{
-	told_answer(arg, ans);
-}
-
 static void tell_of(struct legs *ls, int64_t leg, int64_t account, int code,
 		    const char *reason, const struct pl *sdp)
 {
@@ -123,8 +119,7 @@ static void tell_of(struct legs *ls, int64_t leg, int64_t account, int code,
 		sdp ? pg_pl(sdp) : pg_null(),
 	};
 
-	(void)pgloop_query_in(ls->ag->pl, PG_SETTLE, (uint64_t)account,
-			      &stmt_offered, valv, on_told, ls->told);
+	say_until_heard(ls, (uint64_t)account, &stmt_offered, valv);
 }
 
 /* What became of it; sdp: the phone's answer, NULL: it was refused */
@@ -184,9 +179,8 @@ static void take_answer(struct leg *l, const struct sip_msg *msg)
 			pg_pl(&body.data),
 		};
 
-		(void)pgloop_query_in(l->legs->ag->pl, PG_SETTLE,
-				      (uint64_t)l->account, &stmt_acked, valv,
-				      on_told, l->legs->told);
+		say_until_heard(l->legs, (uint64_t)l->account, &stmt_acked,
+				valv);
 	}
 	body_close(&body);
 }

@@ -1,4 +1,5 @@
 """Keys that are pressed in a call: by REST at a phone, and by a phone at a page."""
+import psycopg
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
 
@@ -45,6 +46,23 @@ def test_rest_presses_keys_at_a_phone(up, until):
     for answer in answers:
         sent = until(lambda a=answer: next(s for s in [status(alice, a.json())] if s["status"] == "delivered"), WAIT_S)
         assert [(r["kind"], r["sip"]["code"]) for r in sent["recipients"]] == [("contact", 200)]
+
+
+def test_what_becomes_of_a_key_is_told_until_it_is_heard(up, until, system):
+    """Somebody holds the call for longer than an agent waits for it."""
+    alice, bob, inc, url = up("INVITE, INFO")
+    inc.phone.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200
+    sent = press(alice, bob, url, "1").json()
+    info = inc.next("INFO", WAIT_S)
+    with psycopg.connect(system.pg_owner) as db:
+        def waits():
+            return db.execute("select exists (select from pg_locks where not granted)").fetchone()[0]
+        db.execute("select from app.resource where kind = 'call' and id = %s for update", [int(url.rsplit("/", 1)[1])])
+        inc.say(200, "OK", request=info)
+        until(waits, WAIT_S)
+        until(lambda: not waits(), WAIT_S)
+    until(lambda: status(alice, sent)["status"] == "delivered", WAIT_S)
+    assert inc.bye().code == 200
 
 
 def test_what_is_no_key(up):

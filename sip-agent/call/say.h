@@ -1,0 +1,17 @@
+/*
+ * What the database is told until it has heard it: an answer that the other
+ * end of a call waits for.
+ */
+#ifndef SAY_H
+#define SAY_H
+
+#include <re.h>
+
+#include "pg/pgval.h"
+
+struct legs;
+
+void say_until_heard(struct legs *ls, uint64_t whose,
+		     const struct pg_stmt *stmt, const struct pg_val *valv);
+
+#endif
