@@ -312,7 +312,18 @@ select pg_temp.send('alice', 'alice', 'a1', now() + interval '2 hours');
 select pg_temp.send('alice', 'alice', 'a2', now() + interval '1 hour');
 update app.send set due_at = now() - (case convert_from(body, 'UTF8') when 'b1' then interval '4 s' when 'b2' then interval '3 s'
 	when 'a1' then interval '2 s' else interval '1 s' end);
-select pg_temp.do_duties();
+do $$
+begin
+	for i in 1 .. 20 loop -- a turn that was too short for all four, on a busy machine, has not been
+		begin
+			perform pg_temp.do_duties();
+			exit when not exists (select from app.send where inbox is null);
+			raise sqlstate 'ZZ000';
+		exception when sqlstate 'ZZ000' then
+			null;
+		end;
+	end loop;
+end $$;
 \o
 select is((select string_agg(convert_from(body, 'UTF8'), ' ' order by inbox) from app.send), 'b1 a1 b2 a2',
 	'they are started in the order of their time, one of each sender before the second of any');
