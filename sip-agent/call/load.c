@@ -124,12 +124,13 @@ static void on_loaded(const struct pg_answer *ans, void *arg)
 
 /* PG_CLAIM's and PG_SETTLE's turns are those of orders and ends; this may be
    somebody's who waits */
-static int ask(struct legs *ls, const struct pg_val *valv, load_h *h, void *arg)
+static int ask(struct legs *ls, size_t most, const struct pg_val *valv,
+	       load_h *h, void *arg)
 {
 	struct load *ld;
 	int err;
 
-	if (ls->loads >= LOADS_MAX)
+	if (ls->loads >= most)
 		return EAGAIN;
 	ld = mem_zalloc(sizeof(*ld), destructor);
 	if (!ld)
@@ -165,7 +166,7 @@ int load_leg(struct legs *ls, int64_t id, load_h *h, void *arg)
 		pg_null(),
 	};
 
-	return ask(ls, valv, h, arg);
+	return ask(ls, LOADS_MAX, valv, h, arg);
 }
 
 static bool is_text(const struct pl *pl)
@@ -199,6 +200,6 @@ int load_dialog(struct legs *ls, const struct sip_msg *msg, load_h *h,
 			pg_text(ip),
 		};
 
-		return ask(ls, valv, h, arg);
+		return ask(ls, LOADS_BY_MSGS, valv, h, arg);
 	}
 }

@@ -145,8 +145,9 @@ static void late(const struct order *o)
 	if (!copy(&late->kind, text(o, "kind")) &&
 	    !copy(&late->reason, text(o, "reason")) &&
 	    !copy(&late->cause, text(o, "cause")) &&
-	    !copy(&late->sdp, text(o, "sdp")))
-		(void)load_leg(o->legs, late->leg, on_loaded, late);
+	    !copy(&late->sdp, text(o, "sdp")) &&
+	    load_leg(o->legs, late->leg, on_loaded, late))
+		not_ours(late, NULL);
 	mem_deref(late);
 }
 
