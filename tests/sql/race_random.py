@@ -882,6 +882,7 @@ def settle(agents, janitors, streams):
             and not exists (select from app.publication p where p.expires_at <= now())
             and not exists (select from app.send s where s.inbox is null and s.due_at <= now() + interval '2 s')
             and not exists (select from app.subscription s where s.until is not null or s.due)
+            and not exists (select from app.leg l where l.state <> 'ended')
             and not exists (select from app.ring_news)""").fetchone()[0]
     until(is_quiet, "deliveries, NOTIFYs and what has lapsed")
 
