@@ -619,8 +619,10 @@ begin
 	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
 		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
 	select l.* into v_leg from app.leg l where l.id = p_leg;
-	-- Its call has ended before it, or goes on without it; but the last one's end is that of a call that is left.
-	if v_was = 'ending' and exists (select from app.leg l where l.call_id = v_leg.call_id and l.state <> 'ended') then
+	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over.
+	if v_was = 'ending' and (v_leg.answered_at is null
+		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.state <> 'ended'))
+	then
 		return v_bell;
 	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
 		if v_leg.code between 300 and 399 and p_item ? 'to' then
