@@ -111,16 +111,22 @@ def test_who_was_not_called_and_has_called_nobody_presses_nothing(up, account, j
     assert all(m.method != "INFO" for m in inc.phone.seen if not m.is_response)
 
 
-@pytest.mark.parametrize("kind,body,key", [
-    ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "5"), ("application/dtmf-relay", "Signal= 11\r\n", "#"),
-    ("application/dtmf", "d", "D")])
-def test_a_phone_presses_a_key_at_a_page(people, page, kind, body, key):
-    a, alice, bob = people
+def answered(a, bob, page):
+    """A phone's call that bob's page has answered: his stream, the phone's side, the call's URL."""
     stream = page(bob)
     out = Outgoing(a, f"sip:{bob.email}", sdp(1))
     url = command(stream, "invite")["json"]["url"]
     assert bob.request("POST", url, json={"session": {"type": "answer", "sdp": sdp(2)}}).status_code == 201
     out.confirm()
+    return stream, out, url
+
+
+@pytest.mark.parametrize("kind,body,key", [
+    ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "5"), ("application/dtmf-relay", "Signal= 11\r\n", "#"),
+    ("application/dtmf", "d", "D")])
+def test_a_phone_presses_a_key_at_a_page(people, page, kind, body, key):
+    a, alice, bob = people
+    stream, out, url = answered(a, bob, page)
     assert out.request("INFO", [("Content-Type", kind)], body, timeout_s=WAIT_S).code == 200
     event = command(stream, "dtmf")
     assert event["from"] == alice.email
@@ -132,11 +138,7 @@ def test_a_phone_presses_a_key_at_a_page(people, page, kind, body, key):
 
 def test_keys_of_a_phone_count_as_messages(people, page, system):
     a, _, bob = people
-    stream = page(bob)
-    out = Outgoing(a, f"sip:{bob.email}", sdp(1))
-    url = command(stream, "invite")["json"]["url"]
-    assert bob.request("POST", url, json={}).status_code == 201
-    out.confirm()
+    _, out, _ = answered(a, bob, page)
     relay = [("Content-Type", "application/dtmf-relay")]
     assert out.request("INFO", relay, "Signal=1\r\n", timeout_s=WAIT_S).code == 200
     system.query_owner("update app.send_rate set since = now(), sends = 1000000000 where account_id = "
@@ -147,11 +149,7 @@ def test_keys_of_a_phone_count_as_messages(people, page, system):
 
 def test_keys_have_a_rate(people, page):
     a, _, bob = people
-    stream = page(bob)
-    out = Outgoing(a, f"sip:{bob.email}", sdp(1))
-    url = command(stream, "invite")["json"]["url"]
-    assert bob.request("POST", url, json={}).status_code == 201
-    out.confirm()
+    _, out, _ = answered(a, bob, page)
     codes = {out.request("INFO", [("Content-Type", "text/plain")], "x", timeout_s=WAIT_S).code for _ in range(101)}
     assert codes == {415, 480}, "what is no key counts too"
     assert out.bye().code == 200
@@ -159,11 +157,7 @@ def test_keys_have_a_rate(people, page):
 
 def test_keys_of_rest_do_not_take_the_place_of_the_phones_own(people, page):
     a, alice, bob = people
-    stream = page(bob)
-    out = Outgoing(a, f"sip:{bob.email}", sdp(1))
-    url = command(stream, "invite")["json"]["url"]
-    assert bob.request("POST", url, json={"session": {"type": "answer", "sdp": sdp(2)}}).status_code == 201
-    out.confirm()
+    stream, out, url = answered(a, bob, page)
     a.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200  # it never answers a key
     assert [press(bob, alice, url, "1" * 32).status_code for _ in range(3)] == [202] * 3
     while a.requests.get(timeout=WAIT_S).method != "INFO":
