@@ -296,13 +296,18 @@ end $$;
 
 -- ---- what legs hear ----
 
--- Their calls' resources, locked in order: before any of their rows.
+-- Their calls' resources, locked in order: before any of their rows. Legs that outlive their call have only those.
 create function app.leg_lock_calls(p_legs bigint[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_calls bigint[] := array(select distinct l.call_id from app.leg l where l.id = any (p_legs));
+	v_locked int;
 begin
 	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
+	get diagnostics v_locked = row_count;
+	if v_locked < cardinality(v_calls) then
+		perform from app.leg l where l.id = any (p_legs) order by l.id for update;
+	end if;
 end $$;
 
 -- The legs of items, in their order. One that an agent has not heard of, since the answer to its INVITE was lost, is found by its
@@ -614,13 +619,14 @@ begin
 	-- Its agent hangs up on the other side by itself.
 	update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
 	where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
-		and l.state in ('answered', 'up');
+		and l.state in ('answered', 'up') and v_was in ('answered', 'up');
 	v_sdp := v_leg.local_sdp;
 	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
 		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
 	select l.* into v_leg from app.leg l where l.id = p_leg;
-	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over.
-	if v_was = 'ending' and (v_leg.answered_at is null
+	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over,
+	-- and so is one that a phone has made, which is without any.
+	if v_was = 'ending' and (v_leg.answered_at is null and not app.call_is_of_phone(v_leg.call_id)
 		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.state <> 'ended'))
 	then
 		return v_bell;

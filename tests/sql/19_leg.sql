@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(50);
+select plan(53);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -57,6 +57,19 @@ select is(pg_temp.ended(1, 503), null, 'one is not there');
 select is(pg_temp.ended(2, 500), 'fail:0 480 SIP;cause=500', 'never that we were down');
 select pg_temp.call('c4') \g /dev/null
 select is(pg_temp.ended(1, 603), 'cancel:2, fail:0 603', 'a 6xx is said for all');
+
+-- What an agent says of another leg holds for the two that are up with each other.
+select pg_temp.call('c4b'), pg_temp.answered(1) \g /dev/null
+select api.leg_ended((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(2), 'peer', pg_temp.leg(1))))
+\g /dev/null
+select is(pg_temp.legs(), 'answered up ended:cancelled', 'one that was cancelled takes nobody with it');
+select pg_temp.ended(0, null), pg_temp.ended(1, null) \g /dev/null
+select pg_temp.call('c4c'), pg_temp.answered(1) \g /dev/null
+update app.leg set state = 'ending' where call_id = (select max(call_id) from app.leg);
+select pg_temp.ended(0, null), pg_temp.ended(1, null) \g /dev/null
+select is((select state from app.call order by id desc limit 1), 'active', 'a call goes on while a leg is left');
+select pg_temp.ended(2, 487) \g /dev/null
+select is((select state from app.call order by id desc limit 1), 'ended', 'and no longer, whichever is the last');
 
 -- An answer that was lost with its connection: what waits for it is ordered again, or over.
 select pg_temp.call('c5') \g /dev/null
