@@ -156,9 +156,12 @@ begin
 		raise exception using errcode = 'serialization_failure', message = 'a credential has come meanwhile';
 	end if;
 	v_calls := array(select c from app.calls_of(p_account) c);
+	-- The ended ones too: phones hang up in them, and with the account goes its place in them.
 	perform from app.resource r
-	where r.kind = 'call' and r.id = any (v_calls || array(select c.id from app.call c where c.owner_id = p_account))
-	order by r.id for update; -- phones hang up in ended ones too
+	where r.kind = 'call' and r.id = any (v_calls || array(
+		select c.id from app.call c where c.owner_id = p_account
+		union select p.call_id from app.participant p where p.account_id = p_account))
+	order by r.id for update;
 	foreach v_call in array app.calls_leave(v_calls, p_account) loop
 		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;

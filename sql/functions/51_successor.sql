@@ -87,11 +87,14 @@ begin
 			perform app.leg_failed(v_leg, 'agent_start', sqlstate, sqlerrm);
 		end;
 	end loop;
-	if not more then
+	if not more then -- without their calls: whom somebody has is left to them
 		insert into app.leg_job (leg_id, agent_id, kind)
-		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from app.leg l
-		where l.agent_id = p_agent and l.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = l.id);
-		update app.leg l set asked_at = '-infinity' where l.agent_id = p_agent and l.state = 'up';
+		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from (
+			select o.* from app.leg o
+			where o.agent_id = p_agent and o.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = o.id)
+			order by o.id for update skip locked) l;
+		update app.leg l set asked_at = '-infinity' where l.id in (
+			select o.id from app.leg o where o.agent_id = p_agent and o.state = 'up' order by o.id for update skip locked);
 	end if;
 end $$;
 

@@ -8,9 +8,9 @@ create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_ticket is not null then
-		-- Tickets and sessions stand behind their account.
+		-- Tickets and sessions stand behind their account: whoever ends them has it FOR NO KEY UPDATE.
 		perform from app.account a
-		where a.id = (select t.account_id from app.ticket t where t.ticket = p_ticket) for key share;
+		where a.id = (select t.account_id from app.ticket t where t.ticket = p_ticket) for share;
 		delete from app.ticket t where t.ticket = p_ticket and t.expires_at > now()
 		returning t.account_id, t.session_token into account, session;
 		if account is null then
