@@ -178,7 +178,8 @@ class Legs:
         alice, bob = Account(db), Account(db).register()
         db.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, CRYPT.encode()))
         # no others have anything to do
-        db.execute("update app.leg set state = 'ended', ended_at = now() where state <> 'ended'")
+        db.execute("select api.leg_ended(l.agent_id, jsonb_build_array(jsonb_build_object('leg', l.id))) from app.leg l"
+                   " where l.state <> 'ended' order by l.id")
         for n in (1, 2):
             db.execute(INVITE, (self.agents[0], bob.email, f"{bob.email}-{n}", alice.id))
         self.legs = [row[0] for row in db.execute("select id from app.leg where direction = 'out' order by id desc limit 2")][::-1]
