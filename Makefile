@@ -68,7 +68,7 @@ SRC_SHARED := $(wildcard fcgi-app/shared/*.c)
 SRC_API := $(wildcard fcgi-app/worker/*.c fcgi-app/resources/*.c)
 SRC_STREAM := $(filter-out %/main.c, \
 	$(wildcard fcgi-app/stream/*.c fcgi-app/stream/*/*.c))
-SRC_AGENT := $(filter-out %/main.c, $(wildcard sip-agent/*.c sip-agent/*/*.c))
+SRC_AGENT := $(filter-out %/main.c, $(wildcard sip-agent/*.c sip-agent/*/*.c sip-agent/*/*/*.c))
 SRC_CTL := $(wildcard ctl/*.c ctl/*/*.c)
 
 AGENT_LIBS := $(BUILD)/libagent.a $(BUILD)/libcommon.a

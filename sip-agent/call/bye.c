@@ -6,7 +6,7 @@
 #include "agent.h"
 #include "call/confirm.h"
 #include "call/request.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 
 enum {
 	REASON_SIZE = 256,

@@ -12,7 +12,7 @@
 #include "call/confirm.h"
 #include "call/divert.h"
 #include "call/info.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "common/log.h"
 #include "common/pgres.h"
 #include "parse/hdr.h"

@@ -13,7 +13,7 @@
 #include "call/confirm.h"
 #include "call/page.h"
 #include "call/repeat.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "common/log.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"

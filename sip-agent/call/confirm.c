@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "transaction/ack.h"
 #include "transaction/answer.h"
 #include "transaction/dialog.h"

@@ -10,8 +10,8 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/request.h"
-#include "call/say.h"
-#include "call/told.h"
+#include "call/tell/say.h"
+#include "call/tell/told.h"
 #include "parse/dtmf.h"
 #include "parse/hdr.h"
 #include "parse/uri.h"
@@ -21,12 +21,9 @@
 #include "transaction/uas.h"
 
 enum {
-	KEYS_MAX = 10,	    /* of a leg that REST has pressed; more are refused
-			       by the database (app.keys_press) */
-	KEY_PAUSE_MS = 200, /* a phone sounds it for 160 ms */
-	INFOS_MAX = 2,	    /* of a leg at once */
-	INFO_MAX = 4096,    /* bytes of one that the database hands on */
-	SAID_MAX = 100,	    /* of a leg in SAID_MS: each is a commit */
+	INFOS_MAX = 2,	 /* of a leg at once */
+	INFO_MAX = 4096, /* bytes of one that the database hands on */
+	SAID_MAX = 100,	 /* of a leg in SAID_MS: each is a commit */
 	SAID_MS = 10 * 1000,
 	FAR_MS = 25 * 1000, /* its phone waits for 32 s (timer F) */
 	COUNT_MAX = 10000,  /* of all legs */
@@ -40,9 +37,7 @@ struct info {
 	struct leg *to;	  /* who is told; NULL: another agent's */
 	struct uac *uac;
 	struct leg_request req;
-	int64_t number; /* where the two are at two agents, or REST's */
-	char *keys;	/* that REST has pressed; NULL: another INFO */
-	size_t pressed; /* how many of them were sent */
+	int64_t number; /* where the two are at two agents */
 	struct tmr tmr;
 };
 
@@ -67,7 +62,6 @@ static void destructor(void *arg)
 	tmr_cancel(&i->tmr);
 	if (i->count)
 		--*i->count;
-	mem_deref(i->keys);
 	mem_deref(i->uac);
 	leg_request_free(&i->req);
 	mem_deref(i->u);
@@ -75,24 +69,22 @@ static void destructor(void *arg)
 	mem_deref(i->to);
 }
 
-/* One of the two legs may be missing. Keys that REST presses do not take the
-   place of what the phones say */
+/* One of the two legs may be missing */
 static int info_alloc(struct info **ip, struct leg *from, struct uas *u,
-		      struct leg *to, bool keys)
+		      struct leg *to)
 {
 	struct leg *mine = from ? from : to;
-	int *count = keys ? &mine->keys : &mine->infos;
 	struct info *i;
 
-	if (*count >= (keys ? KEYS_MAX : INFOS_MAX))
+	if (mine->infos >= INFOS_MAX)
 		return EAGAIN;
 	if (list_count(&mine->legs->infos) >= COUNT_MAX)
 		return ENOSPC;
 	i = mem_zalloc(sizeof(*i), destructor);
 	if (!i)
 		return ENOMEM;
-	++*count;
-	i->count = count;
+	i->count = &mine->infos;
+	++*i->count;
 	i->from = mem_ref(from);
 	i->u = mem_ref(u);
 	i->to = mem_ref(to);
@@ -102,7 +94,12 @@ static int info_alloc(struct info **ip, struct leg *from, struct uas *u,
 	return 0;
 }
 
-static void tell(struct legs *ls, int64_t leg, int64_t number, int code)
+/**
+ * What a phone has said to it, or to keys
+ *
+ * @param leg Its leg
+ */
+void info_tell(struct legs *ls, int64_t leg, int64_t number, int code)
 {
 	const struct pg_val valv[] = {
 		pg_int(pgloop_agent(ls->ag->pl)),
@@ -171,8 +168,9 @@ static bool is_line(const char *s)
 	return !s || uri_is_line(&pl);
 }
 
-static int send_on(struct info *i, const struct info_text *t,
-		   const struct pl *body, uac_end_h *h)
+/** Write it; as request_write */
+int info_write(struct leg_request *r, struct leg *l, const struct info_text *t,
+	       const struct pl *body)
 {
 	char *hdrs = NULL;
 	int err;
@@ -185,8 +183,17 @@ static int send_on(struct info *i, const struct info_text *t,
 		t->type ? "Content-Type: " : "", t->type ? t->type : "",
 		t->type ? "\r\n" : "");
 	if (!err)
-		err = request_write(&i->req, i->to, "INFO", hdrs, body);
+		err = request_write(r, l, "INFO", hdrs, body);
 	mem_deref(hdrs);
+
+	return err;
+}
+
+static int send_on(struct info *i, const struct info_text *t,
+		   const struct pl *body, uac_end_h *h)
+{
+	int err = info_write(&i->req, i->to, t, body);
+
 	if (!err)
 		err = uac_alloc(&i->uac, i->to->legs->ag, &i->req.out, h, i);
 	if (!err)
@@ -319,7 +326,7 @@ static int pass(struct leg *l, struct uas *u, const struct said *s,
 		return EBADMSG;
 	if (!peer && !may_say(l))
 		return EAGAIN;
-	err = info_alloc(&i, l, u, peer, false);
+	err = info_alloc(&i, l, u, peer);
 	if (err)
 		return err;
 	uas_set_waiting(u);
@@ -394,7 +401,7 @@ static void on_sent(int code, const char *reason, const struct sip_msg *msg,
 	struct info *i = arg;
 
 	(void)reason;
-	tell(i->to->legs, i->to->id, i->number, code_of(msg, code));
+	info_tell(i->to->legs, i->to->id, i->number, code_of(msg, code));
 	if (code == 481)
 		bye_lost(i->to);
 	mem_deref(i);
@@ -408,8 +415,7 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 	int err;
 
 	pl_set_str(&body, text->body ? text->body : "");
-	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l, false)
-				 : ENOTCONN;
+	err = l->state == LEG_UP ? info_alloc(&i, NULL, NULL, l) : ENOTCONN;
 	if (!err) {
 		i->number = number;
 		err = send_on(i, text, &body, on_sent);
@@ -420,86 +426,10 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 	}
 }
 
-/* --- keys that REST has pressed ----------------------------------------------
- */
-
-static void press(void *arg);
-
-static bool keys_handler(struct le *le, void *arg)
-{
-	const struct info *i = le->data;
-
-	return i->keys && i->to == arg;
-}
-
-static struct info *keys_of(struct leg *l)
-{
-	return list_ledata(list_apply(&l->legs->infos, true, keys_handler, l));
-}
-
-static void pressed(struct info *i, int code)
-{
-	struct leg *l = mem_ref(i->to);
-	struct info *next;
-
-	tell(l->legs, l->id, i->number, code);
-	mem_deref(i);
-	next = keys_of(l);
-	if (next)
-		tmr_start(&next->tmr, KEY_PAUSE_MS, press, next);
-	if (code == 481)
-		bye_lost(l);
-	mem_deref(l);
-}
-
-static void on_pressed(int code, const char *reason, const struct sip_msg *msg,
-		       void *arg)
-{
-	struct info *i = arg;
-
-	(void)reason;
-	if (msg && code < 300 && i->keys[i->pressed])
-		tmr_start(&i->tmr, KEY_PAUSE_MS, press, i);
-	else
-		pressed(i, code ? code : 480);
-}
-
-static void press(void *arg)
-{
-	static const struct info_text text = {.type = "application/dtmf-relay"};
-	struct info *i = arg;
-	char said[64];
-	struct pl body;
-
-	(void)re_snprintf(said, sizeof(said), "Signal=%c\r\nDuration=160\r\n",
-			  i->keys[i->pressed++]);
-	pl_set_str(&body, said);
-	i->uac = mem_deref(i->uac);
-	if (i->to->state != LEG_UP || send_on(i, &text, &body, on_pressed))
-		pressed(i, 480);
-}
-
-/** Press keys at a phone, one after the other; number: of their delivery */
-void info_press(struct leg *l, int64_t number, const char *keys)
-{
-	const bool is_first = !keys_of(l);
-	struct info *i = NULL;
-
-	if (l->state != LEG_UP || !keys || !*keys ||
-	    info_alloc(&i, NULL, NULL, l, true) || str_dup(&i->keys, keys)) {
-		mem_deref(i);
-		info_lost(l->legs, l->id, number);
-		return;
-	}
-	i->number = number;
-	if (is_first)
-		press(i);
-}
-
 /** It cannot be told: its leg is not here, or not reached */
 void info_lost(struct legs *ls, int64_t leg, int64_t number)
 {
-	tell(ls, leg, number, 480);
+	info_tell(ls, leg, number, 480);
 }
 
 /** The connection of a leg has closed: what waits for an answer over it */

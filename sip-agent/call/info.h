@@ -13,10 +13,12 @@ struct info_text {
 	const char *body;
 };
 
+int info_write(struct leg_request *r, struct leg *l, const struct info_text *t,
+	       const struct pl *body);
+void info_tell(struct legs *ls, int64_t leg, int64_t number, int code);
 const char *info_allowed(const struct sip_msg *msg);
 void info_pass(struct leg *l, struct uas *u);
 void info_send(struct leg *l, int64_t number, const struct info_text *text);
-void info_press(struct leg *l, int64_t number, const char *keys);
 void info_lost(struct legs *ls, int64_t leg, int64_t number);
 void info_answer(struct legs *ls, int64_t number, int code);
 void info_flow_lost(struct leg *l);

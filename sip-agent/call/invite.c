@@ -12,7 +12,7 @@
 #include "call/caller.h"
 #include "call/info.h"
 #include "call/orders.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "common/json_write.h"
 #include "parse/hdr.h"
 #include "pg/pgloop.h"

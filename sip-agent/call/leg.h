@@ -61,7 +61,7 @@ struct legs {
 	struct agent *ag;
 	struct told *told;
 	struct hash *by_id, *by_call_id, *by_aor;
-	struct list relays, infos, sayings;
+	struct list relays, infos, keys, sayings;
 	struct list words; /* last words, see word.c */
 	size_t count;
 	size_t loads;  /* that are under way */

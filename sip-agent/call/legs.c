@@ -7,11 +7,12 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/info.h"
+#include "call/keys.h"
 #include "call/load.h"
 #include "call/orders.h"
 #include "call/page.h"
 #include "call/relay.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "call/within.h"
 #include "common/log.h"
 #include "gate/budget.h"
@@ -31,6 +32,7 @@ static void destructor(void *arg)
 
 	list_flush(&ls->relays);
 	list_flush(&ls->infos);
+	list_flush(&ls->keys);
 	list_flush(&ls->words);
 	list_flush(&ls->sayings);
 	ls->told = mem_deref(ls->told);
@@ -242,6 +244,7 @@ static void lost(struct leg *l)
 	relay_flow_lost(l);
 	page_flow_lost(l);
 	info_flow_lost(l);
+	keys_flow_lost(l);
 	/* its row says where its phone is once it is back */
 	if (l->state == LEG_UP && !l->relay && !l->offer)
 		leg_unload(l);

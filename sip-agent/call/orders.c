@@ -11,9 +11,10 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/info.h"
+#include "call/keys.h"
 #include "call/load.h"
 #include "call/page.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "call/word.h"
 #include "pg/pgloop.h"
 
@@ -117,7 +118,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 	else if (l && !strcmp(late->kind, "offer"))
 		page_offer(l, late->sdp);
 	else if (l && !strcmp(late->kind, "dtmf"))
-		info_press(l, late->number, late->sdp);
+		keys_press(l, late->number, late->sdp);
 	else if (l && !strcmp(late->kind, "info"))
 		info_late(l, late);
 	else if (l && strcmp(late->kind, "answer")) /* that is said again */
@@ -282,7 +283,7 @@ static void info(const struct order *o)
 static void dtmf(const struct order *o)
 {
 	if (o->l)
-		info_press(o->l, pgres_int(o->ans->res, o->row, "number"),
+		keys_press(o->l, pgres_int(o->ans->res, o->row, "number"),
 			   text(o, "sdp"));
 	else
 		late(o);

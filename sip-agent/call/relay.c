@@ -11,7 +11,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"

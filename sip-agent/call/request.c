@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "parse/uri.h"
 #include "transaction/dialog.h"
 

@@ -16,7 +16,7 @@
 #include "call/load.h"
 #include "call/page.h"
 #include "call/relay.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "pg/pgloop.h"
 #include "transaction/dialog.h"
 #include "transaction/flow.h"

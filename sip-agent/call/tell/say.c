@@ -3,13 +3,13 @@
  * said again. To say it twice does no harm: what it answers is not asked for
  * any more.
  */
-#include "call/say.h"
+#include "call/tell/say.h"
 
 #include <string.h>
 
 #include "agent.h"
 #include "call/leg.h"
-#include "call/told.h"
+#include "call/tell/told.h"
 #include "common/log.h"
 #include "pg/pgloop.h"
 

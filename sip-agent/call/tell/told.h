@@ -7,27 +7,13 @@
 #include <re.h>
 
 #include "call/leg.h"
+#include "call/tell/ends.h"
 
 struct pg_answer;
 struct told;
 
 /** Rows of app.leg_work */
 typedef void(told_orders_h)(struct legs *ls, const struct pg_answer *ans);
-
-/** It is committed; or, where the database is away, it will be */
-typedef void(told_done_h)(struct leg *l, bool committed);
-
-/** How a leg has ended. Texts are borrowed, NULL: none */
-struct told_end {
-	int code;	    /**< SIP code; 0: none */
-	const char *reason; /**< its phrase */
-	const char *cause;  /**< of app.leg */
-	const char *header; /**< of the Reason that others hear */
-	int64_t peer;	    /**< the leg that is hung up for it; 0: none */
-	bool late;	    /**< the database waits for it, and nobody else */
-	const char *to;	    /**< accounts that the call is sent on to */
-	bool unseen; /**< its row may have been made, without our hearing */
-};
 
 /** What would end an INVITE that rings where we are no more */
 struct told_word {

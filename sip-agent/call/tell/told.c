@@ -1,8 +1,8 @@
 /*
- * News (who rings, who has ACKed) are told together and may get lost; ends are
- * told until the database has them. Each answer brings the orders that follow.
+ * News (who rings, who has ACKed) are told together and may get lost. Each
+ * answer brings the orders that follow.
  */
-#include "call/told.h"
+#include "call/tell/told.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,43 +20,23 @@ enum {
 	WORD_MAX = 4096,       /* of a message that is kept */
 	NEWS_NOW_MS = 1,       /* who waits hears it */
 	NEWS_LATE_MS = 500,    /* nobody does */
-	AGAIN_MS = 1000,       /* the database is away */
 	POLL_MS = 2000,	       /* for bells that were missed */
-	ENDS_MAX = 2 * LEGS_MAX,
-};
-
-/* An end that the database has not heard of */
-struct end {
-	struct le le;
-	struct leg *l; /* referenced */
-	told_done_h *h;
-	int code;
-	char *reason, *cause, *header, *to;
-	int64_t peer;
-	bool under_way, late;
 };
 
 struct told {
 	struct legs *legs;
 	struct agent *ag;
 	told_orders_h *ordersh;
-	struct tmr tmr_news, tmr_ends, tmr_poll;
+	struct ends *ends;
+	struct tmr tmr_news, tmr_poll;
 	struct buf news; /* JSON without its brackets */
 	size_t newsc;
-	struct list ends;
-	size_t most; /* of them in a statement */
-	bool news_under_way, ends_under_way, ends_late, claiming, claim_again;
+	bool news_under_way, claiming, claim_again;
 };
 
 static const struct pg_stmt stmt_news = {
 	.name = "leg_news",
 	.sql = "select * from api.leg_news($1, $2)",
-	.nparams = 2,
-	.write = true,
-};
-static const struct pg_stmt stmt_ended = {
-	.name = "leg_ended",
-	.sql = "select * from api.leg_ended($1, $2)",
 	.nparams = 2,
 	.write = true,
 };
@@ -79,26 +59,13 @@ static const struct pg_stmt stmt_claim = {
 	.write = true,
 };
 
-static void end_destructor(void *arg)
-{
-	struct end *e = arg;
-
-	list_unlink(&e->le);
-	mem_deref(e->l);
-	mem_deref(e->reason);
-	mem_deref(e->cause);
-	mem_deref(e->header);
-	mem_deref(e->to);
-}
-
 static void destructor(void *arg)
 {
 	struct told *t = arg;
 
 	tmr_cancel(&t->tmr_news);
-	tmr_cancel(&t->tmr_ends);
 	tmr_cancel(&t->tmr_poll);
-	list_flush(&t->ends);
+	mem_deref(t->ends);
 	buf_free(&t->news);
 }
 
@@ -108,6 +75,11 @@ static void poll(void *arg)
 
 	tmr_start(&t->tmr_poll, POLL_MS, poll, t);
 	told_claim(t);
+}
+
+static void on_ends(const struct pg_answer *ans, void *arg)
+{
+	told_answer(arg, ans);
 }
 
 /**
@@ -125,18 +97,28 @@ int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
 	t->legs = ls;
 	t->ag = ag;
 	t->ordersh = h;
-	t->most = ITEMS_MAX;
 	buf_init(&t->news, NEWS_MAX);
+	if (ends_alloc(&t->ends, ag, on_ends, t)) {
+		mem_deref(t);
+		return ENOMEM;
+	}
 	tmr_start(&t->tmr_poll, POLL_MS, poll, t);
 	*tp = t;
 
 	return 0;
 }
 
+/** A leg has ended: see ends_add */
+void told_end(struct told *t, struct leg *l, const struct told_end *end,
+	      told_done_h *h)
+{
+	ends_add(t->ends, l, end, h);
+}
+
 /** How many ends the database has not heard of */
 size_t told_waiting(const struct told *t)
 {
-	return list_count(&t->ends);
+	return ends_count(t->ends);
 }
 
 /** Do the orders that an answer brings */
@@ -300,201 +282,6 @@ void told_asks(struct told *t, const struct leg *l,
 	       const struct told_word *word)
 {
 	moved(t, l, false, word);
-}
-
-/* --- ends ------------------------------------------------------------------
- */
-
-static void send_ends(void *arg);
-
-static bool is_soon_handler(struct le *le, void *arg)
-{
-	const struct end *e = le->data;
-
-	(void)arg;
-
-	return !e->late;
-}
-
-/* Those that may be late go with the next that may not */
-static void start_ends(struct told *t)
-{
-	t->ends_late = !list_apply(&t->ends, true, is_soon_handler, NULL);
-	tmr_start(&t->tmr_ends, t->ends_late ? NEWS_LATE_MS : 0, send_ends, t);
-}
-
-/* The database is away */
-static void ask_ends_again(struct told *t)
-{
-	t->ends_late = false;
-	if (!list_isempty(&t->ends))
-		tmr_start(&t->tmr_ends, AGAIN_MS, send_ends, t);
-}
-
-static void on_ends(const struct pg_answer *ans, void *arg)
-{
-	struct told *t = arg;
-	struct le *le = list_head(&t->ends);
-	const bool alone = t->most == 1;
-	const bool done = ans->end == PG_OK || (alone && ans->end != PG_AWAY);
-
-	/* one that the database cannot take does not hold up the others */
-	t->most = ans->end == PG_OK || alone ? ITEMS_MAX : 1;
-	t->ends_under_way = false;
-	while (le) {
-		struct end *e = le->data;
-
-		le = le->next;
-		if (!e->under_way)
-			continue;
-		e->under_way = false;
-		if (e->h)
-			e->h(e->l, ans->end == PG_OK);
-		e->h = NULL;
-		if (done) {
-			mem_deref(e);
-		} else if (alone) { /* others first */
-			list_unlink(&e->le);
-			list_append(&t->ends, &e->le, e);
-			break;
-		}
-	}
-	told_answer(t, ans);
-	if (ans->end == PG_AWAY)
-		ask_ends_again(t);
-	else if (!list_isempty(&t->ends))
-		start_ends(t);
-}
-
-static void write_end(struct buf *b, const struct end *e)
-{
-	const struct leg_dialog *d = &e->l->d;
-
-	buf_char(b, '{');
-	if (e->l->id) {
-		json_member_int(b, "leg", e->l->id);
-	} else {
-		json_member(b, "call_id", d->call_id);
-		json_member(b, "local_tag", d->local_tag);
-		json_member(b, "remote_tag", d->remote_tag);
-	}
-	if (e->code)
-		json_member_int(b, "code", e->code);
-	if (e->reason)
-		json_member(b, "reason", e->reason);
-	if (e->cause)
-		json_member(b, "cause", e->cause);
-	if (e->header)
-		json_member(b, "header", e->header);
-	if (e->peer)
-		json_member_int(b, "peer", e->peer);
-	if (e->to)
-		json_member(b, "to", e->to);
-	buf_char(b, '}');
-}
-
-/* The database is away: who waits for the commit goes on without it */
-static void release(struct told *t)
-{
-	struct le *le;
-
-	LIST_FOREACH(&t->ends, le)
-	{
-		struct end *e = le->data;
-
-		e->under_way = false;
-		if (e->h)
-			e->h(e->l, false);
-		e->h = NULL;
-	}
-}
-
-static void send_ends(void *arg)
-{
-	struct told *t = arg;
-	struct le *le;
-	struct buf b;
-	size_t n = 0;
-	int err = ENOMEM;
-
-	if (t->ends_under_way || list_isempty(&t->ends))
-		return;
-	buf_init(&b, NEWS_MAX);
-	buf_char(&b, '[');
-	LIST_FOREACH(&t->ends, le)
-	{
-		struct end *e = le->data;
-
-		if (n >= t->most)
-			break;
-		if (n++)
-			buf_char(&b, ',');
-		write_end(&b, e);
-		e->under_way = true;
-	}
-	buf_char(&b, ']');
-	if (!b.failed) {
-		const struct pl json = {b.p, b.len};
-		const struct pg_val valv[] = {
-			pg_int(pgloop_agent(t->ag->pl)),
-			pg_pl(&json),
-		};
-
-		err = pgloop_query_in(t->ag->pl, PG_SETTLE, 0, &stmt_ended,
-				      valv, on_ends, t);
-	}
-	buf_free(&b);
-	if (!err) {
-		t->ends_under_way = true;
-		return;
-	}
-	release(t);
-	ask_ends_again(t);
-}
-
-/**
- * A leg has ended
- *
- * @param end Is copied
- * @param h   Called once, when it is committed or cannot be for now; NULL
- */
-void told_end(struct told *t, struct leg *l, const struct told_end *end,
-	      told_done_h *h)
-{
-	struct end *e;
-
-	if (!l->id && !end->unseen) { /* the database has never heard of it */
-		if (h)
-			h(l, false);
-		return;
-	}
-	e = list_count(&t->ends) < ENDS_MAX
-		    ? mem_zalloc(sizeof(*e), end_destructor)
-		    : NULL;
-	if (!e) {
-		log_error_often(1, "no_memory", LOG_STR("where", "legs"));
-		if (h)
-			h(l, false);
-		return;
-	}
-	e->l = mem_ref(l);
-	e->h = h;
-	e->code = end->code;
-	if (end->reason)
-		(void)str_dup(&e->reason, end->reason);
-	if (end->cause)
-		(void)str_dup(&e->cause, end->cause);
-	if (end->header)
-		(void)str_dup(&e->header, end->header);
-	e->peer = end->peer;
-	e->late = end->late;
-	if (end->to)
-		(void)str_dup(&e->to, end->to);
-	list_append(&t->ends, &e->le, e);
-	if (t->ends_under_way)
-		return; /* on_ends sees it */
-	if (!tmr_isrunning(&t->tmr_ends) || (t->ends_late && !e->late))
-		start_ends(t);
 }
 
 /* --- a phone has answered ---------------------------------------------------
