@@ -90,6 +90,10 @@ static const struct setting settings[] = {
 	 "10000", 1, 1000000,
 	 "requests that wait for an answer at once of one address; more get "
 	 "503"},
+	{"agent", "tls_authorities", TYPE_TEXT, AT(agent.tls_authorities), "",
+	 0, 0,
+	 "PEM file: whose certificates count, beside those of the system's "
+	 "authorities, where a TLS connection is opened to a contact"},
 	{"agent", "tls_certificate", TYPE_TEXT, AT(agent.tls_certificate), "",
 	 0, 0,
 	 "PEM file: the certificate for SIP over TLS, and its chain; read "

@@ -35,6 +35,7 @@ struct config {
 		char *send_allow;
 		int source_connections;
 		int source_requests;
+		char *tls_authorities;
 		char *tls_certificate;
 		char *tls_key;
 		char *tls_listen;

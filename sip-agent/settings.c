@@ -328,6 +328,12 @@ size_t settings_tls_listen(const struct settings *s, const struct sa **sav)
 	return s->tls_listenc;
 }
 
+/** PEM file of authorities beside the system's; empty where there is none */
+const char *settings_tls_authorities(const struct settings *s)
+{
+	return s->cfg.agent.tls_authorities;
+}
+
 /** PEM file of the certificate and its chain; empty where there is none */
 const char *settings_tls_certificate(const struct settings *s)
 {

@@ -25,6 +25,7 @@ const char *settings_name(const struct settings *s);
 const char *settings_conninfo(const struct settings *s);
 size_t settings_listen(const struct settings *s, const struct sa **sav);
 size_t settings_tls_listen(const struct settings *s, const struct sa **sav);
+const char *settings_tls_authorities(const struct settings *s);
 const char *settings_tls_certificate(const struct settings *s);
 const char *settings_tls_key(const struct settings *s);
 uint32_t settings_min_expires(const struct settings *s);

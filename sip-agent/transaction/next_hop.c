@@ -103,13 +103,7 @@ int next_hop_over_flow(struct next_hop *hop, const struct flow_table *ft,
 	return next_hop_to_address(hop, &peer, tp);
 }
 
-/**
- * The hop to a Request-URI itself, or to the first of its routes.  A request
- * that needs TLS gets it, whatever the URI says of its transport.
- *
- * @param route Route values, NULL for none
- */
-int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route)
+static int take_first(struct uri *first, const char *uri, const char *route)
 {
 	struct nameaddr na;
 	struct pl pl;
@@ -123,7 +117,19 @@ int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route)
 		pl = na.uri;
 	}
 
-	err = uri_decode(&hop->route, &pl);
+	return uri_decode(first, &pl);
+}
+
+/**
+ * The hop to a Request-URI itself, or to the first of its routes.  A request
+ * that needs TLS gets it, whatever the URI says of its transport.
+ *
+ * @param route Route values, NULL for none
+ */
+int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route)
+{
+	const int err = take_first(&hop->route, uri, route);
+
 	if (err)
 		return err;
 
@@ -139,6 +145,23 @@ int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route)
 	}
 
 	return 0;
+}
+
+/**
+ * Whom next_hop_to_uri goes to
+ *
+ * @param host Set to a name or an IP address, as it is written; borrows from
+ *             the others
+ */
+int next_hop_host(struct pl *host, const char *uri, const char *route)
+{
+	struct uri first;
+	const int err = take_first(&first, uri, route);
+
+	if (!err)
+		*host = first.host;
+
+	return err;
 }
 
 bool next_hop_has_transport(const struct next_hop *hop)

@@ -27,6 +27,7 @@ int next_hop_to_address(struct next_hop *hop, const struct sa *peer,
 int next_hop_over_flow(struct next_hop *hop, const struct flow_table *ft,
 		       const char *flow);
 int next_hop_to_uri(struct next_hop *hop, const char *uri, const char *route);
+int next_hop_host(struct pl *host, const char *uri, const char *route);
 bool next_hop_has_transport(const struct next_hop *hop);
 void next_hop_set_transport(struct next_hop *hop, const char *params);
 

@@ -22,6 +22,8 @@
 #include "transaction/local_target.h"
 #include "transaction/next_hop.h"
 #include "transaction/probe.h"
+#include "transport/conn.h"
+#include "transport/identity.h"
 
 enum {
 	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
@@ -233,6 +235,23 @@ static void end_cancelled(struct uac *u, int err)
 
 /* --- where it may go ------------------------------------------------------ */
 
+/* A sips: URI whose phone has registered in clear: its flow is not for it */
+static bool is_for_flow(const struct uac *u)
+{
+	return u->out.flow && (!u->tls || !strncmp(u->out.flow, "tls:", 4));
+}
+
+/* Whose certificate must be at an address: that of the host that is asked for.
+   Of a flow that has gone meanwhile only the address is known */
+static void expect(const struct uac *u, const struct sa *dst)
+{
+	struct pl host = PL_INIT;
+
+	if (!is_for_flow(u))
+		(void)next_hop_host(&host, u->out.uri, u->out.route);
+	identity_expect(dst, &host);
+}
+
 /* To be asked before anything is sent there; one that may not be sent to only
    where there is no other */
 static int ask_first(struct uac *u, const struct address *a)
@@ -267,7 +286,9 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 	if (!u || u->cancelled)
 		return ECONNABORTED;
 	a.refused = !settings_may_send(u->ag->set, dst, u->out.rest) ||
-		    (u->tls && tp != SIP_TRANSP_TLS);
+		    (u->tls && tp != SIP_TRANSP_TLS) ||
+		    (tp == SIP_TRANSP_TLS && !is_for_flow(u) &&
+		     conn_came_from(dst));
 	if (a.refused)
 		return ask_first(u, &a);
 	if (!u->is_direct) {
@@ -279,6 +300,8 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 		}
 	}
 
+	if (tp == SIP_TRANSP_TLS)
+		expect(u, dst);
 	if (u->out.contact && local_target_write(mb, src, tp))
 		return ENOMEM;
 	if (!strcmp(u->out.method, "INVITE") && keep_head(u, mb))
@@ -481,6 +504,8 @@ static void ask(struct uac *u)
 
 	if (!tmr_isrunning(&u->tmr))
 		tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
+	if (u->next.tp == SIP_TRANSP_TLS)
+		expect(u, &u->next.sa);
 	err = probe_ask(&u->wait, u->ag->prober, &u->next, u->out.account,
 			false, probe_handler, u);
 	if (err == EHOSTDOWN)
@@ -503,12 +528,6 @@ static void go_on(struct uac *u, int err)
 	} else if (!tmr_isrunning(&u->tmr) || is_ours(err)) {
 		transport_failed(u, err);
 	}
-}
-
-/* A sips: URI whose phone has registered in clear: its flow is not for it */
-static bool is_for_flow(const struct uac *u)
-{
-	return u->out.flow && (!u->tls || !strncmp(u->out.flow, "tls:", 4));
 }
 
 /* The connection has gone, and another can be opened */

@@ -179,8 +179,27 @@ static int watch_hup(struct certificate *c)
 
 /* --- life --------------------------------------------------------------- */
 
-/* Nothing below TLS 1.2 (RFC 8996); a peer that we call by name must prove it
-   to the system's authorities */
+/* Those of the system, and those that the settings name */
+static int trust(SSL_CTX *ctx, const char *authorities)
+{
+	char why[256];
+
+	ERR_clear_error();
+	if (SSL_CTX_set_default_verify_paths(ctx) == 1 &&
+	    (!*authorities ||
+	     SSL_CTX_load_verify_locations(ctx, authorities, NULL) == 1))
+		return 0;
+
+	ERR_error_string_n(ERR_get_error(), why, sizeof(why));
+	ERR_clear_error();
+	log_error("authorities_refused", LOG_STR("file", authorities),
+		  LOG_STR("why", why));
+
+	return EINVAL;
+}
+
+/* Nothing below TLS 1.2 (RFC 8996); what is asked of a peer that we call is in
+   identity.c */
 static int tls_open(struct certificate *c, const struct settings *set)
 {
 	SSL_CTX *ctx;
@@ -193,15 +212,16 @@ static int tls_open(struct certificate *c, const struct settings *set)
 		return err;
 
 	ctx = tls_openssl_context(c->tls);
-	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set_default_verify_paths(ctx) != 1)
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
 		return EPROTO;
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					       SSL_OP_NO_COMPRESSION |
 					       SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* an idle connection keeps 34 KB otherwise, in a handshake too */
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	err = certificate_load(c);
+	err = trust(ctx, settings_tls_authorities(set));
+	if (!err)
+		err = certificate_load(c);
 	if (!err)
 		tmr_start(&c->tmr, CERTIFICATE_LOOK_MS, look_handler, c);
 

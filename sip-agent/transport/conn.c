@@ -35,7 +35,7 @@ struct conn_table {
 	struct gate *gate;
 	struct budget *budget;
 	struct list conns;
-	struct hash *by_tc;
+	struct hash *by_tc, *by_peer;
 	struct crowd strangers, handshakes;
 	struct tmr tmr;
 	size_t held; /* bytes of unfinished messages */
@@ -43,7 +43,7 @@ struct conn_table {
 
 struct conn {
 	struct le le;
-	struct le he;
+	struct le by_tc, by_peer;
 	struct crowd_member stranger, handshake;
 	struct conn_table *ct;
 	struct tcp_conn *tc;
@@ -56,7 +56,7 @@ struct conn {
 	struct seam_conn libre;
 };
 
-/* conn_set_proven() is given no table */
+/* Others are given no table */
 static struct conn_table *table;
 
 /* --- beginning and end ---------------------------------------------------- */
@@ -78,7 +78,8 @@ static void conn_destructor(void *arg)
 	if (c->le.list)
 		budget_close(c->ct->budget, BUDGET_CONNECTIONS, &c->peer);
 	list_unlink(&c->le);
-	hash_unlink(&c->he);
+	hash_unlink(&c->by_tc);
+	hash_unlink(&c->by_peer);
 	crowd_leave(&c->stranger);
 	mem_deref(c->hello);
 	c->ct->held -= c->held;
@@ -95,6 +96,7 @@ static void table_destructor(void *arg)
 	tmr_cancel(&ct->tmr);
 	list_flush(&ct->conns);
 	mem_deref(ct->by_tc);
+	mem_deref(ct->by_peer);
 	if (table == ct) {
 		table = NULL;
 		seam_set_tcp(NULL, NULL);
@@ -167,6 +169,21 @@ void conn_set_proven(const struct tcp_conn *tc)
 				    (void *)(uintptr_t)tc));
 	if (c)
 		crowd_leave(&c->stranger);
+}
+
+static bool peer_handler(struct le *le, void *arg)
+{
+	const struct conn *c = le->data;
+
+	return c->hello && sa_cmp(&c->peer, arg, SA_ALL) && !is_abandoned(c);
+}
+
+/** Whether somebody has come from that address over TLS: what libre is given to
+    send there over TLS goes to him, whoever he is */
+bool conn_came_from(const struct sa *peer)
+{
+	return table && hash_lookup(table->by_peer, sa_hash(peer, SA_ALL),
+				    peer_handler, (void *)(uintptr_t)peer);
 }
 
 /* --- what comes ------------------------------------------------------------
@@ -345,7 +362,8 @@ static int admit(struct conn *c)
 	    !open_one(c, BUDGET_CONNECTIONS, &ct->strangers))
 		return EACCES;
 	list_append(&ct->conns, &c->le, c);
-	hash_append(ct->by_tc, tc_key(c->tc), &c->he, c);
+	hash_append(ct->by_tc, tc_key(c->tc), &c->by_tc, c);
+	hash_append(ct->by_peer, sa_hash(&c->peer, SA_ALL), &c->by_peer, c);
 	crowd_enter(&ct->strangers, &c->stranger, &c->peer, c, tmr_jiffies());
 
 	c->acc = mbuf_alloc(0);
@@ -424,6 +442,8 @@ int conn_table_alloc(struct conn_table **ctp, const struct settings *set,
 	crowd_init(&ct->handshakes, budget, BUDGET_HANDSHAKES,
 		   settings_handshake_ms(set));
 	err = hash_alloc(&ct->by_tc, BUCKETS);
+	if (!err)
+		err = hash_alloc(&ct->by_peer, BUCKETS);
 	if (err) {
 		mem_deref(ct);
 		return err;

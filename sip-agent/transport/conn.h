@@ -25,5 +25,6 @@ enum {
 int conn_table_alloc(struct conn_table **ctp, const struct settings *set,
 		     struct gate *gate, struct budget *budget);
 void conn_set_proven(const struct tcp_conn *tc);
+bool conn_came_from(const struct sa *peer);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * libre 1.1.0 reads one datagram a turn, shows a connection only when its first
  * message is decoded, and has no hook before that.  So udp_listen(),
- * tcp_accept() and tcp_connect() are defined here once more.  A shared library
+ * tcp_accept() and tcp_connect() are defined here once more (and
+ * tls_start_tcp() in identity.c).  A shared library
  * calls its own exported functions by name, and the program's come first; ours
  * call libre's, found by RTLD_NEXT.
  *
@@ -29,6 +30,7 @@
 #include "common/clock.h"
 #include "common/descriptors.h"
 #include "common/log.h"
+#include "transport/identity.h"
 
 typedef int(listen_f)(struct udp_sock **usp, const struct sa *local,
 		      udp_recv_h *rh, void *arg);
@@ -208,8 +210,10 @@ int tcp_connect(struct tcp_conn **tcp, const struct sa *peer, tcp_estab_h *eh,
 		return ENOSYS;
 
 	err = real.f(tcp, peer, eh, rh, ch, arg);
-	if (!err)
+	if (!err) {
 		send_at_once(*tcp);
+		identity_opened(*tcp, peer);
+	}
 
 	return err;
 }
@@ -241,8 +245,10 @@ int seam_accept(struct tcp_conn **tcp, struct tcp_sock *ts,
 
 	err = real.f(tcp, ts, handlers->estabh, handlers->recvh,
 		     handlers->closeh, handlers->arg);
-	if (!err)
+	if (!err) {
 		send_at_once(*tcp);
+		identity_accepted();
+	}
 
 	return err;
 }

@@ -18,6 +18,7 @@ class SipsServer:
     """Somebody who is reached at a sips: contact: takes one connection after another and keeps the requests."""
 
     def __init__(self, certificate, plain=False):
+        self.calls = 0  # connections that were taken
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -34,6 +35,7 @@ class SipsServer:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
+            self.calls += 1
             try:
                 if self.plain:
                     self.first += conn.recv(4096)
@@ -65,8 +67,8 @@ class SipsServer:
 def sips_server(system):
     made = []
 
-    def make(**more):
-        made.append(SipsServer(system.certificate, **more))
+    def make(certificate=None, **more):
+        made.append(SipsServer(certificate or system.certificate, **more))
         return made[-1]
 
     yield make
@@ -177,6 +179,55 @@ def test_a_sips_contact_registered_in_clear_is_no_way_in_clear(account, phone, s
     assert p.requests.empty()
 
 
+def signed(system, folder, san):
+    """A certificate for that host, of the authority that the system trusts: its own."""
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=20)
+    crt, key, csr, more = (folder / f"peer.{kind}" for kind in ("crt", "key", "csr", "ext"))
+    more.write_text(f"subjectAltName={san}\n")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=peer", "-keyout", key, "-out", csr)
+    openssl("x509", "-req", "-in", csr, "-CA", system.certificate, "-CAkey", system.certificate.with_suffix(".key"),
+            "-set_serial", "1", "-days", "2", "-extfile", more, "-out", crt)
+    return crt
+
+
+@pytest.mark.parametrize("contact, san", [
+    ("sip:alice@127.0.0.1:{};transport=tls", "IP:127.0.0.2"), ("sips:alice@127.0.0.1:{}", "DNS:peer.example.net"),
+    ("sips:alice@localhost:{}", "DNS:peer.example.net, IP:127.0.0.1"), ("sip:alice@127.0.0.1:{};transport=tls", None)])
+def test_who_is_not_whom_the_contact_names_gets_nothing(account, sips_server, system, tmp_path, until, deliveries, contact, san):
+    """He answers at the contact's address, with a certificate for another (or of his own making)."""
+    alice, bob = account("alice"), account("bob")
+    server = sips_server(signed(system, tmp_path, san) if san else made_up(tmp_path))
+    assert alice.request("POST", alice.login, json={"contact": contact.format(server.port)}).status_code == 201
+    send(bob, alice, b"secret")
+    until(lambda: [d["state"] for d in deliveries(alice)] == ["stored"], 15)
+    assert server.calls and not server.requests
+
+
+@pytest.mark.parametrize("contact, san", [
+    ("sip:alice@127.0.0.1:{};transport=tls", "IP:127.0.0.1"), ("sips:alice@localhost:{}", "DNS:localhost")])
+def test_who_is_whom_the_contact_names_gets_it(account, sips_server, system, tmp_path, until, contact, san):
+    alice, bob = account("alice"), account("bob")
+    server = sips_server(signed(system, tmp_path, san))
+    assert alice.request("POST", alice.login, json={"contact": contact.format(server.port)}).status_code == 201
+    status = send(bob, alice, b"secret")
+    until(lambda: delivered(status), 10)
+    assert [r.split()[0] for r in server.requests] == [b"OPTIONS", b"MESSAGE"]
+
+
+def test_who_has_come_from_a_contacts_address_gets_nothing_for_it(account, phone, until, deliveries):
+    """To libre a connection from there is one to there; its other end has shown no certificate."""
+    alice, bob, mallory = account("alice"), account("bob"), account("mallory")
+    m = phone(mallory, transport="tls")
+    m.register()
+    contact = f"sip:alice@127.0.0.1:{m.port};transport=tls"
+    assert alice.request("POST", alice.login, json={"contact": contact}).status_code == 201
+    send(bob, alice, b"secret")
+    until(lambda: [d["state"] for d in deliveries(alice)] == ["stored"], 15)
+    assert send(bob, mallory, b"for whom it is")
+    assert m.next_request().body == b"for whom it is"
+
+
 # ---- the certificate ----
 
 @pytest.fixture(scope="module", name="own_system")
@@ -185,13 +236,19 @@ def fixture_own_system(systems):
     return systems("tls", {"RESTSIP_DEMO": "no"})
 
 
+def made_up(folder, name="made-up"):
+    """A certificate for this host that nobody but its key has signed."""
+    crt = folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", crt.with_suffix(".key"), "-out", crt],
+                   check=True, capture_output=True, timeout=20)
+    return crt
+
+
 def new_certificate(system, name):
     """A pair of its own, written beside the one in use; owned as that is."""
-    crt = system.certificate.with_name(f"{name}.crt")
+    crt = made_up(system.certificate.parent, name)
     key = crt.with_suffix(".key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", crt],
-                   check=True, capture_output=True, timeout=20)
     made = os.stat(system.certificate)
     for path in (crt, key):
         os.chown(path, made.st_uid, made.st_gid)

@@ -58,6 +58,27 @@ static void a_sips_uri_goes_over_tls(void **state)
 		   ";transport=tls");
 }
 
+static bool is_host(const char *uri, const char *route, const char *host)
+{
+	struct pl pl;
+
+	return !next_hop_host(&pl, uri, route) && !pl_strcmp(&pl, host);
+}
+
+static void whom_it_goes_to_is_as_it_is_written(void **state)
+{
+	(void)state;
+	assert_true(is_host("sips:a@phone.example.net:5061", NULL,
+			    "phone.example.net"));
+	assert_true(
+		is_host("sip:a@localhost;transport=tls", NULL, "localhost"));
+	assert_true(
+		is_host("sip:a@192.0.2.1;transport=tls", NULL, "192.0.2.1"));
+	assert_true(is_host("sip:a@192.0.2.1", "<sips:proxy.example.net;lr>",
+			    "proxy.example.net"));
+	assert_false(is_host("no uri", NULL, ""));
+}
+
 static void what_is_no_uri_is_no_hop(void **state)
 {
 	struct next_hop hop;
@@ -131,6 +152,7 @@ int main(void)
 		cmocka_unit_test(what_needs_tls),
 		cmocka_unit_test(the_contact_or_the_first_of_its_path),
 		cmocka_unit_test(a_sips_uri_goes_over_tls),
+		cmocka_unit_test(whom_it_goes_to_is_as_it_is_written),
 		cmocka_unit_test(what_is_no_uri_is_no_hop),
 		cmocka_unit_test(a_flow_leads_where_it_came_from),
 		cmocka_unit_test(a_phone_that_listens_where_it_came_from),
