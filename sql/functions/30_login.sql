@@ -231,7 +231,7 @@ begin
 	update app.login l set contact = p_contact, key = p_key, source = p_source, expires_s = login_put.expires_s,
 		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
 		call_id = p_set.call_id, cseq = p_set.cseq, instance = p_set.instance, reg_id = p_set.reg_id,
-		path = p_set.path, flow = p_set.flow, dials = coalesce(p_set.dials, false), agent_id = p_set.agent_id,
+		path = p_set.path, flow = p_set.flow, dials = p_set.dials, agent_id = p_set.agent_id,
 		user_agent = p_set.user_agent,
 		credential_id = p_set.credential_id, extra = v_extra, name = p_set.name, params = p_set.params,
 		doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s, login_put.expires_at, v_q,
@@ -249,7 +249,7 @@ begin
 		insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
 			instance, reg_id, path, flow, dials, agent_id, user_agent, credential_id, extra, name, params, doc)
 		values (p_account, p_email, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
-			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, coalesce(p_set.dials, false), p_set.agent_id,
+			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.dials, p_set.agent_id,
 			p_set.user_agent, p_set.credential_id, v_extra, p_set.name, p_set.params, doc)
 		returning id into v_id;
 	end if;

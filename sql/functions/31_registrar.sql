@@ -71,7 +71,7 @@ begin
 			v_set.reg_id := (v_contact ->> 'reg_id')::bigint;
 			v_set.path := p_path;
 			v_set.flow := p_flow;
-			v_set.dials := v_set.reg_id is null and (v_contact ->> 'dials')::bool;
+			v_set.dials := case when v_set.reg_id is null and (v_contact ->> 'dials')::bool then split_part(p_flow, ':', 1) end;
 			v_set.agent_id := p_agent;
 			v_set.credential_id := p_credential;
 			v_set.name := v_contact ->> 'name';
@@ -127,7 +127,7 @@ create function app.login_unflow(p_account bigint, p_agent int, p_flow text) ret
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.login l set flow = null
-	where l.account_id = p_account and l.agent_id = p_agent and l.dials
+	where l.account_id = p_account and l.agent_id = p_agent and l.dials is not null
 		and (l.flow = p_flow or p_flow is null and l.flow ~ '^(tcp|tls):');
 	return array(select l.id from app.login l
 		where l.account_id = p_account and l.agent_id = p_agent

@@ -125,14 +125,14 @@ begin
 			insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id,
 				cseq, path, flow, dials, agent_id, user_agent, credential_id, name, params, doc)
 			select u.account_id, u.aor, t.n, u.key, u.contact, 'sip', u.expires_s, u.expires_at, u.expires_at, u.q, u.call_id,
-				u.cseq, u.path, u.flow, coalesce(u.dials, false), p_agent, u.user_agent, u.credential, u.name, u.params,
+				u.cseq, u.path, u.flow, case when u.dials then split_part(u.flow, ':', 1) end, p_agent, u.user_agent, u.credential, u.name, u.params,
 				app.login_doc(t.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent, null, u.name, u.params)
 			from usual u join took t on t.id = u.account_id where u.login_id is null),
 		put as (
 			update app.login l set contact = u.contact, source = 'sip', expires_s = u.expires_s,
 				expires_at = u.expires_at, sweep_at = least(l.sweep_at, u.expires_at), q = u.q, call_id = u.call_id,
-				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow, dials = coalesce(u.dials, false),
-				agent_id = p_agent, user_agent = u.user_agent, credential_id = u.credential, name = u.name, params = u.params,
+				cseq = u.cseq, instance = null, reg_id = null, path = u.path, flow = u.flow,
+				dials = case when u.dials then split_part(u.flow, ':', 1) end, agent_id = p_agent, user_agent = u.user_agent, credential_id = u.credential, name = u.name, params = u.params,
 				doc = app.login_doc(l.n, u.aor, 'sip', u.contact, u.expires_s, u.expires_at, round(u.q, 3), u.user_agent,
 					l.extra, u.name, u.params)
 			from usual u where l.id = any (array(select o.login_id from usual o)) and l.id = u.login_id)

@@ -176,7 +176,7 @@ returns table (contact text, path text, flow text, dials bool, source text, send
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query
-		select l.contact, l.path, l.flow, l.dials, l.source, s.email, l.email, gen_random_uuid() || '@restsip', app.time_text(now())
+		select l.contact, l.path, l.flow, l.dials is not null, l.source, s.email, l.email, gen_random_uuid() || '@restsip', app.time_text(now())
 		from app.login l join app.account s on s.id = p_sender
 		where l.id = p_login and l.contact is not null and l.expires_at > now();
 end $$;

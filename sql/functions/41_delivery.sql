@@ -389,7 +389,7 @@ begin
 	return query
 		select d.id, t.attempt, d.send_id, d.contact, l.path, l.flow, l.agent_id, s.sender, a.email,
 			s.content_type, s.body, app.time_text(s.created_at), s.request_id, s.secure, l.source, v_bell,
-			t.destination, v_last, false, t.sender_id, l.dials,
+			t.destination, v_last, false, t.sender_id, l.dials is not null,
 			app.delivery_call_id(d.id, s.*::app.send, a.email)
 		from app.delivery d
 		cross join lateral (select t.* from app.lease t where t.delivery_id = d.id limit 1) t

@@ -396,18 +396,18 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_accounts bigint[];
 	v_account bigint;
-	v_unknown text;
+	v_unknown record;
 	v_command record;
 	v_bell text[];
 begin
 	if p_starts_at > now() then
 		perform app.refuse(400, 'invalid-member', 'Who is called is called now: not of a call that starts later.', '/invite');
 	end if;
-	select '/invite/' || e.n - 1 into v_unknown
+	select '/invite/' || e.n - 1 as pointer, left(e.value, 254) as email into v_unknown
 	from jsonb_array_elements_text(p_emails) with ordinality e (value, n)
 	where not exists (select from app.account a where a.email_key = app.email_key(e.value)) order by e.n limit 1;
-	if v_unknown is not null then
-		perform app.refuse(400, 'invalid-member', 'There is no such user.', v_unknown);
+	if found then
+		perform app.refuse(400, 'invalid-member', format('There is no user %s.', v_unknown.email), v_unknown.pointer);
 	end if;
 	v_accounts := array(select distinct a.id from jsonb_array_elements_text(p_emails) e
 		join app.account a on a.email_key = app.email_key(e) order by a.id);

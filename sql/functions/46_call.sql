@@ -41,7 +41,7 @@ end $$;
 create function app.call_invite(p_call bigint, p_invited jsonb) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_unknown text;
+	v_unknown record;
 	v_most bigint := app.bound('call_invited');
 begin
 	if jsonb_typeof(p_invited) <> 'array' then
@@ -53,13 +53,13 @@ begin
 	-- Who is found now stays until the commit.
 	perform from app.account a
 	where a.email_key in (select app.email_key(e #>> '{}') from jsonb_array_elements(p_invited) e) order by a.id for key share;
-	select '/invited/' || e.n - 1 into v_unknown
+	select '/invited/' || e.n - 1 as pointer, left(e.value #>> '{}', 254) as email into v_unknown
 	from jsonb_array_elements(p_invited) with ordinality e (value, n)
 	where jsonb_typeof(e.value) <> 'string' or not exists (
 		select from app.account a where a.email_key = app.email_key(e.value #>> '{}'))
 	order by e.n limit 1;
-	if v_unknown is not null then
-		perform app.refuse(400, 'invalid-member', 'There is no such user.', v_unknown);
+	if found then
+		perform app.refuse(400, 'invalid-member', format('There is no user %s.', v_unknown.email), v_unknown.pointer);
 	end if;
 	delete from app.invitation i where i.call_id = p_call and i.account_id <> all (array(
 		select a.id from jsonb_array_elements_text(p_invited) e join app.account a on a.email_key = app.email_key(e)));

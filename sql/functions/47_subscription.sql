@@ -105,13 +105,14 @@ begin
 	order by l.contact = p_contact desc, app.bound_at(l) desc, l.id desc limit 1;
 end $$;
 
--- Whether a contact of an account, whose connection p_lost has gone, is reached at itself (app.login.dials).
+-- Whether a contact of an account, whose connection p_lost has gone, is reached at itself (app.login.dials, which the agent
+-- has found out by next_hop_dials). What was over TLS stays on it.
 create function app.contact_dials(p_account bigint, p_contact text, p_lost text) returns bool
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return exists (select from app.login l
-		where l.account_id = p_account and l.contact = p_contact and l.dials and l.expires_at > now()
-			and (p_lost not like 'tls:%' or l.contact ~* '^sips:|;transport=tls(;|$)'));
+		where l.account_id = p_account and l.contact = p_contact and l.expires_at > now()
+			and (l.dials = 'tls' or l.dials = 'tcp' and p_lost not like 'tls:%'));
 end $$;
 
 -- A phone has registered over a connection that is new: what it has subscribed to, and could not be told, is due; so is the BYE of

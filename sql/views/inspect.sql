@@ -43,7 +43,7 @@ comment on column inspect.login.cseq is 'CSeq of the latest REGISTER.';
 comment on column inspect.login.extra is 'Further members that a web client gave.';
 comment on column inspect.login.created_at is 'When it was first registered.';
 comment on column inspect.login.credential is 'Of a phone: the credential, /user/{email}/credential/{n}.';
-comment on column inspect.login.dials is 'It outlives its connection: another is opened to the contact.';
+comment on column inspect.login.dials is 'It outlives its connection: another is opened to the contact, over tcp or tls. Null: it does not.';
 
 create view inspect.send as
 select a.email as recipient, s.n, s.sender, app.send_status(s.id) as status, s.content_type,

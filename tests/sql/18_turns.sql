@@ -56,7 +56,7 @@ select is((select count(*)::int from app.login), 0, 'with all of them');
 \o /dev/null
 insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, doc, flow, agent_id, dials)
 select a.id, a.email, 3, 'sip:u@192.0.2.1', 'sip:u@192.0.2.1', 'sip', 60, now() + interval '1 h', now() + interval '1 h', '{}',
-	'tcp:192.0.2.1:1', :agent, true
+	'tcp:192.0.2.1:1', :agent, 'tcp'
 from app.account a where a.email like 'u%';
 \o
 select ok((select removed > 0 and more from api.flow_lost(:agent, 'tcp:192.0.2.1:1')),

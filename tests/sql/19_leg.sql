@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(53);
+select plan(54);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -135,7 +135,9 @@ update app.login set contact = 'sip:a@192.0.2.9', flow = 'tcp:boot1:7', agent_id
 where contact = 'sip:b2@192.0.2.2';
 select is(pg_temp.load(0), 'up tcp:boot1:7 3001', 'over another connection');
 update app.leg set flow = 'tls:boot1:9', lost_at = now(), remote_target = 'sip:a@192.0.2.9;transport=tls' where id = pg_temp.leg(0);
-update app.login set contact = 'sip:a@192.0.2.9;transport=tls', dials = true where flow = 'tcp:boot1:7';
+update app.login set contact = 'sip:a@192.0.2.9;transport=tls', dials = 'tcp' where flow = 'tcp:boot1:7';
+select is(pg_temp.load(0), null, 'what was encrypted is not asked for in clear, whatever its contact says');
+update app.login set dials = 'tls' where flow = 'tcp:boot1:7';
 select is(pg_temp.load(0), 'up tls:boot1:9 4001', 'what was encrypted stays so where it is reached at its contact');
 update app.leg set flow = 'tcp:boot1:7', remote_target = 'sip:a@192.0.2.9' where id = pg_temp.leg(0);
 update app.login set expires_at = now(), sweep_at = now() where flow = 'tcp:boot1:7';
