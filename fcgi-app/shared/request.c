@@ -218,7 +218,8 @@ static int parse_query(struct request *req, struct arena *a, const char *q,
 		int err;
 
 		if (n && req->queries == REQUEST_QUERY_MAX) {
-			*detail = "The query has too many parameters.";
+			_Static_assert(REQUEST_QUERY_MAX == 128, "as it says");
+			*detail = "The query has at most 128 parameters.";
 			return EINVAL;
 		}
 		if (n) {

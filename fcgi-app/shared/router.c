@@ -200,3 +200,63 @@ const char *router_unknown_query(const struct route *route,
 	}
 	return NULL;
 }
+
+/* Bytes of a pattern's beginning: its first segment */
+static size_t first_len(const char *pattern)
+{
+	return 1 + strcspn(pattern + 1, "/");
+}
+
+/* Whether no line above begins with the same n bytes; n 0: is the same */
+static bool is_new(const struct route *table, const struct route *r, size_t n)
+{
+	for (const struct route *o = table; o != r; o++)
+		if (n ? first_len(o->pattern) == n &&
+				    !strncmp(o->pattern, r->pattern, n)
+		      : !strcmp(o->pattern, r->pattern))
+			return false;
+	return true;
+}
+
+/* @param first  of the path; null: only what can be the first is told */
+static const char *list_paths(const struct route *table, const char *first,
+			      struct arena *a)
+{
+	const char *list = "";
+
+	for (const struct route *r = table; r->pattern && list; r++) {
+		size_t n = first_len(r->pattern);
+
+		if (first && (strlen(first) != n - 1 ||
+			      strncmp(r->pattern + 1, first, n - 1)))
+			continue;
+		if (is_new(table, r, first ? 0 : n))
+			list = arena_fmt(a, "%s %.*s", list,
+					 first ? (int)strlen(r->pattern)
+					       : (int)n,
+					 r->pattern);
+	}
+	return list;
+}
+
+const char *router_no_path(const struct route *table, const struct request *req,
+			   struct arena *a)
+{
+	const char *list = list_paths(table,
+				      req->segments ? req->segment[0] : "", a);
+
+	if (list && !*list) {
+		list = list_paths(table, NULL, a);
+		return list ? arena_fmt(a,
+					"There is nothing at this path; /docs "
+					"lists all that there is, under%s.",
+					list)
+			    : NULL;
+	}
+	return list ? arena_fmt(a,
+				"There is nothing at this path; there are:%s. "
+				"{call} and {n} are numbers, {email} is an "
+				"email or `me`.",
+				list)
+		    : NULL;
+}

@@ -84,4 +84,13 @@ enum route_result router_find(const struct route *table,
 const char *router_unknown_query(const struct route *route,
 				 const struct request *req, struct arena *a);
 
+/**
+ * Which paths there are, for who has asked for one that leads nowhere: those
+ * with the same first segment, or else the first segments.
+ *
+ * @return a sentence, in a, or null: there is no memory
+ */
+const char *router_no_path(const struct route *table, const struct request *req,
+			   struct arena *a);
+
 #endif

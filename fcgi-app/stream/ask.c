@@ -56,8 +56,7 @@ static bool find_resource(struct viewer_ask *ask, const struct request *req,
 	case ROUTE_NO_PATH:
 	default:
 		return refuse(why, 404, NULL,
-			      "There is nothing at this path; /docs lists all "
-			      "that there is.");
+			      router_no_path(routes_table(), req, a));
 	}
 	if (!(*route)->stream)
 		return refuse(why, 406, NULL,

@@ -429,9 +429,9 @@ static bool find_route(struct exchange *x)
 	case ROUTE_FOUND:
 		return is_query_known(x);
 	case ROUTE_NO_PATH:
-		exchange_problem(x, 404, NULL,
-				 "There is nothing at this path; /docs lists "
-				 "all that there is.");
+		exchange_problem(
+			x, 404, NULL,
+			router_no_path(routes_table(), &x->req, x->arena));
 		break;
 	case ROUTE_NO_USER:
 		exchange_problem(x, 404, "user-not-found",

@@ -1,4 +1,5 @@
 """HTTP as people send it: with curl's defaults, and with mistakes; each answer says what to change, without the docs."""
+import json
 import re
 import secrets
 import subprocess
@@ -54,6 +55,8 @@ WRONG = [
     ("POST", "/call", body('{"open":"yes"}'), 400, r'`open` is true or false; this is the string "yes"'),
     ("POST", "/call", body('{"starts_at":"tomorrow"}'), 400, r'`starts_at` is a time such as \S+ .*; this is the string "tomorrow"'),
     ("POST", "/call", body('{"invited":["bob"]}'), 400, r'`invited/0` is an email such as \S+; this is the string "bob"'),
+    ("POST", "/call", body('{"invited":["nobody@example.net"]}'), 400, r"There is no user nobody@example\.net\."),
+    ("POST", "/call", body('{"invite":["nobody@example.net"]}'), 400, r"There is no user nobody@example\.net\."),
     ("POST", "/user/me/messages", body('{"url":"javascript:x"}'), 400, r'`url` is a URL of http, .*; this is the string "javascript:x"'),
     ("POST", "/user/me/messages", body('{"url":"/x","type":"fax"}'), 400, r'`type` is voice, video or text; this is the string "fax"'),
     ("POST", "/user/me/messages", body("{}"), 400, r"a `url` or a `text`; there is neither"),
@@ -85,7 +88,12 @@ WRONG = [
     ("GET", "/user/alice@example.net/messages", {"headers": STREAM}, 403, r"Only alice@example.net may do this; these are"),
     ("POST", "/user/me/credential", body("{}"), 403, r"password; a token does not do: sign this request with Basic"),
     ("PATCH", "/user/me", body('{"password":"long enough"}'), 403, r"the one before; a token does not do: sign .* Basic"),
-    ("GET", "/logins/me", {}, 404, r"nothing at this path; /docs"),
+    ("GET", "/logins/me", {}, 404, r"nothing at this path; /docs lists .* under /user /session /login /call /watch /health /metrics /problems\."),
+    ("GET", "/call/abc", {}, 404, r"there are: /call /call/{call} /call/{call}/{n}\. {call} and {n} are numbers"),
+    ("DELETE", "/user/me/credential/desk", {}, 404, r"there are: /user .* /user/{email}/credential/{n} "),
+    ("GET", "/watch?r=/call/abc", {}, 404, r"there are: /call /call/{call} /call/{call}/{n}\."),
+    ("GET", "/health", {}, 404, r"there are: /health/live /health/ready\."),
+    ("GET", "/watch?" + "&".join(["r=/login/me"] * 129), {}, 400, r"at most 128 parameters"),
     ("GET", "/login/alice", {}, 404, r"named by emails such as alice@example.net, or `me`"),
     ("GET", "/login/nobody@example.net", {}, 404, r"no user nobody@example.net"),
     ("PATCH", "/login/me", body("{}"), 405, r"takes GET, HEAD, POST.*; PATCH is none of them"),
@@ -108,6 +116,19 @@ def test_what_is_wrong_is_said(quick, method, path, more, status, said):
 
 def test_there_are_forty_of_them():
     assert len(WRONG) >= 40
+
+
+@pytest.mark.parametrize("args, status, said", [
+    (["/login/%zz"], 400, "% before two hex digits"),
+    (["/login/me", "-X", "send"], 400, "in capitals"),
+    (["/login/me", "-H", "X: " + "a" * 40000], 400, "header line has at most 16384 bytes"),
+    (["/login/me?x=" + "a" * 20000], 414, "at most 16384 bytes"),
+    (["/docs", "-d", "x"], 405, "GET and HEAD"),
+    (["/user/me", "-H", "Transfer-Encoding: foo"], 501, "chunked"),
+], ids=range(6))
+def test_what_nginx_refuses_is_said(quick, args, status, said):
+    problem = json.loads(curl(quick, "--path-as-is", quick.system.url + args[0], *args[1:]))
+    assert problem["status"] == status and said in problem["detail"], problem
 
 
 def test_a_token_where_the_password_is_needed_is_told_so(quick):
