@@ -261,5 +261,6 @@ install: all
 	for unit in deploy/systemd/*; do to=$(UNITS)/$${unit##*/} && \
 		sed 's|@PREFIX@|$(PREFIX)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $$unit >$$to && \
 		chmod 644 $$to || exit; done
-	install -m 644 deploy/nftables.conf deploy/restsip.ini.example \
+	install -m 644 $(addprefix deploy/,nftables.conf restsip.ini.example \
+		sysctl.conf) \
 		$(DESTDIR)$(SYSCONFDIR)/restsip/
