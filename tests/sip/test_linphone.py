@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from linphone import Linphone
 from test_events import bound, subscriptions
 from test_message import send
 
@@ -54,6 +55,21 @@ def test_it_unregisters(account, linphone, logins, until):
     assert logins(alice)
     one.command("unregister 1")
     until(lambda: not logins(alice), 10)
+
+
+def test_a_wrong_password(account, logins, system, tmp_path, until):
+    """It gives up, and does not ask for ever."""
+    alice, bob = account("alice"), account("bob")
+    one = Linphone(tmp_path / "wrong", system.sip, alice, {**alice.credential(), "password": "wrong"}, bob)
+    try:
+        def state():
+            one.command("register-status ALL")
+            return re.findall(r"State: (\w+)", one.said())[-1]
+        until(lambda: state() == "LinphoneRegistrationFailed", 30)
+        assert not logins(alice)
+        assert len(re.findall(r"CSeq: \d+ REGISTER", one.trace())) < 20
+    finally:
+        one.close()
 
 
 @pytest.mark.parametrize("transport,other", [("udp", "udp"), ("tcp", "udp"), ("tls", "tls")])

@@ -1,4 +1,5 @@
 """Phones that others wrote refresh, and outlive what is killed: the agent, and the database."""
+import contextlib
 import itertools
 
 import pytest
@@ -34,13 +35,13 @@ def fixture_phones(own_system, tmp_path, until):
         if kind == "linphone":
             return account, Linphone(folder, server, account, account.credential(), peer, transport, expires=EXPIRES_S)
         return account, Baresip(folder, server, account, account.credential(), peer, until, transport, expires=EXPIRES_S)
-    for kind, transport in KINDS:
-        made[f"{kind} {transport}"] = start(kind, transport)
-    for _, one in made.values():
-        until(one.is_registered, 30)
-    yield made, peer
-    for _, one in made.values():
-        one.close()
+    with contextlib.ExitStack() as ends:
+        for kind, transport in KINDS:
+            _, one = made[f"{kind} {transport}"] = start(kind, transport)
+            ends.callback(one.close)
+        for _, one in made.values():
+            until(one.is_registered, 30)
+        yield made, peer
 
 
 def texts(one):
