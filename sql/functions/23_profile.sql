@@ -108,7 +108,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 begin
 	return query
 		select c.id from app.call c where c.owner_id = p_account and c.state <> 'ended'
-		union select p.call_id from app.participant p where p.account_id = p_account and p.state <> 'left'
+		union select p.call_id from app.participant p where p.account_id = p_account and p.left_at is null
 		union select i.call_id from app.invitation i join app.call c on c.id = i.call_id
 			where i.account_id = p_account and c.state <> 'ended'
 		order by 1;

@@ -40,7 +40,7 @@ declare
 begin
 	perform from app.credential c where c.account_id = p_account order by c.id for update;
 	for v_call in
-		select p.call_id from app.participant p where p.account_id = p_account and p.state <> 'left' order by 1
+		select p.call_id from app.participant p where p.account_id = p_account and p.left_at is null order by 1
 	loop
 		v_bell := v_bell || app.call_leave(v_call, p_account);
 	end loop;

@@ -141,7 +141,8 @@ begin
 	insert into app.contact_lost as c (account_id, n, key, instance)
 	select l.account_id, l.n, l.key, l.instance from app.login l
 	where l.account_id = p_account and l.id = any (p_ids) and l.key is not null and exists (
-		select from app.participant p where p.account_id = l.account_id and p.contact_n = l.n and p.state = 'joined')
+		select from app.participant p where p.account_id = l.account_id and p.contact_n = l.n and p.left_at is null
+			and p.state = 'joined')
 	on conflict (account_id, n) do update set at = now();
 	return app.login_remove(p_account, p_ids, 'deactivated');
 end $$;

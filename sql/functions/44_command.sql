@@ -189,10 +189,10 @@ begin
 	return exists (select from app.call c where c.id = p_call and c.state <> 'ended' and (
 		p_command <> 'reject' and c.owner_id = p_sender or exists (
 			select from app.participant p
-			where p.call_id = p_call and p.account_id = p_sender and p.state <> 'left'
+			where p.call_id = p_call and p.account_id = p_sender and p.left_at is null
 				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'
 					and (p.side <> 'in' or exists (select from app.participant o
-						where o.call_id = p_call and o.by_id = p_sender and o.state <> 'left'))))));
+						where o.call_id = p_call and o.by_id = p_sender and o.left_at is null))))));
 end $$;
 
 -- The code of a rejection's reason.
@@ -226,7 +226,7 @@ declare
 begin
 	phones := 0;
 	if not (app.has_contact(p_account) or v_has_page) or exists (
-		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.state <> 'left')
+		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.left_at is null)
 	then
 		return;
 	end if;
@@ -261,13 +261,13 @@ declare
 	v_sdp text;
 begin
 	select p.* into v_part from app.participant p
-	where p.call_id = p_call and p.account_id = p_by and p.state = 'joined' and p.side = 'in';
+	where p.call_id = p_call and p.account_id = p_by and p.left_at is null and p.state = 'joined' and p.side = 'in';
 	if v_part.id is not null and coalesce(v_part.session, 'null') = 'null' then
 		return null;
 	end if;
 	v_sdp := app.session_sdp(v_part.session);
 	if v_sdp is not null and exists (
-		select from app.participant p where p.call_id = p_call and p.by_id = p_by and p.state <> 'left' and not p.web)
+		select from app.participant p where p.call_id = p_call and p.by_id = p_by and p.left_at is null and not p.web)
 	then
 		perform app.refuse(409, 'needs-mixer', 'Your media have a phone at their other end already; nobody mixes here.');
 	end if;
@@ -372,7 +372,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_session text := (
 		select p.session::text from app.participant p
-		where p.call_id = p_call and p.account_id = p_by and p.state <> 'left' and p.side <> 'callee' order by p.n limit 1);
+		where p.call_id = p_call and p.account_id = p_by and p.left_at is null and p.side <> 'callee' order by p.n limit 1);
 begin
 	-- Where it is too long the call has it.
 	return '{"command":"invite","url":"/call/' || p_call || '","id":' || p_n

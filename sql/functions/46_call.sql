@@ -9,7 +9,7 @@ begin
 		select o.account_id, bool_or(o.inside) as inside
 		from (
 			select c.owner_id as account_id, false as inside from app.call c where c.id = p_call
-			union all select p.account_id, true from app.participant p where p.call_id = p_call and p.state <> 'left'
+			union all select p.account_id, true from app.participant p where p.call_id = p_call and p.left_at is null
 			union all select i.account_id, true from app.invitation i where i.call_id = p_call) o
 		where exists (select from app.call c where c.id = p_call and c.state <> 'ended')
 		group by o.account_id),
@@ -19,7 +19,7 @@ begin
 	on conflict (call_id, account_id) do update set inside = excluded.inside where s.inside <> excluded.inside;
 	update app.call c set empty_since = case when c.empty_since is null then now() end
 	where c.id = p_call and c.state <> 'ended' and (c.empty_since is null) <> exists (
-		select from app.participant p where p.call_id = p_call and p.state <> 'left');
+		select from app.participant p where p.call_id = p_call and p.left_at is null);
 end $$;
 
 -- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all. RS404 to
@@ -165,7 +165,7 @@ create function app.call_item_doc(p_call app.call) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return app.doc_close(app.call_head(p_call) || ',"participants":' || (
-		select count(*) from app.participant p where p.call_id = p_call.id and p.state = 'joined'), p_call.extra);
+		select count(*) from app.participant p where p.call_id = p_call.id and p.left_at is null and p.state = 'joined'), p_call.extra);
 end $$;
 
 -- Live calls that an account may see, by id: a page, see app.login_items. Open ones and those that it is named in come
@@ -325,7 +325,7 @@ begin
 	if p_part.side = 'in' then
 		for v_peer in
 			select p.* from app.participant p
-			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.state <> 'left'
+			where p.call_id = p_part.call_id and p.by_id = p_part.account_id and p.left_at is null
 				and (not p.web or p.state in ('calling', 'ringing')) and not app.call_is_of_phone(p.call_id)
 			order by p.n
 		loop
@@ -347,7 +347,7 @@ declare
 	v_part app.participant;
 begin
 	select p.* into v_part from app.participant p
-	where p.call_id = p_call and p.account_id = p_account and p.state <> 'left' order by p.n limit 1;
+	where p.call_id = p_call and p.account_id = p_account and p.left_at is null order by p.n limit 1;
 	if v_part.id is null then
 		return null;
 	end if;
@@ -422,7 +422,7 @@ begin
 		cause = coalesce(p.cause, p_cause, case when p.state = 'joined' then 'hangup' else 'cancelled' end),
 		code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
 		reason = case when p_code is null or p.state = 'joined' then p.reason else p_reason end
-	where p.call_id = p_call and p.state <> 'left';
+	where p.call_id = p_call and p.left_at is null;
 	if app.is_watched('call', p_call) then -- who watches it sees how it ended, and then that it is gone
 		v_version := app.version_of('call', p_call);
 		perform app.log_change('call', p_call, v_version, p_prior, false, null, null);
@@ -456,7 +456,7 @@ create function app.refuse_more_joined(p_call bigint, p_account bigint) returns 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if (select count(*) from app.participant p
-		where p.account_id = p_account and p.call_id <> p_call and p.state = 'joined') >= app.bound('participations')
+		where p.account_id = p_account and p.call_id <> p_call and p.left_at is null and p.state = 'joined') >= app.bound('participations')
 	then
 		perform app.refuse(409, 'too-many-calls', format('You are in %s calls already.', app.bound('participations')));
 	end if;
@@ -502,14 +502,14 @@ begin
 	n := v_call.n;
 	if n is null then
 		select p.* into v_part from app.participant p
-		where p.call_id = p_call and p.account_id = v_account and p.state = 'joined' and p.side = 'in';
+		where p.call_id = p_call and p.account_id = v_account and p.left_at is null and p.state = 'joined' and p.side = 'in';
 		created := v_part.id is null;
 		n := v_part.n;
 		v_call.bell := case when not created then app.page_session(v_part, p_session, v_extra) end;
 	end if;
 	if n is null then
 		perform app.refuse_third(p_call, v_account, p_session);
-		if (select count(*) from app.participant p where p.call_id = p_call and p.state = 'joined')
+		if (select count(*) from app.participant p where p.call_id = p_call and p.left_at is null and p.state = 'joined')
 			>= app.bound('call_inside')
 		then
 			perform app.refuse(409, 'call-full', format('The call has %s participants.', app.bound('call_inside')));
@@ -539,7 +539,7 @@ declare
 	v_part app.participant;
 begin
 	select p.* into v_part from app.participant p
-	where p.call_id = p_call and p.n = p_n and (p.state <> 'left' or p_ended and p.cause is not null);
+	where p.call_id = p_call and p.n = p_n and (p.left_at is null or p_ended and p.cause is not null);
 	if v_part.id is null then
 		perform app.refuse(404, 'participant-not-found', 'There is no such participant.');
 	end if;
@@ -616,7 +616,7 @@ begin
 	select r.version into v_prior from app.resource r where r.kind = 'call' and r.id = p_call for update;
 	select c.owner_id, c.ends_alone and exists (
 		select from app.participant p
-		where p.call_id = p_call and p.account_id = p_account and p.side <> 'in' and p.state <> 'left')
+		where p.call_id = p_call and p.account_id = p_account and p.side <> 'in' and p.left_at is null)
 	into v_owner, v_alone from app.call c where c.id = p_call and c.state <> 'ended';
 	if v_owner is null then
 		return null;
@@ -627,7 +627,7 @@ begin
 	end if;
 	v_before := app.call_seers_before(p_call);
 	for v_part in
-		select p.* from app.participant p where p.call_id = p_call and p.account_id = p_account and p.state <> 'left' order by p.n
+		select p.* from app.participant p where p.call_id = p_call and p.account_id = p_account and p.left_at is null order by p.n
 	loop
 		v_bell := v_bell || app.participant_part(v_part);
 	end loop;
@@ -651,7 +651,7 @@ begin
 		select c.id from app.call c
 		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended' and not c.ends_alone
 			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id)
-			and not exists (select from app.leg l where l.call_id = c.id and l.state <> 'ended'));
+			and not exists (select from app.leg l where l.call_id = c.id and l.ended_at is null));
 	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
 	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);
 	delete from app.invitation i where i.account_id = p_account and i.call_id = any (v_quiet);
@@ -659,7 +659,7 @@ begin
 	delete from app.call_seer s where s.account_id = p_account and s.call_id = any (v_quiet);
 	update app.call c set empty_since = now()
 	where c.id = any (v_quiet) and c.empty_since is null
-		and not exists (select from app.participant p where p.call_id = c.id and p.state <> 'left');
+		and not exists (select from app.participant p where p.call_id = c.id and p.left_at is null);
 	return array(select unnest(p_calls) except select unnest(v_quiet) order by 1);
 end $$;
 

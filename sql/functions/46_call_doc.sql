@@ -62,7 +62,7 @@ begin
 			select p.n, p.session, p.session_size as size, app.participant_head(p.*::app.participant, a.email) as head,
 				app.participant_tail(p.*::app.participant) as tail
 			from app.participant p join app.account a on a.id = p.account_id
-			where p.call_id = p_call and (p.state <> 'left' or p.cause is not null
+			where p.call_id = p_call and (p.left_at is null or p.cause is not null
 				or exists (select from app.call c where c.id = p_call and c.state = 'ended'))),
 		bare as (
 			select coalesce(sum(octet_length(c.head) + octet_length(c.tail) + 1), 1) - 1 as size,

@@ -43,8 +43,8 @@ begin
 					and o.state in ('answered', 'up') order by o.id limit 1),
 			t.code, t.reason, t.cause, case t.kind when 'invite' then coalesce(t.sdp, (
 				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1))
-				else t.sdp end, l.contact, l.path, l.flow, l.rest, l.secure,
-			l.sip_call_id, l.local_tag, l.local_uri, l.remote_uri,
+				else t.sdp end, l.contact::text, l.path::text, l.flow::text, l.rest, l.secure,
+			l.sip_call_id::text, l.local_tag::text, l.local_uri::text, l.remote_uri::text,
 			case when t.kind = 'invite' then (
 				select a.profile ->> 'name' from app.account a
 				where a.email = substr(l.local_uri, 5) and jsonb_typeof(a.profile -> 'name') = 'string') end,
@@ -96,7 +96,7 @@ begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
 		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null,
 		last_word = case when l.answered_at is null then l.last_word end
-	where l.id = p_leg.id and l.state <> 'ended';
+	where l.id = p_leg.id and l.ended_at is null;
 	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
 		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason))
 		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
@@ -141,10 +141,10 @@ declare
 	v_status int := case when p_web then 409 else 403 end;
 begin
 	perform app.lock('profile', p_account, p_mine => true);
-	if (select count(*) from app.participant p where p.by_id = p_account and p.state <> 'left') >= app.bound('calls_sip') then
+	if (select count(*) from app.participant p where p.by_id = p_account and p.left_at is null) >= app.bound('calls_sip') then
 		perform app.refuse(v_status, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
 	end if;
-	if (select count(*) from app.leg l where l.by_id = p_account and l.state <> 'ended') >= app.bound('legs') then
+	if (select count(*) from app.leg l where l.by_id = p_account and l.ended_at is null) >= app.bound('legs') then
 		perform app.refuse(v_status, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
 	end if;
 	if (select count(*) from app.participant p
@@ -251,7 +251,7 @@ begin
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;
 	if exists (select from app.leg l where l.sip_call_id = p_leg ->> 'call_id' and l.remote_tag = p_leg ->> 'remote_tag'
-		and l.direction = 'in' and l.state <> 'ended')
+		and l.direction = 'in' and l.ended_at is null)
 	then
 		perform app.refuse(500, 'call-repeated', 'That INVITE is being served already.');
 	end if;
@@ -355,7 +355,7 @@ begin
 			remote_target = coalesce(p_item ->> 'remote_target', l.remote_target),
 			local_cseq = greatest(l.local_cseq, (p_item ->> 'cseq')::bigint),
 			remote_cseq = greatest(l.remote_cseq, (p_item ->> 'remote_cseq')::bigint)
-		where l.id = p_leg and l.agent_id = p_agent and l.state <> 'ended';
+		where l.id = p_leg and l.agent_id = p_agent and l.ended_at is null;
 		return null;
 	end if;
 	update app.leg l set state = 'ringing', ringing_at = coalesce(l.ringing_at, now()),
@@ -411,10 +411,10 @@ begin
 	if p_caller.id is null then
 		return null;
 	end if;
-	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp, asked_at = now()
+	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp
 	where l.id = p_caller.id;
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK'
-	where p.id = p_caller.participant_id and p.state <> 'left';
+	where p.id = p_caller.participant_id and p.left_at is null;
 	return app.leg_order(p_caller, p_agent, 'answer', null, null, null, p_sdp);
 end $$;
 
@@ -465,7 +465,7 @@ begin
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
 		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
-		last_word_to = null, asked_at = now(), takes_info = (p_dialog ->> 'takes_info')::bool
+		last_word_to = null, takes_info = (p_dialog ->> 'takes_info')::bool
 	where l.id = p_leg;
 	if v_offer is null and v_caller.id is null and p_sdp is not null then
 		v_first.sdp := app.sdp_inactive(p_sdp);
@@ -611,7 +611,7 @@ declare
 	v_cause text := p_item ->> 'cause';
 	v_bell text[];
 begin
-	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state <> 'ended';
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.ended_at is null;
 	if v_leg.id is null then
 		return null;
 	end if;
@@ -627,7 +627,7 @@ begin
 	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over,
 	-- and so is one that a phone has made, which is without any.
 	if v_was = 'ending' and (v_leg.answered_at is null and not app.call_is_of_phone(v_leg.call_id)
-		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.state <> 'ended'))
+		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.ended_at is null))
 	then
 		return v_bell;
 	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
@@ -661,6 +661,14 @@ begin
 	return query select * from app.legs_ask(p_agent);
 end $$;
 
+-- Whether something should have become of a leg that has not ended. Plain SQL, to be a part of the statements that ask.
+create function app.leg_is_overdue(p_leg app.leg) returns bool language sql stable as $$
+	select case p_leg.state
+		when 'answered' then p_leg.answered_at < now() - interval '60 s'
+		when 'up' then p_leg.asking < now() - interval '120 s'
+		when 'ending' then greatest(p_leg.ending_at, p_leg.asked_at) < now() - interval '60 s'
+		else p_leg.ring_until < now() - interval '60 s' end $$;
+
 -- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung for longer
 -- than an agent lets them are over; what is to end is ordered to once more, and has ended after 3 minutes whatever was heard of
 -- it. What became of a page's offer is not heard of any more. A phone that calls has ACKed, or its agent would have ended that: the news was lost.
@@ -672,32 +680,16 @@ declare
 	v_leg app.leg;
 begin
 	more := false;
+	-- All that have not ended are looked at: an index of these times would make each of their changes dearer.
 	for v_due in
-		(select l.id, l.call_id from app.leg l
-		where l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
-		order by l.ring_until limit 20)
-		union all
-		(select l.id, l.call_id from app.leg l
-		where l.state = 'answered' and l.answered_at < now() - interval '60 s' order by l.answered_at limit 20)
-		union all
-		(select l.id, l.call_id from app.leg l
-		where l.asking < now() - interval '120 s' and l.state = 'up' order by l.asking limit 20)
-		union all
-		(select l.id, l.call_id from app.leg l
-		where l.state = 'ending' and l.ending_at < now() - interval '60 s'
-			and (l.asked_at is null or l.asked_at < now() - interval '60 s') order by l.ending_at limit 20)
-		order by call_id, id
+		select l.id, l.call_id from app.leg l
+		where l.ended_at is null and app.leg_is_overdue(l) order by l.call_id, l.id limit 80
 	loop
 		exit when clock_timestamp() > v_end;
 		perform from app.resource r where r.kind = 'call' and r.id = v_due.call_id for update skip locked;
 		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_due.call_id);
 		-- It may have been answered, or have ended, before the lock.
-		select l.* into v_leg from app.leg l
-		where l.id = v_due.id and (l.state in ('calling', 'ringing') and l.ring_until < now() - interval '60 s'
-			or l.state = 'answered' and l.answered_at < now() - interval '60 s'
-			or l.state = 'up' and l.asking < now() - interval '120 s'
-			or l.state = 'ending' and l.ending_at < now() - interval '60 s'
-				and (l.asked_at is null or l.asked_at < now() - interval '60 s'));
+		select l.* into v_leg from app.leg l where l.id = v_due.id and l.ended_at is null and app.leg_is_overdue(l);
 		continue when v_leg.id is null;
 		begin
 			if v_leg.state = 'answered' then
@@ -728,7 +720,7 @@ begin
 	perform app.duty_failed(p_duty, p_state, p_message || ' (leg ' || p_leg || ')');
 	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
 		remote_sdp = null, kept = null
-	where l.id = p_leg and l.state <> 'ended' and p_state not in ('55P03', '40P01', '40001');
+	where l.id = p_leg and l.ended_at is null and p_state not in ('55P03', '40P01', '40001');
 	return found;
 end $$;
 

@@ -9,7 +9,7 @@ declare
 	v_leg app.leg;
 	v_bell text[];
 begin
-	update app.leg l set agent_id = p_heir where l.id = p_leg and l.state <> 'ended' returning * into v_leg;
+	update app.leg l set agent_id = p_heir where l.id = p_leg and l.ended_at is null returning * into v_leg;
 	update app.leg_job j set agent_id = p_heir where j.leg_id = v_leg.id and j.kind <> 'left';
 	if v_leg.state in ('calling', 'ringing') and v_leg.direction = 'out' then
 		v_bell := app.leg_order(v_leg, p_asks, 'cancel');
@@ -62,13 +62,13 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_legs bigint[] := array(
 		select l.id from app.leg l
-		where l.agent_id = p_agent and l.state <> 'ended'
+		where l.agent_id = p_agent and l.ended_at is null
 			and (l.state in ('calling', 'ringing', 'answered') or l.asking is not null or l.answering is not null)
 			and app.leg_is_left(l.*::app.leg)
 		order by l.id limit 32);
 	v_keys bigint[] := array(
 		select l.id from app.leg l
-		where l.agent_id = p_agent and l.pressing <> '{}' and l.state <> 'ended' and app.keys_taken(l.*::app.leg) <> '{}'
+		where l.agent_id = p_agent and l.pressing <> '{}' and l.ended_at is null and app.keys_taken(l.*::app.leg) <> '{}'
 		order by l.id limit 32);
 	v_leg bigint;
 begin
@@ -80,7 +80,7 @@ begin
 	foreach v_leg in array v_legs loop
 		-- one may have ended with its call
 		continue when not exists (
-			select from app.leg l where l.id = v_leg and l.state <> 'ended' and app.leg_is_left(l.*::app.leg));
+			select from app.leg l where l.id = v_leg and l.ended_at is null and app.leg_is_left(l.*::app.leg));
 		begin
 			bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
 		exception when others then -- or its agent would never begin
@@ -91,10 +91,11 @@ begin
 		insert into app.leg_job (leg_id, agent_id, kind)
 		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from (
 			select o.* from app.leg o
-			where o.agent_id = p_agent and o.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = o.id)
+			where o.agent_id = p_agent and o.ended_at is null and o.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = o.id)
 			order by o.id for update skip locked) l;
 		update app.leg l set asked_at = '-infinity' where l.id in (
-			select o.id from app.leg o where o.agent_id = p_agent and o.state = 'up' order by o.id for update skip locked);
+			select o.id from app.leg o
+			where o.agent_id = p_agent and o.ended_at is null and o.state = 'up' order by o.id for update skip locked);
 	end if;
 end $$;
 
@@ -111,14 +112,14 @@ declare
 begin
 	more := false;
 	select g.id into v_agent from app.agent g
-	where g.dead_at is not null and exists (select from app.leg l where l.agent_id = g.id and l.state <> 'ended') limit 1;
+	where g.dead_at is not null and exists (select from app.leg l where l.agent_id = g.id and l.ended_at is null) limit 1;
 	select g.id into v_heir from app.agent g
 	where g.dead_at is null and app.is_alive(29285, g.id, g.beat_at) order by random() limit 1;
 	if v_agent is null or v_heir is null then
 		return;
 	end if;
 	v_legs := array(
-		select l.id from app.leg l where l.agent_id = v_agent and l.state <> 'ended' order by l.id limit 32);
+		select l.id from app.leg l where l.agent_id = v_agent and l.ended_at is null order by l.id limit 32);
 	v_calls := array(
 		select t.id from app.turn_lock('call', array(
 			select l.call_id from app.leg l where l.id = any (v_legs) and l.call_id is not null group by 1 order by 1), '-infinity') t);
@@ -126,7 +127,7 @@ begin
 	-- As they are now: one may have ended, or its agent have come back.
 	for v_leg in
 		select l.id from app.leg l join app.agent g on g.id = l.agent_id and g.dead_at is not null
-		where l.id = any (v_legs) and l.agent_id = v_agent and l.state <> 'ended' and (l.call_id is null or l.call_id = any (v_calls))
+		where l.id = any (v_legs) and l.agent_id = v_agent and l.ended_at is null and (l.call_id is null or l.call_id = any (v_calls))
 		order by l.id
 	loop
 		exit when clock_timestamp() > v_end;
@@ -288,9 +289,9 @@ begin
 	update app.leg l set lost_at = now()
 	where l.id in (
 		select o.id from app.leg o
-		where o.flow = p_flow and o.agent_id = p_agent and o.state <> 'ended' and o.lost_at is null for update skip locked);
+		where o.flow = p_flow and o.agent_id = p_agent and o.ended_at is null and o.lost_at is null for update skip locked);
 	return exists (
-		select from app.leg l where l.flow = p_flow and l.agent_id = p_agent and l.state <> 'ended' and l.lost_at is null);
+		select from app.leg l where l.flow = p_flow and l.agent_id = p_agent and l.ended_at is null and l.lost_at is null);
 end $$;
 
 create function app.legs_flow_new(p_credential bigint) returns text[]
@@ -301,7 +302,7 @@ declare
 begin
 	for v_leg in
 		select l.* from app.leg l
-		where l.state = 'ending' and l.lost_at is not null and l.credential_id = p_credential
+		where l.credential_id = p_credential and l.lost_at is not null and l.ended_at is null and l.state = 'ending'
 		order by l.id for update skip locked
 	loop
 		v_bell := v_bell || app.leg_order(v_leg, 0, 'bye');
@@ -320,7 +321,7 @@ begin
 	for v_work.leg in
 		with due as materialized (
 			select l.id from app.leg l
-			where l.agent_id = p_agent and l.state = 'up' and l.asked_at < now() - interval '10 min'
+			where l.agent_id = p_agent and l.ended_at is null and l.state = 'up' and l.asked_at < now() - interval '10 min'
 			order by l.asked_at limit 50 for update skip locked)
 		update app.leg l set asked_at = now() from due where l.id = due.id returning l.id
 	loop

@@ -84,7 +84,7 @@ declare
 begin
 	won := false;
 	select p.* into v_part from app.participant p
-	where p.call_id = p_call and p.account_id = p_account and p.side = 'callee' and p.state <> 'left';
+	where p.call_id = p_call and p.account_id = p_account and p.side = 'callee' and p.left_at is null;
 	if v_part.id is null then
 		return;
 	elsif v_part.state = 'joined' then
@@ -115,7 +115,7 @@ begin
 	if p_session is null or jsonb_typeof(p_session) <> 'object' or not p_session ? 'sdp' then
 		return;
 	end if;
-	if exists (select from app.leg l where l.call_id = p_call and l.state <> 'ended' and l.by_id <> p_account)
+	if exists (select from app.leg l where l.call_id = p_call and l.ended_at is null and l.by_id <> p_account)
 		or exists (select from app.call c where c.id = p_call and c.ends_alone)
 	then
 		perform app.refuse(409, 'needs-mixer', 'A phone is in this call, and nobody mixes its media with others''.');

@@ -76,7 +76,7 @@ declare
 begin
 	for v_leg in
 		select l.* from app.leg l
-		where l.pressing <> '{}' and l.state <> 'ended' and exists (
+		where l.pressing <> '{}' and l.ended_at is null and exists (
 			select from unnest(l.pressing) k
 			where not exists (select from app.delivery d where d.id = k and d.changed_at > now() - interval '5 min'))
 		order by l.call_id, l.id limit 20

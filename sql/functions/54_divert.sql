@@ -23,12 +23,12 @@ begin
 		select a.id from app.account a
 		where a.email_key = any (array(select app.email_key(e) from unnest(string_to_array(p_to, ' ')) e where e <> '' limit c_accounts))
 			and a.disabled_at is null and a.id <> p_leg.by_id
-			and not exists (select from app.participant p where p.call_id = p_leg.call_id and p.account_id = a.id and p.state <> 'left')
+			and not exists (select from app.participant p where p.call_id = p_leg.call_id and p.account_id = a.id and p.left_at is null)
 			and not exists (select from app.leg l where l.call_id = p_leg.call_id and l.account_id = a.id)
 		order by a.id
 	loop
 		v_room := least(c_legs - (select count(*) from app.leg l where l.call_id = p_leg.call_id),
-			app.bound('legs') - (select count(*) from app.leg l where l.by_id = p_leg.by_id and l.state <> 'ended'));
+			app.bound('legs') - (select count(*) from app.leg l where l.by_id = p_leg.by_id and l.ended_at is null));
 		exit when v_room <= 0;
 		v_bell := v_bell || (app.legs_ring(p_leg.call_id, p_agent, v_account, v_part.id, p_leg.local_uri, p_leg.hops - 1,
 			ceil(extract(epoch from p_leg.ring_until - now()))::int, p_leg.secure, null, p_leg.by_id, p_sdp,
@@ -47,5 +47,5 @@ begin
 	update app.participant p set account_id = p_leg.account_id
 	where p.id = p_leg.participant_id and p_leg.account_id is not null and not exists (
 		select from app.participant o
-		where o.call_id = p.call_id and o.account_id = p_leg.account_id and o.side = p.side and o.state <> 'left');
+		where o.call_id = p.call_id and o.account_id = p_leg.account_id and o.side = p.side and o.left_at is null);
 end $$;

@@ -45,7 +45,7 @@ declare
 begin
 	for v_part in
 		select p.* from app.participant p
-		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left' and p.call_id = p_call order by p.n
+		where (p.contact_n is not null or p.lifetime is not null) and p.left_at is null and p.call_id = p_call order by p.n
 	loop
 		continue when not app.participant_is_absent(v_part, p_since, p_streams_known);
 		v_contact := app.contact_come_back(v_part);
@@ -84,7 +84,7 @@ begin
 	more := false;
 	for v_part in
 		select p.* from app.participant p
-		where (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left' and p.id > v_place
+		where (p.contact_n is not null or p.lifetime is not null) and p.left_at is null and p.id > v_place
 		order by p.id limit v_max
 	loop
 		v_seen := v_seen + 1;

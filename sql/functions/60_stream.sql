@@ -122,7 +122,7 @@ begin
 	on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
 	if v_kind = 'call' and not p_quiet then
 		select p.id into v_participant from app.participant p
-		where p.call_id = v_target.id and p.account_id = v_caller.account and p.lifetime is not null and p.state <> 'left';
+		where p.call_id = v_target.id and p.account_id = v_caller.account and p.lifetime is not null and p.left_at is null;
 	end if;
 	if v_participant is not null then
 		insert into app.watch as w (kind, id, process_id) values ('participant', v_participant, p_process)

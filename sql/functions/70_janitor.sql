@@ -258,7 +258,7 @@ begin
 	-- Calls.
 	update app.call c set empty_since = c.empty_since - p_by where c.empty_since > now();
 	update app.participant p set bound_at = now()
-	where p.bound_at > now() and (p.contact_n is not null or p.lifetime is not null) and p.state <> 'left';
+	where p.bound_at > now() and (p.contact_n is not null or p.lifetime is not null) and p.left_at is null;
 	update app.participant p set ring_until = p.ring_until - p_by where p.ring_until > now() + interval '60 s';
 	update app.leg l set
 		ring_until = l.ring_until - case when l.ring_until > now() + interval '180 s' then p_by else interval '0' end,

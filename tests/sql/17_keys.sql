@@ -1,6 +1,6 @@
 -- What goes takes along what names it without looking through tables: each foreign key's action finds its rows by an index.
 begin;
-select plan(14);
+select plan(15);
 -- Tables are small here: from now on they are read whole only where there is no other way.
 set local enable_seqscan = off;
 discard plans;
@@ -19,6 +19,18 @@ select is_empty($$
 			and (i.indpred is null or cardinality(k.conkey) = 1 and pg_get_expr(i.indpred, i.indrelid) = '(' || (
 				select a.attname from pg_attribute a where a.attrelid = k.conrelid and a.attnum = k.conkey[1]) || ' IS NOT NULL)'))
 	$$, 'every foreign key has an index that its action can use');
+
+-- PostgreSQL writes a row in place (HOT) where no index, and no index's condition, names a column that has changed.
+select is_empty($$
+	select d.objid::regclass, a.attname
+	from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+	where d.classid = 'pg_class'::regclass and d.objid in (select indexrelid from pg_index)
+		and (d.refobjid = 'app.leg'::regclass and a.attname in ('state', 'code', 'reason', 'cause', 'remote_tag', 'remote_target',
+				'local_target', 'route', 'peer', 'local_sdp', 'remote_sdp', 'kept', 'last_word', 'last_word_to', 'takes_info', 'local_cseq',
+				'remote_cseq', 'ringing_at', 'answered_at', 'answering', 'ending_at')
+			or d.refobjid = 'app.participant'::regclass and a.attname in ('state', 'code', 'reason', 'session', 'pending', 'hold',
+				'web', 'joined_at'))
+	$$, 'what each step of a call changes is named by no index, until the leg or the participant ends');
 
 -- How often a statement reads a whole table, where it could do otherwise at all.
 create function pg_temp.scans(p_sql text) returns text language plpgsql as $$

@@ -74,7 +74,7 @@ select is((select state from app.call order by id desc limit 1), 'ended', 'and n
 -- An answer that was lost with its connection: what waits for it is ordered again, or over.
 select pg_temp.call('c5') \g /dev/null
 update app.leg set ring_until = now() - interval '2 min', made_at = now() - interval '4 min' where state = 'calling';
-update app.leg set ending_at = now() - interval '2 min' where state = 'ending';
+update app.leg set ending_at = now() - interval '2 min', asked_at = now() - interval '2 min' where state = 'ending';
 select app.expire_legs() \g /dev/null
 select is((select count(*) from app.leg l where l.state in ('calling', 'ringing')), 0::bigint, 'nothing rings for ever');
 select ok((select bool_and(exists (select from app.leg_job j where j.leg_id = l.id)) from app.leg l where l.state = 'ending'),

@@ -207,7 +207,7 @@ def test_a_call_that_is_answered_before_the_janitor_has_its_lock_goes_on(db):
         "app.expire_legs()", "select from app.participant p join app.leg l on l.participant_id = p.id where l.id = %s for update of p",
         lambda: db.execute("select * from api.leg_answered(%s, %s, '{\"remote_tag\": \"t\", \"remote_target\": \"sip:b@192.0.2.1\"}',"
                            " 'v=0')", (legs.agents[0], legs.legs[1])))
-    assert db.execute("select array_agg(state order by id) from app.leg where id = any (%s)", (legs.legs,)).fetchone() == (["ending", "up"],)
+    assert db.execute("select array_agg(state::text order by id) from app.leg where id = any (%s)", (legs.legs,)).fetchone() == (["ending", "up"],)
 
 
 def test_a_leg_that_another_agent_has_taken_is_not_buried(db):
