@@ -3,44 +3,75 @@
 
 -- ---- what an agent is to do ----
 
-create function app.leg_bell(p_leg app.leg, p_agent int) returns text[]
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-	-- The agent that asks takes its own at once.
-	return case when p_leg.agent_id <> p_agent then array['restsip_job_' || p_leg.agent_id || '|call'] end;
-end $$;
-
+-- What is to be done with a leg, as one of the bells of who says so. What the agent that asks is to do itself is the order,
+-- which app.leg_take gives it in the same answer; another finds it as a row, and is rung. p_agent 0: nobody asks.
 create function app.leg_order(p_leg app.leg, p_agent int, p_kind text, p_code int default null,
 	p_reason text default null, p_cause text default null, p_sdp text default null, p_number bigint default null)
 returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_job app.leg_job;
 begin
 	if p_kind in ('fail', 'cancel', 'bye') then
 		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind <> 'left'; -- which is another agent's
 	end if;
+	if p_leg.agent_id = p_agent then
+		v_job.leg_id := p_leg.id;
+		v_job.kind := p_kind;
+		v_job.code := p_code;
+		v_job.reason := p_reason;
+		v_job.cause := p_cause;
+		v_job.sdp := p_sdp;
+		v_job.number := p_number;
+		return array['order|' || v_job::text];
+	end if;
 	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp, number)
 	values (p_leg.id, p_leg.agent_id, p_kind, p_code, p_reason, p_cause, p_sdp, p_number);
-	return app.leg_bell(p_leg, p_agent);
+	return array['restsip_job_' || p_leg.agent_id || '|call'];
+end $$;
+
+-- The orders among bells, for who does not take them now: they wait for the agent's next claim.
+create function app.leg_orders_keep(p_agent int, p_bell text[]) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp, number)
+	select j.leg_id, p_agent, j.kind, j.code, j.reason, j.cause, j.sdp, j.number
+	from unnest(app.leg_orders(p_bell)) with ordinality j order by j.ordinality;
+	return array(select b from unnest(p_bell) b where b not like 'order|%');
+end $$;
+
+create function app.leg_orders(p_bell text[]) returns app.leg_job[]
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return array(select substr(u.b, 7)::app.leg_job from unnest(p_bell) with ordinality u (b, n) where u.b like 'order|%' order by u.n);
 end $$;
 
 -- The orders of an agent, which are taken with that, behind what p_first says.
 create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[]) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_jobs app.leg_job[];
 begin
-	p_first.bell := p_bell;
-	return next p_first;
-	if not exists (select from app.leg_job j where j.agent_id = p_agent) then
-		return; -- the usual case: what follows costs as much as a whole function
+	if p_bell is not null then
+		v_jobs := app.leg_orders(p_bell);
+		p_first.bell := nullif(array(select b from unnest(p_bell) b where b not like 'order|%'), '{}');
 	end if;
-	return query
+	return next p_first;
+	if exists (select from app.leg_job j where j.agent_id = p_agent) then -- not usual: others have caused them
 		with due as materialized (
 			select j.id from app.leg_job j where j.agent_id = p_agent order by j.id limit 256 for update skip locked),
 		taken as (
 			delete from app.leg_job j using due where j.id = due.id returning j.*)
-		select t.kind, l.id, l.call_id, (
+		select array_agg(t.*::app.leg_job order by t.id) || v_jobs into v_jobs from taken t;
+	end if;
+	if v_jobs is null or v_jobs = '{}' then
+		return;
+	end if;
+	return query
+		select t.kind, l.id, l.call_id, case t.kind when 'answer' then (
 				select o.id from app.leg o
 				where o.call_id = l.call_id and o.agent_id = l.agent_id and o.direction <> l.direction
-					and o.state in ('answered', 'up') order by o.id limit 1),
+					and o.state in ('answered', 'up') order by o.id limit 1) end,
 			t.code, t.reason, t.cause, case t.kind when 'invite' then coalesce(t.sdp, (
 				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1))
 				else t.sdp end, l.contact::text, l.path::text, l.flow::text, l.rest, l.secure,
@@ -52,7 +83,8 @@ begin
 				select c.owner_id from app.call c where c.id = l.call_id)),
 			null::text[], t.number
 		-- by its key, however many the planner thinks there are
-		from taken t cross join lateral (select g.* from app.leg g where g.id = t.leg_id offset 0) l order by t.id;
+		from unnest(v_jobs) with ordinality t cross join lateral (select g.* from app.leg g where g.id = t.leg_id offset 0) l
+		order by t.ordinality;
 end $$;
 
 -- ---- how legs end ----
@@ -139,33 +171,38 @@ create function app.leg_make_room(p_account bigint, p_web bool default false) re
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_status int := case when p_web then 409 else 403 end;
+	v_calls bigint;
+	v_legs bigint;
+	v_invites bigint;
 begin
 	perform app.lock('profile', p_account, p_mine => true);
-	if (select count(*) from app.participant p where p.by_id = p_account and p.left_at is null) >= app.bound('calls_sip') then
+	select (select count(*) from app.participant p where p.by_id = p_account and p.left_at is null),
+		(select count(*) from app.leg l where l.by_id = p_account and l.ended_at is null),
+		-- what is ahead is from before the clock was set back
+		(select count(*) from app.participant p
+		where p.by_id = p_account and p.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp())
+	into v_calls, v_legs, v_invites;
+	if v_calls >= app.bound('calls_sip') then
 		perform app.refuse(v_status, 'too-many-calls', format('You have %s calls already.', app.bound('calls_sip')));
 	end if;
-	if (select count(*) from app.leg l where l.by_id = p_account and l.ended_at is null) >= app.bound('legs') then
+	if v_legs >= app.bound('legs') then
 		perform app.refuse(v_status, 'too-many-calls', format('Your calls have %s phones already.', app.bound('legs')));
 	end if;
-	if (select count(*) from app.participant p
-		-- what is ahead is from before the clock was set back
-		where p.by_id = p_account and p.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp())
-			>= app.bound('invites')
-	then
+	if v_invites >= app.bound('invites') then
 		perform app.refuse_for(case when p_web then 429 else 403 end, 'too-many-calls',
 			format('You may call %s times a second.', app.bound('invites')), 1);
 	end if;
 end $$;
 
--- One participant that comes by phone. p_by: who has them called.
+-- One participant that comes by phone. p_by: who has them called; p_n: its number, where that is taken already.
 create function app.participant_phone(p_call bigint, p_account bigint, p_side text, p_session jsonb,
-	p_by bigint default null) returns bigint
+	p_by bigint default null, p_n bigint default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_id bigint;
 begin
 	insert into app.participant (call_id, n, account_id, side, state, session, joined_at, by_id, rung_at)
-	values (p_call, app.take_n('call', p_call), p_account, p_side, 'calling', p_session, null, p_by,
+	values (p_call, coalesce(p_n, app.take_n('call', p_call)), p_account, p_side, 'calling', p_session, null, p_by,
 		case when p_by is not null then clock_timestamp() end)
 	returning id into v_id;
 	return v_id;
@@ -229,6 +266,7 @@ declare
 	v_ring_s int := least(coalesce(p_ring_s, 60), 180); -- p_ring_s: as the caller would have it
 	v_call bigint;
 	v_version bigint;
+	v_n bigint;
 	v_from bigint;
 	v_to bigint;
 	v_leg app.leg;
@@ -257,9 +295,10 @@ begin
 	end if;
 	insert into app.call (owner_id, subject, open, ends_alone) values (v_caller, p_subject, false, true)
 	returning id into v_call;
-	insert into app.resource (kind, id) values ('call', v_call) returning version into v_version;
-	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp));
-	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller);
+	insert into app.resource (kind, id, next_n) select 'call', v_call, greatest(1, e.floor) + 2 from app.epoch e -- as of app.take_n
+	returning version, next_n into v_version, v_n;
+	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp), null, v_n - 2);
+	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller, v_n - 1);
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
 		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info)
@@ -283,7 +322,9 @@ begin
 			web = v_rung.made = 0
 		where p.id = v_to;
 	end if;
-	perform app.call_seers_set(v_call);
+	-- As app.call_seers_set would.
+	insert into app.call_seer (call_id, account_id, inside) values (v_call, v_caller, true), (v_call, v_account, true)
+	on conflict (call_id, account_id) do nothing;
 	v_bell := v_bell || app.publish('call', v_call, v_version, v_version);
 	perform app.send_keep(v_caller) where v_pages.send_id is not null;
 	v_first.kind := 'made';
@@ -616,14 +657,18 @@ begin
 		return null;
 	end if;
 	v_was := v_leg.state;
-	-- Its agent hangs up on the other side by itself.
-	update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
-	where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
-		and l.state in ('answered', 'up') and v_was in ('answered', 'up');
+	if v_was in ('answered', 'up') and p_item ? 'peer' then -- its agent hangs up on the other side by itself
+		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
+		where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
+			and l.state in ('answered', 'up');
+	end if;
 	v_sdp := v_leg.local_sdp;
-	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason',
-		coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end));
-	select l.* into v_leg from app.leg l where l.id = p_leg;
+	v_cause := coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end);
+	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason', v_cause);
+	v_leg.state := 'ended';
+	v_leg.code := coalesce(v_leg.code, (p_item ->> 'code')::int);
+	v_leg.reason := coalesce(v_leg.reason, p_item ->> 'reason');
+	v_leg.cause := coalesce(v_leg.cause, v_cause);
 	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over,
 	-- and so is one that a phone has made, which is without any.
 	if v_was = 'ending' and (v_leg.answered_at is null and not app.call_is_of_phone(v_leg.call_id)
@@ -656,8 +701,15 @@ end $$;
 
 create function api.leg_claim(p_agent int) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_bell text[];
 begin
-	return query select * from app.leg_take(p_agent, null, app.rings_tell());
+	if exists (select from app.ring_news) then
+		v_bell := app.rings_tell();
+	else
+		set local synchronous_commit = off; -- an order that comes back is done once more
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
 	return query select * from app.legs_ask(p_agent);
 end $$;
 

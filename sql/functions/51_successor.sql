@@ -82,7 +82,7 @@ begin
 		continue when not exists (
 			select from app.leg l where l.id = v_leg and l.ended_at is null and app.leg_is_left(l.*::app.leg));
 		begin
-			bell := bell || app.leg_inherit(v_leg, p_agent, p_agent);
+			bell := bell || app.leg_orders_keep(p_agent, app.leg_inherit(v_leg, p_agent, p_agent));
 		exception when others then -- or its agent would never begin
 			perform app.leg_failed(v_leg, 'agent_start', sqlstate, sqlerrm);
 		end;
