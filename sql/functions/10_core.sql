@@ -108,7 +108,7 @@ end $$;
 -- RS401 where a caller's account has gone since it was looked at; else it stays until the commit. For writers, whose rows
 -- name the account, once they have their resources locked: accounts stand behind these. Nobody (null) stays.
 create function app.caller_holds(p_account bigint) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	perform from app.account a where a.id = p_account for key share;
 	if not found and p_account is not null then
@@ -118,7 +118,7 @@ end $$;
 
 -- The account named p_email as seen by v_caller; RS404.
 create function app.target(p_caller bigint, p_email text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_account bigint;
 begin
@@ -133,7 +133,7 @@ begin
 end $$;
 
 create function app.email(p_account bigint) returns text
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	return (select a.email from app.account a where a.id = p_account);
 end $$;
@@ -179,7 +179,7 @@ end $$;
 -- p_mine: it is one of the caller's account, which has gone then: RS401.
 create function app.lock(p_kind app.resource_kind, p_id bigint, p_if_match bigint default null,
 	p_mine bool default false) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_version bigint;
 begin
@@ -239,7 +239,7 @@ end $$;
 
 -- Gives a locked resource its next version.
 create function app.advance(p_kind app.resource_kind, p_id bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_version bigint;
 begin
@@ -250,7 +250,7 @@ end $$;
 
 -- The next id for something below a locked resource: /login/{email}/{n}.
 create function app.take_n(p_kind app.resource_kind, p_id bigint) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_n bigint;
 begin
@@ -295,7 +295,7 @@ end $$;
 -- The same where the resource, which is locked, ends.
 create function app.publish_gone(p_kind app.resource_kind, p_id bigint, p_prior bigint,
 	p_before bigint[] default '{}') returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_bell text[];
 begin
@@ -337,7 +337,7 @@ begin
 end $$;
 
 create function app.change_bell(p_kind app.resource_kind, p_id bigint) returns text
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	return 'restsip_change|' || p_kind || '/' || case p_kind
 		when 'call' then p_id::text

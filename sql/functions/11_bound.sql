@@ -77,7 +77,7 @@ on conflict (name) do update set
 
 -- What holds now. An unknown name is a mistake of ours, and says so.
 create function app.bound(p_name text) returns bigint
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 declare
 	v_amount bigint;
 begin

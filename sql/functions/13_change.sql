@@ -186,7 +186,7 @@ begin
 end $$;
 
 create function app.version_of(p_kind app.resource_kind, p_id bigint) returns bigint
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	if p_kind = 'send' then
 		return (select s.version from app.send s where s.id = p_id and exists (

@@ -221,7 +221,7 @@ end $$;
 -- The account behind a digest credential that an agent has checked; RS401 when it is not valid any more, RS403 where the
 -- account is disabled.
 create function app.digest_account(p_credential bigint, p_ha1 text) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_account bigint;
 	v_used_at timestamptz;

@@ -14,7 +14,7 @@
 -- Who asks for something has shown a right password or digest. Whoever writes asks this under a lock that
 -- app.account_disable waits for, so that nothing of an account begins behind it.
 create function app.refuse_disabled(p_account bigint) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if exists (select from app.account a where a.id = p_account and a.disabled_at is not null) then
 		perform app.refuse(403, 'account-disabled', 'An operator has disabled this account.');
@@ -23,7 +23,7 @@ end $$;
 
 -- Something is meant for an account.
 create function app.refuse_for_disabled(p_account bigint) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if exists (select from app.account a where a.id = p_account and a.disabled_at is not null) then
 		perform app.refuse(409, 'account-disabled', 'That account is disabled: nobody would get it.');

@@ -78,7 +78,7 @@ end $$;
 
 -- Whether the owner has a stream open.
 create function app.has_stream(p_account bigint) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	return exists (select from app.watch w
 		where w.kind = 'login' and w.id = p_account and w.owner and w.closed_at is null);
@@ -86,14 +86,14 @@ end $$;
 
 -- Whether what goes to a binding goes over TLS.
 create function app.is_secure(p_login app.login) returns bool
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable as $$
 begin
 	return p_login.contact ~* '^sips:' or coalesce(p_login.flow like 'tls:%', false);
 end $$;
 
 -- Whether a binding is the one that its device is reached by: of several flows the latest (RFC 5626, section 7).
 create function app.is_devices_latest(p_login app.login) returns bool
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	return p_login.instance is null or p_login.id = (
 		select l.id from app.login l

@@ -3,7 +3,7 @@
 
 -- Whether an account has a page that would show a call.
 create function app.has_page(p_account bigint) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	return app.has_stream(p_account) or exists (
 		select from app.login l where l.account_id = p_account and l.source = 'stream' and l.expires_at > now());
@@ -27,7 +27,7 @@ end $$;
 -- login resource is locked.
 create function app.pages_ring(p_call bigint, p_caller bigint, p_account bigint, p_sdp text, out send_id bigint,
 	out bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_n bigint;
 	v_made record;
@@ -50,7 +50,7 @@ end $$;
 
 -- The ring at an account's pages is over. p_why: what they are told; null: they know.
 create function app.ring_over(p_part app.participant, p_why text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if p_part.send_id is null or p_part.state not in ('calling', 'ringing') then
 		return null;
@@ -62,7 +62,7 @@ end $$;
 
 -- A phone that a SEND rings has news.
 create function app.ring_heard(p_leg app.leg, p_state text, p_code int, p_reason text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if p_leg.delivery_id is null then
 		return null;
@@ -100,7 +100,7 @@ end $$;
 -- Tells what there is, but not of accounts, deliveries or messages that somebody has locked: they are for the next time. An
 -- agent's claims stand behind this, so it waits for nobody.
 create function app.rings_tell() returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_accounts bigint[];
 	v_sends bigint[];
@@ -246,7 +246,7 @@ begin
 end $$;
 
 create function app.has_contact(p_account bigint) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	return exists (select from app.login l
 		where l.account_id = p_account and l.expires_at > now() and l.contact is not null);

@@ -3,7 +3,7 @@
 -- Writes down anew who sees a live call besides everybody, where it is open: the one place of that rule; and since when
 -- nobody has been in it. The call's resource is locked.
 create function app.call_seers_set(p_call bigint) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	with seer as materialized (
 		select o.account_id, bool_or(o.inside) as inside
@@ -373,7 +373,7 @@ end $$;
 -- A call has ended: of its owner's ended calls the oldest go, so that one after the other does not fill the disk within
 -- the day that they are kept.
 create function app.call_make_way(p_call bigint) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_calls bigint[];
 begin
@@ -404,7 +404,7 @@ end $$;
 -- how it ended for those who are in it; a code is that of who has not joined.
 create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone', p_cause text default null,
 	p_code int default null, p_reason text default null) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
 	v_prior bigint := p_prior;

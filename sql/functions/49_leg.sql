@@ -8,7 +8,7 @@
 create function app.leg_order(p_leg app.leg, p_agent int, p_kind text, p_code int default null,
 	p_reason text default null, p_cause text default null, p_sdp text default null, p_number bigint default null)
 returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_job app.leg_job;
 begin
@@ -48,7 +48,7 @@ end $$;
 
 -- The orders of an agent, which are taken with that, behind what p_first says.
 create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[]) returns setof app.leg_work
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_jobs app.leg_job[];
 begin
@@ -91,7 +91,7 @@ end $$;
 
 -- In one word, for people. A phone's refusal by its code.
 create function app.leg_cause(p_code int) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable as $$
 begin
 	return case
 		when p_code in (486, 600) then 'busy'
@@ -105,7 +105,7 @@ end $$;
 -- The code that the caller hears, of those that a callee's phones gave (RFC 3261, section 16.7). Never a phone's 503,
 -- which would say that we are down; what is no business of the caller's is 480 with the code in a Reason header.
 create function app.leg_best(p_participant bigint, out code int, out reason text, out cause text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	select l.code, l.reason into code, reason from app.leg l
 	where l.participant_id = p_participant and l.code is not null
@@ -121,7 +121,7 @@ begin
 end $$;
 
 create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_code int := coalesce(p_leg.code, p_code);
 begin
@@ -139,7 +139,7 @@ end $$;
 create function app.legs_hang_up(p_call bigint, p_agent int, p_cause text, p_code int default 480,
 	p_reason text default null, p_header text default null, p_which bigint default null, p_but bigint default null)
 returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_leg app.leg;
 	v_bell text[];
@@ -168,7 +168,7 @@ end $$;
 
 -- How many calls with phones an account may have, and make, by either door.
 create function app.leg_make_room(p_account bigint, p_web bool default false) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_status int := case when p_web then 409 else 403 end;
 	v_calls bigint;
@@ -197,7 +197,7 @@ end $$;
 -- One participant that comes by phone. p_by: who has them called; p_n: its number, where that is taken already.
 create function app.participant_phone(p_call bigint, p_account bigint, p_side text, p_session jsonb,
 	p_by bigint default null, p_n bigint default null) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_id bigint;
 begin
@@ -209,7 +209,7 @@ begin
 end $$;
 
 create function app.sdp_session(p_type text, p_sdp text) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable as $$
 begin
 	return case when p_sdp is not null then jsonb_build_object('type', p_type, 'sdp', p_sdp) end;
 end $$;
@@ -220,7 +220,7 @@ end $$;
 create function app.legs_ring(p_call bigint, p_agent int, p_account bigint, p_participant bigint, p_from text,
 	p_hops int, p_ring_s int, p_secure bool, p_but text, p_by bigint, p_sdp text default null,
 	p_send bigint default null, p_n bigint default null, p_most int default 31, p_instead bool default false, out made int, out bell text[])
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_login app.login;
 	v_leg app.leg;
@@ -339,7 +339,7 @@ end $$;
 
 -- Their calls' resources, locked in order: before any of their rows. Legs that outlive their call have only those.
 create function app.leg_lock_calls(p_legs bigint[]) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_calls bigint[] := array(select distinct l.call_id from app.leg l where l.id = any (p_legs));
 	v_locked int;
@@ -354,7 +354,7 @@ end $$;
 -- The legs of items, in their order. One that an agent has not heard of, since the answer to its INVITE was lost, is found by its
 -- dialog.
 create function app.leg_items(p_items jsonb, p_agent int) returns bigint[]
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	return array(
 		select coalesce((e.i ->> 'leg')::bigint, (
@@ -367,7 +367,7 @@ end $$;
 -- A new version of a call, whose resource is locked. p_recheck, p_before: of app.publish, where others may see it now.
 create function app.call_changed(p_call bigint, p_recheck bigint[] default null, p_before bigint[] default '{}')
 returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_prior bigint := app.version_of('call', p_call);
 begin
@@ -377,7 +377,7 @@ end $$;
 -- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved; lost: its connection has
 -- gone).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_leg app.leg;
 	v_caller app.leg;
@@ -439,7 +439,7 @@ end $$;
 
 -- Of the call's forks, phones and pages, the first that answers has it: the others stop.
 create function app.ring_won(p_part app.participant, p_agent int, p_leg bigint default null) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	return app.ring_over(p_part, 'answered-elsewhere') || app.legs_hang_up(p_part.call_id, p_agent, 'cancelled',
 		p_header => 'SIP;cause=200;text="Call completed elsewhere"', p_which => p_part.id, p_but => p_leg);
@@ -447,7 +447,7 @@ end $$;
 
 -- The phone that calls, if there is one and it still waits, is answered with p_sdp.
 create function app.caller_answered(p_caller app.leg, p_agent int, p_sdp text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if p_caller.id is null then
 		return null;
@@ -460,7 +460,7 @@ begin
 end $$;
 
 create function app.leg_caller(p_call bigint) returns app.leg
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_caller app.leg;
 begin
@@ -573,7 +573,7 @@ end $$;
 create function app.call_over(p_part app.participant, p_agent int, p_cause text, p_code int default 480,
 	p_reason text default null, p_header text default null, p_why text default 'caller-gone', p_cancel text default null)
 returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id and c.state <> 'ended');
 	v_prior bigint;
@@ -604,7 +604,7 @@ begin
 end $$;
 
 create function app.leg_participant(p_leg app.leg) returns app.participant
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_part app.participant;
 begin
@@ -614,7 +614,7 @@ end $$;
 
 -- A phone that was rung has refused, or is not there.
 create function app.leg_refused(p_leg app.leg, p_agent int) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_part app.participant := app.leg_participant(p_leg);
 	v_best record;
@@ -637,14 +637,14 @@ end $$;
 
 -- Whether pages still ring for who was called.
 create function app.pages_ring_on(p_part app.participant) returns bool
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	return p_part.state in ('calling', 'ringing') and exists (
 		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state not in ('cancelled', 'failed'));
 end $$;
 
 create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_was text;
 	v_sdp text; -- of an ended one it is no more

@@ -313,7 +313,7 @@ end $$;
 -- Phones of an agent, in calls that are up, that are to be asked whether they are there: nobody else notices that both have
 -- gone.
 create function app.legs_ask(p_agent int) returns setof app.leg_work
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 declare
 	v_work app.leg_work;
 begin

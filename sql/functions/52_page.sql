@@ -126,7 +126,7 @@ end $$;
 
 -- Whether a phone has made it: its other end is that phone, and no page of the same account that has come.
 create function app.call_is_of_phone(p_call bigint) returns bool
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable as $$
 begin
 	return exists (select from app.call c where c.id = p_call and c.ends_alone);
 end $$;

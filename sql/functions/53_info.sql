@@ -31,7 +31,7 @@ end $$;
 
 -- What has become of them; p_delivery null: of all that have no outcome yet.
 create function app.keys_settle(p_leg app.leg, p_delivery bigint, p_code int, p_reason text) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if p_leg.pressing is null or p_leg.pressing = '{}' then
 		return null;

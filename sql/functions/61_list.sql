@@ -87,7 +87,7 @@ end $$;
 
 -- The same where anybody asks: who saw it, before it changes.
 create function app.call_seers_before(p_call bigint) returns bigint[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
 begin
 	if exists (select from app.watch w where w.kind = 'list' and w.id = 2) then
 		return app.call_seers(p_call);
