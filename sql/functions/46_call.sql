@@ -401,16 +401,16 @@ begin
 end $$;
 
 -- Ends a call whose resource is locked, and with it every leg. p_why: what pages that ring are told. p_cause and what follows:
--- how it ended for those who are in it; a code is that of who has not joined.
+-- how it ended for those who are in it; a code is that of who has not joined. p_legs: some may not have been hung up yet.
 create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone', p_cause text default null,
-	p_code int default null, p_reason text default null) returns text[]
+	p_code int default null, p_reason text default null, p_legs bool default true) returns text[]
 language plpgsql volatile as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
 	v_prior bigint := p_prior;
 	v_version bigint;
 	v_part app.participant;
-	v_bell text[] := app.legs_hang_up(p_call, 0, 'hangup');
+	v_bell text[] := case when p_legs then app.legs_hang_up(p_call, 0, 'hangup') end;
 begin
 	for v_part in
 		select p.* from app.participant p where p.call_id = p_call and p.send_id is not null and p.state in ('calling', 'ringing')

@@ -30,32 +30,42 @@ begin
 	return array['restsip_job_' || p_leg.agent_id || '|call'];
 end $$;
 
--- The orders among bells, for who does not take them now: they wait for the agent's next claim.
+-- The orders among bells, for who does not take them now: they wait for the agent's next claim. The other bells.
 create function app.leg_orders_keep(p_agent int, p_bell text[]) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile as $$
+declare
+	v_one text;
+	v_job app.leg_job;
+	v_bell text[];
 begin
-	insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp, number)
-	select j.leg_id, p_agent, j.kind, j.code, j.reason, j.cause, j.sdp, j.number
-	from unnest(app.leg_orders(p_bell)) with ordinality j order by j.ordinality;
-	return array(select b from unnest(p_bell) b where b not like 'order|%');
-end $$;
-
-create function app.leg_orders(p_bell text[]) returns app.leg_job[]
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-	return array(select substr(u.b, 7)::app.leg_job from unnest(p_bell) with ordinality u (b, n) where u.b like 'order|%' order by u.n);
+	foreach v_one in array coalesce(p_bell, '{}') loop
+		if v_one not like 'order|%' then
+			v_bell := v_bell || v_one;
+			continue;
+		end if;
+		v_job := substr(v_one, 7)::app.leg_job;
+		insert into app.leg_job (leg_id, agent_id, kind, code, reason, cause, sdp, number)
+		values (v_job.leg_id, p_agent, v_job.kind, v_job.code, v_job.reason, v_job.cause, v_job.sdp, v_job.number);
+	end loop;
+	return v_bell;
 end $$;
 
 -- The orders of an agent, which are taken with that, behind what p_first says.
 create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[]) returns setof app.leg_work
 language plpgsql volatile as $$
 declare
+	v_one text;
+	v_bell text[];
 	v_jobs app.leg_job[];
 begin
-	if p_bell is not null then
-		v_jobs := app.leg_orders(p_bell);
-		p_first.bell := nullif(array(select b from unnest(p_bell) b where b not like 'order|%'), '{}');
-	end if;
+	foreach v_one in array coalesce(p_bell, '{}') loop
+		if v_one like 'order|%' then
+			v_jobs := v_jobs || substr(v_one, 7)::app.leg_job;
+		else
+			v_bell := v_bell || v_one;
+		end if;
+	end loop;
+	p_first.bell := v_bell;
 	return next p_first;
 	if exists (select from app.leg_job j where j.agent_id = p_agent) then -- not usual: others have caused them
 		with due as materialized (
@@ -64,7 +74,7 @@ begin
 			delete from app.leg_job j using due where j.id = due.id returning j.*)
 		select array_agg(t.*::app.leg_job order by t.id) || v_jobs into v_jobs from taken t;
 	end if;
-	if v_jobs is null or v_jobs = '{}' then
+	if v_jobs is null then
 		return;
 	end if;
 	return query
@@ -369,9 +379,14 @@ create function app.call_changed(p_call bigint, p_recheck bigint[] default null,
 returns text[]
 language plpgsql volatile as $$
 declare
-	v_prior bigint := app.version_of('call', p_call);
+	v_prior bigint;
+	v_version bigint;
 begin
-	return app.publish('call', p_call, app.advance('call', p_call), v_prior, p_recheck, p_before);
+	with old as (
+		select r.version from app.resource r where r.kind = 'call' and r.id = p_call)
+	update app.resource r set version = nextval('app.version_seq') from old
+	where r.kind = 'call' and r.id = p_call returning old.version, r.version into v_prior, v_version;
+	return app.publish('call', p_call, v_version, v_prior, p_recheck, p_before);
 end $$;
 
 -- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved; lost: its connection has
@@ -584,15 +599,15 @@ begin
 		return null;
 	end if;
 	v_prior := app.version_of('call', p_part.call_id);
-	v_before := app.call_seers_before(p_part.call_id);
-	if p_part.side = 'callee' then
+	if p_part.side = 'callee' and (not v_alone or p_cancel is distinct from p_header) then
 		v_bell := app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
 	end if;
 	if v_alone then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
 		perform app.advance('call', p_part.call_id);
-		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason, p_legs => false);
 	end if;
+	v_before := app.call_seers_before(p_part.call_id);
 	v_bell := v_bell || app.ring_over(p_part, p_why);
 	update app.participant p set code = case when p_part.state = 'joined' then p.code else p_code end,
 		reason = case when p_part.state = 'joined' then p.reason else p_reason end
