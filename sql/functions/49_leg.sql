@@ -351,12 +351,18 @@ end $$;
 create function app.leg_lock_calls(p_legs bigint[]) returns void
 language plpgsql volatile as $$
 declare
-	v_calls bigint[] := array(select distinct l.call_id from app.leg l where l.id = any (p_legs));
-	v_locked int;
+	v_call bigint;
+	v_all bool := true;
 begin
-	perform from app.resource r where r.kind = 'call' and r.id = any (v_calls) order by r.id for update;
-	get diagnostics v_locked = row_count;
-	if v_locked < cardinality(v_calls) then
+	-- Each by its key: a plan of when there were few would go through all that there are, in order.
+	for v_call in
+		select distinct l.call_id
+		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l order by 1
+	loop
+		perform from app.resource r where r.kind = 'call' and r.id = v_call for update;
+		v_all := v_all and found;
+	end loop;
+	if not v_all then
 		perform from app.leg l where l.id = any (p_legs) order by l.id for update;
 	end if;
 end $$;
