@@ -1,4 +1,4 @@
--- SEND of a command about a call: invite, cancel, reject, dtmf. The call's rules are those that phones are under (49_leg.sql);
+-- SEND of a command about a call: invite, cancel, reject, dtmf. The call's rules are those that phones are under (49_leg.sql and beside it);
 -- what is sent is for pages. Anything else with that look is a message like any other.
 
 -- Whether an account has a page that would show a call.

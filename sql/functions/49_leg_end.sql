@@ -1,0 +1,275 @@
+-- How legs end: for whom, with which code, and what becomes of their call; and those that nobody ends.
+
+-- In one word, for people. A phone's refusal by its code.
+create function app.leg_cause(p_code int) returns text
+language plpgsql immutable as $$
+begin
+	return case
+		when p_code in (486, 600) then 'busy'
+		when p_code in (603, 607, 608) then 'declined'
+		when p_code in (404, 410, 484, 604) then 'not-found'
+		when p_code in (415, 488, 606) then 'media'
+		when p_code = 487 then 'cancelled'
+		else 'unreachable' end;
+end $$;
+
+-- The code that the caller hears, of those that a callee's phones gave (RFC 3261, section 16.7). Never a phone's 503,
+-- which would say that we are down; what is no business of the caller's is 480 with the code in a Reason header.
+create function app.leg_best(p_participant bigint, out code int, out reason text, out cause text)
+language plpgsql volatile as $$
+begin
+	select l.code, l.reason into code, reason from app.leg l
+	where l.participant_id = p_participant and l.code is not null
+	order by l.code not in (600, 603, 604, 606, 607, 608), l.code <> 486, l.code <> 488,
+		l.code not in (404, 410, 415, 480, 484), l.code, l.id limit 1;
+	if code is null then
+		code := 480;
+	elsif code not in (404, 410, 415, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608) then
+		cause := 'SIP;cause=' || code;
+		code := 480;
+		reason := null;
+	end if;
+end $$;
+
+create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns text[]
+language plpgsql volatile as $$
+declare
+	v_code int := coalesce(p_leg.code, p_code);
+begin
+	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null,
+		last_word = case when l.answered_at is null then l.last_word end
+	where l.id = p_leg.id and l.ended_at is null;
+	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
+		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason))
+		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
+end $$;
+
+-- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_which: of
+-- one participant alone; p_header: of a Reason header.
+create function app.legs_hang_up(p_call bigint, p_agent int, p_cause text, p_code int default 480,
+	p_reason text default null, p_header text default null, p_which bigint default null, p_but bigint default null)
+returns text[]
+language plpgsql volatile as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	for v_leg in
+		select l.* from app.leg l
+		where l.call_id = p_call and l.state not in ('ending', 'ended') and l.id is distinct from p_but
+			and (p_which is null or l.participant_id = p_which)
+		order by l.id
+	loop
+		if v_leg.state in ('answered', 'up') then
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'bye', null, null, p_header);
+		elsif v_leg.direction = 'out' then
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'cancel', null, null, p_header);
+		else
+			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'fail', p_code, p_reason, p_header);
+			v_bell := v_bell || app.leg_end(v_leg, p_code, p_reason, p_cause);
+			continue;
+		end if;
+		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, p_cause) where l.id = v_leg.id;
+	end loop;
+	return v_bell;
+end $$;
+
+-- One who was called, or calls by phone, is in the call no more, whose resource is locked. A call that an INVITE has made
+-- is over then. p_code and what follows: for who still calls; p_why: for the callee's pages; p_cancel: of the Reason that its
+-- phones are cancelled with.
+create function app.call_over(p_part app.participant, p_agent int, p_cause text, p_code int default 480,
+	p_reason text default null, p_header text default null, p_why text default 'caller-gone', p_cancel text default null)
+returns text[]
+language plpgsql volatile as $$
+declare
+	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id and c.state <> 'ended');
+	v_prior bigint;
+	v_before bigint[];
+	v_bell text[];
+begin
+	if v_alone is null or p_part.state = 'left' then
+		return null;
+	end if;
+	v_prior := app.version_of('call', p_part.call_id);
+	if p_part.side = 'callee' and (not v_alone or p_cancel is distinct from p_header) then
+		v_bell := app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
+	end if;
+	if v_alone then
+		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
+		perform app.advance('call', p_part.call_id);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason, p_legs => false);
+	end if;
+	v_before := app.call_seers_before(p_part.call_id);
+	v_bell := v_bell || app.ring_over(p_part, p_why);
+	update app.participant p set code = case when p_part.state = 'joined' then p.code else p_code end,
+		reason = case when p_part.state = 'joined' then p.reason else p_reason end
+	where p.id = p_part.id;
+	perform app.participant_leave(p_part, p_cause);
+	perform app.call_seers_set(p_part.call_id);
+	return v_bell || app.publish('call', p_part.call_id, app.advance('call', p_part.call_id), v_prior,
+		array[p_part.account_id], v_before);
+end $$;
+
+-- A phone that was rung has refused, or is not there.
+create function app.leg_refused(p_leg app.leg, p_agent int) returns text[]
+language plpgsql volatile as $$
+declare
+	v_part app.participant := app.leg_participant(p_leg);
+	v_best record;
+	v_cause text;
+	v_bell text[];
+begin
+	if p_leg.code >= 600 then
+		v_bell := app.legs_hang_up(p_leg.call_id, p_agent, 'cancelled', p_which => p_leg.participant_id);
+	end if;
+	if exists (select from app.leg l
+		where l.participant_id = p_leg.participant_id and l.state in ('calling', 'ringing', 'answered', 'up'))
+		or coalesce(p_leg.code, 0) < 600 and app.pages_ring_on(v_part)
+	then
+		return v_bell;
+	end if;
+	v_best := app.leg_best(p_leg.participant_id);
+	return v_bell || app.call_over(v_part, p_agent, app.leg_cause(v_best.code), v_best.code, v_best.reason, v_best.cause,
+		case when p_leg.code >= 600 then 'declined' else 'no-answer' end);
+end $$;
+
+-- Whether pages still ring for who was called.
+create function app.pages_ring_on(p_part app.participant) returns bool
+language plpgsql volatile as $$
+begin
+	return p_part.state in ('calling', 'ringing') and exists (
+		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state not in ('cancelled', 'failed'));
+end $$;
+
+create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]
+language plpgsql volatile as $$
+declare
+	v_was text;
+	v_sdp text; -- of an ended one it is no more
+	v_leg app.leg;
+	v_cause text := p_item ->> 'cause';
+	v_bell text[];
+begin
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.ended_at is null;
+	if v_leg.id is null then
+		return null;
+	end if;
+	v_was := v_leg.state;
+	if v_was in ('answered', 'up') and p_item ? 'peer' then -- its agent hangs up on the other side by itself
+		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, v_cause)
+		where l.id = (p_item ->> 'peer')::bigint and l.call_id = v_leg.call_id and l.agent_id = p_agent
+			and l.state in ('answered', 'up');
+	end if;
+	v_sdp := v_leg.local_sdp;
+	v_cause := coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end);
+	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason', v_cause);
+	v_leg.state := 'ended';
+	v_leg.code := coalesce(v_leg.code, (p_item ->> 'code')::int);
+	v_leg.reason := coalesce(v_leg.reason, p_item ->> 'reason');
+	v_leg.cause := coalesce(v_leg.cause, v_cause);
+	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over,
+	-- and so is one that a phone has made, which is without any.
+	if v_was = 'ending' and (v_leg.answered_at is null and not app.call_is_of_phone(v_leg.call_id)
+		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.ended_at is null))
+	then
+		return v_bell;
+	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
+		if v_leg.code between 300 and 399 and p_item ? 'to' then
+			v_bell := v_bell || app.leg_divert(v_leg, p_agent, p_item ->> 'to', v_sdp);
+		end if;
+		return v_bell || app.leg_refused(v_leg, p_agent);
+	end if;
+	return v_bell || app.call_over(app.leg_participant(v_leg), p_agent, v_leg.cause, p_header => p_item ->> 'header',
+		p_why => case v_leg.cause when 'no-answer' then 'no-answer' else 'caller-gone' end);
+end $$;
+
+-- Legs have ended: cancelled, refused, hung up, or gone.
+create function api.leg_ended(p_agent int, p_items jsonb) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_legs bigint[] := app.leg_items(p_items, p_agent);
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(v_legs);
+	for i in 1 .. cardinality(v_legs) loop
+		v_bell := v_bell || app.leg_ended(p_agent, v_legs[i], p_items -> i - 1);
+	end loop;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
+-- Whether something should have become of a leg that has not ended. Plain SQL, to be a part of the statements that ask.
+create function app.leg_is_overdue(p_leg app.leg) returns bool language sql stable as $$
+	select case p_leg.state
+		when 'answered' then p_leg.answered_at < now() - interval '60 s'
+		when 'up' then p_leg.asking < now() - interval '120 s'
+		when 'ending' then greatest(p_leg.ending_at, p_leg.asked_at) < now() - interval '60 s'
+		else p_leg.ring_until < now() - interval '60 s' end $$;
+
+-- What an agent was told and has not heard: its connection broke with the answer. Calls that have rung for longer
+-- than an agent lets them are over; what is to end is ordered to once more, and has ended after 3 minutes whatever was heard of
+-- it. What became of a page's offer is not heard of any more. A phone that calls has ACKed, or its agent would have ended that: the news was lost.
+create function app.expire_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_end timestamptz := app.turn_end();
+	v_due record;
+	v_leg app.leg;
+begin
+	more := false;
+	-- All that have not ended are looked at: an index of these times would make each of their changes dearer.
+	for v_due in
+		select l.id, l.call_id from app.leg l
+		where l.ended_at is null and app.leg_is_overdue(l) order by l.call_id, l.id limit 80
+	loop
+		exit when clock_timestamp() > v_end;
+		perform from app.resource r where r.kind = 'call' and r.id = v_due.call_id for update skip locked;
+		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_due.call_id);
+		-- It may have been answered, or have ended, before the lock.
+		select l.* into v_leg from app.leg l where l.id = v_due.id and l.ended_at is null and app.leg_is_overdue(l);
+		continue when v_leg.id is null;
+		begin
+			if v_leg.state = 'answered' then
+				update app.leg l set state = 'up', last_word = null, last_word_to = null where l.id = v_leg.id;
+			elsif v_leg.state = 'up' then
+				bell := bell || app.offer_over(v_leg, 0, 480, 'No answer', null);
+			elsif v_leg.state = 'ending' and v_leg.asked_at > v_leg.ending_at and v_leg.ending_at < now() - interval '150 s' then
+				bell := bell || app.leg_end(v_leg, null, null, 'unreachable');
+			elsif v_leg.state = 'ending' then
+				bell := bell || app.leg_order(v_leg, 0, case when v_leg.answered_at is null then 'cancel' else 'bye' end);
+				update app.leg l set asked_at = now() where l.id = v_leg.id;
+			else
+				bell := bell || app.call_over(app.leg_participant(v_leg), 0, 'no-answer', p_why => 'no-answer');
+			end if;
+			more := true;
+		exception when others then
+			more := app.leg_failed(v_leg.id, 'expire_legs', sqlstate, sqlerrm) or more;
+		end;
+	end loop;
+	bell := bell || app.keys_expire();
+end $$;
+
+-- What is to become of a leg has failed. Unless it was somebody's lock, so that it may be tried again, it is given up: else
+-- it would be tried for ever, in the place of others. True: it was.
+create function app.leg_failed(p_leg bigint, p_duty text, p_state text, p_message text) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform app.duty_failed(p_duty, p_state, p_message || ' (leg ' || p_leg || ')');
+	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
+		remote_sdp = null, kept = null
+	where l.id = p_leg and l.ended_at is null and p_state not in ('55P03', '40P01', '40001');
+	return found;
+end $$;
+
+-- A batch of the legs that ended longer ago than calls are kept.
+create function app.sweep_legs(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	delete from app.leg l where l.id in (
+		select o.id from app.leg o
+		where o.state = 'ended' and o.ended_at < now() - make_interval(secs => app.bound('call_kept'))
+		order by o.ended_at limit 1000 for update skip locked);
+	more := found;
+end $$;
+
+grant execute on function api.leg_ended to restsip_agent;
