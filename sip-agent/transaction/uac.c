@@ -242,14 +242,19 @@ static bool is_for_flow(const struct uac *u)
 }
 
 /* Whose certificate must be at an address: that of the host that is asked for.
-   Of a flow that has gone meanwhile only the address is known */
-static void expect(const struct uac *u, const struct sa *dst)
+   Of a flow that has gone meanwhile only the address is known.
+   @return whether it may be sent there over TLS */
+static bool expect(const struct uac *u, const struct sa *dst)
 {
 	struct pl host = PL_INIT;
 
-	if (!is_for_flow(u))
-		(void)next_hop_host(&host, u->out.uri, u->out.route);
-	identity_expect(dst, &host);
+	if (is_for_flow(u)) {
+		(void)identity_expect(dst, &host);
+		return true;
+	}
+	(void)next_hop_host(&host, u->out.uri, u->out.route);
+
+	return identity_expect(dst, &host) && !conn_came_from(dst);
 }
 
 /* To be asked before anything is sent there; one that may not be sent to only
@@ -287,8 +292,7 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 		return ECONNABORTED;
 	a.refused = !settings_may_send(u->ag->set, dst, u->out.rest) ||
 		    (u->tls && tp != SIP_TRANSP_TLS) ||
-		    (tp == SIP_TRANSP_TLS && !is_for_flow(u) &&
-		     conn_came_from(dst));
+		    (tp == SIP_TRANSP_TLS && !expect(u, dst));
 	if (a.refused)
 		return ask_first(u, &a);
 	if (!u->is_direct) {
@@ -300,8 +304,6 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 		}
 	}
 
-	if (tp == SIP_TRANSP_TLS)
-		expect(u, dst);
 	if (u->out.contact && local_target_write(mb, src, tp))
 		return ENOMEM;
 	if (!strcmp(u->out.method, "INVITE") && keep_head(u, mb))
@@ -505,7 +507,7 @@ static void ask(struct uac *u)
 	if (!tmr_isrunning(&u->tmr))
 		tmr_start(&u->tmr, UAC_UNPROVEN_MS, silent_handler, u);
 	if (u->next.tp == SIP_TRANSP_TLS)
-		expect(u, &u->next.sa);
+		(void)expect(u, &u->next.sa);
 	err = probe_ask(&u->wait, u->ag->prober, &u->next, u->out.account,
 			false, probe_handler, u);
 	if (err == EHOSTDOWN)

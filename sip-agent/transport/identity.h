@@ -10,7 +10,7 @@ enum {
 	IDENTITY_HOST_SIZE = 256,
 };
 
-void identity_expect(const struct sa *peer, const struct pl *host);
+bool identity_expect(const struct sa *peer, const struct pl *host);
 void identity_opened(const struct tcp_conn *tc, const struct sa *peer);
 void identity_accepted(void);
 

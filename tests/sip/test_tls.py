@@ -19,6 +19,7 @@ class SipsServer:
 
     def __init__(self, certificate, plain=False):
         self.calls = 0  # connections that were taken
+        self.later = b""  # what came on one after its first request
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -57,7 +58,7 @@ class SipsServer:
         keep = [line for line in head if line.split(":")[0].lower() in ("via", "from", "call-id", "cseq")]
         to = next(line for line in head if line.lower().startswith("to:"))
         conn.sendall("\r\n".join(["SIP/2.0 200 OK", *keep, to + ";tag=x", "Content-Length: 0", "", ""]).encode())
-        conn.recv(1)
+        self.later += conn.recv(4096)
 
     def close(self):
         self.listener.close()
@@ -213,6 +214,19 @@ def test_who_is_whom_the_contact_names_gets_it(account, sips_server, system, tmp
     status = send(bob, alice, b"secret")
     until(lambda: delivered(status), 10)
     assert [r.split()[0] for r in server.requests] == [b"OPTIONS", b"MESSAGE"]
+
+
+def test_a_connection_for_one_host_carries_nothing_for_another(account, sips_server, system, tmp_path, until, deliveries):
+    """Mallory is at the address that alice's contact names, with a certificate for a name of his own."""
+    alice, bob, mallory = account("alice"), account("bob"), account("mallory")
+    server = sips_server(signed(system, tmp_path, "DNS:localhost"))
+    assert mallory.request("POST", mallory.login, json={"contact": f"sips:m@localhost:{server.port}"}).status_code == 201
+    status = send(bob, mallory, b"for whom it is")
+    until(lambda: delivered(status), 10)
+    assert alice.request("POST", alice.login, json={"contact": f"sip:alice@127.0.0.1:{server.port};transport=tls"}).status_code == 201
+    send(bob, alice, b"secret")
+    until(lambda: [d["state"] for d in deliveries(alice)] == ["stored"], 15)
+    assert len(server.requests) == 2 and not server.later
 
 
 def test_who_has_come_from_a_contacts_address_gets_nothing_for_it(account, phone, until, deliveries):
