@@ -13,6 +13,7 @@ from restsip_system import TOP, Account, until
 
 ORIGIN = "https://app.example.org"
 SECRET = "a" * 12
+MAIL = 3  # that a source may read at once
 
 
 def replaced(text, *pairs):
@@ -41,7 +42,7 @@ class Site:
                        if line.startswith("socket\tapi")).rsplit("/", 1)[0]
         site = nginx / "sites-available/restsip"
         site.write_text(replaced(
-            site.read_text(), (r"listen \[::\].*", ""), (r"listen 443", f"listen 127.0.0.1:{self.port}"),
+            site.read_text(), (r"listen \[::\].*", ""), (r"listen 443", f"listen 127.0.0.1:{self.port} sndbuf=64k"),
             (r"listen 80", f"listen 127.0.0.1:{self.plain}"), (r"/etc/restsip/tls", str(folder)),
             (r"/run/restsip", sockets), (r"/var/log/nginx", str(folder)),
             (r"/usr/local/share/restsip/web", str(folder / "usr/local/share/restsip/web"))))
@@ -49,9 +50,9 @@ class Site:
         origins.write_text(replaced(origins.read_text(), (r'# ("https://)app.example.net"', r'\1app.example.org"')))
         server = nginx / "restsip/server.conf"
         server.write_text(replaced(server.read_text(), (r"(client_(header|body)_timeout) 15s", r"\1 1s")))
-        if rate:
-            limits = nginx / "restsip/limits.conf"
-            limits.write_text(replaced(limits.read_text(), (r"rate=\w+/s", f"rate={rate}")))
+        limits = nginx / "restsip/limits.conf"
+        limits.write_text(replaced(limits.read_text(), (r"rate=\w+/s", f"rate={rate}" if rate else r"\g<0>"),
+                                   (r"restsip_mail 32", f"restsip_mail {MAIL}")))
         temp = "".join(f"{kind}_temp_path {folder}/temp-{kind};\n"
                        for kind in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
         (nginx / "nginx.conf").write_text(
@@ -214,6 +215,36 @@ def test_a_flood_is_a_problem_that_pages_can_read(strict_open, tmp_path):
         is_own_problem(site.curl("/login", "--http2", "-H", f"Origin: {ORIGIN}"), 429, "too-many-requests")
     finally:
         site.stop()
+
+
+def read_no_further(site, account, path):
+    """A connection whose answer has begun, and is not read; None: it was refused for now, on a busy machine."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(20)
+    plain.connect(("127.0.0.1", site.port))
+    s = ssl.create_default_context(cafile=site.ca).wrap_socket(plain, server_hostname="localhost")
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {account.token()}\r\n\r\n".encode())
+    status = s.recv(12)
+    if status == b"HTTP/1.1 503":
+        s.close()
+        return None
+    assert status == b"HTTP/1.1 200"
+    return s
+
+
+def test_a_source_has_so_many_mails_read_at_once(site, user):
+    """nginx holds what is read slowly, but for what the kernel does, which is little here."""
+    made = user.request("POST", "/user/me/messages", data=bytes(2 << 20), headers={"Content-Type": "audio/wav"})
+    assert made.status_code == 201, made.text
+    mail, ask = made.json()["self"], ["-H", f"Authorization: Bearer {user.token()}"]
+    readers = [until(lambda: read_no_further(site, user, mail), 30, "the mail") for _ in range(MAIL)]
+    is_own_problem(site.curl(mail, *ask, "-H", f"Origin: {ORIGIN}"), 429, "too-many-requests")
+    assert site.curl("/user/me/messages", *ask)["code"] == 200
+    readers.pop().close()
+    until(lambda: site.curl(mail, *ask)["code"] == 200, 30, "the mail")
+    for s in readers:
+        s.close()
 
 
 def test_a_dead_pool_is_a_problem_that_pages_can_read(site):
