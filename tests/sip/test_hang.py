@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -128,4 +129,31 @@ def test_it_says_that_it_serves_and_that_it_turns(tmp_path, program):
 @pytest.mark.parametrize("unit", ["restsip-agent@", "restsip-api@", "restsip-stream"])
 def test_systemd_is_told_to_listen(unit):
     lines = (TOP / f"deploy/systemd/{unit}.service").read_text().splitlines()
-    assert {"Type=notify", "WatchdogSec=15", "WatchdogSignal=SIGKILL", "Restart=always"} <= set(lines)
+    assert {"Type=notify", "WatchdogSec=15", "WatchdogSignal=SIGKILL", "TimeoutStartSec=30", "TimeoutStartFailureMode=kill",
+            "Restart=always"} <= set(lines)
+
+
+def test_who_hangs_during_its_start_is_started_again(tmp_path, until):
+    """It never says a word. Who is not asked for one, as PostgreSQL, may be silent."""
+    (tmp_path / "list").write_text("program\thangs\tTERM\t-\twatched\t/bin/sleep\t600\n"
+                                   "program\tsilent\tTERM\t-\t-\t/bin/sleep\t600\n")
+    log, command = tmp_path / "log", TOP / os.environ.get("BUILD", "build") / "restsip-supervisor"
+    with open(log, "wb") as out, subprocess.Popen(
+            [command, "-d", tmp_path / "list", tmp_path, tmp_path, tmp_path / "lock"], stderr=out,
+            env={**os.environ, "RESTSIP_WATCHDOG_S": "1"}) as supervisor:
+        try:
+            hung = re.compile(r"event=hangs name=hangs pid=(\d+) silent_ms=(\d+)")
+            until(lambda: len(hung.findall(log.read_text())) >= 2, 20)
+        finally:
+            supervisor.terminate()
+    text = log.read_text()
+    first, second = hung.findall(text)[:2]
+    assert first[0] != second[0] and min(int(first[1]), int(second[1])) >= 2000
+    assert text.count("event=started name=silent") == 1 and "event=hangs name=silent" not in text
+
+
+def test_each_of_our_programs_is_waited_for(system):
+    lines = [line.split("\t") for line in (system.state / "programs").read_text().splitlines()]
+    of = {line[1]: line[4] for line in lines if line[0] == "program"}
+    assert {name for name, watch in of.items() if watch == "watched"} == {n for n in of if n.startswith("restsip-")}
+    assert len(of) >= 6

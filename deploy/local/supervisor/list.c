@@ -30,6 +30,15 @@ static int socket_index(const struct supervisor *s, const char *name)
 	die("unknown socket %s", name);
 }
 
+static bool is_watched(const char *field)
+{
+	if (!strcmp(field, "watched"))
+		return true;
+	if (!strcmp(field, "-"))
+		return false;
+	die("neither watched nor -: %s", field);
+}
+
 static void socket_add(struct supervisor *s, char **field, int n)
 {
 	struct shared_socket *sock = &s->sockets[s->n_sockets];
@@ -47,13 +56,14 @@ static void program_add(struct supervisor *s, char **field, int n,
 {
 	struct program *p = &s->programs[s->n_programs];
 
-	if (n < 5 || s->n_programs == PROGRAMS_MAX)
+	if (n < 6 || s->n_programs == PROGRAMS_MAX)
 		die("bad program line, or too many");
 	p->name = must(strdup(field[1]));
 	p->stop_signal = signal_number(field[2]);
 	p->socket = socket_index(s, field[3]);
-	for (int i = 4; i < n; i++)
-		p->argv[i - 4] = must(strdup(field[i]));
+	p->is_watched = is_watched(field[4]);
+	for (int i = 5; i < n; i++)
+		p->argv[i - 5] = must(strdup(field[i]));
 	if (wait_path)
 		p->wait_path = must(strdup(wait_path));
 	p->retry_ms = RETRY_FIRST_MS;

@@ -5,6 +5,7 @@
 #define LIST_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum {
@@ -25,10 +26,12 @@ struct program {
 	char *name;
 	char *wait_path; /* or NULL: start at once */
 	int stop_signal;
-	int socket; /* index, or -1 */
-	pid_t pid;  /* 0: not running */
+	int socket;	 /* index, or -1 */
+	bool is_watched; /* it says that its loop turns */
+	pid_t pid;	 /* 0: not running */
+	bool has_spoken; /* since it was started */
 	long long started_ms;
-	long long heard_ms; /* its loop turned; 0: it has not said so yet */
+	long long heard_ms; /* or was started; 0: nobody waits for its word */
 	long long retry_at_ms;
 	int retry_ms;
 };

@@ -15,11 +15,12 @@
  * fields separated by tabs:
  *
  *   socket   NAME  PATH
- *   program  NAME  SIGNAL  SOCKET  COMMAND  [ARGUMENT ...]
+ *   program  NAME  SIGNAL  SOCKET  WATCH  COMMAND  [ARGUMENT ...]
  *   wait     PATH
  *
  * SIGNAL (TERM, INT, QUIT) asks the program to stop; SOCKET is the name of
- * one above, or -. What stands after a wait line is started once PATH exists.
+ * one above, or -. WATCH is `watched` for a program that says that its loop
+ * turns, else -. What stands after a wait line is started once PATH exists.
  */
 
 #include <errno.h>

@@ -80,7 +80,8 @@ static void program_start(struct supervisor *s, struct program *p)
 	if (pid == 0)
 		program_exec(s, p, parent);
 	p->started_ms = now_ms();
-	p->heard_ms = 0;
+	p->has_spoken = false;
+	p->heard_ms = p->is_watched && s->watchdog_ms > 0 ? p->started_ms : 0;
 	if (pid < 0) {
 		log_line("error", "event=fork name=%s reason=\"%s\"", p->name,
 			 strerror(errno));

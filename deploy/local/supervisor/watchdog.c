@@ -111,8 +111,10 @@ void watchdog_hear(struct supervisor *s)
 		pid = sender(&msg);
 		for (int i = 0; i < s->n_programs; i++)
 			if (pid && s->programs[i].pid == pid &&
-			    says_it_turns(text))
+			    s->programs[i].is_watched && says_it_turns(text)) {
 				s->programs[i].heard_ms = now_ms();
+				s->programs[i].has_spoken = true;
+			}
 	}
 }
 
@@ -133,7 +135,9 @@ long long watchdog_look(struct supervisor *s)
 		forgive(s, now);
 	for (int i = 0; i < s->n_programs; i++) {
 		struct program *p = &s->programs[i];
-		const long long left = p->heard_ms + s->watchdog_ms - now;
+		const long long limit_ms = s->watchdog_ms *
+					   (p->has_spoken ? 1 : WATCHDOG_START);
+		const long long left = p->heard_ms + limit_ms - now;
 
 		if (!p->pid || !p->heard_ms)
 			continue;
