@@ -20,6 +20,7 @@
 #include "shared/routes.h"
 #include "worker/exchange.h"
 #include "worker/large.h"
+#include "worker/metrics.h"
 
 enum {
 	DRAIN_MS = 20000, /* what takes longer is cut off */
@@ -103,6 +104,8 @@ static int worker_open(struct worker *w)
 		err = fcgi_server_new(&app->server, app->loop,
 				      w->config.api.listen, exchange_start,
 				      app);
+	if (!err)
+		err = metrics_new(&app->metrics, app);
 	if (err)
 		return err;
 	on_database(w);
@@ -118,6 +121,7 @@ static void worker_close(struct worker *w)
 	/* The database answers what is under way, so the rest is still there.
 	 */
 	db_free(app->db);
+	metrics_free(app->metrics);
 	fcgi_server_free(app->server);
 	larges_free(app->larges);
 	auth_free(app->auth);

@@ -2,14 +2,14 @@
  * health.c: /health/live, /health/ready and /metrics, for the operator of this
  * host: they answer on loopback; all others get 404.
  */
-#include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/json_write.h"
 #include "common/pgres.h"
 #include "resources/handlers.h"
+#include "worker/body_form.h"
 #include "worker/exchange.h"
+#include "worker/metrics.h"
 
 static const struct pg_stmt ready_stmt = {
 	.name = "ready",
@@ -79,81 +79,29 @@ void health_ready(struct exchange *x)
 			"The database is away, or of another version.");
 }
 
-static void add_metric(struct buf *b, const char *name, const char *type,
-		       const char *help)
+static void metrics_all(struct exchange *x, const struct pg_result *res)
 {
-	buf_fmt(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+	metrics_write(&x->res.body, x->state, res);
+	x->res.type = "text/plain; version=0.0.4; charset=utf-8";
+	exchange_answer(x);
 }
 
-static void add_count(struct buf *b, long pid, const char *name,
-		      const char *type, const char *help, uint64_t n)
-{
-	add_metric(b, name, type, help);
-	buf_fmt(b, "%s{pid=\"%ld\"} %" PRIu64 "\n", name, pid, n);
-}
-
-/* How many wait for the database, a password's hash or memory, and how many
-   were refused. */
-static void add_waits(struct exchange *x, struct buf *b, long pid)
-{
-	const struct db_stats db = db_stats(x->app->db);
-	const struct hasher_stats hasher = hasher_stats(x->app->hasher);
-
-	add_count(b, pid, "restsip_api_too_slow_total", "counter",
-		  "Statements that took longer than they may.", db.too_slow);
-	add_count(b, pid, "restsip_api_statements_refused_total", "counter",
-		  "Statements that too much stood before.", db.busy);
-	add_count(b, pid, "restsip_api_statements_forgotten_total", "counter",
-		  "Statements not sent, for their client had gone.",
-		  db.forgotten);
-	add_count(b, pid, "restsip_api_reads_moved_total", "counter",
-		  "Reads asked again, from behind a slow one.", db.moved);
-	add_count(b, pid, "restsip_api_statements_waiting", "gauge",
-		  "Statements that wait for their turn.", db.waiting);
-	add_count(b, pid, "restsip_api_hashes_total", "counter",
-		  "Passwords that were hashed.", hasher.hashed);
-	add_count(b, pid, "restsip_api_hashes_refused_total", "counter",
-		  "Passwords that too many stood before.", hasher.busy);
-	add_count(b, pid, "restsip_api_hashes_forgotten_total", "counter",
-		  "Passwords not hashed, for their client had gone.",
-		  hasher.unwanted);
-	add_count(b, pid, "restsip_api_hashes_waiting", "gauge",
-		  "Passwords that wait for their turn.", hasher.waiting);
-	add_count(b, pid, "restsip_api_large_waiting", "gauge",
-		  "Requests that wait to have much in memory.",
-		  larges_waiting(x->app->larges));
-}
-
-/* Prometheus' text format. One worker answers for itself: hence the pid. */
+/* Without its database it answers for itself alone. */
 void metrics_get(struct exchange *x)
 {
-	const struct app_stats *stats = &x->app->stats;
-	const long pid = (long)getpid();
-	struct buf *b = &x->res.body;
+	char *own = metrics_own(x->app->metrics, x->arena);
+	struct pg_args args;
 
 	if (!is_operator(x))
 		return;
-	add_metric(b, "restsip_api_responses_total", "counter",
-		   "Answers by the first digit of their status.");
-	for (size_t i = 1; i < 6; i++)
-		buf_fmt(b,
-			"restsip_api_responses_total{pid=\"%ld\","
-			"class=\"%zuxx\"} %" PRIu64 "\n",
-			pid, i, stats->answers[i]);
-	add_metric(b, "restsip_api_response_seconds_total", "counter",
-		   "Time that all answers took together.");
-	buf_fmt(b,
-		"restsip_api_response_seconds_total{pid=\"%ld\"} %" PRIu64
-		".%03" PRIu64 "\n",
-		pid, stats->took_ms / 1000, stats->took_ms % 1000);
-	add_metric(b, "restsip_api_requests", "gauge", "Requests under way.");
-	buf_fmt(b, "restsip_api_requests{pid=\"%ld\"} %zu\n", pid,
-		fcgi_server_busy(x->app->server));
-	add_metric(b, "restsip_api_database_up", "gauge",
-		   "Whether there are connections to the database.");
-	buf_fmt(b, "restsip_api_database_up{pid=\"%ld\"} %d\n", pid,
-		db_is_up(x->app->db));
-	add_waits(x, b, pid);
-	x->res.type = "text/plain; version=0.0.4; charset=utf-8";
-	exchange_answer(x);
+	if (!own) {
+		body_form_no_memory(x);
+		return;
+	}
+	x->state = own;
+	metrics_args(x->app->metrics, own, &args);
+	if (db_is_up(x->app->db))
+		exchange_query(x, &metrics_stmt, &args, metrics_all);
+	else
+		metrics_all(x, NULL);
 }

@@ -15,6 +15,7 @@ struct fcgi_server;
 struct hasher;
 struct larges;
 struct loop;
+struct metrics;
 
 /** Since the process began. */
 struct app_stats {
@@ -33,6 +34,7 @@ struct app {
 	struct hasher *hasher;
 	struct auth *auth;
 	struct larges *larges;
+	struct metrics *metrics;
 	struct app_stats stats;
 };
 

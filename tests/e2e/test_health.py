@@ -22,6 +22,48 @@ def test_metrics_are_prometheus_text(system):
     assert "restsip_api_responses_total" in answer.text
 
 
+def samples(system, name, until):
+    """Of a metric: values by worker, or whichever labels there are."""
+    def told():  # on a busy machine the database may be late, as for /health/ready
+        answer = system.request("GET", "/metrics")
+        return answer.text if answer.status_code == 200 else is_problem(answer, 503) and None
+    text = until(told, 20)
+    found = dict(re.findall(rf"^{name}{{(.*)}} ([0-9.]+)$", text, re.M))
+    assert text.count(f"# TYPE {name} ") == 1
+    block = text.split(f"# TYPE {name} ")[1].split("# ")[0]  # all of its samples are in one place
+    assert block.count(name) == len(found)
+    return found
+
+
+def test_metrics_are_of_all_processes(systems, until):
+    """Whichever worker answers; of one that has gone, no more."""
+    system = systems("metrics", {"RESTSIP_DEMO": "no", "RESTSIP_WORKERS": "3"})
+    workers = [name for name in system.names() if name.startswith("restsip-api")]
+    assert len(workers) == 3
+
+    def pids():
+        return {re.search(r'pid="(\d+)"', labels)[1] for labels in samples(system, "restsip_api_requests", until)}
+
+    def all_there():
+        return pids() == {str(system.pid(name)) for name in workers}
+    until(all_there, 15)
+    for _ in range(30):
+        assert system.request("GET", "/problems/busy").status_code == 200
+
+    def answered():
+        return sum(int(n) for labels, n in samples(system, "restsip_api_responses_total", until).items() if "2xx" in labels)
+    until(lambda: answered() >= 30, 15)
+    up = samples(system, "restsip_process_up", until)
+    assert sorted(labels.split('"')[1] for labels in up) == ["restsip-agent", "restsip-stream"] and set(up.values()) == {"1"}
+    system.kill_and_wait(workers[0])
+    until(all_there, 25)
+    last = 0
+    for _ in range(20):  # a counter does not go back, whoever answers
+        last, before = answered(), last
+        assert last >= before
+    system.down()
+
+
 def test_they_need_no_credentials_and_take_no_wrong_ones_amiss(system):
     assert system.request("GET", "/health/live", auth=("x@example.net", "wrong")).status_code == 200
 

@@ -1,0 +1,42 @@
+-- /metrics: of all processes, whichever worker is asked. Each worker leaves its figures here every three seconds.
+
+-- Those of workers that are no more go a minute later.
+create function api.metrics_put(p_host text, p_pid int, p_figures text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	if current_setting('transaction_read_only')::bool then
+		return; -- a standby: there is nothing to be lost
+	end if;
+	set local synchronous_commit = off;
+	insert into app.metric as m (host, pid, figures) values (p_host, p_pid, p_figures)
+	on conflict (host, pid) do update set figures = excluded.figures, at = excluded.at;
+	delete from app.metric m where (m.host, m.pid) in (
+		select o.host, o.pid from app.metric o
+		where o.at not between clock_timestamp() - interval '1 minute' and clock_timestamp() + interval '1 minute'
+		for update skip locked);
+end $$;
+
+-- A value between the quotes of a label.
+create function app.metric_label(p_value text) returns text
+language sql immutable as $$
+	select replace(replace(replace(p_value, '\', '\\'), '"', '\"'), e'\n', '\n')
+$$;
+
+-- Leaves the figures of who is asked, so that no counter goes back when another is asked next. Those of all others that are
+-- there: lines of samples.
+create function api.metrics(p_host text, p_pid int, p_figures text) returns table (figures text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	perform api.metrics_put(p_host, p_pid, p_figures);
+	return query
+		(select m.figures from app.metric m
+		where (m.host, m.pid) <> (p_host, p_pid) and app.is_fresh(m.at) order by m.host, m.pid limit 1000)
+		union all
+		(select 'restsip_process_up{program="' || c.program || '",name="' || app.metric_label(p.name) || '"} '
+			|| case when app.is_alive(c.class, p.id, p.beat_at) then 1 else 0 end
+		from (values (29285, 'restsip-agent'), (29286, 'restsip-stream')) c (class, program)
+		cross join lateral app.processes(c.class) p
+		order by c.class, p.name limit 1000);
+end $$;
+
+grant execute on function api.metrics_put, api.metrics to restsip_api;

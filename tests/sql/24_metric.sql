@@ -1,0 +1,19 @@
+-- /metrics: the figures of workers that are there, and whether agents and stream processes are.
+begin;
+select plan(6);
+create function pg_temp.figures(p_pid int) returns text language sql as $$
+	select string_agg(figures, '' order by figures) from api.metrics('test', p_pid, 'x{pid="' || p_pid || E'"} 1\n')
+	where figures not like 'restsip%' $$;
+
+select is(pg_temp.figures(1), null, 'who is asked knows its own');
+select is(pg_temp.figures(2), E'x{pid="1"} 1\n', 'and has left them for whoever is asked next');
+update app.metric set at = now() - interval '11 s' where pid = 1 and host = 'test';
+select is(pg_temp.figures(2), null, 'of one that says nothing any more, nothing is told');
+update app.metric set at = now() + interval '1 hour' where pid = 1 and host = 'test';
+select is(pg_temp.figures(2), null, 'nor of one from before the clock was set back');
+select is((select count(*) from app.metric where host = 'test'), 1::bigint, 'which goes');
+insert into app.agent (name, boot) values (E'a "b" \\c\nd', 'b1');
+select is((select figures from api.metrics('test', 3, '') where figures ~ '"a '),
+	E'restsip_process_up{program="restsip-agent",name="a \\"b\\" \\\\c\\nd"} 0', 'a name is written as a label is');
+select * from finish();
+rollback;
