@@ -1,10 +1,12 @@
 """Somebody sets the clock, by an hour, forward or back: of each program in turn, under load, and of PostgreSQL."""
 import contextlib
 import os
+import statistics
 import struct
 import threading
 
 import pytest
+from call_phone import Incoming, Outgoing, rings, sdp
 from phone import new_account
 from restsip_system import preload
 from stream_client import Stream
@@ -113,31 +115,74 @@ def fixture_load(timed, phone):
     made.stream.close()
 
 
+class Calls:
+    """One phone calls another: over each step of a clock a call rings, and another one is up."""
+
+    def __init__(self, system, phone):
+        self.carol, self.dave = (rings(phone(new_account(system, name))) for name in ("carol", "dave"))
+        for p in (self.carol, self.dave):
+            assert p.register(expires=2 * HOUR_S).code == 200
+        self.up = self.ringing = None
+        self.ring()
+        self.answer()
+
+    def ring(self):
+        out = Outgoing(self.carol, self.dave.aor, sdp(1))
+        inc = Incoming(self.dave, 10)
+        inc.say(180, "Ringing")
+        assert out.next(10).code == 180
+        self.ringing = out, inc
+
+    def answer(self):
+        """What rings is answered, and what was up before hung up by who was called."""
+        out, inc = self.ringing
+        inc.accept()
+        out.confirm(timeout_s=10)
+        before, self.up = self.up, (out, inc)
+        if before:
+            assert before[1].bye(timeout_s=10).code == 200
+            bye = self.carol.next_request(10)
+            assert (bye.method, bye.get("call-id")) == ("BYE", before[0].call_id)
+
+    def end(self):
+        out, inc = self.up
+        assert out.bye(timeout_s=10).code == 200
+        inc.next("BYE", 10)
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_no_request_is_refused_for_a_programs_clock(clocks, load, program, until):
+def test_no_request_is_refused_for_a_programs_clock(clocks, timed, phone, load, program, until):
+    calls = Calls(timed, phone)
     for ahead_s in (HOUR_S, -HOUR_S, 0):
+        calls.ring()
         clocks.set(program, ahead_s)
         goal = load.rounds + ROUNDS
         until(lambda: load.wrong or load.rounds >= goal, 30)  # pylint: disable=cell-var-from-loop
         assert not load.wrong, (ahead_s, load.wrong)
+        calls.answer()
+    calls.end()
     load.end(until)
 
 
 @pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
 def test_the_agents_timers_go_on(clocks, timed, phone, ahead_s):
-    """A phone that does not answer gets its MESSAGE again, by the agent's timers."""
+    """Phones that do not answer get a MESSAGE again, by the agent's timers. How late one was is the test's own lateness
+    too, on a busy machine: that of most counts."""
     alice, bob = new_account(timed, "alice"), new_account(timed, "bob")
-    p = phone(alice, answer=None)
-    p.register()
+    phones = [phone(alice, answer=None) for _ in range(8)]
+    for p in phones:
+        p.register()
     send(bob, alice, b"hello?")
-    times = [p.next_request().at]
+    times = [[p.next_request(10).at] for p in phones]
     with clocks.stepped("restsip-agent", ahead_s):
-        times += [p.next_request(10).at for _ in range(3)]
-    waits = [b - a for a, b in zip(times, times[1:])]
-    print(waits)
-    for wait_s, right_s in zip(waits, (0.5, 1, 2)):  # RFC 3261, section 17.1.2.2
-        assert right_s - 0.1 <= wait_s < right_s + 1, waits
-    p.answer = 200
+        for p, seen in zip(phones, times):
+            seen += [p.next_request(10).at for _ in range(3)]
+    late = [b - a - right_s for seen in times
+            for a, b, right_s in zip(seen, seen[1:], (0.5, 1, 2))]  # RFC 3261, section 17.1.2.2
+    print(sorted(round(1000 * s) for s in late), "ms late")
+    assert abs(statistics.median(late)) < 0.1 and min(late) > -0.5 and max(late) < 1, late
+    for p in phones:
+        p.answer = 200
 
 
 @pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
