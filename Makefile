@@ -166,7 +166,7 @@ $(BUILD)/restsip-supervisor: $(call objects,$(wildcard deploy/local/supervisor/*
 $(BUILD)/streams_client: $(BUILD)/bench/streams_client.o
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
-$(BUILD)/callload: $(BUILD)/bench/callload.o
+$(BUILD)/callload: $(call objects,$(wildcard bench/callload*.c) bench/load.c)
 	$(call quiet,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(call pc,libs,openssl)
 
 # Everything but the mains, for unit tests and fuzzers to link with.

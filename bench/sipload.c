@@ -15,7 +15,6 @@
  * it is measured: how long until all are bound.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,15 +28,13 @@
 
 #include <openssl/evp.h>
 
+#include "load.h"
+
 enum {
 	BATCH = 64,
 	PACKET = 2048,
 	NONCE_SIZE = 160,
-	T1_US = 500000,
-	T2_US = 4000000,
-	TRANSACTION_US = 32000000, /* timer F */
 	TICK_MS = 50,
-	RCVBUF = 16 << 20,
 	EXPIRES_S = 3600,
 	SAMPLES_MAX = 4000000,
 };
@@ -72,31 +69,7 @@ struct load {
 	unsigned outc;
 };
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* --- digest ------------------------------------------------------------- */
-
-static void md5_hex(struct load *l, char hex[33], const char *text, size_t len)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned char md[EVP_MAX_MD_SIZE];
-
-	EVP_DigestInit_ex(l->md, EVP_md5(), NULL);
-	EVP_DigestUpdate(l->md, text, len);
-	EVP_DigestFinal_ex(l->md, md, NULL);
-	for (int i = 0; i < 16; i++) {
-		hex[2 * i] = digits[md[i] >> 4];
-		hex[2 * i + 1] = digits[md[i] & 15];
-	}
-	hex[32] = '\0';
-}
 
 static int write_authorization(struct load *l, char *p, size_t size, size_t i)
 {
@@ -104,16 +77,16 @@ static int write_authorization(struct load *l, char *p, size_t size, size_t i)
 	char text[512], ha2[33], response[33];
 	int n;
 
-	n = snprintf(text, sizeof(text), "REGISTER:sip:%s", l->domain);
-	md5_hex(l, ha2, text, (size_t)n);
+	snprintf(text, sizeof(text), "REGISTER:sip:%s", l->domain);
+	load_md5_hex(l->md, ha2, text);
 	ph->nc++;
 	if (ph->qop)
-		n = snprintf(text, sizeof(text), "%s:%s:%08x:c0ffee:auth:%s",
-			     ph->ha1, ph->nonce, ph->nc, ha2);
+		snprintf(text, sizeof(text), "%s:%s:%08x:c0ffee:auth:%s",
+			 ph->ha1, ph->nonce, ph->nc, ha2);
 	else
-		n = snprintf(text, sizeof(text), "%s:%s:%s", ph->ha1, ph->nonce,
-			     ha2);
-	md5_hex(l, response, text, (size_t)n);
+		snprintf(text, sizeof(text), "%s:%s:%s", ph->ha1, ph->nonce,
+			 ha2);
+	load_md5_hex(l->md, response, text);
 	n = snprintf(p, size,
 		     "Authorization: Digest username=\"%s%zu\", realm=\"%s\", "
 		     "nonce=\"%s\", uri=\"sip:%s\", response=\"%s\", "
@@ -185,10 +158,10 @@ static void transmit(struct load *l, size_t i)
 
 	ph->cseq++;
 	ph->again = false;
-	ph->sent_us = now_us();
+	ph->sent_us = load_now_us();
 	ph->authenticated = ph->nonce[0] != '\0';
 	ph->wait_us = T1_US;
-	ph->repeat_us = now_us() + T1_US;
+	ph->repeat_us = load_now_us() + T1_US;
 	send_register(l, i);
 }
 
@@ -199,7 +172,7 @@ static void start(struct load *l)
 
 	const size_t i = l->next++ % l->phones;
 
-	l->phonev[i].began_us = now_us();
+	l->phonev[i].began_us = load_now_us();
 	l->under_way++;
 	transmit(l, i);
 }
@@ -212,22 +185,6 @@ static void finish(struct load *l, struct phone *ph)
 	l->under_way--;
 }
 
-static bool read_param(char *out, size_t size, const char *p, const char *name)
-{
-	const char *q = strstr(p, name), *end;
-
-	if (!q)
-		return false;
-	q += strlen(name);
-	end = strchr(q, '"');
-	if (!end || (size_t)(end - q) >= size)
-		return false;
-	memcpy(out, q, (size_t)(end - q));
-	out[end - q] = '\0';
-
-	return true;
-}
-
 static void take_challenge(struct load *l, size_t i, const char *packet)
 {
 	struct phone *ph = &l->phonev[i];
@@ -235,7 +192,8 @@ static void take_challenge(struct load *l, size_t i, const char *packet)
 	const bool again = ph->authenticated && p && !strstr(p, "stale=true");
 
 	l->challenges++;
-	if (!p || again || !read_param(ph->nonce, NONCE_SIZE, p, "nonce=\"")) {
+	if (!p || again ||
+	    !load_read_param(ph->nonce, NONCE_SIZE, p, "nonce=\"")) {
 		l->refused++;
 		ph->nonce[0] = '\0';
 		finish(l, ph);
@@ -268,14 +226,15 @@ static void take(struct load *l, char *packet)
 	if (code == 200) {
 		l->bound++;
 		if (l->measuring && l->samples < SAMPLES_MAX)
-			l->usv[l->samples++] = (uint32_t)(now_us() -
+			l->usv[l->samples++] = (uint32_t)(load_now_us() -
 							  ph->began_us);
 	} else {
 		l->refused++;
 		if (code == 503 && l->once) {
 			/* Retry-After: 1 */
 			ph->again = true;
-			ph->repeat_us = now_us() + 1000000 + rand() % 500000;
+			ph->repeat_us = load_now_us() + 1000000 +
+					rand() % 500000;
 			return;
 		}
 	}
@@ -313,7 +272,7 @@ static void repeat(struct load *l, int64_t now)
 			transmit(l, i);
 			continue;
 		}
-		if (now - ph->sent_us > TRANSACTION_US) {
+		if (now - ph->sent_us > LIFE_US) {
 			l->timeouts++;
 			finish(l, ph);
 			continue;
@@ -334,12 +293,12 @@ static void run(struct load *l, uint64_t count, double seconds)
 {
 	const int ep = epoll_create1(0);
 	struct epoll_event ev = {.events = EPOLLIN};
-	const int64_t end = now_us() + (int64_t)(seconds * 1e6);
+	const int64_t end = load_now_us() + (int64_t)(seconds * 1e6);
 	int64_t look = 0, now;
 	uint64_t begun = 0;
 
 	(void)epoll_ctl(ep, EPOLL_CTL_ADD, l->fd, &ev);
-	while ((now = now_us()) < end) {
+	while ((now = load_now_us()) < end) {
 		while (l->under_way < l->window && (!count || begun < count)) {
 			start(l);
 			begun++;
@@ -357,23 +316,14 @@ static void run(struct load *l, uint64_t count, double seconds)
 	close(ep);
 }
 
-static int compare(const void *a, const void *b)
-{
-	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void report(struct load *l, double seconds)
 {
 	const size_t n = l->samples;
+	const struct load_times t = load_times(l->usv, n);
 
-	qsort(l->usv, n, sizeof(*l->usv), compare);
 	printf("rate=%.0f p50=%.2f p99=%.2f max=%.1f seconds=%.2f bound=%zu "
 	       "bad=%llu repeats=%llu challenges=%llu\n",
-	       n / seconds, n ? l->usv[n / 2] / 1e3 : 0,
-	       n ? l->usv[n - 1 - n / 100] / 1e3 : 0,
-	       n ? l->usv[n - 1] / 1e3 : 0, seconds, n,
+	       n / seconds, t.p50, t.p99, t.max, seconds, n,
 	       (unsigned long long)(l->refused + l->timeouts),
 	       (unsigned long long)l->repeats,
 	       (unsigned long long)l->challenges);
@@ -381,20 +331,8 @@ static void report(struct load *l, double seconds)
 
 static void open_socket(struct load *l)
 {
-	socklen_t len = sizeof(l->local);
-	int size = RCVBUF;
-
-	l->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	(void)setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	(void)setsockopt(l->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
-			 sizeof(size));
+	l->fd = load_open_socket(&l->local, &l->server);
 	l->boot = (long)time(NULL);
-	if (l->fd < 0 || bind(l->fd, (void *)&l->local, sizeof(l->local)) ||
-	    connect(l->fd, (void *)&l->server, sizeof(l->server)) ||
-	    getsockname(l->fd, (void *)&l->local, &len)) {
-		perror("sipload");
-		exit(1);
-	}
 	for (int i = 0; i < BATCH; i++)
 		l->out[i].msg_hdr = (struct msghdr){.msg_iov = &l->outv[i],
 						    .msg_iovlen = 1};
@@ -410,10 +348,9 @@ static void make_phones(struct load *l)
 	if (!l->phonev || !l->usv || !l->md)
 		exit(1);
 	for (size_t i = 0; i < l->phones; i++) {
-		const int n = snprintf(text, sizeof(text), "%s%zu:%s:%s",
-				       l->prefix, i, l->domain, l->password);
-
-		md5_hex(l, l->phonev[i].ha1, text, (size_t)n);
+		snprintf(text, sizeof(text), "%s%zu:%s:%s", l->prefix, i,
+			 l->domain, l->password);
+		load_md5_hex(l->md, l->phonev[i].ha1, text);
 	}
 }
 
@@ -433,23 +370,15 @@ int main(int argc, char **argv)
 		.password = "pw",
 		.phones = 10000,
 		.window = 64,
-		.server = {.sin_family = AF_INET},
-		.local = {.sin_family = AF_INET},
 	};
 	double seconds = 10;
 	int64_t began;
-	char *colon;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "s:d:u:p:n:w:t:l:o")) != -1) {
 		switch (opt) {
 		case 's':
-			colon = strchr(optarg, ':');
-			if (!colon)
-				usage();
-			*colon = '\0';
-			l.server.sin_port = htons((uint16_t)atoi(colon + 1));
-			if (inet_pton(AF_INET, optarg, &l.server.sin_addr) != 1)
+			if (!load_read_server(&l.server, optarg))
 				usage();
 			break;
 		case 'd':
@@ -488,15 +417,15 @@ int main(int argc, char **argv)
 	open_socket(&l);
 	make_phones(&l);
 	l.measuring = l.once;
-	began = now_us();
+	began = load_now_us();
 	run(&l, l.phones, l.once ? seconds : 120);
 	if (!l.once) {
 		l.repeats = l.refused = l.timeouts = l.challenges = 0;
 		l.measuring = true;
-		began = now_us();
+		began = load_now_us();
 		run(&l, 0, seconds);
 	}
-	report(&l, (double)(now_us() - began) / 1e6);
+	report(&l, (double)(load_now_us() - began) / 1e6);
 
 	return 0;
 }
