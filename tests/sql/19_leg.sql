@@ -3,25 +3,11 @@ begin;
 select plan(54);
 \o /dev/null
 \ir setup.inc
-select * from api.agent_start('test:1', 'boot1') \gset
-create temp table ids as select :agent as agent;
-select app.credential_put('alice@example.net', 'alice', 'example.net', 'MD5', md5('alice:example.net:pw'), '');
-select inspect.set_bound('invites', 1000);
+\ir legs.inc
 \o
-create function pg_temp.bind(p_uri text) returns void language sql as $$
-	select api.login_register(null, pg_temp.proof('bob'), 'me', p_uri, p_uri, null, '{}', null) $$;
--- An INVITE of alice's to bob: its orders, as "kind leg".
-create function pg_temp.call(p_id text, p_leg jsonb default '{}') returns text language sql as $$
-	select string_agg(kind, ' ' order by leg) from api.sip_invite((select agent from ids),
-		(select id from app.credential where username = 'alice' order by id desc limit 1), md5('alice:example.net:pw'),
-		'bob@example.net', jsonb_build_object('call_id', p_id, 'local_tag', 'l', 'remote_tag', 'r', 'local_uri', 'sip:bob@example.net',
-			'remote_uri', 'sip:alice@example.net', 'local_target', 'sip:127.0.0.1', 'remote_target', 'sip:a@192.0.2.9',
-			'remote_cseq', 1, 'hops', 69) || p_leg, 'offer', null, 60, false) $$;
 create function pg_temp.legs() returns text language sql as $$
 	select string_agg(l.state || coalesce(':' || l.cause, ''), ' ' order by l.id) from app.leg l
 	where l.call_id = (select max(call_id) from app.leg) $$;
-create function pg_temp.leg(p_n int) returns bigint language sql as $$
-	select id from app.leg where call_id = (select max(call_id) from app.leg) order by id offset p_n limit 1 $$;
 create function pg_temp.answered(p_n int) returns text language sql as $$
 	select string_agg(kind || ':' || (select count(*) from app.leg o where o.id < w.leg and o.call_id = w.call)
 		|| coalesce(' ' || sdp, ''), ', ') from api.leg_answered((select agent from ids), pg_temp.leg(p_n),
@@ -34,7 +20,7 @@ create function pg_temp.ended(p_n int, p_code int, p_cause text default null) re
 
 select throws_ok($$select pg_temp.call('c0')$$, 'RS409', null, 'nobody is there');
 select is((select count(*) from app.call), 0::bigint, 'and nothing is left of it');
-select pg_temp.bind('sip:b1@192.0.2.1'), pg_temp.bind('sip:b2@192.0.2.2') \g /dev/null
+select pg_temp.bind('bob', 'sip:b1@192.0.2.1'), pg_temp.bind('bob', 'sip:b2@192.0.2.2') \g /dev/null
 select throws_ok($$select pg_temp.call(E'c\t0')$$, 'RS400', null, 'a Call-ID that cannot be kept');
 
 select is(pg_temp.call('c1'), 'made invite invite', 'each contact is called');

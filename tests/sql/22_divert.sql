@@ -3,24 +3,11 @@ begin;
 select plan(12);
 \o /dev/null
 \ir setup.inc
-select * from api.agent_start('test:1', 'boot1') \gset
-create temp table ids as select :agent as agent;
-select app.credential_put('alice@example.net', 'alice', 'example.net', 'MD5', md5('alice:example.net:pw'), '');
-select inspect.set_bound('invites', 1000);
+\ir legs.inc
 insert into caller values ('carol', sha256('c'));
 select email from api.user_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', '{}');
 select email from api.session_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', pg_temp.proof('carol'), 600);
 \o
-create function pg_temp.bind(p_who text, p_uri text) returns void language sql as $$
-	select api.login_register(null, pg_temp.proof(p_who), 'me', p_uri, p_uri, null, '{}', null) $$;
-create function pg_temp.call(p_id text, p_hops int default 69) returns text language sql as $$
-	select string_agg(kind, ' ' order by leg) from api.sip_invite((select agent from ids),
-		(select id from app.credential where username = 'alice' order by id desc limit 1), md5('alice:example.net:pw'),
-		'bob@example.net', jsonb_build_object('call_id', p_id, 'local_tag', 'l', 'remote_tag', 'r', 'local_uri', 'sip:bob@example.net',
-			'remote_uri', 'sip:alice@example.net', 'local_target', 'sip:127.0.0.1', 'remote_target', 'sip:a@192.0.2.9',
-			'remote_cseq', 1, 'hops', p_hops), 'offer', null, 60, false) $$;
-create function pg_temp.leg(p_n int) returns bigint language sql as $$
-	select id from app.leg where call_id = (select max(call_id) from app.leg) order by id offset p_n limit 1 $$;
 -- A phone answers 302: what is ordered, each kind once.
 create function pg_temp.moved(p_n int, p_to text) returns text language sql as $$
 	select string_agg(distinct concat_ws(' ', kind, code, cause), ', ') from api.leg_ended((select agent from ids),
@@ -42,7 +29,7 @@ select is((select string_agg(a.email, ' ' order by p.id) from app.participant p 
 
 select pg_temp.call('c2') \g /dev/null
 select is(pg_temp.moved(1, 'alice@example.net bob@example.net nobody@example.net'), 'fail 480 SIP;cause=302', 'not to who calls, who is called, or nobody');
-select pg_temp.call('c3', 0) \g /dev/null
+select pg_temp.call('c3', '{"hops": 0}') \g /dev/null
 select is(pg_temp.moved(1, 'carol@example.net'), 'fail 480 SIP;cause=302', 'not further than the request may go');
 select pg_temp.call('c4') \g /dev/null
 select inspect.set_bound('legs', (select count(*) from app.leg where state <> 'ended')) \g /dev/null
