@@ -323,12 +323,14 @@ begin
 	return null;
 end $$;
 
--- The JSON of a resource as it is now; p_inside: as its owner and those in it see it.
-create function app.render(p_kind app.resource_kind, p_id bigint, p_inside bool) returns text
+-- The JSON of a resource as it is now; p_inside: as its owner and those in it see it. A call that has ended is not there any
+-- more; p_last: how it ended, for those who watch it.
+create function app.render(p_kind app.resource_kind, p_id bigint, p_inside bool, p_last bool default false) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_kind
-		when 'call' then (select app.call_doc(p_id, p_inside) from app.call c where c.id = p_id and c.state <> 'ended')
+		when 'call' then (select app.call_doc(p_id, p_inside) from app.call c
+			where c.id = p_id and (p_last or c.state <> 'ended'))
 		when 'login' then app.login_list_doc(p_id)
 		when 'mailbox' then app.mailbox_doc(p_id)
 		when 'profile' then (select app.profile_doc(a.email, a.profile, p_inside) from app.account a where a.id = p_id)

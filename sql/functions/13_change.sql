@@ -31,8 +31,7 @@ begin
 		return;
 	end if;
 	foreach v_public in array case when p_kind in ('call', 'profile') then '{f,t}' else '{f}' end::bool[] loop
-		-- Of a call that is ending it is how it ended, which is rendered for nobody who comes later.
-		v_doc := case when p_kind = 'call' then app.call_doc(p_id, not v_public) else app.render(p_kind, p_id, not v_public) end;
+		v_doc := app.render(p_kind, p_id, not v_public, p_last => true);
 		if p_kind <> 'call' then
 			return query select v_public, 0::bigint, v_doc::text where v_doc is not null;
 			continue;
