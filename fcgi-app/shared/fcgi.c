@@ -1,5 +1,6 @@
 /*
- * fcgi.c: libfcgi in a readiness loop; the only file that knows it.
+ * fcgi.c: libfcgi in a readiness loop; the only file that knows it. listen.c
+ * says who comes.
  *
  * libfcgi reads and writes blocking. That is harmless where it is only called
  * when the peer, nginx, has begun to send a request that it holds complete; a
@@ -10,28 +11,20 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "common/descriptors.h"
 #include "common/log.h"
 #include "shared/listen.h"
 
 enum {
 	DISCARD_MAX = 8 << 20,	/* bytes of a body that nobody wants */
-	ACCEPT_PAUSE_MS = 100,	/* when not even a refusal is possible */
 	REFUSED_MAX = 8,	/* connections that are being refused */
 	REFUSED_WAIT_MS = 1000, /* for their request */
 	REQUEST_MEMORY = 65536, /* bytes that libfcgi may want of a request */
-	LISTENERS_MAX = 8,
-	HOLD_LOOK_MS = 100,
-	HOLD_LOOKS = 4,	    /* then nobody else takes it */
-	HOLD_TAKE_MAX = 64, /* at one look */
 };
 
 struct fcgi_request {
@@ -51,55 +44,30 @@ struct fcgi_server {
 	struct loop *loop;
 	fcgi_request_h *h;
 	void *arg;
-	struct loop_fd listener[LISTENERS_MAX];
-	int listen_fd[LISTENERS_MAX];
-	size_t listeners;
-	struct loop_timer pause;
+	struct listeners *listeners;
 	struct fcgi_request *all;
 	size_t conns, busy, refused;
-	int spare;   /* descriptor */
-	int last_fd; /* those above it are for the database and the like */
-	bool listening, draining;
+	bool draining;
 	bool held; /* connections are left to others */
-	struct loop_timer hold;
-	int looks; /* at which somebody waited, in a row */
 	loop_h *idle;
 	void *idle_arg;
 };
 
-static void listen_ready(uint32_t events, void *arg);
 static void conn_ready(uint32_t events, void *arg);
-
-static void listening_stop(struct fcgi_server *s)
-{
-	for (size_t i = 0; i < s->listeners; i++)
-		loop_unwatch(s->loop, &s->listener[i]);
-	s->listening = false;
-}
-
-static int listening_start(struct fcgi_server *s)
-{
-	for (size_t i = 0; i < s->listeners; i++) {
-		int err = loop_watch(s->loop, &s->listener[i], s->listen_fd[i],
-				     EPOLLIN | EPOLLEXCLUSIVE, listen_ready, s);
-
-		if (err)
-			return err;
-	}
-	s->listening = true;
-	return 0;
-}
-
-static bool may_accept(const struct fcgi_server *s)
-{
-	return s->conns < FCGI_CONNS_MAX && s->refused < REFUSED_MAX;
-}
 
 static void conn_free(struct fcgi_request *r, bool keep_fd);
 
-/* Those whose request does not come, though they are to be refused only. */
-static void refused_end(struct fcgi_server *s)
+static bool has_room(void *arg)
 {
+	const struct fcgi_server *s = arg;
+
+	return s->conns < FCGI_CONNS_MAX && s->refused < REFUSED_MAX;
+}
+
+/* Those whose request does not come, though they are to be refused only. */
+static void refused_end(void *arg)
+{
+	struct fcgi_server *s = arg;
 	const uint64_t now_ms = loop_now_ms(s->loop);
 	struct fcgi_request *next;
 
@@ -109,27 +77,6 @@ static void refused_end(struct fcgi_server *s)
 		    now_ms - r->began_ms >= REFUSED_WAIT_MS)
 			conn_free(r, false);
 	}
-}
-
-static void pause_over(void *arg)
-{
-	struct fcgi_server *s = arg;
-
-	if (s->draining || s->listening || s->held)
-		return;
-	refused_end(s);
-	if (s->spare < 0)
-		(void)spare_open(&s->spare); /* else in a while */
-	if (may_accept(s) && !listening_start(s))
-		return;
-	listening_stop(s);
-	loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
-}
-
-static void listening_pause(struct fcgi_server *s)
-{
-	listening_stop(s);
-	loop_after(s->loop, &s->pause, ACCEPT_PAUSE_MS, pause_over, s);
 }
 
 static void drain_check(struct fcgi_server *s)
@@ -146,10 +93,7 @@ static void drain_check(struct fcgi_server *s)
 static void refused_over(struct fcgi_server *s)
 {
 	s->refused--;
-	if (s->spare < 0)
-		(void)spare_open(&s->spare); /* else when the pause is over */
-	if (!s->listening && !s->draining)
-		loop_after(s->loop, &s->pause, 0, pause_over, s);
+	listeners_resume(s->listeners);
 }
 
 /* Take the connection out; its descriptor goes with it unless kept. */
@@ -184,16 +128,16 @@ static void conn_init(struct fcgi_request *r)
 }
 
 /* is_refused: its request is answered with 503, and it is closed. */
-static void conn_new(struct fcgi_server *s, int fd, bool is_refused)
+static void conn_new(int fd, bool is_refused, void *arg)
 {
+	struct fcgi_server *s = arg;
 	const struct timeval limit = {.tv_sec = FCGI_IO_TIMEOUT_S};
 	struct fcgi_request *r = calloc(1, sizeof(*r));
 
 	if (!r) {
 		log_error_often(1, "no_memory", LOG_STR("where", "connection"));
 		(void)close(fd);
-		if (s->spare < 0)
-			(void)spare_open(&s->spare); /* else in a while */
+		listeners_resume(s->listeners);
 		return;
 	}
 	r->server = s;
@@ -213,86 +157,6 @@ static void conn_new(struct fcgi_server *s, int fd, bool is_refused)
 	if (loop_watch(s->loop, &r->watch, fd, EPOLLIN | EPOLLRDHUP, conn_ready,
 		       r))
 		conn_free(r, false);
-}
-
-static void log_refused(const char *why)
-{
-	log_warn_rarely(1, "connection_refused", LOG_STR("why", why));
-}
-
-/* @return whether it was accepted, or there was none */
-static bool accept_one(struct fcgi_server *s, int listener)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	int err = fd < 0 ? errno : 0;
-	bool is_refused = fd > s->last_fd;
-
-	if (is_refused)
-		err = EMFILE;
-	if (fd < 0 && spare_is_needed(err)) {
-		fd = spare_accept(&s->spare, listener, NULL, NULL);
-		is_refused = true;
-	}
-	if (spare_is_needed(err) || err == ENOMEM || err == ENOBUFS)
-		log_refused(strerror(err));
-	if (fd < 0)
-		return err != ENOMEM && err != ENOBUFS && s->spare >= 0;
-	conn_new(s, fd, is_refused);
-	return true;
-}
-
-static void listen_ready(uint32_t events, void *arg)
-{
-	struct fcgi_server *s = arg;
-	bool may = true;
-
-	(void)events;
-	for (size_t i = 0; i < s->listeners && may; i++)
-		may = accept_one(s, s->listen_fd[i]) && may_accept(s);
-	if (!may)
-		listening_pause(s);
-}
-
-/* ---- leaving connections to others ---- */
-
-static bool somebody_waits(const struct fcgi_server *s)
-{
-	for (size_t i = 0; i < s->listeners; i++) {
-		struct pollfd p = {.fd = s->listen_fd[i], .events = POLLIN};
-
-		if (poll(&p, 1, 0) == 1)
-			return true;
-	}
-	return false;
-}
-
-/* Who waits in vain for others is better told by us than by nobody. */
-static void hold_look(void *arg)
-{
-	struct fcgi_server *s = arg;
-
-	s->looks = somebody_waits(s) ? s->looks + 1 : 0;
-	for (int i = 0;
-	     s->looks >= HOLD_LOOKS && i < HOLD_TAKE_MAX && somebody_waits(s);
-	     i++)
-		listen_ready(EPOLLIN, s);
-	loop_after(s->loop, &s->hold, HOLD_LOOK_MS, hold_look, s);
-}
-
-void fcgi_server_hold(struct fcgi_server *s, bool hold)
-{
-	if (s->draining || s->held == hold)
-		return;
-	s->held = hold;
-	s->looks = 0;
-	if (hold) {
-		listening_stop(s);
-		hold_look(s);
-		return;
-	}
-	loop_cancel(s->loop, &s->hold);
-	if (!s->listening && listening_start(s))
-		listening_pause(s);
 }
 
 /* A request is under way: anything now is its end, or too early. */
@@ -358,34 +222,15 @@ static void conn_ready(uint32_t events, void *arg)
 		s->h(r, s->arg);
 }
 
-static int sockets_inherit(struct fcgi_server *s)
-{
-	int n = sd_listen_fds(1);
-
-	if (n < 0)
-		return -n;
-	if (n > LISTENERS_MAX)
-		return E2BIG;
-	for (int i = 0; i < n; i++)
-		s->listen_fd[s->listeners++] = SD_LISTEN_FDS_START + i;
-	return 0;
-}
-
-/* A few are left for connections that are refused, and to the database: they
- * are those with the highest numbers, for the lowest free one is given. */
-static int last_fd(size_t limit)
-{
-	const size_t reserve = limit / 4 < FCGI_RESERVE ? limit / 4
-							: FCGI_RESERVE;
-
-	(void)descriptors_check(limit, "connections",
-				FCGI_CONNS_MAX + FCGI_RESERVE);
-	return (int)(limit - reserve) - 1;
-}
-
 int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
 		    fcgi_request_h *h, void *arg)
 {
+	static const struct listen_ops ops = {
+		.conns_max = FCGI_CONNS_MAX,
+		.has_room = has_room,
+		.full = refused_end,
+		.come = conn_new,
+	};
 	struct fcgi_server *s = calloc(1, sizeof(*s));
 	int err;
 
@@ -394,18 +239,9 @@ int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
 	s->loop = l;
 	s->h = h;
 	s->arg = arg;
-	s->last_fd = last_fd(descriptors_raise());
-	err = spare_open(&s->spare);
+	err = FCGX_Init() ? EIO : 0;
 	if (!err)
-		err = FCGX_Init() ? EIO : sockets_inherit(s);
-	if (!err && !s->listeners) {
-		err = listen_open(&s->listen_fd[0], where, FCGI_BACKLOG);
-		s->listeners = err ? 0 : 1;
-	}
-	for (size_t i = 0; i < s->listeners && !err; i++)
-		err = listen_nonblock(s->listen_fd[i]);
-	if (!err)
-		err = listening_start(s);
+		err = listeners_new(&s->listeners, l, where, &ops, s);
 	if (err)
 		fcgi_server_free(s);
 	else
@@ -413,21 +249,19 @@ int fcgi_server_new(struct fcgi_server **out, struct loop *l, const char *where,
 	return err;
 }
 
-static void listeners_close(struct fcgi_server *s)
+void fcgi_server_hold(struct fcgi_server *s, bool hold)
 {
-	listening_stop(s);
-	loop_cancel(s->loop, &s->pause);
-	loop_cancel(s->loop, &s->hold);
-	for (size_t i = 0; i < s->listeners; i++)
-		(void)close(s->listen_fd[i]);
-	s->listeners = 0;
+	if (s->draining || s->held == hold)
+		return;
+	s->held = hold;
+	listeners_hold(s->listeners, hold);
 }
 
 void fcgi_server_drain(struct fcgi_server *s, loop_h *idle, void *arg)
 {
 	struct fcgi_request *next;
 
-	listeners_close(s);
+	listeners_close(s->listeners);
 	s->idle = NULL; /* not before the last connection was looked at */
 	s->draining = true;
 	for (struct fcgi_request *r = s->all; r; r = next) {
@@ -451,12 +285,11 @@ void fcgi_server_free(struct fcgi_server *s)
 {
 	if (!s)
 		return;
-	listeners_close(s);
+	listeners_close(s->listeners);
 	s->draining = true;
 	while (s->all)
 		conn_free(s->all, false);
-	if (s->spare >= 0)
-		(void)close(s->spare);
+	listeners_free(s->listeners);
 	free(s);
 }
 

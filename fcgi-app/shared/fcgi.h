@@ -16,8 +16,6 @@ enum {
 	FCGI_CONNS_MAX = 16384, /* open connections; more wait in the backlog.
 				   Where there are no descriptors: 503 */
 	FCGI_IO_TIMEOUT_S = 5, /* a peer that stops in the middle of a record */
-	FCGI_BACKLOG = 1024,
-	FCGI_RESERVE = 64, /* descriptors that no connection gets */
 };
 
 struct fcgi_server;
