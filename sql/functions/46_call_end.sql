@@ -65,7 +65,7 @@ begin
 	end loop;
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
-		cause = coalesce(p.cause, p_cause, case when p.state = 'joined' then 'hangup' else 'cancelled' end),
+		cause = coalesce(p.cause, app.end_cause(p_cause, p.state = 'joined')),
 		code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
 		reason = case when p_code is null or p.state = 'joined' then p.reason else p_reason end
 	where p.call_id = p_call and p.left_at is null;

@@ -13,12 +13,12 @@ begin
 end $$;
 
 -- Who has left leaves little behind, and the last hundred of a call at that: what one join after the other would make
--- without an end. p_cause: of who was called.
+-- without an end. p_cause: of who was called, see app.end_cause.
 create function app.participant_leave(p_part app.participant, p_cause text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', hold = false,
-		ring_until = null, cause = p_cause
+		ring_until = null, cause = case when p_cause is not null then app.end_cause(p_cause, p_part.state = 'joined') end
 	where p.id = p_part.id;
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
@@ -65,8 +65,7 @@ begin
 	elsif not p_part.web or p_part.state in ('calling', 'ringing') then
 		v_bell := app.legs_hang_up(p_part.call_id, 0, 'hangup', p_which => p_part.id) || app.ring_over(p_part, 'caller-gone');
 	end if;
-	perform app.participant_leave(p_part, case when p_part.side = 'in' then null
-		when p_part.state = 'joined' then 'hangup' else 'cancelled' end);
+	perform app.participant_leave(p_part, case when p_part.side <> 'in' then 'hangup' end);
 	return v_bell;
 end $$;
 

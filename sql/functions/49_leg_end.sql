@@ -13,12 +13,21 @@ begin
 		else 'unreachable' end;
 end $$;
 
+-- The same of who was in a call, or only rung, where it has ended as p_cause says; null: somebody has ended it. The one place of that:
+-- what has not begun is not hung up.
+create function app.end_cause(p_cause text, p_was_up bool) returns text
+language plpgsql immutable as $$
+begin
+	return case when p_cause <> 'hangup' then p_cause when p_was_up then 'hangup' else 'cancelled' end;
+end $$;
+
 -- The code that the caller hears, of those that a callee's phones gave (RFC 3261, section 16.7). Never a phone's 503,
--- which would say that we are down; what is no business of the caller's is 480 with the code in a Reason header.
-create function app.leg_best(p_participant bigint, out code int, out reason text, out cause text)
+-- which would say that we are down; what is no business of the caller's is 480 with the code in a Reason header (cause). word: how
+-- the phone's leg has ended that gave it.
+create function app.leg_best(p_participant bigint, out code int, out reason text, out cause text, out word text)
 language plpgsql volatile as $$
 begin
-	select l.code, l.reason into code, reason from app.leg l
+	select l.code, l.reason, l.cause into code, reason, word from app.leg l
 	where l.participant_id = p_participant and l.code is not null
 	order by l.code not in (600, 603, 604, 606, 607, 608), l.code <> 486, l.code <> 488,
 		l.code not in (404, 410, 415, 480, 484), l.code, l.id limit 1;
@@ -37,7 +46,8 @@ declare
 	v_code int := coalesce(p_leg.code, p_code);
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
-		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause), local_sdp = null, remote_sdp = null, kept = null,
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, app.end_cause(p_cause, l.answered_at is not null)),
+		local_sdp = null, remote_sdp = null, kept = null,
 		last_word = case when l.answered_at is null then l.last_word end
 	where l.id = p_leg.id and l.ended_at is null;
 	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
@@ -45,8 +55,27 @@ begin
 		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
 end $$;
 
--- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_which: of
--- one participant alone; p_header: of a Reason header.
+-- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_header: of a
+-- Reason header.
+create function app.leg_hang_up(p_leg app.leg, p_agent int, p_cause text, p_code int, p_reason text, p_header text)
+returns text[]
+language plpgsql volatile as $$
+declare
+	v_bell text[];
+begin
+	if p_leg.direction = 'in' and p_leg.state in ('calling', 'ringing') then
+		v_bell := app.leg_order(p_leg, p_agent, 'fail', p_code, p_reason, p_header);
+		return v_bell || app.leg_end(p_leg, p_code, p_reason, p_cause);
+	end if;
+	v_bell := app.leg_order(p_leg, p_agent, case when p_leg.state in ('answered', 'up') then 'bye' else 'cancel' end,
+		null, null, p_header);
+	update app.leg l set state = 'ending', ending_at = now(),
+		cause = coalesce(l.cause, app.end_cause(p_cause, l.answered_at is not null))
+	where l.id = p_leg.id;
+	return v_bell;
+end $$;
+
+-- The same of all of a call. p_which: of one participant alone.
 create function app.legs_hang_up(p_call bigint, p_agent int, p_cause text, p_code int default 480,
 	p_reason text default null, p_header text default null, p_which bigint default null, p_but bigint default null)
 returns text[]
@@ -61,16 +90,7 @@ begin
 			and (p_which is null or l.participant_id = p_which)
 		order by l.id
 	loop
-		if v_leg.state in ('answered', 'up') then
-			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'bye', null, null, p_header);
-		elsif v_leg.direction = 'out' then
-			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'cancel', null, null, p_header);
-		else
-			v_bell := v_bell || app.leg_order(v_leg, p_agent, 'fail', p_code, p_reason, p_header);
-			v_bell := v_bell || app.leg_end(v_leg, p_code, p_reason, p_cause);
-			continue;
-		end if;
-		update app.leg l set state = 'ending', ending_at = now(), cause = coalesce(l.cause, p_cause) where l.id = v_leg.id;
+		v_bell := v_bell || app.leg_hang_up(v_leg, p_agent, p_cause, p_code, p_reason, p_header);
 	end loop;
 	return v_bell;
 end $$;
@@ -117,7 +137,6 @@ language plpgsql volatile as $$
 declare
 	v_part app.participant := app.leg_participant(p_leg);
 	v_best record;
-	v_cause text;
 	v_bell text[];
 begin
 	if p_leg.code >= 600 then
@@ -130,7 +149,7 @@ begin
 		return v_bell;
 	end if;
 	v_best := app.leg_best(p_leg.participant_id);
-	return v_bell || app.call_over(v_part, p_agent, app.leg_cause(v_best.code), v_best.code, v_best.reason, v_best.cause,
+	return v_bell || app.call_over(v_part, p_agent, coalesce(v_best.word, p_leg.cause), v_best.code, v_best.reason, v_best.cause,
 		case when p_leg.code >= 600 then 'declined' else 'no-answer' end);
 end $$;
 
@@ -140,6 +159,15 @@ language plpgsql volatile as $$
 begin
 	return p_part.state in ('calling', 'ringing') and exists (
 		select from app.delivery d where d.send_id = p_part.send_id and d.kind = 'stream' and d.state not in ('cancelled', 'failed'));
+end $$;
+
+-- A leg that was ending has ended: its call had done so before it, or goes on without it; but where it is the last of those that
+-- were up, the call is over, and so is one that a phone has made, which is without any.
+create function app.call_goes_on(p_leg app.leg) returns bool
+language plpgsql volatile as $$
+begin
+	return p_leg.answered_at is null and not app.call_is_of_phone(p_leg.call_id)
+		or exists (select from app.leg l where l.call_id = p_leg.call_id and l.ended_at is null);
 end $$;
 
 create function app.leg_ended(p_agent int, p_leg bigint, p_item jsonb) returns text[]
@@ -162,17 +190,14 @@ begin
 			and l.state in ('answered', 'up');
 	end if;
 	v_sdp := v_leg.local_sdp;
-	v_cause := coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup' else app.leg_cause((p_item ->> 'code')::int) end);
+	v_cause := app.end_cause(coalesce(v_cause, case when p_item ->> 'code' is null then 'hangup'
+		else app.leg_cause((p_item ->> 'code')::int) end), v_leg.answered_at is not null);
 	v_bell := app.leg_end(v_leg, (p_item ->> 'code')::int, p_item ->> 'reason', v_cause);
 	v_leg.state := 'ended';
 	v_leg.code := coalesce(v_leg.code, (p_item ->> 'code')::int);
 	v_leg.reason := coalesce(v_leg.reason, p_item ->> 'reason');
 	v_leg.cause := coalesce(v_leg.cause, v_cause);
-	-- Its call has ended before it, or goes on without it; but where it is the last of those that were up, the call is over,
-	-- and so is one that a phone has made, which is without any.
-	if v_was = 'ending' and (v_leg.answered_at is null and not app.call_is_of_phone(v_leg.call_id)
-		or exists (select from app.leg l where l.call_id = v_leg.call_id and l.ended_at is null))
-	then
+	if v_was = 'ending' and app.call_goes_on(v_leg) then
 		return v_bell;
 	elsif v_was in ('calling', 'ringing') and v_leg.direction = 'out' then
 		if v_leg.code between 300 and 399 and p_item ? 'to' then
@@ -215,6 +240,7 @@ declare
 	v_end timestamptz := app.turn_end();
 	v_due record;
 	v_leg app.leg;
+	v_failed record;
 begin
 	more := false;
 	-- All that have not ended are looked at: an index of these times would make each of their changes dearer.
@@ -243,22 +269,76 @@ begin
 			end if;
 			more := true;
 		exception when others then
-			more := app.leg_failed(v_leg.id, 'expire_legs', sqlstate, sqlerrm) or more;
+			v_failed := app.leg_failed(v_leg.id, 'expire_legs', sqlstate, sqlerrm);
+			more := more or v_failed.given_up;
+			bell := bell || v_failed.bell;
 		end;
 	end loop;
 	bell := bell || app.keys_expire();
 end $$;
 
--- What is to become of a leg has failed. Unless it was somebody's lock, so that it may be tried again, it is given up: else
--- it would be tried for ever, in the place of others. True: it was.
-create function app.leg_failed(p_leg bigint, p_duty text, p_state text, p_message text) returns bool
+-- What is to become of a leg, whose call is locked, has failed. Unless it was somebody's lock, so that it may be tried again, it is
+-- given up: else it would be tried for ever, in the place of others. Its phone is told that it is over, and so are the others of its
+-- call. Each step stands alone, so that one which fails too keeps no other from being done, and at the last the leg has ended,
+-- whatever was told. p_heir: whose it is to be.
+create function app.leg_failed(p_leg bigint, p_duty text, p_state text, p_message text, p_heir int default null,
+	out given_up bool, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_was text;
+	v_leg app.leg;
+	v_told bool := false;
 begin
 	perform app.duty_failed(p_duty, p_state, p_message || ' (leg ' || p_leg || ')');
-	update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
-		remote_sdp = null, kept = null
-	where l.id = p_leg and l.ended_at is null and p_state not in ('55P03', '40P01', '40001');
-	return found;
+	select l.state into v_was from app.leg l where l.id = p_leg and l.ended_at is null;
+	given_up := v_was is not null and p_state not in ('55P03', '40P01', '40001');
+	if not given_up then
+		return;
+	end if;
+	begin
+		if v_was <> 'ending' then -- or it was before
+			update app.leg l set agent_id = coalesce(p_heir, l.agent_id) where l.id = p_leg returning l.* into v_leg;
+			bell := app.leg_hang_up(v_leg, 0, 'agent-lost', 503, null, null);
+			v_told := true;
+		end if;
+	exception when others then
+		perform app.duty_failed(p_duty, sqlstate, sqlerrm || ' (leg ' || p_leg || ', its phone)');
+	end;
+	if not v_told then
+		update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
+			remote_sdp = null, kept = null
+		where l.id = p_leg;
+	end if;
+	bell := bell || app.leg_failed_call(p_leg, p_duty, v_was);
+end $$;
+
+-- Its call is over, as far as it was anything to that; where that fails, those who talk are hung up at least.
+create function app.leg_failed_call(p_leg bigint, p_duty text, p_was text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_bell text[];
+begin
+	select l.* into v_leg from app.leg l where l.id = p_leg;
+	if p_was = 'ending' and app.call_goes_on(v_leg) then
+		return null;
+	elsif p_was in ('calling', 'ringing') and v_leg.direction = 'out' then -- others may ring on
+		return app.leg_refused(v_leg, 0);
+	end if;
+	return app.call_over(app.leg_participant(v_leg), 0, 'agent-lost', 503);
+exception when others then
+	perform app.duty_failed(p_duty, sqlstate, sqlerrm || ' (leg ' || p_leg || ', its call)');
+	for v_leg in
+		select o.* from app.leg l join app.leg o on o.call_id = l.call_id and o.state in ('answered', 'up')
+		where l.id = p_leg and app.call_is_of_phone(l.call_id) order by o.id
+	loop
+		begin
+			v_bell := v_bell || app.leg_hang_up(v_leg, 0, 'agent-lost', 503, null, null);
+		exception when others then
+			perform app.duty_failed(p_duty, sqlstate, sqlerrm || ' (leg ' || v_leg.id || ')');
+		end;
+	end loop;
+	return v_bell;
 end $$;
 
 -- A batch of the legs that ended longer ago than calls are kept.

@@ -10,7 +10,8 @@ declare
 	v_job app.leg_job;
 begin
 	if p_kind in ('fail', 'cancel', 'bye') then
-		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind <> 'left'; -- which is another agent's
+		-- what is left is another agent's; whose phone waits for an answer gets it all the same
+		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind not in ('left', 'informed');
 	end if;
 	if p_leg.agent_id = p_agent then
 		v_job.leg_id := p_leg.id;

@@ -13,7 +13,7 @@ begin
 	update app.leg_job j set agent_id = p_heir where j.leg_id = v_leg.id and j.kind <> 'left';
 	if v_leg.state in ('calling', 'ringing') and v_leg.direction = 'out' then
 		v_bell := app.leg_order(v_leg, p_asks, 'cancel');
-		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id;
+		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id returning l.* into v_leg;
 		return v_bell || app.leg_refused(v_leg, p_asks);
 	elsif v_leg.state = 'answered' and v_leg.remote_sdp is not null and v_leg.agent_id = p_asks then
 		if app.leg_waits_for_ack(v_leg) then
@@ -71,6 +71,7 @@ declare
 		where l.agent_id = p_agent and l.pressing <> '{}' and l.ended_at is null and app.keys_taken(l.*::app.leg) <> '{}'
 		order by l.id limit 32);
 	v_leg bigint;
+	v_failed record;
 begin
 	more := cardinality(v_legs) = 32 or cardinality(v_keys) = 32;
 	perform app.leg_lock_calls(v_legs || v_keys);
@@ -84,14 +85,16 @@ begin
 		begin
 			bell := bell || app.leg_orders_keep(p_agent, app.leg_inherit(v_leg, p_agent, p_agent));
 		exception when others then -- or its agent would never begin
-			perform app.leg_failed(v_leg, 'agent_start', sqlstate, sqlerrm);
+			v_failed := app.leg_failed(v_leg, 'agent_start', sqlstate, sqlerrm, p_agent);
+			bell := bell || v_failed.bell;
 		end;
 	end loop;
 	if not more then -- without their calls: whom somebody has is left to them
 		insert into app.leg_job (leg_id, agent_id, kind)
 		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from (
 			select o.* from app.leg o
-			where o.agent_id = p_agent and o.ended_at is null and o.state = 'ending' and not exists (select from app.leg_job j where j.leg_id = o.id)
+			where o.agent_id = p_agent and o.ended_at is null and o.state = 'ending' and not exists (
+				select from app.leg_job j where j.leg_id = o.id and j.kind not in ('left', 'informed'))
 			order by o.id for update skip locked) l;
 		update app.leg l set asked_at = '-infinity' where l.id in (
 			select o.id from app.leg o
@@ -109,6 +112,7 @@ declare
 	v_legs bigint[];
 	v_calls bigint[];
 	v_leg bigint;
+	v_failed record;
 begin
 	more := false;
 	select g.id into v_agent from app.agent g
@@ -135,7 +139,9 @@ begin
 			bell := bell || app.leg_inherit(v_leg, v_heir, 0);
 			more := true;
 		exception when others then
-			more := app.leg_failed(v_leg, 'bury_dead_legs', sqlstate, sqlerrm) or more;
+			v_failed := app.leg_failed(v_leg, 'bury_dead_legs', sqlstate, sqlerrm, v_heir);
+			more := more or v_failed.given_up;
+			bell := bell || v_failed.bell;
 		end;
 	end loop;
 end $$;

@@ -181,10 +181,10 @@ def test_keys_and_messages(pair, over):
         info = request(other, "INFO")
         assert info.body == b"Signal=1\r\nDuration=160\r\n" and info.get("content-type") == "application/dtmf-relay"
     b.answer = lambda r: {"INFO": 415, "BYE": 200}.get(r.method)
-    assert out.request("INFO", [("Info-Package", "x"), *RELAY], "Signal=2\r\n").code == 415
+    assert out.request("INFO", [("Info-Package", "x"), *RELAY], "Signal=2\r\n", timeout_s=WAIT_S).code == 415
     assert request(b, "INFO").get("info-package") == "x"
     b.answer = lambda r: {"INFO": 481}.get(r.method, None if r.method in ("INVITE", "ACK") else 200)
-    out.request("INFO", RELAY, "Signal=3\r\n")
+    assert out.request("INFO", RELAY, "Signal=3\r\n", timeout_s=WAIT_S).code == 480
     assert request(a, "BYE"), "a phone that was rebooted ends the call"
     assert "unreachable" in over(alice)
 

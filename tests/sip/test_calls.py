@@ -4,7 +4,7 @@ import secrets
 import threading
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, rings, sdp, uri_of
 
 
 @pytest.fixture(name="pair", params=["udp", "tcp"])
@@ -257,7 +257,24 @@ def test_rest_stops_the_ringing(pair, legs, until):
     assert out.final().code == 480
     inc.say(200, request=inc.next("CANCEL"))
     inc.say(487)
-    assert [r[1] for r in legs(alice)] == ["ended"] * 2
+    assert [r[1:] for r in legs(alice)] == [("ended", "cancelled")] * 2
+    assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
+
+
+def test_who_calls_says_bye_while_it_rings(pair, legs):
+    """RFC 3261 section 15: what has not begun is not hung up."""
+    a, b, alice, _ = pair
+    out = Outgoing(a, b.aor, sdp(1))
+    inc = Incoming(b)
+    inc.say(180)
+    ringing = out.next()
+    out.target, out.mine, out.theirs = uri_of(ringing.get("contact")), f"<{a.aor}>;tag={out.tag}", ringing.get("to")
+    assert out.bye().code == 200
+    assert out.final().code == 487
+    inc.say(200, request=inc.next("CANCEL"))
+    inc.say(487)
+    assert [r[1:] for r in legs(alice)] == [("ended", "cancelled")] * 2
+    assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
 
 
 def test_an_answer_that_crosses_cancel_is_acked_and_hung_up(pair, legs):

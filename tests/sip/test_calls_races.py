@@ -45,7 +45,7 @@ RACES = {
         ("491", "200", "hangup hangup"),
     },
     "DELETE against 200": {
-        ("480", "ACK BYE", "hangup hangup"),
+        ("480", "ACK BYE", "cancelled cancelled"),
         ("200 BYE", "ACK BYE", "hangup hangup"),
     },
     "CANCEL while the digest is looked up": {

@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(54);
+select plan(59);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -56,6 +56,22 @@ select pg_temp.ended(0, null), pg_temp.ended(1, null) \g /dev/null
 select is((select state from app.call order by id desc limit 1), 'active', 'a call goes on while a leg is left');
 select pg_temp.ended(2, 487) \g /dev/null
 select is((select state from app.call order by id desc limit 1), 'ended', 'and no longer, whichever is the last');
+
+-- What has not begun is not hung up: legs and participants say the same, and so does the call.
+create function pg_temp.said() returns text language sql as $$
+	select string_agg(p.cause, ' ' order by p.n) || ', ' || (select string_agg(c #>> '{ended,cause}', ' ')
+		from jsonb_array_elements(app.call_doc((select max(call_id) from app.leg), true)::jsonb -> 'children') c)
+	from app.participant p where p.call_id = (select max(call_id) from app.leg) $$;
+select pg_temp.call('c4d') \g /dev/null
+select api.call_delete(null, pg_temp.proof('alice'), (select max(call_id) from app.leg), null) \g /dev/null
+select pg_temp.ended(1, 487), pg_temp.ended(2, 487) \g /dev/null
+select is(pg_temp.legs(), 'ended:cancelled ended:cancelled ended:cancelled', 'a call that rings is deleted');
+select is(pg_temp.said(), 'cancelled cancelled, cancelled cancelled', 'so they say');
+select pg_temp.call('c4e') \g /dev/null
+select is(pg_temp.ended(0, null, 'hangup'), 'cancel:1, cancel:2', 'a BYE of who calls');
+select pg_temp.ended(1, 487), pg_temp.ended(2, 487) \g /dev/null
+select is(pg_temp.legs(), 'ended:cancelled ended:cancelled ended:cancelled', 'is no other');
+select is(pg_temp.said(), 'cancelled cancelled, cancelled cancelled', 'for all');
 
 -- An answer that was lost with its connection: what waits for it is ordered again, or over.
 select pg_temp.call('c5') \g /dev/null

@@ -1,6 +1,6 @@
 -- Two phones of a call at two agents: what one asks of the other goes by orders, and comes back by one.
 begin;
-select plan(29);
+select plan(31);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset a_
@@ -84,5 +84,21 @@ select is(pg_temp.b(), 'bye', 'who hangs up is hung up on');
 select is((select string_agg(concat_ws(' ', kind, code), ', ') from api.leg_info((select b from ids), pg_temp.leg('out'), 18, null, null, null) w
 	where kind is not null), 'informed 480', 'nobody is there any more');
 select is(pg_temp.offer((select b from ids), pg_temp.leg('out'), 'o7'), 'refuse 488', 'nor for an offer');
+
+-- A phone that knows nothing of the call any more answers, and ends it: whoever has asked hears both.
+create function pg_temp.asks(p_id text, p_number bigint) returns void language sql as $$
+	select pg_temp.call(p_id), pg_temp.b();
+	select api.leg_answered((select b from ids), pg_temp.leg('out'), '{"remote_tag": "t", "remote_target": "sip:b@192.0.2.1"}', 'answer');
+	select pg_temp.a();
+	select api.leg_info((select a from ids), pg_temp.leg('in'), p_number, 'x/y', null, 'body');
+	select pg_temp.b() $$;
+create function pg_temp.informs(p_number bigint) returns void language sql as $$
+	select api.leg_informed((select b from ids), pg_temp.leg('out'), p_number, 480) $$;
+create function pg_temp.gone() returns void language sql as $$
+	select api.leg_ended((select b from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg('out'), 'cause', 'unreachable'))) $$;
+select pg_temp.asks('c2', 19), pg_temp.informs(19), pg_temp.gone() \g /dev/null
+select is(pg_temp.a(), 'informed 480 19, bye', 'its answer, and the end');
+select pg_temp.asks('c3', 20), pg_temp.gone(), pg_temp.informs(20) \g /dev/null
+select is(pg_temp.a(), 'bye, informed 480 20', 'or the end, and its answer');
 select * from finish();
 rollback;
