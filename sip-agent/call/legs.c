@@ -161,7 +161,7 @@ static bool look_up(struct legs *ls, const struct sip_msg *msg)
 		return true;
 	a->legs = ls;
 	a->msg = mem_ref((void *)msg);
-	err = load_dialog(ls, msg, on_loaded, a);
+	err = load_dialog(ls, msg, NULL, on_loaded, a);
 	mem_deref(a);
 
 	return err != ENOENT;

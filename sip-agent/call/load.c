@@ -18,8 +18,8 @@ struct load {
 
 static const struct pg_stmt stmt_load = {
 	.name = "leg_load",
-	.sql = "select * from api.leg_load($1, $2, $3, $4, $5, $6)",
-	.nparams = 6,
+	.sql = "select * from api.leg_load($1, $2, $3, $4, $5, $6, $7)",
+	.nparams = 7,
 	.write = true,
 };
 
@@ -164,6 +164,7 @@ int load_leg(struct legs *ls, int64_t id, load_h *h, void *arg)
 		pg_null(),
 		pg_null(),
 		pg_null(),
+		pg_null(),
 	};
 
 	return ask(ls, LOADS_MAX, valv, h, arg);
@@ -178,10 +179,12 @@ static bool is_text(const struct pl *pl)
  * Load the leg that a request is within the dialog of, or whose INVITE an
  * answer is to; as load_leg
  *
+ * @param aor Who has sent it, by a digest; NULL: nobody has been asked
+ *
  * @return ENOENT where it cannot be of one
  */
-int load_dialog(struct legs *ls, const struct sip_msg *msg, load_h *h,
-		void *arg)
+int load_dialog(struct legs *ls, const struct sip_msg *msg, const char *aor,
+		load_h *h, void *arg)
 {
 	const struct pl *mine = msg->req ? &msg->to.tag : &msg->from.tag;
 	char ip[64];
@@ -198,6 +201,7 @@ int load_dialog(struct legs *ls, const struct sip_msg *msg, load_h *h,
 			pg_pl(mine),
 			msg->req ? pg_pl(&msg->from.tag) : pg_null(),
 			pg_text(ip),
+			aor ? pg_text(aor) : pg_null(),
 		};
 
 		return ask(ls, LOADS_BY_MSGS, valv, h, arg);

@@ -25,8 +25,8 @@ enum {
 typedef void(load_h)(struct leg *l, const struct pg_answer *ans, void *arg);
 
 int load_leg(struct legs *ls, int64_t id, load_h *h, void *arg);
-int load_dialog(struct legs *ls, const struct sip_msg *msg, load_h *h,
-		void *arg);
+int load_dialog(struct legs *ls, const struct sip_msg *msg, const char *aor,
+		load_h *h, void *arg);
 bool load_says(const struct pg_answer *ans, const char *state);
 
 #endif

@@ -53,6 +53,7 @@ static void bye(struct leg *l, struct uas *u)
 struct wait {
 	struct uas *u;
 	struct leg *l;
+	char *aor; /* who has sent it, by a digest; NULL: not asked yet */
 };
 
 static void wait_destructor(void *arg)
@@ -61,6 +62,7 @@ static void wait_destructor(void *arg)
 
 	mem_deref(w->u);
 	mem_deref(w->l);
+	mem_deref(w->aor);
 }
 
 static void relay(struct leg *l, struct uas *u)
@@ -214,13 +216,19 @@ void within_request(struct leg *l, const struct sip_msg *msg)
 	mem_deref(u);
 }
 
+static void on_known(struct uas *u, const struct auth_id *id);
+
 static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 {
 	struct wait *w = arg;
 	const bool is_bye = !pl_strcmp(&uas_msg(w->u)->met, "BYE");
 
-	if (l)
+	if (l && w->aor && !strcmp(l->aor, w->aor))
+		serve(l, w->u);
+	else if (l && !w->aor)
 		check(l, w->u);
+	else if (load_says(ans, "prove"))
+		auth_identify(w->u, on_known);
 	else if (!ans)
 		uas_refuse(w->u, 503);
 	else if (is_bye && load_says(ans, "ended") &&
@@ -228,6 +236,29 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 		uas_reply(w->u, 200, NULL, NULL); /* both have hung up */
 	else
 		uas_refuse(w->u, 481);
+}
+
+static void load(struct legs *ls, struct uas *u, const char *aor)
+{
+	struct wait *w = mem_zalloc(sizeof(*w), wait_destructor);
+	int err;
+
+	if (!w || (aor && str_dup(&w->aor, aor))) {
+		mem_deref(w);
+		uas_refuse(u, 503);
+		return;
+	}
+	w->u = mem_ref(u);
+	err = load_dialog(ls, uas_msg(u), aor, on_loaded, w);
+	if (err)
+		uas_refuse(u, err == ENOENT ? 481 : 503);
+	mem_deref(w);
+}
+
+/* Its phone, at another address and another agent than before */
+static void on_known(struct uas *u, const struct auth_id *id)
+{
+	load(uas_agent(u)->legs, u, id->aor);
 }
 
 /**
@@ -238,8 +269,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
  */
 bool within_unknown(struct legs *ls, const struct sip_msg *msg)
 {
-	struct wait *w;
-	int err;
+	struct uas *u;
 
 	if (!pl_strcmp(&msg->met, "ACK") || !pl_isset(&msg->from.tag))
 		return false;
@@ -250,16 +280,12 @@ bool within_unknown(struct legs *ls, const struct sip_msg *msg)
 				    NULL, NULL);
 		return true;
 	}
-	w = mem_zalloc(sizeof(*w), wait_destructor);
-	if (!w || uas_alloc(&w->u, ls->ag, msg)) {
-		mem_deref(w);
+	if (uas_alloc(&u, ls->ag, msg)) {
 		uas_busy_stateless(ls->ag, msg);
 		return true;
 	}
-	err = load_dialog(ls, msg, on_loaded, w);
-	if (err)
-		uas_refuse(w->u, err == ENOENT ? 481 : 503);
-	mem_deref(w);
+	load(ls, u, NULL);
+	mem_deref(u);
 
 	return true;
 }

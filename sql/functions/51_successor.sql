@@ -181,9 +181,11 @@ end $$;
 
 -- A leg that its agent does not have in memory: for an order (p_leg), a request of its phone's, or an answer to its INVITE
 -- (p_remote_tag null). p_from: the IP address that it came from. No row: there is no such leg here, or its phone is not
--- reached for now. state: up, its values are set, and it is the asking agent's; gone: it is lost for good; else how it
+-- reached for now. state: up, its values are set, and it is the asking agent's; gone: it is lost for good; prove: whoever asks from
+-- another address for what another agent has is to prove who it is, and asks again with p_aor, whom a digest has named; else how it
 -- stands in its row. Whoever guesses tags pays for one look, and locks nothing.
-create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_tag text, p_remote_tag text, p_from text)
+create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_tag text, p_remote_tag text, p_from text,
+	p_aor text default null)
 returns table (leg bigint, call bigint, peer bigint, direction text, state text, fresh bool, account bigint, aor text,
 	host text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
 	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
@@ -197,6 +199,7 @@ declare
 	v_mine bool;
 	v_waits bool := false;
 	v_word text;
+	v_account bigint;
 begin
 	if p_leg is not null then
 		select l.* into v_leg from app.leg l where l.id = p_leg;
@@ -209,8 +212,20 @@ begin
 	end if;
 	v_was := v_leg.agent_id;
 	v_mine := v_was = p_agent or exists (select from app.agent g where g.id = v_was and g.dead_at is not null);
-	if v_leg.id is null or not v_mine and p_from is distinct from v_leg.peer then
+	v_account := coalesce(v_leg.account_id, (
+		select p.account_id from app.participant p where p.id = v_leg.participant_id));
+	if v_leg.id is null then
 		return;
+	elsif not v_mine and p_from is distinct from v_leg.peer then
+		if p_remote_tag is null or v_leg.state not in ('answered', 'up', 'ending') then
+			return;
+		elsif p_aor is distinct from app.email(v_account) then
+			if p_aor is null then
+				state := 'prove';
+				return next;
+			end if;
+			return;
+		end if;
 	end if;
 	state := v_leg.state;
 	if v_leg.state in ('answered', 'up', 'ending') and v_leg.remote_tag is not null then
@@ -264,8 +279,7 @@ begin
 	direction := v_leg.direction;
 	fresh := v_leg.ended_at is null or v_leg.ended_at > now() - interval '1 min';
 	account := (select c.owner_id from app.call c where c.id = v_leg.call_id);
-	aor := app.email(coalesce(v_leg.account_id, (
-		select p.account_id from app.participant p where p.id = v_leg.participant_id)));
+	aor := app.email(v_account);
 	host := v_leg.peer;
 	flow := v_leg.flow;
 	secure := v_leg.secure;

@@ -461,6 +461,37 @@ def test_a_phone_comes_back_to_another_agent(two, phone, until):
         inc.phone.close()
 
 
+def proven(side, method):
+    """A request of a dialog's, which is refused with 401 first and then has a digest."""
+    challenged = side.request(method, timeout_s=10)
+    assert challenged.code == 401
+    side.cseq += 1
+    side.phone.challenge, side.phone.nc = challenged.get("www-authenticate"), 0
+    return side.phone.exchange(side.phone.signed(method, side.target, [("From", side.mine), ("To", side.theirs)],
+                                                 cseq=side.cseq, call_id=side.call_id), 10)
+
+
+def test_a_phone_at_another_address_and_another_agent(two, phone, until):
+    """Neither knows it: its digest does, and nobody else's, who has seen the tags."""
+    two.await_ready(30)
+    first, second = two.sip_all
+    alice, bob, stranger = (new_account(two, name) for name in ("alice", "bob", "carol"))
+    a, b = rings(phone(alice, server=first)), rings(phone(bob, server=second))
+    assert until(lambda: a.register().code == b.register().code == 200, 20)
+    out, inc = up(a, b)
+    inc.phone = phone(stranger, server=first, local="127.0.0.78")
+    assert proven(inc, "BYE").code == 403  # From is the phone's
+    mine, inc.mine = inc.mine, inc.mine.replace(b.aor, inc.phone.aor)
+    assert proven(inc, "BYE").code == 481
+    inc.mine = mine
+    inc.phone = rings(phone(bob, server=first, local="127.0.0.77"))
+    assert proven(inc, "INFO").code == 200, "the caller's phone answers it"
+    assert inc.request("INFO", timeout_s=10).code == 200, "it is known there from then on"
+    assert out.bye().code == 200
+    assert inc.phone.next_request().method == "BYE", "and is reached there"
+    assert until(lambda: over(two, a), 10) == {"hangup"}
+
+
 def test_tags_that_are_made_up(own_system, pair, until):
     """They are of no dialog; of those who send many of them so many wait, the others are told so at once, and calls go on."""
     a, b = pair()
