@@ -3,6 +3,7 @@
  */
 #include "call/orders.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent.h"
@@ -16,7 +17,20 @@
 #include "call/page.h"
 #include "call/tell/told.h"
 #include "call/word.h"
+#include "common/json_write.h"
 #include "pg/pgloop.h"
+#include "pg/pgval.h"
+
+enum {
+	ORDER_MAX = 256 * 1024, /* bytes of one that is handed on, as JSON */
+};
+
+static const struct pg_stmt stmt_hand_on = {
+	.name = "leg_hand_on",
+	.sql = "select * from api.leg_hand_on($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
 
 struct order {
 	struct legs *legs;
@@ -84,13 +98,77 @@ static void info_late(struct leg *l, const struct late *late)
 	info_send(l, late->number, &text);
 }
 
-static void not_ours(const struct late *late, const struct pg_answer *ans)
+static void lost_for(const struct late *late)
 {
 	if (!strcmp(late->kind, "offer"))
 		page_lost(late->legs, late->leg);
 	if (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf"))
 		info_lost(late->legs, late->leg, late->number);
-	if (!ans || !pg_rows(ans) || load_says(ans, "elsewhere"))
+}
+
+static void on_handed_on(const struct pg_answer *ans, void *arg)
+{
+	struct late *late = arg;
+
+	told_answer(late->legs->told, ans);
+	if (ans->end != PG_OK)
+		lost_for(late);
+	mem_deref(late);
+}
+
+static int write_order(struct buf *b, const struct late *late)
+{
+	buf_char(b, '{');
+	json_member(b, "kind", late->kind);
+	json_member_int(b, "number", late->number);
+	if (late->reason)
+		json_member(b, "reason", late->reason);
+	if (late->cause)
+		json_member(b, "cause", late->cause);
+	if (late->sdp)
+		json_member(b, "sdp", late->sdp);
+	buf_char(b, '}');
+
+	return b->failed ? ENOMEM : 0;
+}
+
+/* Its phone is at another agent, which is to do it. Once: a key that is
+   pressed twice is another number */
+static void hand_on(struct late *late)
+{
+	const struct agent *ag = late->legs->ag;
+	struct buf b;
+	int err;
+
+	buf_init(&b, ORDER_MAX);
+	err = write_order(&b, late);
+	if (!err) {
+		const struct pl json = {b.p, b.len};
+		const struct pg_val valv[] = {
+			pg_int(pgloop_agent(ag->pl)),
+			pg_int(late->leg),
+			pg_pl(&json),
+		};
+
+		err = pgloop_query_in(ag->pl, PG_ALONE, (uint64_t)late->leg,
+				      &stmt_hand_on, valv, on_handed_on,
+				      mem_ref(late));
+		if (err)
+			mem_deref(late);
+	}
+	buf_free(&b);
+	if (err)
+		lost_for(late);
+}
+
+static void not_ours(struct late *late, const struct pg_answer *ans)
+{
+	if (load_says(ans, "elsewhere")) {
+		hand_on(late);
+		return;
+	}
+	lost_for(late);
+	if (!ans || !pg_rows(ans))
 		return;
 	if (!load_says(ans, "gone"))
 		last_word(late->legs, ans);

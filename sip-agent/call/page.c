@@ -31,6 +31,7 @@ struct offer {
 	struct repeat *again; /* our 200, until its ACK */
 	struct tmr tmr;	      /* it takes too long */
 	bool wants;	      /* it asks for an offer */
+	bool asked;    /* the database has not said yet whether it may be */
 	bool answered; /* by us, or by the phone, whose ACK waits for what it
 			  is to say */
 };
@@ -255,6 +256,7 @@ void page_invite(struct leg *l, struct uas *u)
 	} else {
 		o->u = mem_ref(u);
 		o->wants = !body.data.l;
+		o->asked = true;
 		uas_reply(u, 100, NULL, NULL);
 		uas_set_cancel(u, on_cancel, NULL);
 		uas_set_waiting(u);
@@ -270,9 +272,10 @@ void page_invite(struct leg *l, struct uas *u)
 /** Somebody is to answer it */
 void page_wait(struct leg *l, int64_t s)
 {
-	if (l->offer && l->offer->u && !l->offer->answered)
-		tmr_start(&l->offer->tmr, 1000 * (uint64_t)s, unanswered,
-			  l->offer);
+	if (!l->offer || !l->offer->u || l->offer->answered)
+		return;
+	l->offer->asked = false;
+	tmr_start(&l->offer->tmr, 1000 * (uint64_t)s, unanswered, l->offer);
 }
 
 /* The phone was asked for an offer, and this is the answer */
@@ -405,6 +408,10 @@ void page_offer(struct leg *l, const char *sdp)
 	struct pl body;
 	int err;
 
+	/* Both offer at once, and the other side was first (section 14.2): the
+	   database will say so too */
+	if (l->offer && l->offer->u && l->offer->asked)
+		end(l->offer, 491);
 	if (l->state != LEG_UP || l->offer || l->relay || offer_alloc(&o, l)) {
 		tell(l, 491, "Request Pending", NULL);
 		return;

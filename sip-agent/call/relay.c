@@ -11,7 +11,9 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/tell/say.h"
 #include "call/tell/told.h"
+#include "pg/pgloop.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"
@@ -34,6 +36,13 @@ struct relay {
 	struct repeat *again; /* our 200, until its ACK */
 	struct tmr tmr;	      /* it takes too long */
 	bool answered;
+};
+
+static const struct pg_stmt stmt_session = {
+	.name = "leg_session",
+	.sql = "select * from api.leg_session($1, $2, $3, $4, $5)",
+	.nparams = 5,
+	.write = true,
 };
 
 static void let_go(struct relay *r, struct leg *l)
@@ -265,6 +274,22 @@ void relay_invite(struct leg *l, struct uas *u)
 	body_close(&body);
 }
 
+/* Both sides have a new session: l has offered */
+static void tell_session(const struct leg *l, const struct buf *offer,
+			 const struct leg *peer, const struct pl *answer)
+{
+	const struct pl sdp = {offer->p, offer->len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+		pg_pl(&sdp),
+		pg_int(peer->id),
+		pg_pl(answer),
+	};
+
+	say_latest(l->legs, (uint64_t)l->call, &stmt_session, valv);
+}
+
 /**
  * An ACK of a leg's phone
  *
@@ -284,13 +309,12 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 		if (!err)
 			err = confirm_send(r->to, r->req.cseq, &body.data);
 		if (!err)
-			told_session(l->legs->told, r->to, &r->answer, l,
-				     &body.data);
+			tell_session(r->to, &r->answer, l, &body.data);
 		body_close(&body);
 	} else {
 		const struct pl answer = {r->answer.p, r->answer.len};
 
-		told_session(l->legs->told, l, &r->offer, r->to, &answer);
+		tell_session(l, &r->offer, r->to, &answer);
 	}
 	if (err) {
 		(void)confirm_send(r->to, r->req.cseq, NULL);

@@ -301,6 +301,26 @@ begin
 	return next;
 end $$;
 
+-- What an agent was ordered, of a leg that another has by now, goes on to that: what a page or another phone offers, asks or presses.
+-- Not where that has an outcome already. p_order: kind, number, reason, cause, sdp.
+create function api.leg_hand_on(p_agent int, p_leg bigint, p_order jsonb) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_kind text := p_order ->> 'kind';
+	v_number bigint := p_order ->> 'number';
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.state = 'up';
+	if v_kind = 'offer' and v_leg.asking is not null or v_kind = 'dtmf' and v_number = any (v_leg.pressing)
+		or v_kind = 'info' and v_leg.id is not null
+	then
+		v_bell := app.leg_order(v_leg, p_agent, v_kind, null, p_order ->> 'reason', p_order ->> 'cause', p_order ->> 'sdp', v_number);
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
+end $$;
+
 -- Phones whose connection has gone: what is known of it, and what is to be done once it is back. Their calls are not
 -- locked, so that it waits for none of them. True: somebody has some, to be called again.
 create function app.legs_flow_lost(p_agent int, p_flow text) returns bool
@@ -349,4 +369,4 @@ begin
 	end loop;
 end $$;
 
-grant execute on function api.leg_load to restsip_agent;
+grant execute on function api.leg_load, api.leg_hand_on to restsip_agent;

@@ -1,6 +1,5 @@
 """Calls between phones at two agents: what one asks of the other within the call passes between them."""
 import os
-import queue
 import threading
 
 import pytest
@@ -133,31 +132,32 @@ def test_without_an_offer(pair, accepts, child, over, until):
     assert over(alice) == {"hangup"}
 
 
-def test_both_offer_at_once(pair, two):
-    """One of them at most is served, the other is told to come again."""
-    a, b, _ = pair()
+def test_both_offer_at_once(pair, child, until):
+    """One is served, the other is told to come again (RFC 3261 sections 14.1 and 14.2): no phone answers an offer while its own
+    is out, so that they cross, whichever comes first."""
+    a, b, alice = pair()
     out, inc = up(a, b)
-    for side in (out, inc):
+    sides = (out, inc)
+    for side in sides:
         side.tag = side.mine.split("tag=")[1]
     for _ in range(5):
-        found = [offer(out, HOLD, WAIT_S), offer(inc, HOLD, WAIT_S)]
-        done = threading.Event()
+        found = [offer(side, HOLD, WAIT_S) for side in sides]
+        codes = [None, None]
 
-        def serve(side):
-            while not done.is_set():
-                try:
-                    invite = request(side.phone, "INVITE", 0.1)
-                except queue.Empty:
-                    continue
-                say(side, 200, "OK", sdp(4), invite)
-        threads = [threading.Thread(target=serve, args=[side], daemon=True) for side in (out, inc)]
+        def serve(n, found=found, codes=codes):
+            codes[n] = found[n].get(timeout=WAIT_S).code
+            if codes[n] == 491:
+                say(sides[n], 200, "OK", sdp(4), request(sides[n].phone, "INVITE"))
+                request(sides[n].phone, "ACK")
+        threads = [threading.Thread(target=serve, args=[n], daemon=True) for n in (0, 1)]
         for thread in threads:
             thread.start()
-        codes = sorted(f.get(timeout=WAIT_S).code for f in found)
-        done.set()
         for thread in threads:
-            thread.join(5)
-        assert codes in ([200, 491], [491, 491], [200, 200]), codes
+            thread.join(2 * WAIT_S)
+        assert sorted(codes) == [200, 491]
+        winner, loser = sides if codes == [200, 491] else reversed(sides)
+        until(lambda w=winner: child(alice, w.phone)["session"] == {"type": "offer", "sdp": HOLD}, 10)
+        assert child(alice, loser.phone)["session"] == {"type": "answer", "sdp": sdp(4)}
     assert out.bye().code == 200
 
 

@@ -3,6 +3,7 @@ import queue
 import secrets
 import threading
 
+import psycopg
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp, uri_of
 
@@ -384,6 +385,27 @@ def test_hold_and_resume(pair, until, who):
         assert child.get("hold", False) == (body == HOLD)
     assert out.bye().code == 200
     Incoming.next(inc, "BYE")
+
+
+def test_what_was_agreed_on_is_told_until_it_is_heard(pair, system, until):
+    """Somebody holds the call for longer than an agent waits for it; then what was agreed on last is there."""
+    a, b, alice, _ = pair
+    out, inc = up(a, b)
+    call = int(call_of(alice, until)["id"])
+    with psycopg.connect(system.pg_owner) as db:
+        def waits():
+            return db.execute("select exists (select from pg_locks where not granted)").fetchone()[0]
+        db.execute("select from app.resource where kind = 'call' and id = %s for update", [call])
+        for n, body in enumerate((HOLD, sdp(6))):
+            found = offer(out, body)
+            Incoming.say(inc, 200, "OK", sdp(10 + n), inc.next("INVITE"))
+            assert found.get(timeout=5).code == 200
+            inc.next("ACK")
+        until(waits, 10)
+        until(lambda: not waits(), 10)
+    child = until(lambda: next((c for c in call_of(alice, until)["children"] if c["session"]["sdp"] == sdp(6)), None), 10)
+    assert child["session"]["type"] == "offer" and "hold" not in child
+    assert out.bye().code == 200
 
 
 def test_an_offer_that_is_refused_changes_nothing(pair, until):

@@ -438,6 +438,14 @@ def test_a_commit_whose_answer_was_lost(two, phone, until):
     assert until(told, 20) == {"agent-lost"}
 
 
+def back_again(two, side, server, until):
+    """The phone of a dialog loses its connection, and comes back to that agent."""
+    side.phone.close()
+    until(lambda: not two.query("select 1 from inspect.login where email = %s", [side.phone.aor[4:]]), 10)
+    side.phone.server = server
+    return back(side)
+
+
 def test_a_phone_comes_back_to_another_agent(two, phone, until):
     """Its leg follows its connection: with what it sends, and with what is sent to it."""
     two.await_ready(30)
@@ -447,10 +455,7 @@ def test_a_phone_comes_back_to_another_agent(two, phone, until):
         b = rings(phone(new_account(two, "bob"), server=second, transport="tcp"))
         assert a.register().code == b.register().code == 200
         out, inc = up(a, b)
-        b.close()
-        until(lambda p=b: not two.query("select 1 from inspect.login where email = %s", [p.aor[4:]]), 10)
-        b.server = first
-        back(inc)
+        back_again(two, inc, first, until)
         if hangs_up == "itself":
             assert inc.bye().code == 200
             hung_up(out)
@@ -459,6 +464,38 @@ def test_a_phone_comes_back_to_another_agent(two, phone, until):
             hung_up(inc)
         assert until(lambda p=a: over(two, p), 10) == {"hangup"}
         inc.phone.close()
+
+
+def test_a_page_and_a_phone_that_has_come_back_to_another_agent(two, phone, until):
+    """What the page offers and presses is handed on to that."""
+    two.await_ready(30)
+    first, second = two.sip_all
+    alice, bob = new_account(two, "alice"), new_account(two, "bob")
+    b = rings(phone(bob, server=second, transport="tcp"))
+    assert until(lambda: b.register().code == 200, 20)
+    answer = alice.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False, "invite": [bob.login]})
+    url = answer.json()["url"]
+
+    def children():
+        return {c["email"]: c for c in alice.request("GET", url).json()["children"]}
+    inc = Incoming(b)
+    inc.accept()
+    until(lambda: children()[bob.email]["state"] == "joined", 10)
+    back_again(two, inc, first, until)
+    answer = alice.request("PUT", children()[alice.email]["url"], json={"session": {"type": "offer", "sdp": sdp(3)}})
+    assert answer.status_code == 202 and answer.json()["pending"], answer.text
+    invite = inc.next("INVITE", 10)
+    assert "m=audio 40003" in invite.body.decode()
+    inc.say(200, "OK", sdp(4), invite)
+    inc.next("ACK", 10)
+    until(lambda: "pending" not in children()[alice.email], 10)
+    assert children()[bob.email]["session"] == {"type": "answer", "sdp": sdp(4)}
+    back_again(two, inc, second, until)
+    answer = alice.request("SEND", bob.login, json={"command": "dtmf", "url": url, "digits": "1"})
+    assert answer.status_code == 202, answer.text
+    assert inc.next("INFO", 10).body.startswith(b"Signal=1")
+    until(lambda: alice.request("GET", answer.json()["url"]).json()["status"] == "delivered", 10)
+    assert inc.bye().code == 200
 
 
 def proven(side, method):

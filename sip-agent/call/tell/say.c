@@ -84,8 +84,10 @@ static void say(void *arg)
 {
 	struct saying *s = arg;
 
-	if (pgloop_query_in(s->legs->ag->pl, PG_SETTLE, s->whose, s->stmt,
-			    s->valv, on_heard, s))
+	if (tmr_jiffies() >= s->until_ms)
+		mem_deref(s); /* another has come in its place */
+	else if (pgloop_query_in(s->legs->ag->pl, PG_SETTLE, s->whose, s->stmt,
+				 s->valv, on_heard, s))
 		say_again(s);
 }
 
@@ -117,4 +119,35 @@ void say_until_heard(struct legs *ls, uint64_t whose,
 	}
 	list_append(&ls->sayings, &s->le, s);
 	say(s);
+}
+
+struct latest {
+	const struct pg_stmt *stmt;
+	uint64_t whose;
+};
+
+static bool latest_handler(struct le *le, void *arg)
+{
+	const struct latest *l = arg;
+	struct saying *s = le->data;
+
+	if (s->stmt == l->stmt && s->whose == l->whose)
+		s->until_ms = 0;
+
+	return false;
+}
+
+/**
+ * The same, in the place of what the statement has said before: that is not
+ * said again, or it would be said after this
+ *
+ * @param whose Of whom, besides
+ */
+void say_latest(struct legs *ls, uint64_t whose, const struct pg_stmt *stmt,
+		const struct pg_val *valv)
+{
+	struct latest l = {.stmt = stmt, .whose = whose};
+
+	(void)list_apply(&ls->sayings, true, latest_handler, &l);
+	say_until_heard(ls, whose, stmt, valv);
 }

@@ -13,5 +13,7 @@ struct legs;
 
 void say_until_heard(struct legs *ls, uint64_t whose,
 		     const struct pg_stmt *stmt, const struct pg_val *valv);
+void say_latest(struct legs *ls, uint64_t whose, const struct pg_stmt *stmt,
+		const struct pg_val *valv);
 
 #endif

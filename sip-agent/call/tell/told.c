@@ -46,12 +46,6 @@ static const struct pg_stmt stmt_answered = {
 	.nparams = 4,
 	.write = true,
 };
-static const struct pg_stmt stmt_session = {
-	.name = "leg_session",
-	.sql = "select * from api.leg_session($1, $2, $3, $4, $5)",
-	.nparams = 5,
-	.write = true,
-};
 static const struct pg_stmt stmt_claim = {
 	.name = "leg_claim",
 	.sql = "select * from api.leg_claim($1)",
@@ -368,36 +362,6 @@ int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
 		mem_deref(a);
 
 	return err;
-}
-
-/* --- what they have agreed on ------------------------------------------------
- */
-
-static void on_session(const struct pg_answer *ans, void *arg)
-{
-	told_answer(arg, ans);
-}
-
-/**
- * Both sides have a new session
- *
- * @param l      Who has offered
- * @param answer The other side's
- */
-void told_session(struct told *t, const struct leg *l, const struct buf *offer,
-		  const struct leg *peer, const struct pl *answer)
-{
-	const struct pl sdp = {offer->p, offer->len};
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(t->ag->pl)),
-		pg_int(l->id),
-		pg_pl(&sdp),
-		pg_int(peer->id),
-		pg_pl(answer),
-	};
-
-	(void)pgloop_query_in(t->ag->pl, PG_SETTLE, (uint64_t)l->account,
-			      &stmt_session, valv, on_session, t);
 }
 
 /* --- what others have caused ------------------------------------------------

@@ -35,8 +35,6 @@ void told_end(struct told *t, struct leg *l, const struct told_end *end,
 	      told_done_h *h);
 int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
 		  told_done_h *h);
-void told_session(struct told *t, const struct leg *l, const struct buf *offer,
-		  const struct leg *peer, const struct pl *answer);
 void told_answer(struct told *t, const struct pg_answer *ans);
 void told_claim(struct told *t);
 size_t told_waiting(const struct told *t);
