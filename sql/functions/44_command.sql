@@ -274,9 +274,9 @@ begin
 	return coalesce(v_sdp, app.sdp_inactive(null));
 end $$;
 
--- The other two: what it does to the call. p_code: of a rejection. False: there was nothing to end.
+-- The other two: what it does to the call. p_code: of a rejection; p_by: whose command it is. False: there was nothing to end.
 create function app.command_end(p_call bigint, p_account bigint, p_cause text, p_code int, p_reason text, p_why text,
-	out done bool, out bell text[])
+	p_by bigint, out done bool, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_part app.participant;
@@ -286,7 +286,7 @@ begin
 	done := v_part.id is not null;
 	if done then
 		bell := app.call_over(v_part, 0, p_cause, p_code, p_reason, null, p_why,
-			case when p_cause = 'cancelled' then null else 'SIP;cause=' || p_code end);
+			case when p_cause = 'cancelled' then null else 'SIP;cause=' || p_code end, p_by);
 	end if;
 end $$;
 
@@ -340,7 +340,7 @@ begin
 			case p_command.command when 'reject' then p_sender_id else p_account end,
 			case p_command.command when 'reject' then app.leg_cause(p_command.code) else 'cancelled' end,
 			case p_command.command when 'reject' then p_command.code else 487 end, p_command.reason,
-			case p_command.command when 'reject' then 'declined' end);
+			case p_command.command when 'reject' then 'declined' end, p_sender_id);
 		bell := v_done.bell;
 		if not v_done.done and not v_has_page then
 			perform app.send_may_wait(p_account, p_sender_id, coalesce(octet_length(p_body), 0));
@@ -441,7 +441,7 @@ begin
 	where p.call_id = v_call and s.account_id = p_account and s.n = p_n and p.state in ('calling', 'ringing');
 	if v_part.id is not null then
 		done := true;
-		bell := app.call_over(v_part, 0, 'cancelled', 487);
+		bell := app.call_over(v_part, 0, 'cancelled', 487, p_by => p_sender_id);
 	end if;
 end $$;
 

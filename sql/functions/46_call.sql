@@ -71,7 +71,7 @@ end $$;
 create function app.call_reserved() returns text[]
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-	return array['id', 'url', 'subject', 'owner', 'state', 'open', 'created_at', 'starts_at', 'ended_at', 'invited',
+	return array['id', 'url', 'subject', 'owner', 'state', 'open', 'created_at', 'starts_at', 'ended_at', 'ended', 'invited',
 		'children', 'session', 'invite'];
 end $$;
 

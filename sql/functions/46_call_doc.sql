@@ -43,6 +43,9 @@ begin
 		|| ',"created_at":"' || app.time_text(p_call.created_at) || '"'
 		|| case when p_call.starts_at is null then '' else ',"starts_at":"' || app.time_text(p_call.starts_at) || '"' end
 		|| case when p_call.ended_at is null then '' else ',"ended_at":"' || app.time_text(p_call.ended_at) || '"' end
+		|| case when p_call.cause is null then '' else ',"ended":{' || coalesce((
+			select '"by":' || to_json(a.email) || ',' from app.account a where a.id = p_call.ended_by), '')
+			|| '"cause":"' || p_call.cause || '"}' end
 		|| coalesce((
 			select ',"invited":[' || string_agg(to_json(a.email)::text, ',' order by a.email) || ']'
 			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '');

@@ -47,9 +47,10 @@ begin
 end $$;
 
 -- Ends a call whose resource is locked, and with it every leg. p_why: what pages that ring are told. p_cause and what follows:
--- how it ended for those who are in it; a code is that of who has not joined. p_legs: some may not have been hung up yet.
+-- how it ended for those who are in it; a code is that of who has not joined. p_by: who has ended it; null: nobody. p_legs: some
+-- may not have been hung up yet.
 create function app.call_end(p_call bigint, p_prior bigint, p_why text default 'caller-gone', p_cause text default null,
-	p_code int default null, p_reason text default null, p_legs bool default true) returns text[]
+	p_code int default null, p_reason text default null, p_by bigint default null, p_legs bool default true) returns text[]
 language plpgsql volatile as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_call);
@@ -63,7 +64,9 @@ begin
 	loop
 		v_bell := v_bell || app.ring_over(v_part, p_why);
 	end loop;
-	update app.call c set state = 'ended', ended_at = now(), extra = '{}' where c.id = p_call and c.state <> 'ended';
+	update app.call c set state = 'ended', ended_at = now(), extra = '{}', ended_by = p_by,
+		cause = app.end_cause(p_cause, exists (select from app.participant p where p.call_id = p_call and p.state = 'joined'))
+	where c.id = p_call and c.state <> 'ended';
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
 		cause = coalesce(p.cause, app.end_cause(p_cause, p.state = 'joined')),
 		code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
@@ -93,7 +96,7 @@ begin
 	v_prior := app.lock('call', p_call, p_if_match);
 	perform app.call_access(v_caller, p_call);
 	perform app.advance('call', p_call);
-	return query select app.call_end(p_call, v_prior);
+	return query select app.call_end(p_call, v_prior, p_by => v_caller);
 end $$;
 
 -- An account ends: its calls end, and it leaves those of others. What has ended meanwhile is left as it is.

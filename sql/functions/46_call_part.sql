@@ -25,11 +25,12 @@ begin
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
 end $$;
 
--- One of a call, whose resource is locked, leaves it.
-create function app.participant_end(p_part app.participant, p_prior bigint, out version bigint, out bell text[])
+-- One of a call, whose resource is locked, leaves it. p_by: who has them leave; null: they themselves.
+create function app.participant_end(p_part app.participant, p_prior bigint, p_by bigint default null, out version bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_before bigint[] := app.call_seers_before(p_part.call_id);
+	v_by bigint := coalesce(p_by, p_part.account_id);
 begin
 	version := app.advance('call', p_part.call_id);
 	if p_part.side <> 'in' and exists (select from app.call c where c.id = p_part.call_id and c.ends_alone) then
@@ -37,8 +38,8 @@ begin
 			bell := app.legs_hang_up(p_part.call_id, 0, 'declined', 603, 'Decline');
 		end if;
 		bell := bell || case when p_part.side = 'callee' and p_part.state <> 'joined'
-			then app.call_end(p_part.call_id, p_prior, 'declined', 'declined', 603, 'Decline')
-			else app.call_end(p_part.call_id, p_prior, 'declined') end;
+			then app.call_end(p_part.call_id, p_prior, 'declined', 'declined', 603, 'Decline', v_by)
+			else app.call_end(p_part.call_id, p_prior, 'declined', p_by => v_by) end;
 		return;
 	end if;
 	bell := app.participant_part(p_part);
@@ -232,5 +233,5 @@ begin
 	if v_part.account_id <> v_caller and not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the participant or the call''s owner may do this.');
 	end if;
-	return query select e.version, e.bell from app.participant_end(v_part, v_prior) e;
+	return query select e.version, e.bell from app.participant_end(v_part, v_prior, v_caller) e;
 end $$;

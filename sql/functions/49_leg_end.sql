@@ -97,9 +97,10 @@ end $$;
 
 -- One who was called, or calls by phone, is in the call no more, whose resource is locked. A call that an INVITE has made
 -- is over then. p_code and what follows: for who still calls; p_why: for the callee's pages; p_cancel: of the Reason that its
--- phones are cancelled with.
+-- phones are cancelled with; p_by: who has them out; null: they themselves.
 create function app.call_over(p_part app.participant, p_agent int, p_cause text, p_code int default 480,
-	p_reason text default null, p_header text default null, p_why text default 'caller-gone', p_cancel text default null)
+	p_reason text default null, p_header text default null, p_why text default 'caller-gone', p_cancel text default null,
+	p_by bigint default null)
 returns text[]
 language plpgsql volatile as $$
 declare
@@ -118,7 +119,8 @@ begin
 	if v_alone then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
 		perform app.advance('call', p_part.call_id);
-		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason, p_legs => false);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason,
+			coalesce(p_by, case when p_cause in ('hangup', 'cancelled', 'busy', 'declined') then p_part.account_id end), false);
 	end if;
 	v_before := app.call_seers_before(p_part.call_id);
 	v_bell := v_bell || app.ring_over(p_part, p_why);

@@ -139,7 +139,7 @@ begin
 				and greatest(c.empty_since, c.starts_at) <= v_before);
 		begin
 			perform app.advance('call', v_turn.id);
-			bell := bell || app.call_end(v_turn.id, v_turn.prior);
+			bell := bell || app.call_end(v_turn.id, v_turn.prior, p_cause => 'expired');
 			more := true;
 		exception when others then
 			perform app.duty_failed('end_empty_calls', sqlstate, sqlerrm);

@@ -3,9 +3,11 @@
 create view inspect.call as
 select c.id, a.email as owner, c.subject, c.state, c.open, c.starts_at, c.created_at, c.ended_at,
 	(select count(*) from app.participant p where p.call_id = c.id and p.state = 'joined') as participants,
-	c.empty_since, (select count(*) from app.invitation i where i.call_id = c.id) as invited, r.version, c.extra
+	c.empty_since, (select count(*) from app.invitation i where i.call_id = c.id) as invited, r.version, c.extra, c.cause,
+	b.email as ended_by
 from app.call c
 join app.account a on a.id = c.owner_id
+left join app.account b on b.id = c.ended_by
 left join app.resource r on r.kind = 'call' and r.id = c.id;
 comment on view inspect.call is 'Calls, those that have ended too.';
 comment on column inspect.call.id is 'Its number: /call/{id}.';
@@ -21,6 +23,8 @@ comment on column inspect.call.empty_since is 'Since when nobody has been in it,
 comment on column inspect.call.invited is 'How many were invited.';
 comment on column inspect.call.version is 'Its version: the ETag.';
 comment on column inspect.call.extra is 'Further members that its owner gave.';
+comment on column inspect.call.cause is 'How it ended, as in inspect.leg; expired: nobody was in it for long.';
+comment on column inspect.call.ended_by is 'Who ended it; null: nobody did, as where no phone answered.';
 
 create view inspect.participant as
 select p.call_id as call, p.n, a.email, p.side, p.state, p.contact_n as contact, p.lifetime, p.joined_at, p.left_at,

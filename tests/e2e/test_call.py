@@ -270,6 +270,7 @@ def test_the_end_of_a_call_is_the_end_of_all_that_is_in_it(account):
     is_problem(alice.request("GET", call["url"]), 404, "call-not-found")
     ended = is_json(bob.request("GET", call["url"]))  # who was in it
     assert ended["state"] == "ended" and ended["ended_at"]
+    assert ended["ended"] == {"by": alice.email, "cause": "hangup"}
     child, = ended["children"]
     assert child["url"] == part["url"] and child["state"] == "ended" and child["ended"] == {"cause": "hangup"}
     assert "session" not in child
@@ -430,4 +431,5 @@ def test_who_watches_a_call_sees_how_it_ended(account, opened):
     stream.wait("gone")
     last, gone = [e for e in stream.events if e.name in ("change", "gone")][-2:]
     assert gone.name == "gone" and last.name == "change" and last.data["state"] == "ended" and last.data["ended_at"]
+    assert last.data["ended"] == {"by": alice.email, "cause": "hangup"}
     assert [(c["email"], c["state"]) for c in last.data["children"]] == [(bob.email, "ended")]

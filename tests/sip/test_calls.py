@@ -39,6 +39,13 @@ def how_it_ended(account):
     return [(c["ended"]["cause"], c.get("sip", {}).get("code")) for c in call["children"]]
 
 
+def who_ended(account):
+    """What its last call says of its end as a whole: who, and how."""
+    row, = account.system.query("select max(id) as id from inspect.call where owner = %s", [account.email])
+    ended = account.request("GET", f"/call/{row['id']}").json()["ended"]
+    return ended.get("by"), ended["cause"]
+
+
 def call_of(account, until):
     """The one call that an account is in."""
     calls = until(lambda: account.request("GET", "/call").json(), 3)
@@ -68,10 +75,11 @@ def test_call_answer_and_hang_up(pair, legs, until):
     assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
     ended = alice.request("GET", doc["url"]).json()
     assert ended["state"] == "ended" and [c["ended"]["cause"] for c in ended["children"]] == ["hangup"] * 2
+    assert ended["ended"] == {"by": alice.email, "cause": "hangup"}
 
 
 def test_the_callee_hangs_up(pair, legs):
-    a, b, alice, _ = pair
+    a, b, alice, bob = pair
     out = Outgoing(a, b.aor, sdp(1))
     inc = Incoming(b)
     inc.accept()
@@ -80,6 +88,7 @@ def test_the_callee_hangs_up(pair, legs):
     bye = a.requests.get(timeout=5)
     assert bye.method == "BYE"
     assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
+    assert who_ended(alice) == (bob.email, "hangup")
 
 
 def test_a_phone_that_has_lost_its_connection_is_hung_up_over_another(account, phone, legs):
@@ -105,7 +114,7 @@ def test_a_phone_that_has_lost_its_connection_is_hung_up_over_another(account, p
     (486, 486, "busy"), (603, 603, "declined"), (488, 488, "media"), (404, 404, "not-found"), (480, 480, "unreachable"),
     (503, 480, "unreachable"), (302, 480, "unreachable"), (401, 480, "unreachable")])
 def test_a_refusal_is_heard(pair, legs, code, heard, cause):
-    a, b, alice, _ = pair
+    a, b, alice, bob = pair
     out = Outgoing(a, b.aor, sdp(1))
     Incoming(b).say(code, "No")
     answer = out.final()
@@ -113,6 +122,7 @@ def test_a_refusal_is_heard(pair, legs, code, heard, cause):
     assert (f"cause={code}" in answer.get("reason", "")) == (code != heard)
     assert legs(alice)[1] == ("out", "ended", cause)
     assert how_it_ended(alice) == [(cause, heard)] * 2
+    assert who_ended(alice) == (bob.email if cause in ("busy", "declined") else None, cause)
 
 
 def test_nobody_answers(pair, legs):
@@ -126,6 +136,7 @@ def test_nobody_answers(pair, legs):
     inc.say(487)
     assert legs(alice) == [("in", "ended", "no-answer"), ("out", "ended", "no-answer")]
     assert how_it_ended(alice) == [("no-answer", 480)] * 2
+    assert who_ended(alice) == (None, "no-answer")
 
 
 @pytest.mark.parametrize("after", [100, 180])
@@ -145,6 +156,7 @@ def test_cancel(pair, legs, after):
     inc.next("ACK")
     assert legs(alice) == [("in", "ended", "cancelled"), ("out", "ended", "cancelled")]
     assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
+    assert who_ended(alice) == (alice.email, "cancelled")
 
 
 def test_of_two_phones_one_answers(phone, account, legs):
@@ -244,6 +256,7 @@ def test_rest_hangs_up(pair, legs, until):
     assert bob.request("DELETE", doc["url"]).status_code == 403
     assert alice.request("DELETE", doc["url"]).status_code == 204
     inc.next("BYE")
+    assert who_ended(alice) == (alice.email, "hangup")
     assert a.requests.get(timeout=5).method == "BYE"
     assert legs(alice) == [("in", "ended", "hangup"), ("out", "ended", "hangup")]
 

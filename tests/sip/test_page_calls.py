@@ -113,6 +113,7 @@ def test_a_page_says_no(people, page, legs, reason, code):
     assert out.final().code == code
     assert command(stream, "cancel")["json"]["reason"] == "declined"
     assert len(legs(alice)) == 1
+    assert alice.request("GET", url).json()["ended"]["by"] == bob.email
 
 
 def test_the_phone_gives_up(people, page, legs):
