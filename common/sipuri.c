@@ -335,7 +335,8 @@ static void add_others(char *out, size_t *len, const struct sipuri *u)
  * user to the letter, scheme and host in any case, the port as given, and of
  * the parameters those that count even when only one side has them.  Behind a
  * space follow the others, `name=value;name`: of them those must be equal that
- * both sides have (app.login_key() in SQL).
+ * both sides have (app.login_key() in SQL, which knows a third part too:
+ * registrar/contact.c).
  *
  * @param out  Written only on success
  * @return  0, or EOVERFLOW

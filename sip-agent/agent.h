@@ -4,6 +4,8 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+#include <stdbool.h>
+
 struct address_book;
 struct budget;
 struct credcache;
@@ -48,9 +50,10 @@ struct agent {
 	struct notifier *notifier;
 	struct strans_table *strans;
 	struct uas_list *uas;
-	/* a REGISTER has bound contacts of aor; legs follow their phones */
+	/* a REGISTER has bound contacts of aor; legs follow their phones.
+	   alone: no other phone has that contact */
 	void (*boundh)(struct agent *ag, const char *aor,
-		       const struct sip_msg *msg);
+		       const struct sip_msg *msg, bool alone);
 };
 
 #endif

@@ -260,6 +260,7 @@ struct bound {
 	const char *aor, *flow;
 	const struct sip_msg *msg;
 	struct pl contact;
+	bool alone;
 };
 
 static bool bound_handler(struct le *le, void *arg)
@@ -269,18 +270,25 @@ static bool bound_handler(struct le *le, void *arg)
 
 	if (l->state == LEG_UP && !strcmp(l->aor, b->aor) && l->flow &&
 	    !strncmp(l->flow, "udp:", 4) && l->d.remote_target &&
-	    !pl_strcmp(&b->contact, l->d.remote_target))
+	    !pl_strcmp(&b->contact, l->d.remote_target) &&
+	    (b->alone || sa_cmp(&l->peer_addr, &b->msg->src, SA_ADDR)))
 		within_move(l, b->msg, b->flow);
 
 	return false;
 }
 
-/** A phone has registered: behind a NAT it may have another port by now, and
-    hears of the end of its call there */
-void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg)
+/**
+ * A phone has registered: behind a NAT it may have another port by now, and
+ * hears of the end of its call there
+ *
+ * @param alone No other phone has that contact; else it is the one that has
+ *              spoken from the same IP address
+ */
+void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg,
+		bool alone)
 {
 	char flow[FLOW_TEXT_SIZE];
-	struct bound b = {.aor = aor, .flow = flow, .msg = msg};
+	struct bound b = {.aor = aor, .flow = flow, .msg = msg, .alone = alone};
 	struct nameaddr na;
 
 	if (!ag->legs->count || msg->tp != SIP_TRANSP_UDP ||

@@ -19,7 +19,8 @@ bool legs_request(struct legs *ls, const struct sip_msg *msg);
 bool legs_response(struct legs *ls, const struct sip_msg *msg);
 void legs_ring(struct legs *ls);
 void legs_flow_lost(struct legs *ls, const char *flow);
-void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg);
+void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg,
+		bool alone);
 size_t legs_drain(struct legs *ls);
 
 #endif

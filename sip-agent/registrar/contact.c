@@ -22,6 +22,7 @@ enum {
 	PARAMS_MAX = 64,	    /* of them: each is an element of reginfo */
 	Q_MAX = 16,		    /* characters of a qvalue */
 	MALFORMED_EXPIRES_S = 3600, /* RFC 3261 section 10.3 item 6 */
+	KEY_BUF = SIPURI_KEY_BUF + 64,
 };
 
 struct reading {
@@ -307,9 +308,28 @@ static bool is_crowded(const struct reading *r)
 	return r->cs->outbound && r->bound > 1;
 }
 
+/* Behind a NAT many phones have the same address: the key's third part says
+   where this one has registered from (app.login_key) */
+static void add_nat(char key[static KEY_BUF], const struct reading *r,
+		    const struct sipuri *uri)
+{
+	char host[64];
+	const size_t len = strlen(key);
+	struct pl pl = {uri->host.p, uri->host.n};
+	struct sa sa;
+
+	if (pl.l > 2 && *pl.p == '[')
+		pl = (struct pl){pl.p + 1, pl.l - 2};
+	if (hdr_get(r->msg, HDR_PATH) || pl_strcpy(&pl, host, sizeof(host)) ||
+	    sa_set_str(&sa, host, 0) || sa_cmp(&sa, &r->msg->src, SA_ADDR))
+		return;
+	(void)re_snprintf(key + len, KEY_BUF - len, "%s%j",
+			  strchr(key, ' ') ? " " : "  ", &r->msg->src);
+}
+
 static int read_contact(struct reading *r, const struct nameaddr *na)
 {
-	char key[SIPURI_KEY_BUF];
+	char key[KEY_BUF];
 	uint32_t expires_s;
 	struct sipuri uri;
 	struct pl instance;
@@ -328,6 +348,7 @@ static int read_contact(struct reading *r, const struct nameaddr *na)
 
 	if (sipuri_key(key, &uri))
 		return fail(r, EBADMSG, "Bad Contact");
+	add_nat(key, r, &uri);
 
 	if (r->cs->count >= CONTACTS_MAX)
 		return fail(r, EBADMSG, "Too Many Contacts");

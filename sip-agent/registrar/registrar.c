@@ -255,6 +255,21 @@ static void tell_flow(const struct reg *reg)
 				   NULL);
 }
 
+/* Whether a contact stands once in an answer, whose first it is: behind two
+   NATs two phones may have one and the same */
+static bool is_alone(const struct pg_answer *ans, int row, int rows)
+{
+	const char *contact = pgres_text(ans->res, row, "contact");
+
+	for (int i = row + 1; i < row + rows; i++) {
+		if (contact &&
+		    !str_cmp(contact, pgres_text(ans->res, i, "contact")))
+			return false;
+	}
+
+	return true;
+}
+
 static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 			  int rows)
 {
@@ -264,7 +279,8 @@ static void take_bindings(struct reg *reg, const struct pg_answer *ans, int row,
 		tell_flow(reg);
 		if (reg->bound_s && uas_agent(reg->u)->boundh)
 			uas_agent(reg->u)->boundh(uas_agent(reg->u), reg->aor,
-						  uas_msg(reg->u));
+						  uas_msg(reg->u),
+						  is_alone(ans, row, rows));
 		reply_bindings(reg, ans, row, rows);
 	} else {
 		auth_db_failed(reg->u, reg->aor, ans);

@@ -184,15 +184,32 @@ begin
 		group by split_part(u.param, '=', 1) having count(*) > 1);
 end $$;
 
--- The key under which an account has a contact: the same one, or that of an equal URI; p_key itself where there is none.
-create function app.login_key(p_account bigint, p_key text) returns text
+-- A comparison key without its third part, which is where a phone behind a NAT has registered from.
+create function app.uri_key(p_key text) returns text
+language sql immutable as $$ select substring(p_key from '^\S*(?: \S+)?') $$;
+
+-- The key under which an account has a contact: the same one, or that of an equal URI; p_key itself where there is none. Behind
+-- two NATs one private URI is of two phones, unless Call-ID or instance say that it is one, which has moved.
+create function app.login_key(p_account bigint, p_key text, p_call_id text default null, p_instance text default null) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
 	return coalesce((select l.key from app.login l where l.account_id = p_account and l.key = p_key),
 		(select l.key from app.login l
 		where l.account_id = p_account and split_part(l.key, ' ', 1) = split_part(p_key, ' ', 1)
-			and app.is_same_uri(l.key, p_key) order by l.n limit 1),
+			and app.is_same_uri(l.key, p_key)
+			and ('' in (split_part(l.key, ' ', 3), split_part(p_key, ' ', 3)) or l.call_id = p_call_id or l.instance = p_instance)
+		order by (l.call_id = p_call_id or l.instance = p_instance) is not true, l.n limit 1),
 		p_key);
+end $$;
+
+-- Whether a binding can be of the phone that has spoken from an IP address: of several with one private URI it is the one behind
+-- the same NAT.
+create function app.is_phone_at(p_login app.login, p_ip text) returns bool
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+	return p_ip is null or split_part(p_login.key, ' ', 3) in ('', p_ip) or not exists (
+		select from app.login l
+		where l.account_id = p_login.account_id and l.contact = p_login.contact and l.id <> p_login.id and l.expires_at > now());
 end $$;
 
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
@@ -207,7 +224,7 @@ declare
 	v_extra jsonb := coalesce(p_extra, '{}')
 		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
 	v_q numeric := p_set.q;
-	v_key text := app.login_key(p_account, p_key);
+	v_key text := app.login_key(p_account, p_key, p_set.call_id, p_set.instance);
 begin
 	if p_extra ? 'q' then
 		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
@@ -487,7 +504,7 @@ begin
 	if v_old.contact is null and p_contact is not null then
 		perform app.refuse(409, 'contact-exists', 'A login that lives with a stream has no contact.', '/contact');
 	end if;
-	if p_key is distinct from v_old.key and p_key is not null then
+	if p_key is distinct from app.uri_key(v_old.key) and p_key is not null then
 		if exists (select from app.login l
 			where l.account_id = v_account and l.id <> v_old.id and app.is_same_uri(l.key, p_key))
 		then
@@ -499,7 +516,8 @@ begin
 		v_old.agent_id := null;
 	end if;
 	v_put := app.login_put(v_account, v_email, v_old.source, coalesce(p_contact, v_old.contact),
-		coalesce(p_key, v_old.key), coalesce(p_expires_s, v_old.expires_s),
+		case when p_key is distinct from app.uri_key(v_old.key) then coalesce(p_key, v_old.key) else v_old.key end,
+		coalesce(p_expires_s, v_old.expires_s),
 		coalesce(case when p_merge then v_old.extra || p_extra else p_extra end, v_old.extra), v_old);
 	v_bell := v_bell || v_put.bell || app.publish('login', v_account, v_lock.version, v_lock.prior);
 	return query

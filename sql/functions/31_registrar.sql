@@ -6,7 +6,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 begin
 	return p_contacts <> '[]' and not exists (
 		select from jsonb_array_elements(p_contacts) c
-		left join app.login l on l.account_id = p_account and l.key = app.login_key(p_account, c ->> 'key')
+		left join app.login l on l.account_id = p_account and l.key = app.login_key(p_account, c ->> 'key', p_call_id, c ->> 'instance')
 			and l.expires_at > now()
 		where case when (c ->> 'expires')::bigint = 0 then l.id is not null
 			else (l.call_id, l.cseq) is distinct from (p_call_id, p_cseq) end);
@@ -55,8 +55,11 @@ begin
 			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.contact is not null);
 		else
 			v_ids := array(select l.id from app.login l where l.account_id = v_account and l.key in (
-				select app.login_key(v_account, c ->> 'key') from jsonb_array_elements(p_contacts) c
-				where (c ->> 'expires')::bigint = 0));
+				select coalesce(
+					(select o.key from app.login o where o.account_id = v_account
+						and o.key = app.login_key(v_account, c ->> 'key', p_call_id, c ->> 'instance')),
+					app.login_key(v_account, app.uri_key(c ->> 'key'))) -- whoever removes a contact may be anywhere
+				from jsonb_array_elements(p_contacts) c where (c ->> 'expires')::bigint = 0));
 		end if;
 		if v_ids <> '{}' then
 			v_bell := v_bell || app.login_remove(v_account, v_ids, 'unregistered');
@@ -80,7 +83,8 @@ begin
 			-- What was set of the contact by REST or PUBLISH outlives its refreshes.
 			v_put := app.login_put(v_account, v_email, 'sip', v_contact ->> 'contact', v_contact ->> 'key',
 				least((v_contact ->> 'expires')::bigint, app.max_lifetime_s())::int, (select l.extra from app.login l
-					where l.account_id = v_account and l.key = app.login_key(v_account, v_contact ->> 'key')), v_set);
+					where l.account_id = v_account
+						and l.key = app.login_key(v_account, v_contact ->> 'key', p_call_id, v_set.instance)), v_set);
 			v_bell := v_bell || v_put.bell;
 			-- The same flow of the same device from another address (RFC 5626, section 6).
 			if v_set.reg_id is not null then

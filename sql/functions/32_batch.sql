@@ -114,7 +114,7 @@ begin
 				and app.contact_size(t.contact, t.path, t.call_id, null, t.name, t.params)
 					<= (select b.amount from app.setting b where b.name = 'contact')
 				and h.odd is not true and not h.waits
-				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key) = t.key)),
+				and (h.login_id is not null or not app.is_own_address(t.key) and app.login_key(m.account_id, t.key, t.call_id) = t.key)),
 		took as (
 			update app.resource r
 			set version = nextval('app.version_seq'),

@@ -91,13 +91,14 @@ end $$;
 -- URI, or, for behind a NAT a phone comes back from another port, that of the credential, if only one contact has that. What was
 -- over TLS stays on it. Null: none.
 create function app.contact_flow(p_account bigint, p_credential bigint, p_contact text, p_lost text,
-	out flow text, out agent_id int)
+	p_peer text default null, out flow text, out agent_id int)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	select l.flow, l.agent_id into flow, agent_id
 	from app.login l
 	where l.account_id = p_account and l.expires_at > now() and l.flow <> p_lost
 		and (l.flow like 'tls:%' or p_lost not like 'tls:%')
+		and app.is_phone_at(l.*::app.login, p_peer)
 		and (l.contact = p_contact or l.credential_id = p_credential and not exists (
 			select from app.login o
 			where o.account_id = p_account and o.credential_id = p_credential and o.id <> l.id

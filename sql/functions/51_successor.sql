@@ -163,12 +163,13 @@ begin
 	if p_leg.flow like 'udp:%' then
 		select l.flow into v_now from app.login l
 		where l.account_id = v_account and l.contact = v_contact and l.expires_at > now() and l.flow like 'udp:%'
+			and app.is_phone_at(l.*::app.login, p_leg.peer)
 		order by app.bound_at(l) desc limit 1;
 		flow := coalesce(v_now.flow, p_leg.flow);
 	elsif p_leg.lost_at is not null or not exists (
 		select from app.agent g where g.boot = split_part(p_leg.flow, ':', 2) and g.dead_at is null)
 	then
-		v_now := app.contact_flow(v_account, p_leg.credential_id, v_contact, p_leg.flow);
+		v_now := app.contact_flow(v_account, p_leg.credential_id, v_contact, p_leg.flow, p_leg.peer);
 		flow := v_now.flow;
 		lost := p_leg.flow is not null and v_now.flow is null
 			-- a request within the dialog goes to the Contact of its 2xx, which need not be the one that has registered

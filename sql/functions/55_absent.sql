@@ -6,7 +6,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 begin
 	return (
 		select max(l.n) from app.contact_lost c join app.login l on l.account_id = c.account_id
-			and (l.key = c.key or l.instance = c.instance) and l.expires_at > now()
+			and (app.uri_key(l.key) = app.uri_key(c.key) or l.instance = c.instance) and l.expires_at > now()
 		where c.account_id = p_part.account_id and c.n = p_part.contact_n);
 end $$;
 

@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(59);
+select plan(62);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -145,6 +145,21 @@ update app.leg set flow = 'tcp:boot1:7', remote_target = 'sip:a@192.0.2.9' where
 update app.login set expires_at = now(), sweep_at = now() where flow = 'tcp:boot1:7';
 update app.leg set lost_at = now() - interval '3 min' where id = pg_temp.leg(0);
 select is(pg_temp.load(0), 'gone tcp:boot1:7 5001', 'but not for ever');
+-- Two phones behind two NATs have one private URI: each is reached behind its own, on whichever port it is by now.
+update app.leg set state = 'up', flow = 'udp:192.0.2.7:5060', peer = '192.0.2.7', lost_at = null, remote_target = 'sip:a@10.0.0.1'
+where id = pg_temp.leg(0);
+insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, flow, agent_id, doc)
+select l.account_id, l.email, 100 + g, 'sip:a@10.0.0.1  192.0.2.' || 6 + g, 'sip:a@10.0.0.1', 'sip', 600, now() + interval '600 s' * g,
+	now(), 'udp:192.0.2.' || 6 + g || ':' || 7000 + g, l.agent_id, '{}'
+from app.login l, generate_series(1, 2) g where l.flow = 'tcp:boot1:7';
+select is((select w.flow from app.leg l, app.leg_way(l, (select agent from ids)) w where l.id = pg_temp.leg(0)), 'udp:192.0.2.7:7001',
+	'though the other has registered later');
+select is((select app.login_key(l.account_id, l.key, 'another') = l.key and app.login_key(l.account_id, 'sip:a@10.0.0.1  192.0.2.9', 'new')
+	= 'sip:a@10.0.0.1  192.0.2.9' from app.login l where l.n = 101 and l.contact = 'sip:a@10.0.0.1'), true, 'a third is another one');
+delete from app.login where contact = 'sip:a@10.0.0.1' and n = 101;
+select is((select w.flow from app.leg l, app.leg_way(l, (select agent from ids)) w where l.id = pg_temp.leg(0)), 'udp:192.0.2.8:7002',
+	'where there is one alone, it has moved');
+delete from app.login where contact = 'sip:a@10.0.0.1';
 -- Another agent, after one that is given up.
 select agent as other from api.agent_start('test:2', 'boot2') \gset
 update app.agent set dead_at = now() where id = (select agent from ids);
