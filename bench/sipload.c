@@ -323,7 +323,7 @@ static void report(struct load *l, double seconds)
 
 	printf("rate=%.0f p50=%.2f p99=%.2f max=%.1f seconds=%.2f bound=%zu "
 	       "bad=%llu repeats=%llu challenges=%llu\n",
-	       n / seconds, t.p50, t.p99, t.max, seconds, n,
+	       (double)n / seconds, t.p50, t.p99, t.max, seconds, n,
 	       (unsigned long long)(l->refused + l->timeouts),
 	       (unsigned long long)l->repeats,
 	       (unsigned long long)l->challenges);
