@@ -154,6 +154,7 @@ begin
 			return;
 		end if;
 		v_bell := v_bell || app.release_notifies(v_agent.id);
+		perform app.legs_left(v_agent.id);
 	end if;
 	-- Until it has begun anew it is told again: the answer may be lost.
 	update app.agent g set boot = p_boot, started_at = now(), free_since = null, beat_at = null,

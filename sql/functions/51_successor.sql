@@ -89,17 +89,22 @@ begin
 			bell := bell || v_failed.bell;
 		end;
 	end loop;
-	if not more then -- without their calls: whom somebody has is left to them
-		insert into app.leg_job (leg_id, agent_id, kind)
-		select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from (
-			select o.* from app.leg o
-			where o.agent_id = p_agent and o.ended_at is null and o.state = 'ending' and not exists (
-				select from app.leg_job j where j.leg_id = o.id and j.kind not in ('left', 'informed'))
-			order by o.id for update skip locked) l;
-		update app.leg l set asked_at = '-infinity' where l.id in (
-			select o.id from app.leg o
-			where o.agent_id = p_agent and o.ended_at is null and o.state = 'up' order by o.id for update skip locked);
-	end if;
+end $$;
+
+-- What of an agent's legs it is to ask about or to end, once it has begun anew. Without their calls: whom somebody has is left to
+-- them; and after all else, for who waits behind this holds what stands before.
+create function app.legs_left(p_agent int) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	insert into app.leg_job (leg_id, agent_id, kind)
+	select l.id, l.agent_id, case when l.answered_at is null then 'cancel' else 'bye' end from (
+		select o.* from app.leg o
+		where o.agent_id = p_agent and o.ended_at is null and o.state = 'ending' and not exists (
+			select from app.leg_job j where j.leg_id = o.id and j.kind not in ('left', 'informed'))
+		order by o.id for update skip locked) l;
+	update app.leg l set asked_at = '-infinity' where l.id in (
+		select o.id from app.leg o
+		where o.agent_id = p_agent and o.ended_at is null and o.state = 'up' order by o.id for update skip locked);
 end $$;
 
 -- One agent is given up: nobody answers any more where its phones send to, so that what is up is hung up too, by another.

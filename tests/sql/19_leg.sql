@@ -97,7 +97,7 @@ create function pg_temp.load(p_n int, p_from text default null) returns text lan
 		case when p_from is null then o.id end, o.sip_call_id, o.local_tag, o.remote_tag, p_from) l where o.id = pg_temp.leg(p_n) $$;
 delete from app.leg_job;
 select pg_temp.call('c6', '{"last_word": "503", "last_word_to": "192.0.2.9:5060"}') \g /dev/null
-select app.bury_legs((select agent from ids)) \g /dev/null
+select app.bury_legs((select agent from ids)), app.legs_left((select agent from ids)) \g /dev/null
 select is(pg_temp.legs(), 'ended:agent-lost ending:agent-lost ending:agent-lost', 'what rings ends with its process');
 select is(pg_temp.jobs(), 'fail 503, cancel, cancel', 'and all are told');
 select is(pg_temp.load(0), 'ended 1 503', 'with what was kept for that');
@@ -106,7 +106,7 @@ select is(pg_temp.legs(), 'ended:agent-lost ended:agent-lost ended:agent-lost', 
 update app.leg set state = 'ended', ended_at = now() where state = 'ending';
 select pg_temp.call('c7', '{"flow": "udp:192.0.2.9:5060", "peer": "192.0.2.9"}'), pg_temp.answered(1) \g /dev/null
 delete from app.leg_job;
-select app.bury_legs((select agent from ids)) \g /dev/null
+select app.bury_legs((select agent from ids)), app.legs_left((select agent from ids)) \g /dev/null
 select is(pg_temp.legs(), 'up up ending:cancelled', 'what is up stays');
 select is(pg_temp.jobs(), 'cancel', 'what was to end is ordered to once more');
 select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 1001', 'a dialog is read from its row');
@@ -118,7 +118,7 @@ select is((select string_agg(kind, ' ' order by leg) from api.leg_claim((select 
 select pg_temp.call('c8', '{"last_word": "503", "last_word_to": "192.0.2.9:5060", "flow": "udp:192.0.2.9:5060"}'), pg_temp.answered(1)
 \g /dev/null
 delete from app.leg_job;
-select app.bury_legs((select agent from ids)), app.bury_legs((select agent from ids)) \g /dev/null
+select app.bury_legs((select agent from ids)), app.legs_left((select agent from ids)), app.bury_legs((select agent from ids)), app.legs_left((select agent from ids)) \g /dev/null
 select is(pg_temp.jobs(), 'answer, cancel', 'what nobody has ACKed is answered again');
 select is(pg_temp.load(0), 'answered udp:192.0.2.9:5060 1001 503', 'with the head that was kept, until the ACK');
 select api.leg_news((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(0), 'state', 'up'))) \g /dev/null

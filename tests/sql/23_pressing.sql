@@ -35,7 +35,7 @@ end $$;
 select pg_temp.press(:call) as taken \gset
 select api.leg_claim(:agent) \g /dev/null
 select pg_temp.press(:call) as waits \gset
-select app.bury_legs(:agent) \g /dev/null
+select app.bury_legs(:agent), app.legs_left(:agent) \g /dev/null
 select is(pg_temp.outcome(:taken), 'failed 480', 'keys that were taken end with their process');
 select is(pg_temp.outcome(:waits), 'sending', 'others are pressed by the next');
 select is((select pressing from app.leg where id = :leg), array[:waits]::bigint[], 'and wait for what becomes of them');
