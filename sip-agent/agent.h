@@ -38,6 +38,7 @@ struct agent {
 	/* asked for by auth.c */
 	struct pgbatch *algorithms, *credentials, *known;
 	struct pgbatch *registrations;
+	struct pgbatch *invites, *answers; /* of calls */
 	struct nonce_pool *nonces;
 	struct flow_table *flows;
 	struct address_book *addresses;

@@ -216,6 +216,8 @@ static void close_all(struct program *p)
 	p->ag.credentials = mem_deref(p->ag.credentials);
 	p->ag.known = mem_deref(p->ag.known);
 	p->ag.registrations = mem_deref(p->ag.registrations);
+	p->ag.invites = mem_deref(p->ag.invites);
+	p->ag.answers = mem_deref(p->ag.answers);
 	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.legs = mem_deref(p->ag.legs);
 	p->ag.inbound = mem_deref(p->ag.inbound);

@@ -12,6 +12,7 @@
 #include "call/confirm.h"
 #include "call/divert.h"
 #include "call/info.h"
+#include "call/tell/answered.h"
 #include "call/tell/told.h"
 #include "common/log.h"
 #include "common/pgres.h"
@@ -190,7 +191,7 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 	l->state = LEG_ANSWERED;
 	l->takes_info = info_allowed(msg);
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
-	    told_answered(l->legs->told, l, &body.data, on_unknown))
+	    answered_ask(l, &body.data, on_unknown))
 		callee_lost(l, NULL);
 	body_close(&body);
 }

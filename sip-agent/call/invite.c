@@ -15,6 +15,7 @@
 #include "call/tell/told.h"
 #include "common/json_write.h"
 #include "parse/hdr.h"
+#include "pg/pgbatch.h"
 #include "pg/pgloop.h"
 #include "settings.h"
 #include "transaction/answer.h"
@@ -26,6 +27,10 @@
 
 enum {
 	JSON_MAX = 16 * 1024,
+	ITEM_MAX = 512 * 1024, /* bytes of an INVITE, as JSON */
+	ITEMS_MAX = 64,	       /* INVITEs of a statement */
+	/* each costs by itself: what waits meanwhile goes together */
+	BATCHES_AT_ONCE = 1,
 	HOPS = 70,
 };
 
@@ -37,55 +42,104 @@ static const struct pg_stmt stmt_invite = {
 	.write = true,
 };
 
+static const struct pg_stmt stmt_invites = {
+	.name = "sip_invite_many",
+	.sql = "select * from api.sip_invite_many($1, $2)",
+	.nparams = 2,
+	.write = true,
+};
+
+/* An INVITE that the database is asked for */
+struct asking {
+	struct leg *l;
+	struct auth_id id;
+	char to[AOR_BUF];
+	struct buf leg; /* its dialog, as JSON */
+	char *sdp;	/* NULL: none */
+	int64_t ring_s; /* that the caller would have it ring; 0: not said */
+};
+
+/** Open what this file needs of an agent that has its database */
+int invite_open(struct agent *ag)
+{
+	static const struct pgbatch_conf conf = {
+		.stmt = &stmt_invites,
+		.line = PG_ASKED,
+		.at_once = BATCHES_AT_ONCE,
+		.items = ITEMS_MAX,
+	};
+
+	return pgbatch_alloc(&ag->invites, ag->pl, &conf);
+}
+
+static void asking_destructor(void *arg)
+{
+	struct asking *a = arg;
+
+	buf_free(&a->leg);
+	mem_deref(a->sdp);
+	mem_deref(a->l);
+}
+
 /* --- the answer of the database ----------------------------------------------
  */
 
-static void on_invited(const struct pg_answer *ans, void *arg)
+static void failed(struct leg *l, const struct pg_answer *ans)
 {
-	const struct told_end cancelled = {.code = 487, .cause = "cancelled"};
 	const struct told_end unseen = {
 		.code = 503, .cause = "agent-lost", .unseen = true};
-	struct leg *l = arg;
 
-	if (ans->end != PG_OK) {
-		if (ans->end == PG_AWAY)
-			told_end(l->legs->told, l, &unseen, NULL);
-		/* whoever has cancelled has had his answer */
-		uas_set_cancel(l->u, NULL, NULL);
-		uas_set_tag(l->u, l->d.local_tag);
-		auth_db_failed(l->u, l->aor, ans);
-		leg_forget(l);
-		mem_deref(l);
-		return;
-	}
-	leg_set_id(l, pgres_int(ans->res, 0, "leg"));
-	l->call = pgres_int(ans->res, 0, "call");
-	l->account = pgres_int(ans->res, 0, "account");
+	if (ans->end == PG_AWAY)
+		told_end(l->legs->told, l, &unseen, NULL);
+	/* whoever has cancelled has had his answer */
+	uas_set_cancel(l->u, NULL, NULL);
+	uas_set_tag(l->u, l->d.local_tag);
+	auth_db_failed(l->u, l->aor, ans);
+	leg_forget(l);
+}
+
+static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
+{
+	const struct told_end cancelled = {.code = 487, .cause = "cancelled"};
+
+	leg_set_id(l, pgres_int(ans->res, row, "leg"));
+	l->call = pgres_int(ans->res, row, "call");
+	l->account = pgres_int(ans->res, row, "account");
 	if (l->cancelled) {
 		l->state = LEG_ENDING;
 		told_end(l->legs->told, l, &cancelled, NULL);
 		leg_forget(l);
 	} else {
-		caller_made(l,
-			    1000 * (uint64_t)pgres_int(ans->res, 0, "ring_s"));
+		caller_made(
+			l, 1000 * (uint64_t)pgres_int(ans->res, row, "ring_s"));
 	}
-	orders_do(l->legs, ans);
-	mem_deref(l);
+	orders_do(l->legs, ans, row, rows);
+}
+
+static void take_answer(struct asking *a, const struct pg_answer *ans, int row,
+			int rows)
+{
+	if (ans->end == PG_OK)
+		made(a->l, ans, row, rows);
+	else
+		failed(a->l, ans);
+	mem_deref(a);
 }
 
 /* --- the request
  * -------------------------------------------------------------- */
 
-/* How long the caller would have it ring; the database knows how long it may */
-static struct pg_val read_expires(const struct sip_msg *msg)
+/* How long the caller would have it ring; the database knows how long it may.
+   0: he does not say */
+static int64_t read_expires(const struct sip_msg *msg)
 {
 	const struct pl *val = hdr_get(msg, HDR_EXPIRES);
 	uint64_t n;
 
-	if (!val || hdr_number(&n, val, UINT32_MAX) || !n)
-		return pg_null();
+	if (!val || hdr_number(&n, val, UINT32_MAX))
+		return 0;
 
-	return pg_int(n < INT32_MAX ? (int64_t)n : INT32_MAX);
+	return n < INT32_MAX ? (int64_t)n : INT32_MAX;
 }
 
 static int64_t read_hops(const struct sip_msg *msg)
@@ -135,36 +189,91 @@ static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 	return b->failed ? ENOMEM : 0;
 }
 
+static void on_invited(const struct pg_answer *ans, void *arg)
+{
+	take_answer(arg, ans, 0, pg_rows(ans));
+}
+
+/* Any INVITE, in a statement of its own */
+static int ask_alone(struct asking *a)
+{
+	const struct agent *ag = a->l->legs->ag;
+	const struct pl json = {a->leg.p, a->leg.len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(ag->pl)),
+		pg_int(a->id.credential),
+		pg_text(a->id.ha1),
+		pg_text(a->to),
+		pg_pl(&json),
+		pg_text(a->sdp),
+		pg_null(),
+		a->ring_s ? pg_int(a->ring_s) : pg_null(),
+		pg_bool(a->l->secure),
+	};
+
+	return pgloop_query_alone(ag->pl, a->id.aor, &stmt_invite, valv,
+				  on_invited, a);
+}
+
+static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
+{
+	struct asking *a = arg;
+	int err = 0;
+
+	if (rows || ans->end != PG_OK)
+		take_answer(a, ans, row, rows);
+	else
+		err = ask_alone(a);
+	if (err) {
+		uas_set_cancel(a->l->u, NULL, NULL);
+		uas_fail(a->l->u, err);
+		leg_forget(a->l);
+		mem_deref(a);
+	}
+}
+
+/* The usual one, together with others of the moment */
+static int ask_batch(struct asking *a)
+{
+	struct buf item;
+	int err;
+
+	buf_init(&item, ITEM_MAX);
+	json_member_int(&item, "credential", a->id.credential);
+	json_member(&item, "ha1", a->id.ha1);
+	json_member(&item, "aor", a->to);
+	json_key(&item, "leg");
+	buf_add(&item, a->leg.p, a->leg.len);
+	json_member(&item, "sdp", a->sdp);
+	if (a->ring_s)
+		json_member_int(&item, "ring_s", a->ring_s);
+	buf_char(&item, '}');
+	err = pgbatch_ask(a->l->legs->ag->invites, &item, on_batch, a);
+	buf_free(&item);
+
+	return err;
+}
+
 static int ask(struct leg *l, const struct auth_id *id, const char *to,
 	       const struct pl *sdp)
 {
-	const struct sip_msg *msg = uas_msg(l->u);
-	const struct agent *ag = l->legs->ag;
-	struct buf b;
+	struct asking *a = mem_zalloc(sizeof(*a), asking_destructor);
 	int err;
 
-	buf_init(&b, JSON_MAX);
-	err = write_leg(&b, l, read_hops(msg));
-	if (!err) {
-		const struct pl json = {b.p, b.len};
-		const struct pg_val valv[] = {
-			pg_int(pgloop_agent(ag->pl)),
-			pg_int(id->credential),
-			pg_text(id->ha1),
-			pg_text(to),
-			pg_pl(&json),
-			sdp->l ? pg_pl(sdp) : pg_null(),
-			pg_null(),
-			read_expires(msg),
-			pg_bool(l->secure),
-		};
-
-		err = pgloop_query_alone(ag->pl, id->aor, &stmt_invite, valv,
-					 on_invited, mem_ref(l));
-		if (err)
-			mem_deref(l);
-	}
-	buf_free(&b);
+	if (!a)
+		return ENOMEM;
+	a->l = mem_ref(l);
+	a->id = *id;
+	a->ring_s = read_expires(uas_msg(l->u));
+	str_ncpy(a->to, to, sizeof(a->to));
+	buf_init(&a->leg, JSON_MAX);
+	err = write_leg(&a->leg, l, read_hops(uas_msg(l->u)));
+	if (!err && sdp->l)
+		err = pl_strdup(&a->sdp, sdp);
+	if (!err)
+		err = l->secure ? ask_alone(a) : ask_batch(a);
+	if (err)
+		mem_deref(a);
 
 	return err;
 }

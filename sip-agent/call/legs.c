@@ -7,11 +7,13 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/info.h"
+#include "call/invite.h"
 #include "call/keys.h"
 #include "call/load.h"
 #include "call/orders.h"
 #include "call/page.h"
 #include "call/relay.h"
+#include "call/tell/answered.h"
 #include "call/tell/told.h"
 #include "call/within.h"
 #include "common/log.h"
@@ -60,6 +62,10 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 		err = hash_alloc(&ls->by_call_id, BUCKETS);
 	if (!err)
 		err = told_alloc(&ls->told, ls, ag, orders_do);
+	if (!err)
+		err = invite_open(ag);
+	if (!err)
+		err = answered_open(ag);
 	if (err)
 		mem_deref(ls);
 	else

@@ -398,15 +398,17 @@ static void do_one(const struct order *o, const char *kind)
 }
 
 /**
- * Do the orders of an answer
+ * Do the orders of an answer, or of a part of it
  *
- * @param ans One that went well, with rows of app.leg_work
+ * @param ans  One that went well, with rows of app.leg_work
+ * @param row  The first
+ * @param rows How many
  */
-void orders_do(struct legs *ls, const struct pg_answer *ans)
+void orders_do(struct legs *ls, const struct pg_answer *ans, int row, int rows)
 {
-	const int n = pg_rows(ans);
+	const int end = row + rows;
 
-	for (int row = 0; row < n; row++) {
+	for (; row < end; row++) {
 		struct order o = {.legs = ls, .ans = ans, .row = row};
 		const char *kind = text(&o, "kind");
 

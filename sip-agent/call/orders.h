@@ -8,6 +8,6 @@
 
 struct pg_answer;
 
-void orders_do(struct legs *ls, const struct pg_answer *ans);
+void orders_do(struct legs *ls, const struct pg_answer *ans, int row, int rows);
 
 #endif

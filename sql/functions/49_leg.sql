@@ -12,18 +12,16 @@ end $$;
 create function app.leg_lock_calls(p_legs bigint[]) returns void
 language plpgsql volatile as $$
 declare
-	v_call bigint;
-	v_all bool := true;
-begin
 	-- Each by its key: a plan of when there were few would go through all that there are, in order.
-	for v_call in
+	v_calls bigint[] := array(
 		select distinct l.call_id
-		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l order by 1
-	loop
-		perform from app.resource r where r.kind = 'call' and r.id = v_call for update;
-		v_all := v_all and found;
-	end loop;
-	if not v_all then
+		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l order by 1);
+begin
+	if cardinality(v_calls) > (
+		select count(*)
+		from unnest(v_calls) u (id)
+		cross join lateral (select from app.resource r where r.kind = 'call' and r.id = u.id for update) k)
+	then
 		perform from app.leg l where l.id = any (p_legs) order by l.id for update;
 	end if;
 end $$;
@@ -56,8 +54,7 @@ begin
 	return app.publish('call', p_call, v_version, v_prior, p_recheck, p_before);
 end $$;
 
--- A phone rings (code, reason), a caller's phone has ACKed (up), or a dialog has other values (moved; lost: its connection has
--- gone).
+-- A phone rings (code, reason), or a dialog has other values (moved; lost: its connection has gone).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
 language plpgsql volatile as $$
 declare
@@ -66,11 +63,7 @@ declare
 	v_code int := p_item ->> 'code';
 	v_bell text[];
 begin
-	if p_item ->> 'state' = 'up' then
-		update app.leg l set state = 'up', last_word = null, last_word_to = null
-		where l.id = p_leg and l.agent_id = p_agent and l.state = 'answered';
-		return null;
-	elsif p_item ->> 'state' = 'moved' then
+	if p_item ->> 'state' = 'moved' then
 		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer',
 			lost_at = case when (p_item ->> 'lost')::bool then coalesce(l.lost_at, now()) end,
 			last_word = case when p_item ? 'last_word' then nullif(p_item ->> 'last_word', '') else l.last_word end,
@@ -108,13 +101,34 @@ end $$;
 create function api.leg_news(p_agent int, p_items jsonb) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_item jsonb;
+	v_legs bigint[] := app.leg_items(p_items, p_agent);
+	v_rung record;
+	v_work app.leg_work;
+	v_done int[] := '{}';
 	v_bell text[];
 begin
 	set local synchronous_commit = off; -- news may get lost, and orders are given again
-	perform app.leg_lock_calls(app.leg_items(p_items, p_agent));
-	for v_item in select i from jsonb_array_elements(p_items) i loop
-		v_bell := v_bell || app.leg_heard(p_agent, (v_item ->> 'leg')::bigint, v_item);
+	perform app.leg_lock_calls(v_legs);
+	if p_items @> '[{"state": "up"}]' then -- their callers have ACKed
+		update app.leg l set state = 'up', last_word = null, last_word_to = null
+		where l.id = any (array(
+				select t.leg from jsonb_to_recordset(p_items) as t(leg bigint, state text) where t.state = 'up'))
+			and l.agent_id = p_agent and l.state = 'answered';
+	end if;
+	v_work.kind := 'progress';
+	for v_rung in select * from app.plain_rings(p_agent, p_items, v_legs) loop
+		v_done := v_done || v_rung.i;
+		v_bell := v_bell || v_rung.bell;
+		continue when v_rung.caller is null;
+		v_work.leg := v_rung.caller;
+		v_work.call := v_rung.call;
+		v_work.code := v_rung.code;
+		v_work.reason := v_rung.reason;
+		return next v_work;
+	end loop;
+	for i in 0 .. jsonb_array_length(p_items) - 1 loop
+		continue when i = any (v_done) or p_items -> i ->> 'state' = 'up';
+		v_bell := v_bell || app.leg_heard(p_agent, v_legs[i + 1], p_items -> i);
 	end loop;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;

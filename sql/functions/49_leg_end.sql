@@ -40,13 +40,14 @@ begin
 	end if;
 end $$;
 
+-- p_cause: as app.end_cause has it.
 create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns text[]
 language plpgsql volatile as $$
 declare
 	v_code int := coalesce(p_leg.code, p_code);
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
-		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, app.end_cause(p_cause, l.answered_at is not null)),
+		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause),
 		local_sdp = null, remote_sdp = null, kept = null,
 		last_word = case when l.answered_at is null then l.last_word end
 	where l.id = p_leg.id and l.ended_at is null;
@@ -65,7 +66,7 @@ declare
 begin
 	if p_leg.direction = 'in' and p_leg.state in ('calling', 'ringing') then
 		v_bell := app.leg_order(p_leg, p_agent, 'fail', p_code, p_reason, p_header);
-		return v_bell || app.leg_end(p_leg, p_code, p_reason, p_cause);
+		return v_bell || app.leg_end(p_leg, p_code, p_reason, app.end_cause(p_cause, false));
 	end if;
 	v_bell := app.leg_order(p_leg, p_agent, case when p_leg.state in ('answered', 'up') then 'bye' else 'cancel' end,
 		null, null, p_header);
@@ -216,10 +217,14 @@ create function api.leg_ended(p_agent int, p_items jsonb) returns setof app.leg_
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_legs bigint[] := app.leg_items(p_items, p_agent);
+	v_plain record;
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(v_legs);
+	v_plain := app.plain_ends(p_agent, p_items, v_legs);
+	v_bell := v_plain.bell;
 	for i in 1 .. cardinality(v_legs) loop
+		continue when i - 1 = any (v_plain.done);
 		v_bell := v_bell || app.leg_ended(p_agent, v_legs[i], p_items -> i - 1);
 	end loop;
 	return query select * from app.leg_take(p_agent, null, v_bell);

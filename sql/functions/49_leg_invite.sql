@@ -150,9 +150,7 @@ begin
 			web = v_rung.made = 0
 		where p.id = v_to;
 	end if;
-	-- As app.call_seers_set would.
-	insert into app.call_seer (call_id, account_id, inside) values (v_call, v_caller, true), (v_call, v_account, true)
-	on conflict (call_id, account_id) do nothing;
+	perform app.call_seers_set(v_call);
 	v_bell := v_bell || app.publish('call', v_call, v_version, v_version);
 	perform app.send_keep(v_caller) where v_pages.send_id is not null;
 	v_first.kind := 'made';

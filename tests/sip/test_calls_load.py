@@ -84,7 +84,7 @@ def test_a_call_asks_the_database_six_times(loaded):
     assert said["done"] == str(CALLS) and said["failed"] == "0"
     found = {name: calls for name, calls in statements(loaded).items() if name not in POLLS}
     print(found)
-    assert found["sip_invite"] == found["leg_answered"] == CALLS
+    assert 0 < found["sip_invite_many"] <= CALLS and 0 < found["leg_answered_many"] <= CALLS
     assert sum(found.values()) <= STATEMENTS_MAX * CALLS, found
 
 

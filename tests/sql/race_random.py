@@ -401,7 +401,13 @@ class Client(Caller):
 
     def tell(self, function, agent, *args):
         """What an agent says of its legs; it does as it is told, sooner or later."""
-        rows = self(function, agent, *args) or []
+        return self.heard(agent, self(function, agent, *args) or [])
+
+    def tell_many(self, function, agent, items):
+        """The same of many at once, whose rows are numbered."""
+        return self.heard(agent, [row[1:] for row in self(function, agent, json.dumps(items)) or []])
+
+    def heard(self, agent, rows):
         for kind, leg, call, *_ in rows:
             if leg is None:
                 continue
@@ -413,15 +419,28 @@ class Client(Caller):
         del self.world.legs[:-40], self.world.calls[:-12]
         return rows[0][2] if rows else None
 
+    def dialog(self):
+        """Of an INVITE."""
+        n = next(NUMBERS)
+        return {"call_id": f"in{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": 1, "local_uri": "sip:a@b",
+                "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": self.contact()[0], "flow": self.flow(),
+                "peer": "192.0.2.9", "hops": 70}
+
+    def sip_invite_many(self, _):
+        items = []
+        for person in (self.person() for _ in range(self.rng.randint(1, 4))):
+            credential = self.some(person.credentials)
+            if credential:
+                items.append({"i": len(items), "credential": credential[0], "ha1": credential[1], "aor": self.person().email,
+                              "leg": self.dialog(), "sdp": self.sdp()})
+        self.tell_many("api.sip_invite_many", self.agent(), items)
+
     def sip_invite(self, p):
-        credential, n = self.some(p.credentials), next(NUMBERS)
+        credential = self.some(p.credentials)
         if not credential:
             return
-        leg = {"call_id": f"in{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": 1, "local_uri": "sip:a@b",
-               "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": self.contact()[0], "flow": self.flow(),
-               "peer": "192.0.2.9", "hops": 70}
         callee = self.person()
-        call = self.tell("api.sip_invite", self.agent(), *credential[:2], callee.email, json.dumps(leg),
+        call = self.tell("api.sip_invite", self.agent(), *credential[:2], callee.email, json.dumps(self.dialog()),
                          self.rng.choice([None, self.sdp()]), None, self.rng.choice([None, 1]), False)
         if call:
             self.ringing(callee, call)
@@ -440,6 +459,12 @@ class Client(Caller):
     def leg_answered(self, _):
         dialog = {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
         self.tell("api.leg_answered", *self.leg(), json.dumps(dialog), self.rng.choice([None, self.sdp(), self.sdp()]))
+
+    def leg_answered_many(self, _):
+        agent, dialog = self.agent(), {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
+        self.tell_many("api.leg_answered_many", agent, [
+            {"i": i, "leg": leg, "dialog": dialog, "sdp": self.sdp()}
+            for i, leg in enumerate({leg for of, leg in self.world.legs[-8:] if of == agent and leg})])
 
     def leg_ended(self, _):
         agent, leg = self.leg()
@@ -475,7 +500,8 @@ class Client(Caller):
                "unregister": 2, "send": 25, "cancel": 6, "trace": 1, "mail": 4, "mail_seen": 2, "mail_delete": 2, "call": 2,
                "call_patch": 3, "call_delete": 1, "join": 4, "participant": 2, "leave": 2, "look": 3, "guess": 2,
                "sip_register": 8, "sip_register_many": 4, "first_use": 1, "sip_message": 4, "subscribe": 4, "publish": 2,
-               "flow_lost": 2, "call_invite": 3, "command": 5, "sip_invite": 8, "leg_news": 5, "leg_answered": 6, "leg_ended": 6,
+               "flow_lost": 2, "call_invite": 3, "command": 5, "sip_invite": 5, "sip_invite_many": 4, "leg_news": 5, "leg_answered": 3,
+               "leg_answered_many": 4, "leg_ended": 6,
                "leg_session": 1, "leg_offer": 2, "leg_offered": 2, "leg_acked": 1, "leg_load": 1}
 
     def loop(self):

@@ -40,12 +40,6 @@ static const struct pg_stmt stmt_news = {
 	.nparams = 2,
 	.write = true,
 };
-static const struct pg_stmt stmt_answered = {
-	.name = "leg_answered",
-	.sql = "select * from api.leg_answered($1, $2, $3, $4)",
-	.nparams = 4,
-	.write = true,
-};
 static const struct pg_stmt stmt_claim = {
 	.name = "leg_claim",
 	.sql = "select * from api.leg_claim($1)",
@@ -115,14 +109,20 @@ size_t told_waiting(const struct told *t)
 	return ends_count(t->ends);
 }
 
-/** Do the orders that an answer brings */
-void told_answer(struct told *t, const struct pg_answer *ans)
+/** Do the orders that so many rows of an answer bring, from that one on */
+void told_rows(struct told *t, const struct pg_answer *ans, int row, int rows)
 {
 	if (ans->end == PG_OK)
-		t->ordersh(t->legs, ans);
+		t->ordersh(t->legs, ans, row, rows);
 	else if (ans->end == PG_BUG)
 		log_error_often(1, "legs_failed",
 				LOG_STR("sqlstate", ans->sqlstate));
+}
+
+/** Do the orders that an answer brings */
+void told_answer(struct told *t, const struct pg_answer *ans)
+{
+	told_rows(t, ans, 0, pg_rows(ans));
 }
 
 /* --- news ------------------------------------------------------------------
@@ -276,92 +276,6 @@ void told_asks(struct told *t, const struct leg *l,
 	       const struct told_word *word)
 {
 	moved(t, l, false, word);
-}
-
-/* --- a phone has answered ---------------------------------------------------
- */
-
-struct answered {
-	struct told *t;
-	struct leg *l;
-	told_done_h *h;
-};
-
-static void answered_destructor(void *arg)
-{
-	struct answered *a = arg;
-
-	mem_deref(a->l);
-}
-
-static void on_answered(const struct pg_answer *ans, void *arg)
-{
-	struct answered *a = arg;
-
-	told_answer(a->t, ans);
-	if (ans->end != PG_OK)
-		a->h(a->l, false);
-	mem_deref(a);
-}
-
-static void write_dialog(struct buf *b, const struct leg *l)
-{
-	struct dialog d;
-	char ip[64];
-
-	leg_view(&d, l);
-	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
-	buf_char(b, '{');
-	dialog_json(b, &d);
-	json_member(b, "peer", ip);
-	if (l->takes_info)
-		json_member(b, "takes_info", l->takes_info);
-	buf_char(b, '}');
-}
-
-/**
- * A phone has answered: was it the first?
- *
- * The orders say won or lost.
- *
- * @param sdp Of its 200; may be empty
- * @param h   Called where the database does not say
- *
- * @return 0, or errno where the database cannot be asked
- */
-int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
-		  told_done_h *h)
-{
-	struct answered *a = mem_zalloc(sizeof(*a), answered_destructor);
-	struct buf b;
-	int err;
-
-	if (!a)
-		return ENOMEM;
-	a->t = t;
-	a->h = h;
-	a->l = mem_ref(l);
-	buf_init(&b, NEWS_MAX);
-	write_dialog(&b, l);
-	if (b.failed) {
-		err = ENOMEM;
-	} else {
-		const struct pl json = {b.p, b.len};
-		const struct pg_val valv[] = {
-			pg_int(pgloop_agent(t->ag->pl)),
-			pg_int(l->id),
-			pg_pl(&json),
-			sdp->l ? pg_pl(sdp) : pg_null(),
-		};
-
-		err = pgloop_query_in(t->ag->pl, PG_ALONE, (uint64_t)l->call,
-				      &stmt_answered, valv, on_answered, a);
-	}
-	buf_free(&b);
-	if (err)
-		mem_deref(a);
-
-	return err;
 }
 
 /* --- what others have caused ------------------------------------------------

@@ -12,8 +12,9 @@
 struct pg_answer;
 struct told;
 
-/** Rows of app.leg_work */
-typedef void(told_orders_h)(struct legs *ls, const struct pg_answer *ans);
+/** Rows of app.leg_work: so many, from that one on */
+typedef void(told_orders_h)(struct legs *ls, const struct pg_answer *ans,
+			    int row, int rows);
 
 /** What would end an INVITE that rings where we are no more */
 struct told_word {
@@ -33,9 +34,8 @@ void told_asks(struct told *t, const struct leg *l,
 void told_up(struct told *t, const struct leg *l);
 void told_end(struct told *t, struct leg *l, const struct told_end *end,
 	      told_done_h *h);
-int told_answered(struct told *t, struct leg *l, const struct pl *sdp,
-		  told_done_h *h);
 void told_answer(struct told *t, const struct pg_answer *ans);
+void told_rows(struct told *t, const struct pg_answer *ans, int row, int rows);
 void told_claim(struct told *t);
 size_t told_waiting(const struct told *t);
 
