@@ -58,8 +58,7 @@ void bye_send(struct leg *l, const char *reason)
 		return;
 	ack_first(l);
 	l->state = LEG_ENDING;
-	if (l->goneh)
-		l->goneh(l);
+	leg_over(l);
 	tmr_cancel(&l->tmr);
 	l->again = mem_deref(l->again);
 	l->u = mem_deref(l->u);

@@ -227,12 +227,14 @@ static void on_passed(int code, const char *reason, const struct sip_msg *msg,
 		      void *arg)
 {
 	struct info *i = arg;
+	struct leg *to = mem_ref(i->to);
 
 	(void)reason;
 	uas_refuse(i->u, code_of(msg, code));
-	if (code == 481)
-		bye_lost(i->to);
 	mem_deref(i);
+	if (code == 481)
+		bye_lost(to);
+	mem_deref(to);
 }
 
 static void too_late(void *arg)
@@ -399,12 +401,14 @@ static void on_sent(int code, const char *reason, const struct sip_msg *msg,
 		    void *arg)
 {
 	struct info *i = arg;
+	struct leg *to = mem_ref(i->to);
 
 	(void)reason;
-	info_tell(i->to->legs, i->to->id, i->number, code_of(msg, code));
-	if (code == 481)
-		bye_lost(i->to);
+	info_tell(to->legs, to->id, i->number, code_of(msg, code));
 	mem_deref(i);
+	if (code == 481)
+		bye_lost(to);
+	mem_deref(to);
 }
 
 /** Tell a phone what that of another agent says, under its number there */
@@ -430,6 +434,26 @@ void info_send(struct leg *l, int64_t number, const struct info_text *text)
 void info_lost(struct legs *ls, int64_t leg, int64_t number)
 {
 	info_tell(ls, leg, number, 480);
+}
+
+/** The dialog of a leg is over, or about to be: what its phone has said in it
+   has no answer any more (RFC 3261 section 15.1.2), nor what it was told */
+void info_over(struct leg *l)
+{
+	struct le *le = list_head(&l->legs->infos);
+
+	while (le) {
+		struct info *i = le->data;
+
+		le = le->next;
+		if (i->from == l)
+			uas_refuse(i->u, 487);
+		else if (i->to == l && !i->from)
+			info_lost(l->legs, l->id, i->number);
+		else
+			continue; /* of who is hung up next */
+		mem_deref(i);
+	}
 }
 
 /** The connection of a leg has closed: what waits for an answer over it */

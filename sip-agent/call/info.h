@@ -21,6 +21,7 @@ void info_pass(struct leg *l, struct uas *u);
 void info_send(struct leg *l, int64_t number, const struct info_text *text);
 void info_lost(struct legs *ls, int64_t leg, int64_t number);
 void info_answer(struct legs *ls, int64_t number, int code);
+void info_over(struct leg *l);
 void info_flow_lost(struct leg *l);
 
 #endif

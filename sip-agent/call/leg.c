@@ -96,12 +96,21 @@ void leg_set_id(struct leg *l, int64_t id)
 	hash_append(l->legs->by_id, (uint32_t)id, &l->by_id, l);
 }
 
+/** Its dialog is over, or about to be; of one that is unloaded what its phone
+    is told in it: who waits for it hears so */
+void leg_over(struct leg *l)
+{
+	if (l->goneh)
+		l->goneh(l);
+	if (l->legs->overh && !l->unloaded)
+		l->legs->overh(l);
+}
+
 /** It is over; who holds no reference must not use it any more */
 void leg_forget(struct leg *l)
 {
 	l->state = LEG_GONE;
-	if (l->goneh)
-		l->goneh(l);
+	leg_over(l);
 	tmr_cancel(&l->tmr);
 	l->again = mem_deref(l->again);
 	hash_unlink(&l->by_id);

@@ -61,11 +61,11 @@ struct legs {
 	struct agent *ag;
 	struct told *told;
 	struct hash *by_id, *by_call_id, *by_aor;
-	struct list relays, infos, keys, sayings;
-	struct list words; /* last words, see word.c */
+	struct list relays, infos, keys, sayings, words; /* word.c */
 	size_t count;
-	size_t loads;  /* that are under way */
-	bool draining; /* nothing new is begun */
+	size_t loads;		      /* that are under way */
+	bool draining;		      /* nothing new is begun */
+	void (*overh)(struct leg *l); /* of leg_over */
 	struct {
 		uint64_t key, until_ms;
 	} lately[LEGS_LATELY]; /* dialogs that have ended, for what of them
@@ -131,6 +131,7 @@ int leg_alloc(struct leg **lp, struct legs *ls, bool in);
 void leg_request_free(struct leg_request *r);
 void leg_insert(struct leg *l);
 void leg_set_id(struct leg *l, int64_t id);
+void leg_over(struct leg *l);
 void leg_forget(struct leg *l);
 int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);

@@ -55,6 +55,7 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 	if (!ls)
 		return ENOMEM;
 	ls->ag = ag;
+	ls->overh = info_over;
 	err = hash_alloc(&ls->by_id, BUCKETS);
 	if (!err)
 		err = hash_alloc(&ls->by_aor, BUCKETS);

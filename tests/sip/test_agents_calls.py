@@ -1,5 +1,6 @@
 """Calls between phones at two agents: what one asks of the other within the call passes between them."""
 import os
+import queue
 import threading
 
 import pytest
@@ -187,6 +188,25 @@ def test_keys_and_messages(pair, over):
     assert out.request("INFO", RELAY, "Signal=3\r\n", timeout_s=WAIT_S).code == 480
     assert request(a, "BYE"), "a phone that was rebooted ends the call"
     assert "unreachable" in over(alice)
+
+
+def test_a_key_whose_call_ends_is_answered_at_once(pair, over):
+    """RFC 3261 section 15.1.2: whoever hangs up, and whoever had pressed it."""
+    for hangs_up in ("who has pressed it", "the other"):
+        a, b, alice = pair()
+        b.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200  # it never answers a key
+        out, inc = up(a, b)
+        found = queue.Queue()
+        threading.Thread(target=lambda s=out, q=found: q.put(s.request("INFO", RELAY, "Signal=1\r\n", timeout_s=WAIT_S)),
+                         daemon=True).start()
+        request(b, "INFO")
+        if hangs_up == "the other":
+            assert inc.bye().code == 200
+            request(a, "BYE")
+        else:
+            assert out.bye().code == 200
+        assert found.get(timeout=WAIT_S).code == 487, hangs_up
+        assert over(alice) == {"hangup"}
 
 
 def test_a_message_within_the_dialog_goes_to_who_is_there(pair):
