@@ -333,6 +333,7 @@ begin
 			where c.id = p_id and (p_last or c.state <> 'ended'))
 		when 'login' then app.login_list_doc(p_id)
 		when 'mailbox' then app.mailbox_doc(p_id)
+		when 'calls' then app.past_calls_doc(p_id)
 		when 'profile' then (select app.profile_doc(a.email, a.profile, p_inside) from app.account a where a.id = p_id)
 		when 'send' then app.send_doc(p_id)
 	end;

@@ -49,6 +49,8 @@ from (values
 	('operations_kept', 365, 'days', 'that is kept what operators have done (inspect.operation)'),
 	('participations', 1000, 'calls', 'at once that an account may join'),
 	('page', 1048576, 'bytes', 'of a page of a list'),
+	('past_calls', 1000, 'calls', 'of an account that are kept once they have ended, in GET /user/{email}/calls'),
+	('past_calls_kept', 90, 'days', 'that they are kept'),
 	('participant_members', 4096, 'bytes', 'of a participant''s own members, written out'),
 	('profile', 65536, 'bytes', 'of a profile, written out'),
 	('publications', 16, 'publications', 'of an account'),

@@ -191,6 +191,9 @@ begin
 		return (select s.version from app.send s where s.id = p_id and exists (
 			select from app.account a where a.id = s.account_id));
 	end if;
+	if p_kind = 'calls' then
+		return app.past_calls_version(p_id);
+	end if;
 	return (select r.version from app.resource r where r.kind = p_kind and r.id = p_id);
 end $$;
 

@@ -113,6 +113,7 @@ begin
 	end if;
 	insert into app.resource (kind, id) values ('login', account_make.id), ('mailbox', account_make.id),
 		('profile', account_make.id);
+	insert into app.past_calls (account_id) values (account_make.id);
 	select r.version into version from app.resource r where r.kind = 'profile' and r.id = account_make.id;
 end $$;
 

@@ -133,7 +133,8 @@ begin
 	perform from app.delivery d where d.send_id = any (v_sends) order by d.id for update;
 	delete from app.send s where s.id = any (v_sends);
 	insert into app.account_gone (account_id)
-	select p_account where exists (select from app.send s where s.account_id = p_account);
+	select p_account where exists (select from app.send s where s.account_id = p_account)
+		or exists (select from app.past_call c where c.account_id = p_account);
 end $$;
 
 -- An account ends, with its logins, its mail and its calls.

@@ -67,11 +67,17 @@ begin
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}', ended_by = p_by,
 		cause = app.end_cause(p_cause, exists (select from app.participant p where p.call_id = p_call and p.state = 'joined'))
 	where c.id = p_call and c.state <> 'ended';
-	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
-		cause = coalesce(p.cause, app.end_cause(p_cause, p.state = 'joined')),
-		code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
-		reason = case when p_code is null or p.state = 'joined' then p.reason else p_reason end
-	where p.call_id = p_call and p.left_at is null;
+	for v_part in
+		update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
+			cause = coalesce(p.cause, app.end_cause(p_cause, p.state = 'joined')),
+			code = case when p_code is null or p.state = 'joined' then p.code else p_code end,
+			reason = case when p_code is null or p.state = 'joined' then p.reason else p_reason end
+		where p.call_id = p_call and p.left_at is null returning p.*
+	loop
+		if v_part.side = 'callee' then
+			v_bell := v_bell || app.past_call_add(v_part, v_part.cause, p_by);
+		end if;
+	end loop;
 	if app.is_watched('call', p_call) then -- who watches it sees how it ended, and then that it is gone
 		v_version := app.version_of('call', p_call);
 		perform app.log_change('call', p_call, v_version, p_prior, false, null, null);
@@ -127,7 +133,7 @@ begin
 	for v_part in
 		select p.* from app.participant p where p.call_id = p_call and p.account_id = p_account and p.left_at is null order by p.n
 	loop
-		v_bell := v_bell || app.participant_part(v_part);
+		v_bell := v_bell || app.participant_part(v_part, p_account);
 	end loop;
 	delete from app.participant p where p.call_id = p_call and p.account_id = p_account;
 	delete from app.invitation i where i.call_id = p_call and i.account_id = p_account;
@@ -149,6 +155,8 @@ begin
 		select c.id from app.call c
 		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended' and not c.ends_alone
 			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id)
+			and not exists (select from app.participant p -- is somebody's past call
+				where p.call_id = c.id and p.account_id = p_account and p.side = 'callee' and p.left_at is null)
 			and not exists (select from app.leg l where l.call_id = c.id and l.ended_at is null));
 	update app.resource r set version = nextval('app.version_seq') where r.kind = 'call' and r.id = any (v_quiet);
 	delete from app.participant p where p.account_id = p_account and p.call_id = any (v_quiet);

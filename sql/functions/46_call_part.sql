@@ -13,16 +13,19 @@ begin
 end $$;
 
 -- Who has left leaves little behind, and the last hundred of a call at that: what one join after the other would make
--- without an end. p_cause: of who was called, see app.end_cause.
-create function app.participant_leave(p_part app.participant, p_cause text default null) returns void
+-- without an end. p_cause: of who was called, see app.end_cause; p_by: who has them out; null: nobody.
+create function app.participant_leave(p_part app.participant, p_cause text default null, p_by bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_cause text := case when p_cause is not null then app.end_cause(p_cause, p_part.state = 'joined') end;
 begin
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', hold = false,
-		ring_until = null, cause = case when p_cause is not null then app.end_cause(p_cause, p_part.state = 'joined') end
+		ring_until = null, cause = v_cause
 	where p.id = p_part.id;
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
+	return case when p_part.side = 'callee' then app.past_call_add(p_part, v_cause, p_by) end;
 end $$;
 
 -- One of a call, whose resource is locked, leaves it. p_by: who has them leave; null: they themselves.
@@ -42,13 +45,14 @@ begin
 			else app.call_end(p_part.call_id, p_prior, 'declined', p_by => v_by) end;
 		return;
 	end if;
-	bell := app.participant_part(p_part);
+	bell := app.participant_part(p_part, v_by);
 	perform app.call_seers_set(p_part.call_id);
 	bell := bell || app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
 end $$;
 
--- Out of a call that goes on: its phones are hung up, and those who were called for it and have nobody else to talk to.
-create function app.participant_part(p_part app.participant) returns text[]
+-- Out of a call that goes on: its phones are hung up, and those who were called for it and have nobody else to talk to. p_by: who
+-- has them out.
+create function app.participant_part(p_part app.participant, p_by bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_peer app.participant;
@@ -61,13 +65,12 @@ begin
 				and (not p.web or p.state in ('calling', 'ringing')) and not app.call_is_of_phone(p.call_id)
 			order by p.n
 		loop
-			v_bell := v_bell || app.participant_part(v_peer);
+			v_bell := v_bell || app.participant_part(v_peer, p_by);
 		end loop;
 	elsif not p_part.web or p_part.state in ('calling', 'ringing') then
 		v_bell := app.legs_hang_up(p_part.call_id, 0, 'hangup', p_which => p_part.id) || app.ring_over(p_part, 'caller-gone');
 	end if;
-	perform app.participant_leave(p_part, case when p_part.side <> 'in' then 'hangup' end);
-	return v_bell;
+	return v_bell || app.participant_leave(p_part, case when p_part.side <> 'in' then 'hangup' end, p_by);
 end $$;
 
 -- An account leaves a call, if it is in it.

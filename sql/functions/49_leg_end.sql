@@ -108,6 +108,7 @@ declare
 	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id and c.state <> 'ended');
 	v_prior bigint;
 	v_before bigint[];
+	v_by bigint := coalesce(p_by, case when p_cause in ('hangup', 'cancelled', 'busy', 'declined') then p_part.account_id end);
 	v_bell text[];
 begin
 	if v_alone is null or p_part.state = 'left' then
@@ -120,15 +121,14 @@ begin
 	if v_alone then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
 		perform app.advance('call', p_part.call_id);
-		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason,
-			coalesce(p_by, case when p_cause in ('hangup', 'cancelled', 'busy', 'declined') then p_part.account_id end), false);
+		return v_bell || app.call_end(p_part.call_id, v_prior, p_why, p_cause, p_code, p_reason, v_by, false);
 	end if;
 	v_before := app.call_seers_before(p_part.call_id);
 	v_bell := v_bell || app.ring_over(p_part, p_why);
 	update app.participant p set code = case when p_part.state = 'joined' then p.code else p_code end,
 		reason = case when p_part.state = 'joined' then p.reason else p_reason end
 	where p.id = p_part.id;
-	perform app.participant_leave(p_part, p_cause);
+	v_bell := v_bell || app.participant_leave(p_part, p_cause, v_by);
 	perform app.call_seers_set(p_part.call_id);
 	return v_bell || app.publish('call', p_part.call_id, app.advance('call', p_part.call_id), v_prior,
 		array[p_part.account_id], v_before);

@@ -376,6 +376,9 @@ begin
 	-- Of an owner's ended calls the oldest go.
 	perform app.call_make_way(c) from unnest(v_calls) c;
 	select array_agg('restsip_job_' || o || '|call') into bell from unnest(v_others) o;
+	if v_calls is not null then
+		bell := bell || app.past_calls_add(v_calls);
+	end if;
 
 	with item as materialized (
 		select distinct on (e.id) (e.n - 1)::int as i, e.id as leg, e.value ->> 'cause' as said, (e.value ->> 'code')::int as code,

@@ -79,7 +79,7 @@ begin
 		mine := id = p_caller;
 		inside := mine;
 		key := app.email(id);
-		if p_kind = 'mailbox' and not mine then
+		if p_kind in ('mailbox', 'calls') and not mine then
 			perform app.refuse(403, 'not-owner', format('Only %s may do this; these are the credentials of %s.', key,
 				app.email(p_caller)));
 		end if;
@@ -105,7 +105,7 @@ declare
 begin
 	-- After a crash all is opened anew; only that a ticket is used up must be known then.
 	perform set_config('synchronous_commit', 'off', true) where p_ticket is null;
-	if p_kind not in ('call', 'list', 'login', 'mailbox', 'profile', 'send')
+	if p_kind not in ('call', 'calls', 'list', 'login', 'mailbox', 'profile', 'send')
 		or p_kind = 'list' and app.list_id(p_key) is null
 	then
 		perform app.refuse(404, 'not-found', 'There is no such resource.');
@@ -187,7 +187,9 @@ begin
 	if v_version is null then
 		v_doc := null; -- of an account that is no more there is still a list, without anything
 	end if;
-	return query select v_version, null::bigint, true, v_doc, v_doc is null, null::bigint[], false;
+	-- Of past calls nothing is logged: what a stream shows of them is short, and is the step itself.
+	return query select v_version, case when v_kind = 'calls' and p_since < v_version and not p_base then p_since end, true, v_doc,
+		v_doc is null, null::bigint[], false;
 end $$;
 
 -- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's
@@ -214,12 +216,14 @@ returns table (place int, version bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query
-		select p.place::int, coalesce(r.version, s.version, a.access)
+		select p.place::int, coalesce(r.version, s.version, a.access, h.version)
 		from unnest(p_kinds, p_ids, p_versions, p_inboxes) with ordinality p (kind, id, version, inbox, place)
 		left join app.resource r on r.kind = p.kind::app.resource_kind and r.id = p.id
 		left join app.send s on p.kind = 'send' and s.id = p.id and exists (select from app.account o where o.id = s.account_id)
 		left join app.account a on p.kind = 'session' and a.id = p.id
-		where coalesce(r.version, s.version, a.access) is distinct from p.version
+		left join lateral (
+			select app.past_calls_version(p.id) as version where p.kind = 'calls') h on true
+		where coalesce(r.version, s.version, a.access, h.version) is distinct from p.version
 			or p.inbox is not null and r.next_inbox - 1 is distinct from p.inbox
 		order by p.place;
 end $$;

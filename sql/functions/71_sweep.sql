@@ -110,12 +110,13 @@ begin
 		order by coalesce(s.due_at, s.created_at) limit 200)) > 0;
 end $$;
 
--- A batch of what was sent to an account that has ended.
+-- A batch of what was sent to an account that has ended, and of its past calls.
 create function app.sweep_accounts(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_sends bigint[];
+	v_calls bigint[];
 begin
 	select g.account_id into v_account from app.account_gone g order by g.at limit 1 for update skip locked;
 	more := found;
@@ -123,7 +124,10 @@ begin
 		return;
 	end if;
 	v_sends := array(select s.id from app.send s where s.account_id = v_account limit 500);
-	if v_sends = '{}' then
+	v_calls := array(select c.n from app.past_call c where c.account_id = v_account limit 500);
+	if v_calls <> '{}' then
+		perform app.past_call_remove(v_calls);
+	elsif v_sends = '{}' then
 		delete from app.account_gone g where g.account_id = v_account;
 	else
 		more := app.send_remove(v_sends) > 0;

@@ -48,6 +48,22 @@ comment on column inspect.participant.called_by is 'callee: who has had them cal
 comment on column inspect.participant.ring_until is 'callee of a page: when ringing ends.';
 comment on column inspect.participant.cause is 'callee: how the call to it ended, as in inspect.leg.';
 
+create view inspect.past_call as
+select a.email, c.n, c.type, c.other, c.call_id as call, c.started_at, c.joined_at, c.ended_at, c.cause, c.ended_by
+from app.past_call c
+left join app.account a on a.id = c.account_id;
+comment on view inspect.past_call is 'Calls that accounts have had, also after those are gone: /user/{email}/calls.';
+comment on column inspect.past_call.email is 'Whose past it is; null: the account has ended, and this goes soon.';
+comment on column inspect.past_call.n is 'Its number; rises with time.';
+comment on column inspect.past_call.type is 'made, received or missed.';
+comment on column inspect.past_call.other is 'Who was at the other end, as they were called then.';
+comment on column inspect.past_call.call is 'The call: /call/{call}, while that is kept.';
+comment on column inspect.past_call.started_at is 'When it began to ring.';
+comment on column inspect.past_call.joined_at is 'When it was answered; null: it was not.';
+comment on column inspect.past_call.ended_at is 'When it ended.';
+comment on column inspect.past_call.cause is 'How it ended, as in inspect.leg.';
+comment on column inspect.past_call.ended_by is 'Who ended it; null: nobody did.';
+
 create view inspect.message as
 select a.email as owner, m.n, m.type, m.sender, m.url is not null as by_url, m.content_type, m.size, m.seen, m.created_at
 from app.message m

@@ -114,6 +114,12 @@ def look_on(stage):
     stage.conference()
 
 
+def miss_call(stage):
+    assert stage.alice.request("POST", stage.alice.login, json={"lifetime": "stream"}).status_code == 201
+    call = stage.bob.request("POST", "/call", json={"open": False, "invite": [stage.alice.login]})
+    assert call.status_code == 201 and stage.bob.request("DELETE", call.json()["url"]).status_code == 204
+
+
 def leave_message(stage):
     stage.caller = stage.bob
 
@@ -124,7 +130,7 @@ SETUPS = {
     "getMessage": Stage.mail, "patchMessage": Stage.mail, "deleteMessage": Stage.mail, "listLogins": Stage.contact,
     "getLogin": Stage.contact, "unregisterAll": Stage.contact, "getContactOrSent": Stage.contact, "refresh": Stage.contact,
     "unregister": Stage.contact, "traceSent": Stage.sent, "send": leave_message, "sendToContact": send_to_contact,
-    "cancel": Stage.sent, "listCalls": Stage.conference, "getCall": Stage.part, "joinCall": join, "patchCall": Stage.conference,
+    "cancel": Stage.sent, "listCalls": Stage.conference, "listPastCalls": miss_call, "getCall": Stage.part, "joinCall": join, "patchCall": Stage.conference,
     "endCall": Stage.conference, "getParticipant": Stage.part, "putParticipant": Stage.part, "leaveCall": Stage.part,
     "watch": look_on,
 }

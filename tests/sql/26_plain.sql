@@ -51,6 +51,7 @@ create function pg_temp.rows(p_name text) returns jsonb language sql as $$
 			from app.leg l where l.call_id = k.call),
 		'jobs', (select jsonb_agg(to_jsonb(j) - array['id', 'leg_id'] || jsonb_build_object('direction', l.direction) order by j.id)
 			from app.leg_job j join app.leg l on l.id = j.leg_id where l.call_id = k.call),
+		'past', (select jsonb_agg(to_jsonb(h) - array['n', 'call_id', 'started_at'] order by h.n) from app.past_call h where h.call_id = k.call),
 		'seers', (select jsonb_agg(to_jsonb(s) - 'call_id' order by s.account_id) from app.call_seer s where s.call_id = k.call))
 	from calls k where k.name = p_name $$;
 create function pg_temp.leg(p_name text, p_direction text) returns bigint language sql as $$

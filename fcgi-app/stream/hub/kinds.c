@@ -57,6 +57,7 @@ static const struct topic_kind kinds[] = {
 	{.name = "call", .feed = &versions_feed, .hides = true},
 	{.name = "profile", .feed = &versions_feed},
 	{.name = "mailbox", .feed = &versions_feed},
+	{.name = "calls", .feed = &versions_feed},
 	{.name = "list", .feed = &list_feed, .is_list = true},
 };
 
