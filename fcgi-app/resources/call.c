@@ -28,10 +28,10 @@ enum {
 	STARTS_AT,
 	OPEN,
 	INVITED,
+	INVITE,
 	MEMBERS,
 	/* of a new one alone */
 	SESSION = MEMBERS,
-	INVITE,
 	MEMBERS_OF_NEW,
 };
 static const struct body_member table[MEMBERS_OF_NEW] = {
@@ -40,8 +40,8 @@ static const struct body_member table[MEMBERS_OF_NEW] = {
 		       true},
 	[OPEN] = {"open", JSON_BOOL, false, 0, 0, true},
 	[INVITED] = {"invited", JSON_ARRAY, false, 0, 0, true},
-	[SESSION] = {"session", JSON_ANY, false, 0, 0, false},
 	[INVITE] = {"invite", JSON_ARRAY, false, 1, INVITE_MAX, true},
+	[SESSION] = {"session", JSON_ANY, false, 0, 0, false},
 };
 
 static const struct pg_stmt list_stmt = {
@@ -69,8 +69,8 @@ static const struct pg_stmt get_as_stmt = {
 static const struct pg_stmt patch_stmt = {
 	.name = "call_patch",
 	.sql = "select version, doc, bell from api.call_patch("
-	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	.nparams = 10,
+	       "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	.nparams = 11,
 	.write = true,
 };
 static const struct pg_stmt delete_stmt = {
@@ -310,7 +310,7 @@ static void patched(struct exchange *x, const struct pg_result *res)
 void call_patch(struct exchange *x)
 {
 	const struct json *object, *found[MEMBERS];
-	const char *extra, *given;
+	const char *extra, *given, *invite;
 	struct pg_args args;
 
 	if (!body_form_value(x, &object) ||
@@ -324,11 +324,14 @@ void call_patch(struct exchange *x)
 	exchange_args(x, &args);
 	pg_arg_int(&args, x->path.call);
 	pg_arg_text(&args, given);
-	if (!add_members(x, &args, found))
+	if (!read_invite(x, found[INVITE], &invite) ||
+	    !add_members(x, &args, found))
 		return;
 	pg_arg_text(&args, extra);
-	if (exchange_if_match(x, &args))
-		exchange_query(x, &patch_stmt, &args, patched);
+	if (!exchange_if_match(x, &args))
+		return;
+	pg_arg_text(&args, invite);
+	exchange_query(x, &patch_stmt, &args, patched);
 }
 
 static void deleted(struct exchange *x, const struct pg_result *res)

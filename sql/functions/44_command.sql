@@ -390,39 +390,6 @@ begin
 	order by r.id for update;
 end $$;
 
--- Rings accounts of a new call, whose owner p_by has joined it; app.callees_lock() has locked them.
-create function app.call_invite_now(p_call bigint, p_by bigint, p_emails jsonb, p_starts_at timestamptz) returns text[]
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-	v_accounts bigint[];
-	v_account bigint;
-	v_unknown record;
-	v_command record;
-	v_bell text[];
-begin
-	if p_starts_at > now() then
-		perform app.refuse(400, 'invalid-member', 'Who is called is called now: not of a call that starts later.', '/invite');
-	end if;
-	select '/invite/' || e.n - 1 as pointer, left(e.value, 254) as email into v_unknown
-	from jsonb_array_elements_text(p_emails) with ordinality e (value, n)
-	where not exists (select from app.account a where a.email_key = app.email_key(e.value)) order by e.n limit 1;
-	if found then
-		perform app.refuse(400, 'invalid-member', format('There is no user %s.', v_unknown.email), v_unknown.pointer);
-	end if;
-	v_accounts := array(select distinct a.id from jsonb_array_elements_text(p_emails) e
-		join app.account a on a.email_key = app.email_key(e) order by a.id);
-	perform app.send_check(p_by);
-	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
-	foreach v_account in array v_accounts loop
-		if app.has_contact(v_account) then
-			perform app.leg_make_room(p_by, true);
-		end if;
-		v_bell := v_bell || (app.command_put(v_command, v_account, p_by, null, 'application/json', null, true, null)).bell;
-	end loop;
-	perform app.send_count(p_by) from unnest(v_accounts);
-	return v_bell;
-end $$;
-
 -- CANCEL of a SEND that rings, which is locked with its call. done: it has rung, and does so no more.
 create function app.ring_cancel(p_account bigint, p_n bigint, p_sender_id bigint, out done bool, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -106,7 +106,7 @@ begin
 	end if;
 end $$;
 
--- p_session: the owner joins with it; p_invite: emails who are rung at once, by whom a session of none is one too.
+-- p_session: the owner joins with it; p_invite: emails who are rung, at once, by whom a session of none is one too, or when it starts.
 create function api.call_create(p_who text, p_proof bytea, p_subject text, p_starts_at timestamptz, p_open bool,
 	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea, p_session jsonb default null, p_invite jsonb default null)
 returns table (id bigint, doc text, version bigint, bell text[])
@@ -115,6 +115,7 @@ declare
 	v_caller bigint := app.caller(p_who, p_proof);
 	v_done jsonb := app.idem_begin(v_caller, p_key, p_print);
 	v_extra jsonb := coalesce(p_extra, '{}') - app.call_reserved();
+	v_is_later bool := coalesce(p_starts_at > now(), false);
 	v_bell text[];
 begin
 	if v_done is not null then
@@ -125,21 +126,23 @@ begin
 	perform app.call_make_room(v_caller, true, coalesce(p_open, true));
 	perform app.callees_lock(p_invite);
 	insert into app.call (owner_id, subject, state, open, starts_at, extra)
-	values (v_caller, p_subject, case when p_starts_at > now() then 'scheduled' else 'active' end,
+	values (v_caller, p_subject, case when v_is_later then 'scheduled' else 'active' end,
 		coalesce(p_open, true), p_starts_at, v_extra)
 	returning app.call.id into id;
 	insert into app.resource (kind, id) values ('call', id) returning app.resource.version into version;
 	if p_invited is not null then
 		perform app.call_invite(id, p_invited);
 	end if;
-	if p_session is not null or p_invite is not null then
+	if p_session is not null or p_invite is not null and not v_is_later then
 		perform app.refuse_large_session(p_session);
 		insert into app.participant (call_id, n, account_id, session)
 		values (id, app.take_n('call', id), v_caller, p_session);
 	end if;
 	perform app.call_seers_set(id);
-	if p_invite is not null then
-		v_bell := app.call_invite_now(id, v_caller, p_invite, p_starts_at);
+	if p_invite is not null and v_is_later then
+		perform app.call_invite_later(id, true, p_invite);
+	elsif p_invite is not null then
+		v_bell := app.call_invite_now(id, v_caller, p_invite);
 		version := app.version_of('call', id);
 	end if;
 	doc := app.call_doc(id, true);
@@ -225,9 +228,10 @@ begin
 		from app.resource r where r.kind = 'call' and r.id = p_call;
 end $$;
 
--- p_set: which of the typed members are given (null then means: take away); p_extra is a merge patch.
+-- p_set: which of the typed members are given (null then means: take away); p_extra is a merge patch. p_invite: emails who are rung at once,
+-- or, of one that is to start yet, then.
 create function api.call_patch(p_who text, p_proof bytea, p_call bigint, p_set text[], p_subject text,
-	p_starts_at timestamptz, p_open bool, p_invited jsonb, p_extra jsonb, p_if_match bigint)
+	p_starts_at timestamptz, p_open bool, p_invited jsonb, p_extra jsonb, p_if_match bigint, p_invite jsonb default null)
 returns table (version bigint, doc text, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -236,13 +240,14 @@ declare
 	v_version bigint;
 	v_before bigint[];
 	v_extra jsonb;
+	v_bell text[];
 begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
 	perform app.refuse_set(p_extra, 'state', (select c.state::text from app.call c where c.id = p_call),
 		'DELETE of the call ends it, starts_at schedules it.');
-	if 'open' = any (p_set) then -- the owner's profile is locked before the call
+	if p_set && array['open', 'invite'] then -- the owner's profile is locked before the call
 		perform app.lock('profile', app.caller(p_who, p_proof));
 	end if;
 	v_prior := app.lock('call', p_call, p_if_match);
@@ -250,6 +255,7 @@ begin
 	if 'open' = any (p_set) and coalesce(p_open, true) and not v_access.open then
 		perform app.call_make_room(app.caller(p_who, p_proof), false, true);
 	end if;
+	perform app.callees_lock(p_invite);
 	v_before := app.call_seers_before(p_call);
 	v_version := app.advance('call', p_call);
 	update app.call c set
@@ -265,8 +271,14 @@ begin
 		perform app.call_invite(p_call, coalesce(p_invited, '[]'));
 		perform app.call_seers_set(p_call);
 	end if;
-	return query select v_version, app.call_doc(p_call, v_access.inside), app.publish('call', p_call, v_version, v_prior,
-		case when p_set && array['open', 'invited'] then array[0::bigint] end, v_before);
+	if p_set && array['invite', 'starts_at'] then
+		perform app.call_invite_later(p_call, 'invite' = any (p_set), p_invite);
+	end if;
+	v_bell := app.publish('call', p_call, v_version, v_prior, case when p_set && array['open', 'invited'] then array[0::bigint] end, v_before);
+	if p_invite is not null and (select c.state <> 'scheduled' from app.call c where c.id = p_call) then
+		v_bell := v_bell || app.call_invite_now(p_call, app.caller(p_who, p_proof), p_invite);
+	end if;
+	return query select app.version_of('call', p_call), app.call_doc(p_call, v_access.inside), v_bell;
 end $$;
 
 -- Scheduled calls whose time has come.

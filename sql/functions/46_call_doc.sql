@@ -48,7 +48,8 @@ begin
 			|| '"cause":"' || p_call.cause || '"}' end
 		|| coalesce((
 			select ',"invited":[' || string_agg(to_json(a.email)::text, ',' order by a.email) || ']'
-			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '');
+			from app.invitation i join app.account a on a.id = i.account_id where i.call_id = p_call.id), '')
+		|| coalesce(',"invite":' || p_call.invite::text, '');
 end $$;
 
 -- The children of a call, which together may take p_most bytes. Who has left is one still where somebody called them, so that

@@ -68,7 +68,8 @@ begin
 		|| ',"started_at":"' || app.time_text(p_call.started_at) || '"'
 		|| coalesce(',"joined_at":"' || app.time_text(p_call.joined_at) || '"', '')
 		|| ',"ended_at":"' || app.time_text(p_call.ended_at) || '"'
-		|| coalesce(',"duration":' || greatest(round(extract(epoch from p_call.ended_at - p_call.joined_at)), 0), '')
+		|| case when p_call.joined_at is null then ''
+			else ',"duration":' || greatest(round(extract(epoch from p_call.ended_at - p_call.joined_at)), 0) end
 		|| ',"ended":{' || coalesce('"by":' || to_json(p_call.ended_by) || ',', '') || '"cause":"' || p_call.cause || '"}}';
 end $$;
 

@@ -308,7 +308,7 @@ insert into app.duty as d (name, pause) values
 	('end_idle_sessions', '5 s'),
 	('expire_legs', '5 s'), ('expire_logins', '500 ms'),
 	('expire_publications', '500 ms'), ('expire_rings', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),
-	('leave_absent', '500 ms'), ('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
+	('leave_absent', '500 ms'), ('ring_due_calls', '500 ms'), ('start_due_calls', '500 ms'), ('start_due_sends', '500 ms'), ('store_unstreamed', '500 ms'), ('sweep_accounts', '2 s'),
 	('sweep_call_list', '2 s'), ('sweep_calls', '2 s'), ('sweep_changes', '2 s'), ('sweep_legs', '2 s'), ('sweep_login_list', '2 s'),
 	('sweep_past_calls', '2 s'),
 	('sweep_results', '2 s'), ('sweep_sends', '2 s'), ('sweep_sessions', '2 s'), ('sweep_sources', '2 s'), ('sweep_watches', '2 s')

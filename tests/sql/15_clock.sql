@@ -28,13 +28,14 @@ select t.name, s.why
 from (values
 	('it is only shown', 'account.created_at account.disabled_at agent.started_at attempt.began_at attempt.ended_at
 		call.created_at credential.created_at credential.used_at duty.failed_at epoch.since leg.made_at leg.ringing_at
-		leg.answered_at login.created_at message.created_at migration.applied_at operation.at participant.joined_at
+		leg.answered_at login.created_at message.created_at migration.applied_at operation.at participant.joined_at past_call.joined_at
+		past_call.started_at
 		publication.created_at session.created_at stream_process.started_at subscription.created_at subscription.notified_at'),
 	('only its order counts', 'account_gone.at agent.dead_at stream_process.dead_at'),
-	('a time of day that somebody was told, or has asked for', 'call.starts_at publication.expires_at send.due_at
+	('a time of day that somebody was told, or has asked for', 'call.ring_at call.starts_at publication.expires_at send.due_at
 		session.expires_at subscription.expires_at'),
 	('what is over is kept for an hour longer', 'call.ended_at change.at change_log.at contact_gone.at idempotency.at
-		known_source.at leg.ended_at list_change.at participant.left_at send.created_at'),
+		known_source.at leg.ended_at list_change.at participant.left_at past_call.ended_at send.created_at'),
 	('who reads it takes what is ahead for what is long past', 'agent.beat_at agent.free_since delivery.settled_at metric.at duty.next_at
 		looked.at looked.since participant.rung_at stream_process.beat_at stream_process.free_since')) s(why, names),
 	regexp_split_to_table(s.names, '\s+') t(name);

@@ -39,8 +39,8 @@ select pg_temp.forget(), pg_temp.call('c5'), pg_temp.ended(1, 503), pg_temp.ende
 select is(pg_temp.past('bob'), 'missed alice unreachable', 'nobody has ended what nobody answered');
 select pg_temp.forget(), pg_temp.call('c6'), app.bury_legs((select agent from ids)) \g /dev/null
 select is(pg_temp.past('bob'), 'missed alice agent-lost', 'nor where its agent was lost');
-select pg_temp.forget(), pg_temp.call('c7'), pg_temp.answered(1),
-	api.call_delete(null, pg_temp.proof('alice'), (select max(call_id) from app.leg), null) \g /dev/null
+select pg_temp.forget(), pg_temp.call('c7'), pg_temp.answered(1) \g /dev/null
+select api.call_delete(null, pg_temp.proof('alice'), (select max(call_id) from app.leg), null) \g /dev/null
 select is(pg_temp.past('bob'), 'received alice hangup alice talked', 'its owner ends it by REST');
 
 -- What is written in another order than it was numbered is another version each time.
