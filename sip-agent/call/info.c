@@ -449,7 +449,7 @@ void info_over(struct leg *l)
 		if (i->from == l)
 			uas_refuse(i->u, 487);
 		else if (i->to == l && !i->from)
-			info_lost(l->legs, l->id, i->number);
+			info_tell(l->legs, l->id, i->number, 487);
 		else
 			continue; /* of who is hung up next */
 		mem_deref(i);
