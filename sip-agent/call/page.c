@@ -6,6 +6,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/update.h"
 #include "call/tell/say.h"
 #include "call/tell/told.h"
 #include "pg/pgloop.h"
@@ -24,7 +25,7 @@ enum {
 /* Of one side, until it is done with; its leg has it */
 struct offer {
 	struct leg *l;
-	struct uas *u;	 /* the phone's re-INVITE, until its ACK; or */
+	struct uas *u;	 /* the phone's UPDATE, or INVITE until its ACK; or */
 	struct uac *uac; /* ours, with what the other side offers */
 	struct leg_request req;
 	struct buf answer;    /* of our 200 */
@@ -215,6 +216,12 @@ static void unanswered(void *arg)
 	end(o, 488);
 }
 
+/* What its phone waits for less long */
+static uint64_t limit(const struct offer *o, uint64_t ms)
+{
+	return update_is(o->u) ? MIN(ms, UPDATE_ANSWER_MS) : ms;
+}
+
 /* It runs to its end all the same */
 static void on_cancel(struct uas *u, void *arg)
 {
@@ -260,7 +267,7 @@ void page_invite(struct leg *l, struct uas *u)
 		uas_reply(u, 100, NULL, NULL);
 		uas_set_cancel(u, on_cancel, NULL);
 		uas_set_waiting(u);
-		tmr_start(&o->tmr, ASKED_MS, unanswered, o);
+		tmr_start(&o->tmr, limit(o, ASKED_MS), unanswered, o);
 		confirm_asks(l, uas_msg(u));
 		err = ask(l, &body.data);
 		if (err)
@@ -275,7 +282,8 @@ void page_wait(struct leg *l, int64_t s)
 	if (!l->offer || !l->offer->u || l->offer->answered)
 		return;
 	l->offer->asked = false;
-	tmr_start(&l->offer->tmr, 1000 * (uint64_t)s, unanswered, l->offer);
+	tmr_start(&l->offer->tmr, limit(l->offer, 1000 * (uint64_t)s),
+		  unanswered, l->offer);
 }
 
 /* The phone was asked for an offer, and this is the answer */
@@ -304,7 +312,11 @@ bool page_accept(struct leg *l, const char *sdp)
 	request_take_target(l, uas_msg(o->u));
 	o->answered = true;
 	tmr_cancel(&o->tmr);
-	if (confirm_say(&o->again, l, o->u, &o->answer, unacknowledged, o))
+	if (update_is(o->u)) {
+		update_accept(l, o->u, &o->answer);
+		end(o, 0);
+	} else if (confirm_say(&o->again, l, o->u, &o->answer, unacknowledged,
+			       o))
 		unacknowledged(o);
 
 	return true;

@@ -11,6 +11,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/update.h"
 #include "call/tell/say.h"
 #include "call/tell/told.h"
 #include "pg/pgloop.h"
@@ -29,7 +30,7 @@ enum {
 struct relay {
 	struct le le;
 	struct leg *from, *to; /* referenced */
-	struct uas *u;	       /* what came; its INVITE until the ACK */
+	struct uas *u;	       /* what came: UPDATE; INVITE, until the ACK */
 	struct uac *uac;       /* what goes on */
 	struct leg_request req;
 	struct buf offer, answer;
@@ -159,6 +160,31 @@ static void unacknowledged(void *arg)
 	fail(arg, "no-ack");
 }
 
+/* Both sides have a new session: l has offered */
+static void tell_session(const struct leg *l, const struct buf *offer,
+			 const struct leg *peer, const struct pl *answer)
+{
+	const struct pl sdp = {offer->p, offer->len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+		pg_pl(&sdp),
+		pg_int(peer->id),
+		pg_pl(answer),
+	};
+
+	say_latest(l->legs, (uint64_t)l->call, &stmt_session, valv);
+}
+
+/* So they have of an offer that r->from has made */
+static void agreed(struct relay *r)
+{
+	const struct pl answer = {r->answer.p, r->answer.len};
+
+	tell_session(r->from, &r->offer, r->to, &answer);
+	end(r, 0);
+}
+
 static void accepted(struct relay *r, const struct sip_msg *msg)
 {
 	struct body body;
@@ -178,10 +204,17 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 		fail(r, "media");
 		return;
 	}
+	if (uas_is_answered(r->u)) { /* an UPDATE, by too_late */
+		fail(r, "media");
+		return;
+	}
 	r->answered = true;
 	tmr_cancel(&r->tmr);
-	if (confirm_say(&r->again, r->from, r->u, &r->answer, unacknowledged,
-			r))
+	if (update_is(r->u)) {
+		update_accept(r->from, r->u, &r->answer);
+		agreed(r);
+	} else if (confirm_say(&r->again, r->from, r->u, &r->answer,
+			       unacknowledged, r))
 		fail(r, "no-ack");
 }
 
@@ -209,6 +242,8 @@ static void too_late(void *arg)
 {
 	struct relay *r = arg;
 
+	if (update_is(r->u))
+		uas_refuse(r->u, 504); /* RFC 3311 section 5.2 */
 	uac_cancel(r->uac, NULL);
 }
 
@@ -261,7 +296,8 @@ void relay_invite(struct leg *l, struct uas *u)
 		buf_add(&r->offer, body.data.p, body.data.l);
 		l->relay = peer->relay = r;
 		l->goneh = peer->goneh = on_gone;
-		tmr_start(&r->tmr, ANSWER_MS, too_late, r);
+		tmr_start(&r->tmr, update_is(u) ? UPDATE_ANSWER_MS : ANSWER_MS,
+			  too_late, r);
 		confirm_asks(l, msg);
 		err = pass_on(r, "INVITE",
 			      body.data.l ? UAS_ALLOW SDP_TYPE : UAS_ALLOW,
@@ -272,22 +308,6 @@ void relay_invite(struct leg *l, struct uas *u)
 		uas_refuse(u, 500);
 	}
 	body_close(&body);
-}
-
-/* Both sides have a new session: l has offered */
-static void tell_session(const struct leg *l, const struct buf *offer,
-			 const struct leg *peer, const struct pl *answer)
-{
-	const struct pl sdp = {offer->p, offer->len};
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(l->legs->ag->pl)),
-		pg_int(l->id),
-		pg_pl(&sdp),
-		pg_int(peer->id),
-		pg_pl(answer),
-	};
-
-	say_latest(l->legs, (uint64_t)l->call, &stmt_session, valv);
 }
 
 /**
@@ -312,9 +332,8 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 			tell_session(r->to, &r->answer, l, &body.data);
 		body_close(&body);
 	} else {
-		const struct pl answer = {r->answer.p, r->answer.len};
-
-		tell_session(l, &r->offer, r->to, &answer);
+		agreed(r);
+		return true;
 	}
 	if (err) {
 		(void)confirm_send(r->to, r->req.cseq, NULL);

@@ -16,6 +16,7 @@
 #include "call/load.h"
 #include "call/page.h"
 #include "call/relay.h"
+#include "call/session/update.h"
 #include "call/tell/told.h"
 #include "pg/pgloop.h"
 #include "transaction/dialog.h"
@@ -67,10 +68,10 @@ static void wait_destructor(void *arg)
 
 static void relay(struct leg *l, struct uas *u)
 {
-	if (!pl_strcmp(&uas_msg(u)->met, "INVITE"))
-		(l->peer ? relay_invite : page_invite)(l, u);
-	else
+	if (!pl_strcmp(&uas_msg(u)->met, "INFO"))
 		info_pass(l, u);
+	else
+		(l->peer ? relay_invite : page_invite)(l, u);
 }
 
 static void on_peer(struct leg *peer, const struct pg_answer *ans, void *arg)
@@ -155,8 +156,10 @@ static void serve(struct leg *l, struct uas *u)
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		uas_reply(u, 200, NULL,
 			  UAS_ALLOW "Accept: application/sdp\r\n");
+	else if (update_is(u) && update_serve(l, u))
+		return;
 	else if (!pl_strcmp(&msg->met, "INVITE") ||
-		 !pl_strcmp(&msg->met, "INFO"))
+		 !pl_strcmp(&msg->met, "INFO") || update_is(u))
 		pass(l, u);
 	else
 		uas_reply(u, 405, NULL, UAS_ALLOW);

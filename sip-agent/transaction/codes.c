@@ -46,6 +46,7 @@ static const char *const reasons[700] = {
 	[500] = "Server Internal Error",
 	[501] = "Not Implemented",
 	[503] = "Service Unavailable",
+	[504] = "Server Time-out",
 	[505] = "Version Not Supported",
 	[600] = "Busy Everywhere",
 	[603] = "Decline",

@@ -18,7 +18,7 @@ struct uas_list;
 /** What this server does, in answers that say so (RFC 3261 section 11.2) */
 #define UAS_ALLOW \
 	"Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, " \
-	"PUBLISH, REGISTER, SUBSCRIBE\r\n"
+	"PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
 #define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
 #define UAS_SUPPORTED "Supported: outbound, path\r\n"
 

@@ -58,7 +58,8 @@ def without(name):
 
 def test_options_say_what_there_is(raw):
     assert raw.is_alive()
-    assert b"\r\nAllow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE\r\n" in raw.answer
+    assert (b"\r\nAllow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
+            in raw.answer)
     assert b"\r\nAccept: " in raw.answer
     assert b"\r\nSupported: outbound, path\r\n" in raw.answer
 

@@ -173,6 +173,20 @@ def test_drachtio_calls(calls, name, bob, codes):
     calls(text, bob)
 
 
+def test_drachtio_updates_what_has_no_answer_yet(calls, until, tmp_path):
+    """RFC 3311 section 5.2: we owe an answer to the offer of the INVITE."""
+    messages = tmp_path / "uac" / "messages"
+
+    def waits(phone):
+        inc = Incoming(phone, 10)
+        inc.say(183)
+        until(lambda: messages.exists() and "SIP/2.0 500" in messages.read_text(errors="replace"), 15)
+        inc.accept()
+        inc.next("BYE", 10)
+    text = adapt_uac(read("sipp-drachtio/uac-update-during-invite.xml"))
+    calls(text.replace('<recv response="200" rtd="true">', '<recv response="500" rtd="true">', 1), waits)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["uac-200-no-ack", "uac-drop-all-200"])
 def test_drachtio_never_acknowledges(calls, name):
