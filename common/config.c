@@ -84,6 +84,19 @@ static const struct setting settings[] = {
 	 "networks that may be sent to, checked after DNS at every send; "
 	 "loopback and link-local only where listed here by a network inside "
 	 "them, this host only by its addresses"},
+	{"agent", "session_expires_s", TYPE_INT, AT(agent.session_expires_s),
+	 "1200", 3, 86400,
+	 "how long a call is good unless a phone refreshes it, or the agent "
+	 "where the phone would not, in s; of phones that know session timers "
+	 "(RFC 4028)"},
+	{"agent", "session_min_s", TYPE_INT, AT(agent.session_min_s), "90", 1,
+	 86400,
+	 "phones that want it to be good for less are refused (422), in s; "
+	 "less than 90 is for tests"},
+	{"agent", "session_probe_s", TYPE_INT, AT(agent.session_probe_s), "600",
+	 1, 86400,
+	 "how often a phone in a call that knows no session timers is asked "
+	 "whether it is there, in s; two silences end the call"},
 	{"agent", "source_connections", TYPE_INT, AT(agent.source_connections),
 	 "5000", 1, 60000, "connections at once of one address"},
 	{"agent", "source_requests", TYPE_INT, AT(agent.source_requests),

@@ -33,6 +33,9 @@ struct config {
 		int requests;
 		char *rest_send_allow;
 		char *send_allow;
+		int session_expires_s;
+		int session_min_s;
+		int session_probe_s;
 		int source_connections;
 		int source_requests;
 		char *tls_authorities;

@@ -97,6 +97,7 @@ static const struct method *find(const struct pl *name)
 struct unsupported {
 	char text[UNSUPPORTED_MAX];
 	size_t len;
+	bool in_calls;
 };
 
 static bool require_handler(const struct pl *val, void *arg)
@@ -107,7 +108,8 @@ static bool require_handler(const struct pl *val, void *arg)
 
 	while (!hdr_token(&tok, &list)) {
 		if (!pl_strcasecmp(&tok, "path") ||
-		    !pl_strcasecmp(&tok, "outbound"))
+		    !pl_strcasecmp(&tok, "outbound") ||
+		    (un->in_calls && !pl_strcasecmp(&tok, "timer")))
 			continue;
 		n = re_snprintf(un->text + un->len, sizeof(un->text) - un->len,
 				"%s%r", un->len ? ", " : "", &tok);
@@ -122,7 +124,7 @@ static bool require_handler(const struct pl *val, void *arg)
 /* @return whether it was refused (RFC 3261 section 8.2.2.3) */
 static bool needs_unknown(struct agent *ag, const struct sip_msg *msg)
 {
-	struct unsupported un = {.len = 0};
+	struct unsupported un = {.in_calls = !pl_strcmp(&msg->met, "INVITE")};
 	char hdrs[UNSUPPORTED_MAX + 32];
 
 	(void)hdr_each(msg, HDR_REQUIRE, require_handler, &un);

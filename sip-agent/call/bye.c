@@ -40,7 +40,7 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 static void ack_first(struct leg *l)
 {
 	if (!l->in && l->offerless && !l->ack)
-		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
+		(void)confirm_send(l, l->invite_cseq, NULL);
 }
 
 /**
@@ -60,6 +60,8 @@ void bye_send(struct leg *l, const char *reason)
 	l->state = LEG_ENDING;
 	leg_over(l);
 	tmr_cancel(&l->tmr);
+	tmr_cancel(&l->session.tmr);
+	list_unlink(&l->session.le);
 	l->again = mem_deref(l->again);
 	l->u = mem_deref(l->u);
 	l->uac = mem_deref(l->uac);

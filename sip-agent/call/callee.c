@@ -12,6 +12,7 @@
 #include "call/confirm.h"
 #include "call/divert.h"
 #include "call/info.h"
+#include "call/session/session.h"
 #include "call/tell/answered.h"
 #include "call/tell/told.h"
 #include "common/log.h"
@@ -57,7 +58,8 @@ static void held_too_long(void *arg)
 	struct leg *l = arg;
 	const struct pl sdp = {l->sdp.p, l->sdp.len};
 
-	(void)confirm_send(l, LEG_INVITE_CSEQ, &sdp);
+	session_said(l, sdp.p, sdp.l);
+	(void)confirm_send(l, l->invite_cseq, &sdp);
 }
 
 /**
@@ -71,8 +73,9 @@ void callee_won(struct leg *l, const char *sdp)
 	if (l->state != LEG_ANSWERED)
 		return;
 	l->state = LEG_UP;
+	session_begin(l);
 	if (!l->offerless)
-		(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
+		(void)confirm_send(l, l->invite_cseq, NULL);
 	if (l->offerless && sdp) {
 		buf_str(&l->sdp, sdp);
 		tmr_start(&l->tmr, HELD_MS, held_too_long, l);
@@ -90,7 +93,8 @@ void callee_accept(struct leg *l, const char *sdp)
 		return;
 	tmr_cancel(&l->tmr);
 	pl_set_str(&pl, sdp);
-	(void)confirm_send(l, LEG_INVITE_CSEQ, &pl);
+	session_said(l, pl.p, pl.l);
+	(void)confirm_send(l, l->invite_cseq, &pl);
 }
 
 /** It has answered, and was not; reason: of a Reason header, NULL: none */
@@ -98,7 +102,7 @@ void callee_lost(struct leg *l, const char *reason)
 {
 	if (l->state != LEG_ANSWERED)
 		return;
-	(void)confirm_send(l, LEG_INVITE_CSEQ, NULL);
+	(void)confirm_send(l, l->invite_cseq, NULL);
 	l->state = LEG_UP;
 	bye_send(l, reason);
 }
@@ -148,7 +152,7 @@ static int take_answer(struct leg *l, const struct sip_msg *msg,
 	/* libre has looked at its branch alone */
 	if (pl_strcmp(&d.call_id, l->d.call_id) ||
 	    pl_strcmp(&d.local_tag, l->d.local_tag) ||
-	    d.local_cseq != l->d.local_cseq)
+	    d.local_cseq != l->invite_cseq)
 		return EBADMSG;
 	l->to = *to;
 	l->peer_addr = msg->src;
@@ -190,10 +194,68 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 	}
 	l->state = LEG_ANSWERED;
 	l->takes_info = info_allowed(msg);
-	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
-	    answered_ask(l, &body.data, on_unknown))
+	(void)session_of_answer(l, msg);
+	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	if (!err)
+		session_heard(l, body.data.p, body.data.l);
+	if (err || answered_ask(l, &body.data, on_unknown))
 		callee_lost(l, NULL);
 	body_close(&body);
+}
+
+static void on_end(int code, const char *reason, const struct sip_msg *msg,
+		   void *arg);
+
+static const char *find(const struct mbuf *mb, const char *text)
+{
+	return memmem(mb->buf, mb->end, text, strlen(text));
+}
+
+/* What of it changes stands together: see encode */
+static int write_again(struct leg *l)
+{
+	struct mbuf *old = l->req.out.mb, *mb;
+	const char *from = find(old, "\r\nCSeq: ");
+	const char *to = find(old, "\r\nExpires: ");
+	char timer[SESSION_HDRS_SIZE];
+	int err;
+
+	if (!from || !to || to < from)
+		return EBADMSG;
+	mb = mbuf_alloc(old->end + sizeof(timer));
+	if (!mb)
+		return ENOMEM;
+	l->invite_cseq = ++l->d.local_cseq;
+	err = mbuf_write_mem(mb, old->buf,
+			     (size_t)(from - (const char *)old->buf));
+	err |= mbuf_printf(mb, "\r\nCSeq: %lld INVITE\r\n%s", l->invite_cseq,
+			   session_offer(timer, l));
+	to += strlen("\r\n");
+	err |= mbuf_write_mem(mb, (const uint8_t *)to,
+			      old->end - (size_t)(to - (const char *)old->buf));
+	if (err) {
+		mem_deref(mb);
+		return ENOMEM;
+	}
+	mem_deref(old);
+	l->req.out.mb = mb;
+
+	return 0;
+}
+
+/* Its phone wants a session to be good for longer (RFC 4028 section 7.3) */
+static bool invite_again(struct leg *l, const struct sip_msg *msg)
+{
+	if ((l->state != LEG_CALLING && l->state != LEG_RINGING) ||
+	    !session_raise(l, msg) || write_again(l))
+		return false;
+	l->uac = mem_deref(l->uac);
+	if (uac_alloc(&l->uac, l->legs->ag, &l->req.out, on_end, l))
+		return false;
+	uac_set_progress(l->uac, on_progress);
+	uac_start(l->uac);
+
+	return true;
 }
 
 static void on_end(int code, const char *reason, const struct sip_msg *msg,
@@ -203,7 +265,7 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 
 	if (code >= 200 && code < 300 && msg)
 		answered(l, msg);
-	else
+	else if (code != 422 || !msg || !invite_again(l, msg))
 		ended(l, code, reason, msg);
 	mem_deref(l);
 }
@@ -237,6 +299,7 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 	const char *sdp = pgres_text(ans->res, row, "sdp");
 	const size_t len = sdp ? strlen(sdp) : 0;
 	struct mbuf *mb = mbuf_alloc(1024 + len);
+	char timer[SESSION_HDRS_SIZE];
 	int err;
 
 	if (!mb)
@@ -244,6 +307,8 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 	l->req.out.mb = mb;
 	l->req.out.body_len = len;
 	l->offerless = !len;
+	l->invite_cseq = LEG_INVITE_CSEQ;
+	session_said(l, sdp, len);
 	err = mbuf_printf(mb, "Max-Forwards: %lld\r\n",
 			  pgres_int(ans->res, row, "hops"));
 	if (l->req.out.route)
@@ -253,10 +318,11 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 	err |= mbuf_printf(mb,
 			   "<%s>;tag=%s\r\n"
 			   "Call-ID: %s\r\n"
-			   "CSeq: 1 INVITE\r\n"
-			   "Expires: %lld\r\n" UAS_ALLOW
+			   "CSeq: %lld INVITE\r\n%s"
+			   "Expires: %lld\r\n" UAS_ALLOW "Supported: timer\r\n"
 			   "User-Agent: restsip\r\n",
 			   l->d.local_uri, l->d.local_tag, l->d.call_id,
+			   l->invite_cseq, session_offer(timer, l),
 			   pgres_int(ans->res, row, "ring_s"));
 	if (len)
 		err |= mbuf_write_str(mb, "Content-Type: application/sdp\r\n");
@@ -428,7 +494,7 @@ static void end_fork(struct leg *l, const struct sip_msg *msg)
 	l->forks++;
 	leg_view(&d, l);
 	d.remote_tag = d.remote_target = d.route = pl_null;
-	d.local_cseq = LEG_INVITE_CSEQ;
+	d.local_cseq = fork->invite_cseq = msg->cseq.num;
 	if (l->flow)
 		(void)str_dup(&fork->flow, l->flow);
 	fork->account = l->account;
@@ -457,7 +523,7 @@ void callee_answered_late(struct legs *ls, const struct pg_answer *ans,
 		return;
 	dialog_of_row(&d, ans, 0);
 	d.remote_tag = d.remote_target = d.route = pl_null;
-	d.local_cseq = LEG_INVITE_CSEQ;
+	d.local_cseq = l->invite_cseq = msg->cseq.num;
 	if (flow && !strncmp(flow, "udp:", 4))
 		(void)str_dup(&l->flow, flow);
 	if (!leg_take_dialog(l, &d))

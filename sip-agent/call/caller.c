@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "agent.h"
-#include "call/alive.h"
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/page.h"
 #include "call/repeat.h"
+#include "call/session/session.h"
+#include "call/session/timer.h"
 #include "call/tell/told.h"
 #include "common/log.h"
 #include "transaction/answer.h"
@@ -23,12 +24,12 @@
 enum { HDRS_SIZE = 1024 };
 
 /* Contact, and what we can do */
-static const char *headers(char hdrs[static HDRS_SIZE], const struct leg *l)
+static const char *headers(char hdrs[static HDRS_SIZE], const struct leg *l,
+			   const char *more)
 {
 	(void)re_snprintf(hdrs, HDRS_SIZE,
-			  "Contact: <%s>\r\n" UAS_ALLOW "Supported: outbound, "
-			  "path\r\n",
-			  l->d.local_target);
+			  "Contact: <%s>\r\n" UAS_ALLOW UAS_SUPPORTED "%s",
+			  l->d.local_target, more);
 
 	return hdrs;
 }
@@ -108,7 +109,7 @@ void caller_progress(struct leg *l, int code, const char *reason)
 	const struct answer a = {
 		.scode = (uint16_t)code,
 		.reason = reason && *reason ? reason : NULL,
-		.hdrs = headers(hdrs, l),
+		.hdrs = headers(hdrs, l, ""),
 		.dialog = true,
 	};
 
@@ -160,10 +161,10 @@ static void unacknowledged(void *arg)
  */
 void caller_answer(struct leg *l, const char *sdp)
 {
-	char hdrs[HDRS_SIZE];
+	char hdrs[HDRS_SIZE], timer[SESSION_HDRS_SIZE];
 	const struct answer a = {
 		.scode = 200,
-		.hdrs = headers(hdrs, l),
+		.hdrs = headers(hdrs, l, session_answer(timer, l)),
 		.dialog = true,
 		.content_type = "application/sdp",
 		.body = {sdp, str_len(sdp)},
@@ -178,6 +179,7 @@ void caller_answer(struct leg *l, const char *sdp)
 	uas_set_cancel(l->u, NULL, NULL);
 	tmr_cancel(&l->tmr);
 	l->state = LEG_ANSWERED;
+	session_said(l, sdp, str_len(sdp));
 	uas_set_tag(l->u, l->d.local_tag);
 	if (repeat_answer(&l->again, l->u, &a, unacknowledged, l))
 		unacknowledged(l);
@@ -195,7 +197,8 @@ static void resumed_unacknowledged(void *arg)
 		return;
 	}
 	told_up(l->legs->told, l);
-	alive_ask(l);
+	session_begin(l);
+	timer_ask(l);
 }
 
 /* As the 200 that the process before may have sent, which had the same head */
@@ -206,7 +209,7 @@ static int encode_again(struct mbuf **mbp, const struct leg *l,
 	const char *head = strstr(word, "\r\n");
 	const char *tail = word + str_len(word) -
 			   MIN(str_len(word), sizeof(end) - 1);
-	char hdrs[HDRS_SIZE];
+	char hdrs[HDRS_SIZE], timer[SESSION_HDRS_SIZE];
 	struct mbuf *mb;
 	int err;
 
@@ -217,10 +220,11 @@ static int encode_again(struct mbuf **mbp, const struct leg *l,
 		return ENOMEM;
 	err = mbuf_write_str(mb, "SIP/2.0 200 OK");
 	err |= mbuf_write_mem(mb, (const uint8_t *)head, (size_t)(tail - head));
-	err |= mbuf_printf(
-		mb, "%s%sContent-Length: %zu\r\n\r\n%s", headers(hdrs, l),
-		str_isset(sdp) ? "Content-Type: application/sdp\r\n" : "",
-		str_len(sdp), sdp ? sdp : "");
+	err |= mbuf_printf(mb, "%s%sContent-Length: %zu\r\n\r\n%s",
+			   headers(hdrs, l, session_answer(timer, l)),
+			   str_isset(sdp) ? "Content-Type: application/sdp\r\n"
+					  : "",
+			   str_len(sdp), sdp ? sdp : "");
 	if (err)
 		mem_deref(mb);
 	else
@@ -272,8 +276,12 @@ static void pass_answer(struct leg *l, const struct sip_msg *msg)
 	if (!peer || !peer->offerless || peer->ack)
 		return;
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX) ||
-	    confirm_send(peer, LEG_INVITE_CSEQ, &body.data))
+	    confirm_send(peer, peer->invite_cseq, &body.data)) {
 		no_answer(l, peer);
+	} else {
+		session_heard(l, body.data.p, body.data.l);
+		session_said(peer, body.data.p, body.data.l);
+	}
 	body_close(&body);
 }
 
@@ -285,6 +293,7 @@ void caller_heard(struct leg *l)
 		l->again = mem_deref(l->again);
 		l->state = LEG_UP;
 		told_up(l->legs->told, l);
+		session_begin(l);
 	}
 }
 
@@ -302,6 +311,7 @@ void caller_ack(struct leg *l, const struct sip_msg *msg)
 		return;
 	}
 	told_up(l->legs->told, l);
+	session_begin(l);
 	pass_answer(l, msg);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "call/session/session.h"
 #include "call/tell/told.h"
 #include "transaction/ack.h"
 #include "transaction/answer.h"
@@ -72,10 +73,10 @@ void confirm_asks(const struct leg *l, const struct sip_msg *msg)
  *
  * @return 0 or ENOMEM
  */
-int confirm_say(struct repeat **rp, const struct leg *l, struct uas *u,
+int confirm_say(struct repeat **rp, struct leg *l, struct uas *u,
 		const struct buf *sdp, repeat_over_h *h, void *arg)
 {
-	char hdrs[ANSWER_HDRS_SIZE];
+	char hdrs[ANSWER_HDRS_SIZE], timer[SESSION_HDRS_SIZE];
 	const struct answer a = {
 		.scode = 200,
 		.hdrs = hdrs,
@@ -84,8 +85,12 @@ int confirm_say(struct repeat **rp, const struct leg *l, struct uas *u,
 		.body = {sdp->p, sdp->len},
 	};
 
-	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
-			  l->d.local_target);
+	if (session_of_request(l, uas_msg(u)))
+		told_moved(l->legs->told, l);
+	session_begin(l);
+	(void)re_snprintf(hdrs, sizeof(hdrs),
+			  "Contact: <%s>\r\n" UAS_ALLOW UAS_SUPPORTED "%s",
+			  l->d.local_target, session_answer(timer, l));
 
 	return repeat_answer(rp, u, &a, h, arg);
 }

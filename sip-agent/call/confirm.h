@@ -11,7 +11,7 @@
 
 int confirm_send(struct leg *l, int64_t cseq, const struct pl *sdp);
 void confirm_asks(const struct leg *l, const struct sip_msg *msg);
-int confirm_say(struct repeat **rp, const struct leg *l, struct uas *u,
+int confirm_say(struct repeat **rp, struct leg *l, struct uas *u,
 		const struct buf *sdp, repeat_over_h *h, void *arg);
 
 #endif

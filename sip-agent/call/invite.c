@@ -12,6 +12,7 @@
 #include "call/caller.h"
 #include "call/info.h"
 #include "call/orders.h"
+#include "call/session/session.h"
 #include "call/tell/told.h"
 #include "common/json_write.h"
 #include "parse/hdr.h"
@@ -183,6 +184,7 @@ static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 	if (l->takes_info)
 		json_member(b, "takes_info", l->takes_info);
 	json_member_int(b, "hops", hops);
+	session_json(b, l);
 	write_word(b, l);
 	buf_char(b, '}');
 
@@ -327,6 +329,8 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 	l->invite_cseq = msg->cseq.num;
 	l->peer_addr = msg->src;
 	l->takes_info = info_allowed(msg);
+	session_heard(l, sdp->p, sdp->l);
+	(void)session_of_request(l, msg);
 	/* who has answered a challenge there is no stranger there */
 	address_prove(ls->ag->addresses, &from, ADDRESS_ANSWERED_S,
 		      tmr_jiffies());
@@ -389,6 +393,8 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 		uas_refuse(u, 483);
 		return;
 	}
+	if (session_refuses(u))
+		return;
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (err && err != ENODATA)
 		body_refuse(u, err);

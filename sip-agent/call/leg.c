@@ -52,6 +52,8 @@ static void destructor(void *arg)
 	mem_deref(l->why);
 	mem_deref(l->flow);
 	buf_free(&l->sdp);
+	buf_free(&l->session.said);
+	buf_free(&l->session.heard);
 	free_dialog(&l->d);
 }
 
@@ -75,6 +77,8 @@ int leg_alloc(struct leg **lp, struct legs *ls, bool in)
 	l->d.local_cseq = 1;
 	l->d.remote_cseq = DIALOG_NO_CSEQ;
 	buf_init(&l->sdp, LEG_SDP_MAX + 1);
+	buf_init(&l->session.said, LEG_SDP_MAX + 1);
+	buf_init(&l->session.heard, LEG_SDP_MAX + 1);
 	*lp = l;
 
 	return 0;
@@ -112,6 +116,8 @@ void leg_forget(struct leg *l)
 	l->state = LEG_GONE;
 	leg_over(l);
 	tmr_cancel(&l->tmr);
+	tmr_cancel(&l->session.tmr);
+	list_unlink(&l->session.le);
 	l->again = mem_deref(l->again);
 	hash_unlink(&l->by_id);
 	hash_unlink(&l->by_aor);
@@ -200,6 +206,12 @@ bool leg_may_offer(struct leg *l)
 	}
 
 	return l->offers++ < OFFERS_MAX;
+}
+
+/** An offer is under way, of either side or ours */
+bool leg_is_busy(const struct leg *l)
+{
+	return l->relay || l->offer || l->session.refresh;
 }
 
 /** Whether its phone is reached at its contact, too, once its connection is

@@ -7,6 +7,7 @@
 
 #include <re.h>
 
+#include "call/session/state.h"
 #include "common/buf.h"
 #include "parse/uri.h"
 #include "transaction/address.h"
@@ -17,12 +18,12 @@ struct dialog;
 struct leg;
 struct told;
 struct uas;
+struct wheel;
 
 enum {
 	LEGS_MAX = 10000,
 	LEG_INVITE_CSEQ = 1, /* of ours that makes the dialog */
-	LEG_CSEQ_TOLD = 500, /* so many on, the database hears of it: a
-				successor begins 1000 further */
+	LEG_CSEQ_TOLD = 500, /* the database hears of each so many */
 	LEG_SDP_MAX = 48 * 1024,
 	LEG_T1_MS = 500, /* RFC 3261 section 17.1.1.1 */
 	LEG_T2_MS = 4000,
@@ -35,8 +36,7 @@ enum leg_state {
 	LEG_ASKING,  /**< the database has not heard of it yet */
 	LEG_CALLING, /**< nobody rings */
 	LEG_RINGING,
-	LEG_ANSWERED, /**< in: 200 without its ACK; out: the database is asked
-			 whether it was the first */
+	LEG_ANSWERED, /**< in: 200 without its ACK; out: was it the first? */
 	LEG_UP,
 	LEG_ENDING, /**< what ends it is under way */
 	LEG_GONE,   /**< nothing is left to do */
@@ -60,6 +60,7 @@ struct leg_request {
 struct legs {
 	struct agent *ag;
 	struct told *told;
+	struct wheel *wheel;
 	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays, infos, keys, sayings, words; /* word.c */
 	size_t count;
@@ -68,8 +69,7 @@ struct legs {
 	void (*overh)(struct leg *l); /* of leg_over */
 	struct {
 		uint64_t key, until_ms;
-	} lately[LEGS_LATELY]; /* dialogs that have ended, for what of them
-				  comes late */
+	} lately[LEGS_LATELY]; /* dialogs that have ended */
 };
 
 struct leg {
@@ -79,6 +79,7 @@ struct leg {
 	int64_t call; /**< its call */
 	int64_t peer; /**< the other side's, where that is ours too; else 0 */
 	bool in;      /**< a phone calls */
+	int64_t invite_cseq; /**< of the INVITE that makes the dialog */
 	enum leg_state state;
 	struct leg_dialog d;
 	char aor[AOR_BUF];   /**< of who is at the phone */
@@ -88,10 +89,11 @@ struct leg {
 	int64_t account; /**< who pays for questions to addresses */
 	struct tmr tmr;	 /**< rings too long; the ACK is late */
 
-	int64_t cseq_told;   /**< our CSeq that the row has */
-	bool resumed;	     /**< loaded from its row */
-	bool unloaded;	     /**< forgotten, and goes on in its row */
-	int silent;	     /**< times in turn that its phone said nothing */
+	int64_t cseq_told; /**< our CSeq that the row has */
+	bool resumed;	   /**< loaded from its row */
+	bool unloaded;	   /**< forgotten, and goes on in its row */
+	int silent;	   /**< times in turn that its phone said nothing */
+	struct leg_session session;
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	struct offer *offer; /**< the same with a page, owned */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
@@ -105,11 +107,9 @@ struct leg {
 
 	/* in */
 	struct uas *u;	      /**< its INVITE, until the ACK */
-	int64_t invite_cseq;  /**< of that */
 	struct repeat *again; /**< our 200, until then */
 	struct buf sdp;	      /**< of our 200, or of the ACK of theirs */
-	bool bye_after_ack;
-	bool cancelled; /**< while the database was asked */
+	bool bye_after_ack, cancelled; /**< while the database was asked */
 
 	/* out */
 	struct uac *uac; /**< INVITE, then OPTIONS, at last BYE */
@@ -118,8 +118,7 @@ struct leg {
 	struct mbuf *ack;  /**< of its 2xx */
 	int64_t ack_cseq;  /**< of the INVITE that it is for */
 	uint64_t ack_until_ms;
-	bool offerless;	  /**< the ACK has the answer: of in, its phone's; of
-			     out, ours, which waits for it */
+	bool offerless;	  /**< the ACK has the answer (out: and waits for it) */
 	char *why;	  /**< it is cancelled for */
 	int progress;	  /**< the last 1xx */
 	int progresses;	  /**< that were told */
@@ -136,6 +135,7 @@ void leg_forget(struct leg *l);
 int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
 bool leg_may_offer(struct leg *l);
+bool leg_is_busy(const struct leg *l);
 bool leg_dials(const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);

@@ -13,6 +13,9 @@
 #include "call/orders.h"
 #include "call/page.h"
 #include "call/relay.h"
+#include "call/session/refresh.h"
+#include "call/session/timer.h"
+#include "call/session/wheel.h"
 #include "call/tell/answered.h"
 #include "call/tell/told.h"
 #include "call/within.h"
@@ -41,6 +44,7 @@ static void destructor(void *arg)
 	hash_clear(ls->by_id);
 	hash_clear(ls->by_aor);
 	hash_flush(ls->by_call_id);
+	mem_deref(ls->wheel);
 	mem_deref(ls->by_id);
 	mem_deref(ls->by_aor);
 	mem_deref(ls->by_call_id);
@@ -61,6 +65,8 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 		err = hash_alloc(&ls->by_aor, BUCKETS);
 	if (!err)
 		err = hash_alloc(&ls->by_call_id, BUCKETS);
+	if (!err)
+		err = wheel_alloc(&ls->wheel, timer_due);
 	if (!err)
 		err = told_alloc(&ls->told, ls, ag, orders_do);
 	if (!err)
@@ -250,10 +256,11 @@ static void lost(struct leg *l)
 		uac_flow_failed(l->uac);
 	relay_flow_lost(l);
 	page_flow_lost(l);
+	refresh_flow_lost(l);
 	info_flow_lost(l);
 	keys_flow_lost(l);
 	/* its row says where its phone is once it is back */
-	if (l->state == LEG_UP && !l->relay && !l->offer)
+	if (l->state == LEG_UP && !leg_is_busy(l))
 		leg_unload(l);
 }
 

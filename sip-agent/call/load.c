@@ -5,6 +5,7 @@
 
 #include "agent.h"
 #include "call/caller.h"
+#include "call/session/session.h"
 #include "call/word.h"
 #include "common/log.h"
 #include "pg/pgloop.h"
@@ -54,6 +55,7 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	l->state = LEG_UP;
 	l->resumed = true;
 	l->invite_cseq = pgres_int(ans->res, 0, "invite_cseq");
+	session_load(l, ans);
 	str_ncpy(l->aor, aor ? aor : "", sizeof(l->aor));
 	if (host)
 		(void)sa_set_str(&l->peer_addr, host, 0);
@@ -100,6 +102,7 @@ static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 	else /* what its phone still waits for the answer to */
 		word_say(ls, pgres_text(ans->res, 0, "last_word"),
 			 pgres_text(ans->res, 0, "last_word_to"));
+	session_begin(l);
 	log_debug("leg_resumed", LOG_INT("leg", id));
 	*lp = l;
 

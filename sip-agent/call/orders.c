@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "agent.h"
-#include "call/alive.h"
 #include "call/bye.h"
 #include "call/callee.h"
 #include "call/caller.h"
@@ -15,6 +14,7 @@
 #include "call/keys.h"
 #include "call/load.h"
 #include "call/page.h"
+#include "call/session/timer.h"
 #include "call/tell/told.h"
 #include "call/word.h"
 #include "common/json_write.h"
@@ -78,9 +78,9 @@ static void late_destructor(void *arg)
 	mem_deref(late->sdp);
 }
 
-static void gone(struct legs *ls, int64_t leg)
+static void gone(struct legs *ls, int64_t leg, const char *cause)
 {
-	const struct told_end end = {.cause = "unreachable"};
+	const struct told_end end = {.cause = cause};
 	struct leg *l;
 
 	if (leg_alloc(&l, ls, false))
@@ -170,9 +170,10 @@ static void not_ours(struct late *late, const struct pg_answer *ans)
 	lost_for(late);
 	if (!ans || !pg_rows(ans))
 		return;
-	if (!load_says(ans, "gone"))
+	if (!load_says(ans, "gone") && !load_says(ans, "expired"))
 		last_word(late->legs, ans);
-	gone(late->legs, late->leg);
+	gone(late->legs, late->leg,
+	     load_says(ans, "expired") ? "expired" : "unreachable");
 }
 
 /* The order has overtaken the answer that its leg was made by */
@@ -192,7 +193,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 	if (mine && (mine->state == LEG_CALLING || mine->state == LEG_RINGING))
 		overtook(mine, late);
 	else if (l && !strcmp(late->kind, "ask"))
-		alive_ask(l);
+		timer_ask(l);
 	else if (l && !strcmp(late->kind, "offer"))
 		page_offer(l, late->sdp);
 	else if (l && !strcmp(late->kind, "dtmf"))
@@ -288,12 +289,10 @@ static void bye(const struct order *o)
 		bye_hang_up(o->l, text(o, "cause"));
 }
 
-/* Is its phone there? */
+/* Is its phone there? Of those in memory their own turn comes (timer.c) */
 static void ask(const struct order *o)
 {
-	if (o->l)
-		alive_ask(o->l);
-	else
+	if (!o->l)
 		late(o);
 }
 

@@ -6,6 +6,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/say.h"
 #include "call/tell/told.h"
@@ -28,7 +29,7 @@ struct offer {
 	struct uas *u;	 /* the phone's UPDATE, or INVITE until its ACK; or */
 	struct uac *uac; /* ours, with what the other side offers */
 	struct leg_request req;
-	struct buf answer;    /* of our 200 */
+	struct buf answer;    /* of our 200; or what we offer */
 	struct repeat *again; /* our 200, until its ACK */
 	struct tmr tmr;	      /* it takes too long */
 	bool wants;	      /* it asks for an offer */
@@ -181,6 +182,7 @@ static void take_answer(struct leg *l, const struct sip_msg *msg)
 			pg_pl(&body.data),
 		};
 
+		session_heard(l, body.data.p, body.data.l);
 		say_until_heard(l->legs, (uint64_t)l->account, &stmt_acked,
 				valv);
 	}
@@ -246,7 +248,7 @@ void page_invite(struct leg *l, struct uas *u)
 		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
 		return;
 	}
-	if (l->offer || l->relay) {
+	if (leg_is_busy(l)) {
 		uas_refuse(u, 491);
 		return;
 	}
@@ -293,8 +295,19 @@ static void confirm(struct offer *o, const char *sdp)
 	struct pl pl;
 
 	pl_set_str(&pl, sdp ? sdp : "");
+	session_said(l, pl.p, pl.l);
 	(void)confirm_send(l, o->req.cseq, &pl);
 	end(o, 0);
+}
+
+static void keep(struct leg *l, const struct offer *o)
+{
+	struct body body;
+
+	session_said(l, o->answer.p, o->answer.len);
+	if (!body_open_sdp(&body, uas_msg(o->u), LEG_SDP_MAX))
+		session_heard(l, body.data.p, body.data.l);
+	body_close(&body);
 }
 
 /** It is answered: whether there was any */
@@ -312,6 +325,7 @@ bool page_accept(struct leg *l, const char *sdp)
 	request_take_target(l, uas_msg(o->u));
 	o->answered = true;
 	tmr_cancel(&o->tmr);
+	keep(l, o);
 	if (update_is(o->u)) {
 		update_accept(l, o->u, &o->answer);
 		end(o, 0);
@@ -369,8 +383,15 @@ static void accepted(struct offer *o, int code, const char *reason,
 	int err;
 
 	request_take_target(l, msg);
+	if (session_of_answer(l, msg))
+		told_moved(l->legs->told, l);
+	session_begin(l);
 	l->to = *uac_sent_to(o->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	if (!err)
+		session_heard(l, body.data.p, body.data.l);
+	if (!o->wants)
+		session_said(l, o->answer.p, o->answer.len);
 	if (err || !o->wants)
 		(void)confirm_send(l, o->req.cseq, NULL);
 	if (!err)
@@ -424,12 +445,13 @@ void page_offer(struct leg *l, const char *sdp)
 	   database will say so too */
 	if (l->offer && l->offer->u && l->offer->asked)
 		end(l->offer, 491);
-	if (l->state != LEG_UP || l->offer || l->relay || offer_alloc(&o, l)) {
+	if (l->state != LEG_UP || leg_is_busy(l) || offer_alloc(&o, l)) {
 		tell(l, 491, "Request Pending", NULL);
 		return;
 	}
 	o->wants = !sdp;
 	pl_set_str(&body, sdp ? sdp : "");
+	buf_add(&o->answer, body.p, body.l);
 	err = request_write(&o->req, l, "INVITE",
 			    sdp ? UAS_ALLOW "Content-Type: application/sdp\r\n"
 				: UAS_ALLOW,

@@ -11,6 +11,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/say.h"
 #include "call/tell/told.h"
@@ -30,8 +31,9 @@ enum {
 struct relay {
 	struct le le;
 	struct leg *from, *to; /* referenced */
-	struct uas *u;	       /* what came: UPDATE; INVITE, until the ACK */
-	struct uac *uac;       /* what goes on */
+	struct uas *u;	 /* what came: UPDATE; INVITE, until the ACK; NULL: we
+			    offer what its phone has said already */
+	struct uac *uac; /* what goes on */
 	struct leg_request req;
 	struct buf offer, answer;
 	struct repeat *again; /* our 200, until its ACK */
@@ -116,10 +118,11 @@ static int pass_on(struct relay *r, const char *method, const char *hdrs,
 /* Of either side, and done with. Who is still waiting for an answer gets one */
 static void end(struct relay *r, uint16_t scode)
 {
-	confirm_asks(r->from, NULL);
+	if (r->u)
+		confirm_asks(r->from, NULL);
 	let_go(r, r->from);
 	let_go(r, r->to);
-	if (!r->answered)
+	if (r->u && !r->answered)
 		uas_refuse(r->u, scode);
 	mem_deref(r);
 }
@@ -176,12 +179,24 @@ static void tell_session(const struct leg *l, const struct buf *offer,
 	say_latest(l->legs, (uint64_t)l->call, &stmt_session, valv);
 }
 
+/* What each has said and heard; a phone that was not asked hears nothing */
+static void keep(struct relay *r, struct leg *offers, const struct buf *offer,
+		 struct leg *answers, const struct pl *answer)
+{
+	session_heard(offers, offer->p, offer->len);
+	session_said(answers, offer->p, offer->len);
+	session_heard(answers, answer->p, answer->l);
+	if (r->u)
+		session_said(offers, answer->p, answer->l);
+	tell_session(offers, offer, answers, answer);
+}
+
 /* So they have of an offer that r->from has made */
 static void agreed(struct relay *r)
 {
 	const struct pl answer = {r->answer.p, r->answer.len};
 
-	tell_session(r->from, &r->offer, r->to, &answer);
+	keep(r, r->from, &r->offer, r->to, &answer);
 	end(r, 0);
 }
 
@@ -191,7 +206,11 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	int err;
 
 	request_take_target(r->to, msg);
-	request_take_target(r->from, uas_msg(r->u));
+	if (session_of_answer(r->to, msg))
+		told_moved(r->to->legs->told, r->to);
+	session_begin(r->to);
+	if (r->u)
+		request_take_target(r->from, uas_msg(r->u));
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
@@ -204,13 +223,15 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 		fail(r, "media");
 		return;
 	}
-	if (uas_is_answered(r->u)) { /* an UPDATE, by too_late */
+	if (r->u && uas_is_answered(r->u)) { /* an UPDATE, by too_late */
 		fail(r, "media");
 		return;
 	}
 	r->answered = true;
 	tmr_cancel(&r->tmr);
-	if (update_is(r->u)) {
+	if (!r->u) {
+		agreed(r);
+	} else if (update_is(r->u)) {
 		update_accept(r->from, r->u, &r->answer);
 		agreed(r);
 	} else if (confirm_say(&r->again, r->from, r->u, &r->answer,
@@ -242,7 +263,7 @@ static void too_late(void *arg)
 {
 	struct relay *r = arg;
 
-	if (update_is(r->u))
+	if (r->u && update_is(r->u))
 		uas_refuse(r->u, 504); /* RFC 3311 section 5.2 */
 	uac_cancel(r->uac, NULL);
 }
@@ -277,7 +298,7 @@ void relay_invite(struct leg *l, struct uas *u)
 		uas_refuse(u, peer ? 491 : 488);
 		return;
 	}
-	if (l->relay || peer->relay || l->offer || peer->offer) {
+	if (leg_is_busy(l) || leg_is_busy(peer)) {
 		uas_refuse(u, 491);
 		return;
 	}
@@ -311,6 +332,26 @@ void relay_invite(struct leg *l, struct uas *u)
 }
 
 /**
+ * A phone has answered our refresh with another session than it had: that is
+ * offered to the other side, where that can be reached from here
+ */
+void relay_offer(struct leg *l, const struct pl *sdp)
+{
+	struct leg *peer = leg_find(l->legs, l->peer);
+	struct relay *r;
+
+	if (!peer || peer->state != LEG_UP || leg_is_busy(l) ||
+	    leg_is_busy(peer) || relay_alloc(&r, l, peer, NULL))
+		return;
+	buf_add(&r->offer, sdp->p, sdp->l);
+	l->relay = peer->relay = r;
+	l->goneh = peer->goneh = on_gone;
+	tmr_start(&r->tmr, ANSWER_MS, too_late, r);
+	if (pass_on(r, "INVITE", UAS_ALLOW SDP_TYPE, sdp, on_invited))
+		end(r, 0);
+}
+
+/**
  * An ACK of a leg's phone
  *
  * @return whether it is of a re-INVITE
@@ -321,7 +362,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 	struct body body;
 	int err = 0;
 
-	if (!r || r->from != l || !r->answered ||
+	if (!r || r->from != l || !r->u || !r->answered ||
 	    msg->cseq.num != uas_msg(r->u)->cseq.num)
 		return false;
 	if (!r->offer.len) { /* the answer to what the other side has offered */
@@ -329,7 +370,7 @@ bool relay_ack(struct leg *l, const struct sip_msg *msg)
 		if (!err)
 			err = confirm_send(r->to, r->req.cseq, &body.data);
 		if (!err)
-			tell_session(r->to, &r->answer, l, &body.data);
+			keep(r, r->to, &r->answer, l, &body.data);
 		body_close(&body);
 	} else {
 		agreed(r);

@@ -8,6 +8,7 @@
 #include "call/leg.h"
 
 void relay_invite(struct leg *l, struct uas *u);
+void relay_offer(struct leg *l, const struct pl *sdp);
 void relay_flow_lost(struct leg *l);
 bool relay_ack(struct leg *l, const struct sip_msg *msg);
 

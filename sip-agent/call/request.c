@@ -1,13 +1,32 @@
 #include "call/request.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "call/session/session.h"
 #include "call/tell/told.h"
 #include "parse/uri.h"
 #include "transaction/dialog.h"
 
-static int encode(struct leg_request *r, const struct leg *l,
-		  const char *method, const char *hdrs, const struct pl *body)
+/* Each INVITE and UPDATE refreshes the session, or it would have no timer any
+   more (RFC 4028 section 7.4) */
+static bool is_refresh(const char *method)
+{
+	return !strcmp(method, "INVITE") || !strcmp(method, "UPDATE");
+}
+
+static int write_timer(struct mbuf *mb, struct leg *l, const char *method)
+{
+	char hdrs[SESSION_HDRS_SIZE];
+
+	return is_refresh(method)
+		       ? mbuf_printf(mb, "%s%s", session_offer(hdrs, l),
+				     "Supported: timer\r\n")
+		       : 0;
+}
+
+static int encode(struct leg_request *r, struct leg *l, const char *method,
+		  const char *hdrs, const struct pl *body)
 {
 	struct dialog d;
 	int err;
@@ -19,6 +38,8 @@ static int encode(struct leg_request *r, const struct leg *l,
 	err = dialog_way(&r->uri, &r->route, &d);
 	if (!err)
 		err = dialog_write(r->out.mb, &d, method, r->route);
+	if (!err)
+		err = write_timer(r->out.mb, l, method);
 	if (!err && hdrs)
 		err = mbuf_write_str(r->out.mb, hdrs);
 	if (!err)

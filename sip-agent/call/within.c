@@ -16,6 +16,8 @@
 #include "call/load.h"
 #include "call/page.h"
 #include "call/relay.h"
+#include "call/session/refresh.h"
+#include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/told.h"
 #include "pg/pgloop.h"
@@ -138,6 +140,15 @@ static void follow(struct leg *l, const struct sip_msg *msg)
 		within_move(l, msg, flow);
 }
 
+/* What refreshes the session concerns the other side only where it changes it
+ */
+static void refresh(struct leg *l, struct uas *u)
+{
+	if (!session_refuses(u) &&
+	    !(update_is(u) ? update_serve : refresh_serve)(l, u))
+		pass(l, u);
+}
+
 /* What we cannot do yet is refused, and leaves the call as it is */
 static void serve(struct leg *l, struct uas *u)
 {
@@ -156,10 +167,9 @@ static void serve(struct leg *l, struct uas *u)
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		uas_reply(u, 200, NULL,
 			  UAS_ALLOW "Accept: application/sdp\r\n");
-	else if (update_is(u) && update_serve(l, u))
-		return;
-	else if (!pl_strcmp(&msg->met, "INVITE") ||
-		 !pl_strcmp(&msg->met, "INFO") || update_is(u))
+	else if (!pl_strcmp(&msg->met, "INVITE") || update_is(u))
+		refresh(l, u);
+	else if (!pl_strcmp(&msg->met, "INFO"))
 		pass(l, u);
 	else
 		uas_reply(u, 405, NULL, UAS_ALLOW);
@@ -207,7 +217,8 @@ void within_request(struct leg *l, const struct sip_msg *msg)
 	struct uas *u;
 
 	if (!pl_strcmp(&msg->met, "ACK")) {
-		if (is_here(l, msg) && !relay_ack(l, msg) && !page_ack(l, msg))
+		if (is_here(l, msg) && !relay_ack(l, msg) &&
+		    !page_ack(l, msg) && !refresh_ack(l, msg))
 			caller_ack(l, msg);
 		return;
 	}

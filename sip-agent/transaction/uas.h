@@ -20,7 +20,7 @@ struct uas_list;
 	"Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, " \
 	"PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
 #define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
-#define UAS_SUPPORTED "Supported: outbound, path\r\n"
+#define UAS_SUPPORTED "Supported: outbound, path, timer\r\n"
 
 enum {
 	UAS_ID_SIZE = 17,

@@ -54,6 +54,14 @@ begin
 	return app.publish('call', p_call, v_version, v_prior, p_recheck, p_before);
 end $$;
 
+-- When it is to be taken to have been asked, so that app.legs_ask comes to it in p_in_s from now, if not before. Null: as it was.
+create function app.asked_so(p_asked_at timestamptz, p_in_s int) returns timestamptz
+language plpgsql stable as $$
+begin
+	return case when p_in_s is null then p_asked_at
+		else least(now() - app.asked_every() + make_interval(secs => p_in_s + 1), now()) end;
+end $$;
+
 -- A phone rings (code, reason), or a dialog has other values (moved; lost: its connection has gone).
 create function app.leg_heard(p_agent int, p_leg bigint, p_item jsonb) returns text[]
 language plpgsql volatile as $$
@@ -66,6 +74,11 @@ begin
 	if p_item ->> 'state' = 'moved' then
 		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer',
 			lost_at = case when (p_item ->> 'lost')::bool then coalesce(l.lost_at, now()) end,
+			left_s = (p_item ->> 'left_s')::int,
+			asked_at = app.asked_so(l.asked_at, (p_item ->> 'left_s')::int),
+			session_s = coalesce((p_item ->> 'session_s')::int, l.session_s),
+			session_ours = coalesce((p_item ->> 'session_ours')::bool, l.session_ours),
+			takes_update = coalesce((p_item ->> 'takes_update')::bool, l.takes_update),
 			last_word = case when p_item ? 'last_word' then nullif(p_item ->> 'last_word', '') else l.last_word end,
 			last_word_to = coalesce(p_item ->> 'last_word_to', l.last_word_to),
 			remote_target = coalesce(p_item ->> 'remote_target', l.remote_target),
@@ -202,7 +215,9 @@ begin
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
 		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
-		last_word_to = null, takes_info = (p_dialog ->> 'takes_info')::bool
+		last_word_to = null, takes_info = (p_dialog ->> 'takes_info')::bool, session_s = (p_dialog ->> 'session_s')::int,
+		session_ours = coalesce((p_dialog ->> 'session_ours')::bool, false),
+		takes_update = coalesce((p_dialog ->> 'takes_update')::bool, false)
 	where l.id = p_leg;
 	if v_offer is null and v_caller.id is null and p_sdp is not null then
 		v_first.sdp := app.sdp_inactive(p_sdp);

@@ -129,12 +129,13 @@ begin
 	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller, v_n - 1);
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info)
+		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info, session_s, session_ours, takes_update)
 	values (v_call, v_from, v_caller, p_credential, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
 		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller,
-		(p_leg ->> 'takes_info')::bool)
+		(p_leg ->> 'takes_info')::bool, (p_leg ->> 'session_s')::int, coalesce((p_leg ->> 'session_ours')::bool, false),
+		coalesce((p_leg ->> 'takes_update')::bool, false))
 	returning * into v_leg;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
 		v_ring_s, p_secure, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);

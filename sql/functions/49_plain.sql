@@ -54,7 +54,8 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set plan_cache_mode = force_generic_plan as $$
 declare
 	c_known constant text[] := array['call_id', 'local_tag', 'remote_tag', 'local_uri', 'remote_uri', 'local_target', 'remote_target',
-		'route', 'local_cseq', 'remote_cseq', 'flow', 'peer', 'takes_info', 'hops', 'last_word', 'last_word_to'];
+		'route', 'local_cseq', 'remote_cseq', 'flow', 'peer', 'takes_info', 'hops', 'last_word', 'last_word_to', 'session_s', 'session_ours',
+		'takes_update'];
 	c_calls constant bigint := app.bound('calls_sip');
 	c_legs constant bigint := app.bound('legs');
 	c_invites constant bigint := app.bound('invites');
@@ -142,14 +143,16 @@ begin
 		made_caller as (
 			insert into app.leg (id, call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer,
 				sip_call_id, local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq,
-				invite_cseq, last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info) overriding system value
+				invite_cseq, last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info, session_s, session_ours,
+				takes_update) overriding system value
 			select r.leg_id, r.call_id, r.from_id, r.caller, r.credential, p_agent, 'in', 'calling', d.flow, d.peer, d.call_id,
 				d.local_tag, d.remote_tag, d.local_uri, d.remote_uri, d.local_target, d.remote_target, d.route, d.remote_cseq,
-				d.remote_cseq, d.last_word, d.last_word_to, r.sdp, now() + make_interval(secs => r.ring_s), r.caller, d.takes_info
+				d.remote_cseq, d.last_word, d.last_word_to, r.sdp, now() + make_interval(secs => r.ring_s), r.caller, d.takes_info,
+				d.session_s, coalesce(d.session_ours, false), coalesce(d.takes_update, false)
 			from rung r
 			cross join lateral jsonb_to_record(r.leg) as d(flow text, peer text, call_id text, local_tag text, remote_tag text,
 				local_uri text, remote_uri text, local_target text, remote_target text, route text, remote_cseq bigint,
-				last_word text, last_word_to text, takes_info bool)),
+				last_word text, last_word_to text, takes_info bool, session_s int, session_ours bool, takes_update bool)),
 		made_callee as (
 			insert into app.leg (id, call_id, participant_id, credential_id, agent_id, direction, state, contact, path, flow, rest,
 				sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until, by_id) overriding system value
@@ -246,7 +249,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 	set plan_cache_mode = force_generic_plan as $$
 declare
 	c_known constant text[] := array['call_id', 'local_tag', 'remote_tag', 'local_uri', 'remote_uri', 'local_target', 'remote_target',
-		'route', 'local_cseq', 'remote_cseq', 'peer', 'takes_info'];
+		'route', 'local_cseq', 'remote_cseq', 'peer', 'takes_info', 'session_s', 'session_ours', 'takes_update'];
 	v_calls bigint[];
 begin
 	v_calls := array(
@@ -263,7 +266,7 @@ begin
 			from app.plain_calls(v_calls) p
 			join jsonb_to_recordset(p_items) as t(i int, leg bigint, dialog jsonb, sdp text) on t.leg = p.callee
 			cross join lateral jsonb_to_record(t.dialog) as d(remote_tag text, remote_target text, route text, local_target text,
-				peer text, takes_info bool)
+				peer text, takes_info bool, session_s int, session_ours bool, takes_update bool)
 			where t.dialog - c_known = '{}' and p.offered and p.callee_agent = p_agent
 				and p.callee_state in ('calling', 'ringing') and p.caller_state in ('calling', 'ringing')
 				and p.callee_is in ('calling', 'ringing')
@@ -271,7 +274,8 @@ begin
 		callee as (
 			update app.leg l set state = 'up', answered_at = now(), remote_tag = u.remote_tag, remote_target = u.remote_target,
 				route = u.route, local_target = u.local_target, peer = u.peer, remote_sdp = u.sdp, last_word = null,
-				last_word_to = null, takes_info = u.takes_info
+				last_word_to = null, takes_info = u.takes_info, session_s = u.session_s,
+				session_ours = coalesce(u.session_ours, false), takes_update = coalesce(u.takes_update, false)
 			from usual u where l.id = any (array(select o.callee from usual o)) and l.id = u.callee),
 		caller as (
 			update app.leg l set state = 'answered', answered_at = now(), local_sdp = u.sdp

@@ -185,6 +185,16 @@ begin
 	end if;
 end $$;
 
+-- The last SDP that the phone of a leg was told, and that it has said. Of two phones, what the one has said the other was told.
+create function app.leg_sdps(p_leg app.leg, out said text, out heard text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_far app.leg := app.leg_far(p_leg);
+begin
+	heard := (app.leg_participant(p_leg)).session ->> 'sdp';
+	said := case when v_far.id is null then p_leg.local_sdp else (app.leg_participant(v_far)).session ->> 'sdp' end;
+end $$;
+
 -- A leg that its agent does not have in memory: for an order (p_leg), a request of its phone's, or an answer to its INVITE
 -- (p_remote_tag null). p_from: the IP address that it came from. No row: there is no such leg here, or its phone is not
 -- reached for now. state: up, its values are set, and it is the asking agent's; gone: it is lost for good; prove: whoever asks from
@@ -195,12 +205,15 @@ create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_
 returns table (leg bigint, call bigint, peer bigint, direction text, state text, fresh bool, account bigint, aor text,
 	host text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
 	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
-	sdp text, last_word text, last_word_to text, bell text[])
+	sdp text, last_word text, last_word_to text, session_s int, session_ours bool, takes_update bool, said text, heard text,
+	bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
 	v_way record;
 	v_lost bool := false;
+	v_over bool := false;
+	v_left_s int;
 	v_was int;
 	v_mine bool;
 	v_waits bool := false;
@@ -246,9 +259,14 @@ begin
 		if p_leg is not null then
 			v_way := app.leg_way(v_leg, p_agent);
 			v_lost := v_way.lost;
-			if v_lost and coalesce(v_leg.lost_at, now()) > now() - interval '2 min' then
-				update app.leg l set lost_at = coalesce(l.lost_at, now()) where l.id = v_leg.id;
-				return; -- its phone may come back
+			v_left_s := case when v_lost and v_leg.session_s > 0 then
+				extract(epoch from v_leg.lost_at + make_interval(secs => v_leg.left_s) - now())::int end;
+			v_over := coalesce(v_left_s <= 0, false);
+			if v_lost and not v_over and coalesce(v_leg.lost_at, now()) > now() - interval '2 min' then
+				-- its phone may come back, until its session is over
+				update app.leg l set lost_at = coalesce(l.lost_at, now()), asked_at = app.asked_so(l.asked_at, least(60, v_left_s))
+				where l.id = v_leg.id;
+				return;
 			end if;
 			-- One that is reached at its contact keeps the name of what was: whether that was encrypted.
 			update app.leg l set flow = coalesce(v_way.flow, l.flow), agent_id = v_way.agent_id,
@@ -262,13 +280,14 @@ begin
 			end if;
 		end if;
 		v_waits := app.leg_waits_for_ack(v_leg) and not v_lost;
-		state := case when v_lost then 'gone' when v_waits then 'answered' else 'up' end;
+		state := case when v_over then 'expired' when v_lost then 'gone' when v_waits then 'answered' else 'up' end;
 		v_word := case when v_lost or v_leg.state = 'answered' and not v_waits then null else v_leg.last_word end;
 		-- The one before may have used more than its row says.
 		update app.leg l set agent_id = p_agent, local_cseq =
 			greatest(l.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1000,
 			state = case when l.state = 'answered' and not v_waits then 'up' else l.state end,
-			last_word = case when v_waits then l.last_word end -- it is said once
+			last_word = case when v_waits then l.last_word end, -- it is said once
+			left_s = null
 		where l.id = v_leg.id returning l.* into v_leg;
 		if v_was <> p_agent then
 			update app.leg_job j set agent_id = p_agent where j.leg_id = v_leg.id and j.kind <> 'left';
@@ -304,6 +323,10 @@ begin
 	sdp := case when v_waits then v_leg.local_sdp end;
 	last_word := coalesce(v_word, v_leg.last_word);
 	last_word_to := v_leg.last_word_to;
+	session_s := v_leg.session_s;
+	session_ours := v_leg.session_ours;
+	takes_update := v_leg.takes_update;
+	select s.said, s.heard into said, heard from app.leg_sdps(v_leg) s;
 	return next;
 end $$;
 
@@ -356,6 +379,8 @@ begin
 	return v_bell;
 end $$;
 
+create function app.asked_every() returns interval language sql immutable as $$ select interval '10 min' $$;
+
 -- Phones of an agent, in calls that are up, that are to be asked whether they are there: nobody else notices that both have
 -- gone.
 create function app.legs_ask(p_agent int) returns setof app.leg_work
@@ -367,7 +392,7 @@ begin
 	for v_work.leg in
 		with due as materialized (
 			select l.id from app.leg l
-			where l.agent_id = p_agent and l.ended_at is null and l.state = 'up' and l.asked_at < now() - interval '10 min'
+			where l.agent_id = p_agent and l.ended_at is null and l.state = 'up' and l.asked_at < now() - app.asked_every()
 			order by l.asked_at limit 50 for update skip locked)
 		update app.leg l set asked_at = now() from due where l.id = due.id returning l.id
 	loop

@@ -82,7 +82,8 @@ comment on column inspect.message.created_at is 'When it was left.';
 create view inspect.leg as
 select l.id, l.call_id as call, p.n as participant, a.email, l.direction, l.state, l.contact, g.name as agent,
 	l.sip_call_id, l.code, l.reason, l.cause, l.made_at, l.ringing_at, l.answered_at, l.ended_at, l.asking as offered_at,
-	l.answering as answers_until, l.takes_info, cardinality(l.pressing) as keys
+	l.answering as answers_until, l.takes_info, cardinality(l.pressing) as keys, nullif(l.session_s, 0) as session_s,
+	case when l.session_s > 0 then case when l.session_ours then 'agent' else 'phone' end end as refresher
 from app.leg l
 left join app.participant p on p.id = l.participant_id
 left join app.account a on a.id = coalesce(l.account_id, p.account_id)
@@ -99,7 +100,7 @@ comment on column inspect.leg.agent is 'The restsip-agent that has it.';
 comment on column inspect.leg.sip_call_id is 'Its Call-ID, by which a capture is found.';
 comment on column inspect.leg.code is 'The SIP code that it ended with; null: none.';
 comment on column inspect.leg.reason is 'The phrase of that.';
-comment on column inspect.leg.cause is 'How it ended, in a word: hangup, busy, declined, no-answer, cancelled, unreachable, not-found, media, no-ack, agent-lost.';
+comment on column inspect.leg.cause is 'How it ended, in a word: hangup, busy, declined, no-answer, cancelled, unreachable, not-found, media, no-ack, expired, agent-lost.';
 comment on column inspect.leg.made_at is 'When its INVITE came, or was to be sent.';
 comment on column inspect.leg.ringing_at is 'When it rang.';
 comment on column inspect.leg.answered_at is 'When it was answered.';
@@ -107,4 +108,6 @@ comment on column inspect.leg.ended_at is 'When it ended.';
 comment on column inspect.leg.offered_at is 'Since when an offer of the other side waits for the phone''s answer; null: none does.';
 comment on column inspect.leg.answers_until is 'Until when the phone''s own offer waits for an answer; null: none does.';
 comment on column inspect.leg.takes_info is 'Whether the phone allows INFO; null: it has not said.';
+comment on column inspect.leg.session_s is 'For how long its session is good unless it is refreshed, in s; null: its phone knows no session timers.';
+comment on column inspect.leg.refresher is 'Who refreshes it: phone or agent.';
 comment on column inspect.leg.keys is 'How many SENDs of keys it has not heard all of yet.';

@@ -97,7 +97,7 @@ def test_what_the_server_can_is_said(account, phone, transport):
     p = phone(account("alice"), transport=transport)
     answer = p.register()
     assert answer.get("allow") == "ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE, UPDATE"
-    assert answer.get("supported") == "outbound, path"
+    assert answer.get("supported") == "outbound, path, timer"
     answer = p.exchange(p.build("OPTIONS", "sip:example.net"))
     assert (answer.get("accept-encoding"), answer.get("accept-language")) == ("deflate, identity", "en")
 

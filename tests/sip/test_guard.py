@@ -61,7 +61,7 @@ def test_options_say_what_there_is(raw):
     assert (b"\r\nAllow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
             in raw.answer)
     assert b"\r\nAccept: " in raw.answer
-    assert b"\r\nSupported: outbound, path\r\n" in raw.answer
+    assert b"\r\nSupported: outbound, path, timer\r\n" in raw.answer
 
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])

@@ -7,6 +7,8 @@
 #include <errno.h>
 
 #include "call/request.h"
+#include "call/session/session.h"
+#include "call/tell/told.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/uas.h"
@@ -24,7 +26,7 @@ bool update_is(const struct uas *u)
 
 static void accept_it(struct leg *l, struct uas *u, const struct pl *sdp)
 {
-	char hdrs[HDRS_SIZE];
+	char hdrs[HDRS_SIZE], timer[SESSION_HDRS_SIZE];
 	const struct answer a = {
 		.scode = 200,
 		.hdrs = hdrs,
@@ -34,8 +36,13 @@ static void accept_it(struct leg *l, struct uas *u, const struct pl *sdp)
 	};
 
 	request_take_target(l, uas_msg(u));
-	(void)re_snprintf(hdrs, sizeof(hdrs), "Contact: <%s>\r\n" UAS_ALLOW,
-			  l->d.local_target);
+	if (session_of_request(l, uas_msg(u)) && l->state == LEG_UP)
+		told_moved(l->legs->told, l);
+	if (l->state == LEG_UP)
+		session_begin(l);
+	(void)re_snprintf(hdrs, sizeof(hdrs),
+			  "Contact: <%s>\r\n" UAS_ALLOW UAS_SUPPORTED "%s",
+			  l->d.local_target, session_answer(timer, l));
 	uas_answer(u, &a);
 }
 
@@ -77,6 +84,9 @@ bool update_serve(struct leg *l, struct uas *u)
 		body_refuse(u, err);
 	else if (l->state < LEG_ANSWERED)
 		refuse_early(l, u);
+	else if (session_is_refresh(l, uas_msg(u), &body.data) &&
+		 !leg_is_busy(l))
+		update_accept(l, u, &l->session.said);
 	else
 		is_done = false;
 	body_close(&body);

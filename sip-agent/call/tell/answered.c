@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "agent.h"
+#include "call/session/session.h"
 #include "call/tell/told.h"
 #include "common/json_write.h"
 #include "pg/pgbatch.h"
@@ -118,6 +119,7 @@ static int write_dialog(char **textp, const struct leg *l)
 	json_member(&b, "peer", ip);
 	if (l->takes_info)
 		json_member(&b, "takes_info", l->takes_info);
+	session_json(&b, l);
 	buf_char(&b, '}');
 	err = b.failed ? ENOMEM : str_dup(textp, b.p);
 	buf_free(&b);

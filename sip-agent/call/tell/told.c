@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/session/session.h"
 #include "common/json_write.h"
 #include "common/log.h"
 #include "pg/pgloop.h"
@@ -231,6 +232,18 @@ void told_up(struct told *t, const struct leg *l)
 		close_news(t, NEWS_LATE_MS);
 }
 
+/* Until then its phone may come back; nobody asks for it before */
+static void write_lost(struct buf *b, const struct leg *l)
+{
+	const uint64_t now = tmr_jiffies();
+	const uint64_t until = l->session.s ? session_ends_ms(l)
+					    : l->session.next_ms;
+
+	json_member_int(b, "lost", 1);
+	json_member_int(b, "left_s",
+			until > now ? (int64_t)(until - now) / 1000 : 0);
+}
+
 static void moved(struct told *t, const struct leg *l, bool lost,
 		  const struct told_word *word)
 {
@@ -247,8 +260,9 @@ static void moved(struct told *t, const struct leg *l, bool lost,
 	json_member_int(b, "cseq", l->d.local_cseq);
 	if (l->d.remote_cseq != DIALOG_NO_CSEQ)
 		json_member_int(b, "remote_cseq", l->d.remote_cseq);
+	session_json(b, l);
 	if (lost)
-		json_member_int(b, "lost", 1);
+		write_lost(b, l);
 	if (word)
 		told_word(b, word);
 	close_news(t, word && word->mb ? NEWS_NOW_MS : NEWS_LATE_MS);

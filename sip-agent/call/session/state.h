@@ -1,0 +1,29 @@
+/*
+ * What a leg knows of its session: until when it is good (RFC 4028), and what
+ * both sides have said last.
+ */
+#ifndef STATE_H
+#define STATE_H
+
+#include <re.h>
+
+#include "common/buf.h"
+
+struct refresh;
+
+struct leg_session {
+	struct le le;	    /**< it waits for its turn, see wheel.c */
+	uint64_t next_ms;   /**< when that is */
+	uint64_t agreed_ms; /**< when the session was last refreshed */
+	struct tmr tmr;	    /**< its phone does not answer */
+	uint32_t s;	    /**< so long it is good; 0: there is no timer, and
+			       its phone is asked instead */
+	bool ours;	    /**< we refresh it, not its phone */
+	bool raised;	    /**< to what its phone wants at least */
+	bool takes_update;  /**< its phone knows UPDATE */
+	struct refresh *refresh; /**< a re-INVITE that changes nothing */
+	struct buf said, heard;	 /**< SDP: our last, and its phone's; empty:
+				    unknown */
+};
+
+#endif
