@@ -109,7 +109,8 @@ static bool require_handler(const struct pl *val, void *arg)
 	while (!hdr_token(&tok, &list)) {
 		if (!pl_strcasecmp(&tok, "path") ||
 		    !pl_strcasecmp(&tok, "outbound") ||
-		    (un->in_calls && !pl_strcasecmp(&tok, "timer")))
+		    (un->in_calls && (!pl_strcasecmp(&tok, "timer") ||
+				      !pl_strcasecmp(&tok, "100rel"))))
 			continue;
 		n = re_snprintf(un->text + un->len, sizeof(un->text) - un->len,
 				"%s%r", un->len ? ", " : "", &tok);

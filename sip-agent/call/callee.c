@@ -12,6 +12,7 @@
 #include "call/confirm.h"
 #include "call/divert.h"
 #include "call/info.h"
+#include "call/session/early.h"
 #include "call/session/session.h"
 #include "call/tell/answered.h"
 #include "call/tell/told.h"
@@ -123,6 +124,7 @@ static void on_progress(const struct sip_msg *msg, void *arg)
 	const uint64_t now = tmr_jiffies();
 	struct told_word word = {.mb = NULL};
 
+	early_heard(l, msg);
 	if (msg->scode == 100 || l->state > LEG_RINGING ||
 	    msg->scode == l->progress || l->progresses >= PROGRESSES_MAX ||
 	    (l->progresses && now < l->told_ms + PROGRESS_MS))
@@ -178,6 +180,7 @@ static int take_answer(struct leg *l, const struct sip_msg *msg,
 static void answered(struct leg *l, const struct sip_msg *msg)
 {
 	struct body body;
+	struct pl sdp;
 	int err;
 
 	err = take_answer(l, msg, uac_sent_to(l->uac));
@@ -196,11 +199,15 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 	l->takes_info = info_allowed(msg);
 	(void)session_of_answer(l, msg);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
+	sdp = body.data;
+	if (early_sdp(&sdp, l, msg)) /* what its 2xx says beside that is not */
+		err = 0;
 	if (!err)
-		session_heard(l, body.data.p, body.data.l);
-	if (err || answered_ask(l, &body.data, on_unknown))
+		session_heard(l, sdp.p, sdp.l);
+	if (err || answered_ask(l, &sdp, on_unknown))
 		callee_lost(l, NULL);
 	body_close(&body);
+	early_over(l);
 }
 
 static void on_end(int code, const char *reason, const struct sip_msg *msg,
@@ -249,6 +256,7 @@ static bool invite_again(struct leg *l, const struct sip_msg *msg)
 	if ((l->state != LEG_CALLING && l->state != LEG_RINGING) ||
 	    !session_raise(l, msg) || write_again(l))
 		return false;
+	early_over(l);
 	l->uac = mem_deref(l->uac);
 	if (uac_alloc(&l->uac, l->legs->ag, &l->req.out, on_end, l))
 		return false;
@@ -315,15 +323,16 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 		err |= mbuf_printf(mb, "Route: %s\r\n", l->req.out.route);
 	err |= mbuf_printf(mb, "To: <%s>\r\nFrom: ", l->d.remote_uri);
 	err |= write_name(mb, pgres_text(ans->res, row, "name"));
-	err |= mbuf_printf(mb,
-			   "<%s>;tag=%s\r\n"
-			   "Call-ID: %s\r\n"
-			   "CSeq: %lld INVITE\r\n%s"
-			   "Expires: %lld\r\n" UAS_ALLOW "Supported: timer\r\n"
-			   "User-Agent: restsip\r\n",
-			   l->d.local_uri, l->d.local_tag, l->d.call_id,
-			   l->invite_cseq, session_offer(timer, l),
-			   pgres_int(ans->res, row, "ring_s"));
+	err |= mbuf_printf(
+		mb,
+		"<%s>;tag=%s\r\n"
+		"Call-ID: %s\r\n"
+		"CSeq: %lld INVITE\r\n%s"
+		"Expires: %lld\r\n" UAS_ALLOW "Supported: %stimer\r\n"
+		"User-Agent: restsip\r\n",
+		l->d.local_uri, l->d.local_tag, l->d.call_id, l->invite_cseq,
+		session_offer(timer, l), pgres_int(ans->res, row, "ring_s"),
+		len ? "100rel, " : "");
 	if (len)
 		err |= mbuf_write_str(mb, "Content-Type: application/sdp\r\n");
 	err |= mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%s", len,

@@ -12,6 +12,7 @@
 #include "call/confirm.h"
 #include "call/page.h"
 #include "call/repeat.h"
+#include "call/session/reliable.h"
 #include "call/session/session.h"
 #include "call/session/timer.h"
 #include "call/tell/told.h"
@@ -102,21 +103,53 @@ void caller_cancelled(struct uas *u, void *arg)
 	}
 }
 
-/** A phone of the callee's rings, or says what else it does */
-void caller_progress(struct leg *l, int code, const char *reason)
+static void say_progress(struct leg *l, int code, const char *reason,
+			 const char *more)
 {
 	char hdrs[HDRS_SIZE];
 	const struct answer a = {
 		.scode = (uint16_t)code,
 		.reason = reason && *reason ? reason : NULL,
-		.hdrs = headers(hdrs, l, ""),
+		.hdrs = headers(hdrs, l, more),
 		.dialog = true,
 	};
+
+	if (l->state == LEG_RINGING)
+		say(l, &a);
+}
+
+static void on_unproven(struct leg *l, bool committed)
+{
+	(void)committed;
+	if (l->state == LEG_ENDING)
+		refuse(l, 504, NULL);
+}
+
+/* No PRACK has come (RFC 3262 section 3) */
+static void unproven(struct leg *l)
+{
+	const struct told_end end = {.code = 504, .cause = "no-ack"};
+
+	if (l->state != LEG_RINGING)
+		return;
+	l->state = LEG_ENDING;
+	tmr_cancel(&l->tmr);
+	told_end(l->legs->told, l, &end, on_unproven);
+}
+
+/** A phone of the callee's rings, or says what else it does. Who wants that
+    reliably and has not offered hears nothing: it would have to be our offer */
+void caller_progress(struct leg *l, int code, const char *reason)
+{
+	static const struct reliable_ops ops = {say_progress, unproven};
 
 	if (l->state != LEG_CALLING && l->state != LEG_RINGING)
 		return;
 	l->state = LEG_RINGING;
-	say(l, &a);
+	if (!reliable_is_wanted(l))
+		say_progress(l, code, reason, "");
+	else if (!l->offerless)
+		reliable_say(l, code, reason, &ops);
 }
 
 /** Nobody has answered, or somebody said no
@@ -179,6 +212,7 @@ void caller_answer(struct leg *l, const char *sdp)
 	uas_set_cancel(l->u, NULL, NULL);
 	tmr_cancel(&l->tmr);
 	l->state = LEG_ANSWERED;
+	reliable_stop(l);
 	session_said(l, sdp, str_len(sdp));
 	uas_set_tag(l->u, l->d.local_tag);
 	if (repeat_answer(&l->again, l->u, &a, unacknowledged, l))

@@ -118,6 +118,8 @@ void leg_forget(struct leg *l)
 	tmr_cancel(&l->tmr);
 	tmr_cancel(&l->session.tmr);
 	list_unlink(&l->session.le);
+	list_flush(&l->session.early);
+	l->session.reliable = mem_deref(l->session.reliable);
 	l->again = mem_deref(l->again);
 	hash_unlink(&l->by_id);
 	hash_unlink(&l->by_aor);

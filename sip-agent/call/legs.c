@@ -13,6 +13,7 @@
 #include "call/orders.h"
 #include "call/page.h"
 #include "call/relay.h"
+#include "call/session/early.h"
 #include "call/session/refresh.h"
 #include "call/session/timer.h"
 #include "call/session/wheel.h"
@@ -129,7 +130,7 @@ bool legs_request(struct legs *ls, const struct sip_msg *msg)
 		return false;
 	l = leg_of_dialog(ls, msg);
 	if (!l)
-		return within_unknown(ls, msg);
+		return early_request(ls, msg) || within_unknown(ls, msg);
 	within_request(l, msg);
 
 	return true;

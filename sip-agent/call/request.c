@@ -25,19 +25,17 @@ static int write_timer(struct mbuf *mb, struct leg *l, const char *method)
 		       : 0;
 }
 
-static int encode(struct leg_request *r, struct leg *l, const char *method,
-		  const char *hdrs, const struct pl *body)
+static int encode(struct leg_request *r, struct leg *l, const struct dialog *d,
+		  const char *method, const char *hdrs, const struct pl *body)
 {
-	struct dialog d;
 	int err;
 
 	r->out.mb = mbuf_alloc(768 + body->l);
 	if (!r->out.mb)
 		return ENOMEM;
-	leg_view(&d, l);
-	err = dialog_way(&r->uri, &r->route, &d);
+	err = dialog_way(&r->uri, &r->route, d);
 	if (!err)
-		err = dialog_write(r->out.mb, &d, method, r->route);
+		err = dialog_write(r->out.mb, d, method, r->route);
 	if (!err)
 		err = write_timer(r->out.mb, l, method);
 	if (!err && hdrs)
@@ -47,6 +45,37 @@ static int encode(struct leg_request *r, struct leg *l, const char *method,
 				  "User-Agent: restsip\r\n"
 				  "Content-Length: %zu\r\n\r\n%r",
 				  body->l, body);
+
+	return err;
+}
+
+/** The same in another dialog of its INVITE; d: its CSeq is set here */
+int request_write_in(struct leg_request *r, struct leg *l, struct dialog *d,
+		     const char *method, const char *hdrs,
+		     const struct pl *body)
+{
+	int err;
+
+	leg_request_free(r);
+	r->cseq = d->local_cseq = ++l->d.local_cseq;
+	if (r->cseq >= l->cseq_told + LEG_CSEQ_TOLD) {
+		l->cseq_told = r->cseq;
+		told_moved(l->legs->told, l);
+	}
+	err = encode(r, l, d, method, hdrs, body);
+	r->out = (struct uac_request){
+		.method = method,
+		.uri = r->uri,
+		.route = r->route,
+		.flow = l->flow,
+		.dials = leg_dials(l),
+		.tls = l->secure,
+		.rest = l->rest,
+		.account = l->account,
+		.mb = r->out.mb,
+		.body_len = body->l,
+		.sort_key = (uint64_t)l->id,
+	};
 
 	return err;
 }
@@ -64,30 +93,11 @@ static int encode(struct leg_request *r, struct leg *l, const char *method,
 int request_write(struct leg_request *r, struct leg *l, const char *method,
 		  const char *hdrs, const struct pl *body)
 {
-	int err;
+	struct dialog d;
 
-	leg_request_free(r);
-	r->cseq = ++l->d.local_cseq;
-	if (r->cseq >= l->cseq_told + LEG_CSEQ_TOLD) {
-		l->cseq_told = r->cseq;
-		told_moved(l->legs->told, l);
-	}
-	err = encode(r, l, method, hdrs, body);
-	r->out = (struct uac_request){
-		.method = method,
-		.uri = r->uri,
-		.route = r->route,
-		.flow = l->flow,
-		.dials = leg_dials(l),
-		.tls = l->secure,
-		.rest = l->rest,
-		.account = l->account,
-		.mb = r->out.mb,
-		.body_len = body->l,
-		.sort_key = (uint64_t)l->id,
-	};
+	leg_view(&d, l);
 
-	return err;
+	return request_write_in(r, l, &d, method, hdrs, body);
 }
 
 /** Where its phone is from now on, by a request or an answer of its dialog

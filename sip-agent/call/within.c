@@ -17,6 +17,7 @@
 #include "call/page.h"
 #include "call/relay.h"
 #include "call/session/refresh.h"
+#include "call/session/reliable.h"
 #include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/told.h"
@@ -171,6 +172,8 @@ static void serve(struct leg *l, struct uas *u)
 		refresh(l, u);
 	else if (!pl_strcmp(&msg->met, "INFO"))
 		pass(l, u);
+	else if (!pl_strcmp(&msg->met, "PRACK"))
+		reliable_prack(l, u);
 	else
 		uas_reply(u, 405, NULL, UAS_ALLOW);
 }

@@ -193,7 +193,7 @@ def test_drachtio_never_acknowledges(calls, name):
     calls(adapt_uac(read(f"sipp-drachtio/{name}.xml")), answers, seconds=80)
 
 
-@pytest.mark.parametrize("name", ["uas-183-180-200", "uas-tcp"])
+@pytest.mark.parametrize("name", ["uas-183-180-200", "uas-tcp", "uas-prack"])
 def test_drachtio_is_called(calls, name):
     """uas-tcp over UDP: sipp has no connection of its own that it could have registered over."""
     def caller(phone, to):
@@ -201,6 +201,44 @@ def test_drachtio_is_called(calls, name):
         out.confirm(out.final(10))
         assert out.bye().code == 200
     calls(caller, adapt_uas(read(f"sipp-drachtio/{name}.xml")))
+
+
+def test_drachtio_updates_what_is_not_answered_to_all(calls, until, tmp_path):
+    """Its 183 was reliable, so our offer has its answer, and nobody is there yet to hear another (488). Its own end, which answers
+    the UPDATE's answer, is another one."""
+    messages = tmp_path / "uas" / "messages"
+    text = adapt_uas(read("sipp-drachtio/uas-183-send-update.xml"))
+    text = text.replace('assign_to="3" />', 'assign_to="3" /><ereg regexp=".*" search_in="hdr" header="Via:" assign_to="8" />'
+                        '<ereg regexp=".*" search_in="hdr" header="CSeq:" assign_to="9" />', 1)
+    text = text[:text.index('<recv response="200">')] + """<recv response="488"/><recv request="CANCEL"/><send><![CDATA[
+
+      SIP/2.0 200 OK
+      [last_Via:]
+      [last_From:]
+      [last_To:]
+      [last_Call-ID:]
+      [last_CSeq:]
+      Content-Length: 0
+
+    ]]></send><send><![CDATA[
+
+      SIP/2.0 487 Terminated
+      Via: [$8]
+      [last_From:]
+      To: [$3];tag=[$local_tag]
+      [last_Call-ID:]
+      CSeq: [$9]
+      Content-Length: 0
+
+    ]]></send><recv request="ACK"/></scenario>"""
+
+    def caller(phone, to):
+        out = Outgoing(phone, to, sdp(1))
+        until(lambda: messages.exists() and "SIP/2.0 488" in messages.read_text(errors="replace"), 15)
+        out.cancel()
+        while out.next(10).code < 200:
+            pass
+    calls(caller, text)
 
 
 ASTERISK = "sipp-asterisk-testsuite/tests/channels/pjsip/basic_calls"

@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(62);
+select plan(66);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -145,6 +145,17 @@ update app.leg set flow = 'tcp:boot1:7', remote_target = 'sip:a@192.0.2.9' where
 update app.login set expires_at = now(), sweep_at = now() where flow = 'tcp:boot1:7';
 update app.leg set lost_at = now() - interval '3 min' where id = pg_temp.leg(0);
 select is(pg_temp.load(0), 'gone tcp:boot1:7 5001', 'but not for ever');
+-- Not for longer than its session is good, of which its agent has told how long that was when it forgot the leg.
+update app.leg set lost_at = null where id = pg_temp.leg(0);
+select api.leg_news((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(0), 'state', 'moved', 'flow',
+	'tcp:boot1:7', 'peer', '192.0.2.9', 'lost', 1, 'left_s', 30, 'session_s', 90, 'session_ours', 0, 'takes_update', 1))) \g /dev/null
+select is((select row(now() - asked_at, session_s, takes_update) from app.leg where id = pg_temp.leg(0)),
+	row(interval '9 min 29 s', 90, true), 'it is asked for when that is over');
+select is(pg_temp.load(0), null, 'before it may come back');
+select is((select now() - asked_at from app.leg where id = pg_temp.leg(0)), interval '9 min 29 s', 'and is not asked for twice');
+update app.leg set lost_at = now() - interval '30 s' where id = pg_temp.leg(0);
+select is(pg_temp.load(0), 'expired tcp:boot1:7 6001', 'then it is over');
+update app.leg set session_s = null where id = pg_temp.leg(0);
 -- Two phones behind two NATs have one private URI: each is reached behind its own, on whichever port it is by now.
 update app.leg set state = 'up', flow = 'udp:192.0.2.7:5060', peer = '192.0.2.7', lost_at = null, remote_target = 'sip:a@10.0.0.1'
 where id = pg_temp.leg(0);

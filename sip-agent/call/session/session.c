@@ -17,7 +17,8 @@
 #include "transaction/uas.h"
 
 enum {
-	EARLY_S = 32, /* before its end it is given up (section 10) */
+	EARLY_S = 32,	     /* before its end it is given up (section 10) */
+	KEPT_MAX = 8 * 1024, /* of an SDP, for each leg for as long as it is */
 };
 
 static const struct config *config_of(const struct leg *l)
@@ -212,6 +213,14 @@ void session_begin(struct leg *l)
 		session_wait(l, session_ends_ms(l) - ss->agreed_ms);
 }
 
+/* What is longer is passed on whatever it is, and refreshed by UPDATE alone */
+static void keep(struct buf *b, const char *sdp, size_t len)
+{
+	buf_reset(b);
+	if (len && len <= KEPT_MAX)
+		buf_add(b, sdp, len);
+}
+
 /* --- its row -----------------------------------------------------------------
  */
 
@@ -230,9 +239,7 @@ static void load_sdp(struct buf *b, const struct pg_answer *ans,
 {
 	const char *sdp = pgres_text(ans->res, 0, column);
 
-	buf_reset(b);
-	if (sdp)
-		buf_str(b, sdp);
+	keep(b, sdp, str_len(sdp));
 }
 
 /** Read it from its row, of api.leg_load */
@@ -250,13 +257,6 @@ void session_load(struct leg *l, const struct pg_answer *ans)
 
 /* --- what is said in it ------------------------------------------------------
  */
-
-static void keep(struct buf *b, const char *sdp, size_t len)
-{
-	buf_reset(b);
-	if (len)
-		buf_add(b, sdp, len);
-}
 
 /** Its phone has our SDP, and takes it */
 void session_said(struct leg *l, const char *sdp, size_t len)

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 
 struct refresh;
+struct reliable;
 
 struct leg_session {
 	struct le le;	    /**< it waits for its turn, see wheel.c */
@@ -21,9 +22,11 @@ struct leg_session {
 	bool ours;	    /**< we refresh it, not its phone */
 	bool raised;	    /**< to what its phone wants at least */
 	bool takes_update;  /**< its phone knows UPDATE */
-	struct refresh *refresh; /**< a re-INVITE that changes nothing */
-	struct buf said, heard;	 /**< SDP: our last, and its phone's; empty:
-				    unknown */
+	struct list early;  /**< dialogs before the 2xx of our INVITE */
+	struct reliable *reliable; /**< 1xx that its phone gets, owned */
+	struct refresh *refresh;   /**< a re-INVITE that changes nothing */
+	struct buf said, heard;	   /**< SDP: our last, and its phone's; empty:
+				      unknown */
 };
 
 #endif
