@@ -387,7 +387,9 @@ static int read_row(struct leg *l, const struct pg_answer *ans, int row)
 	    !l->d.remote_uri)
 		return EINVAL;
 	str_ncpy(l->aor, l->d.remote_uri + strlen("sip:"), sizeof(l->aor));
-	err = uri_of_contact(&l->req.uri, contact);
+	err = uri_of_contact(&l->contact, contact);
+	if (!err)
+		err = str_dup(&l->req.uri, l->contact);
 	if (err)
 		return err;
 	*req = (struct uac_request){
@@ -410,6 +412,17 @@ static void rings_too_long(void *arg)
 	callee_cancel(arg, NULL);
 }
 
+/* The order has come twice, or behind that to cancel it */
+static bool was_called(const struct legs *ls, const struct pg_answer *ans,
+		       int row)
+{
+	const char *call_id = pgres_text(ans->res, row, "sip_call_id");
+	const char *local_tag = pgres_text(ans->res, row, "local_tag");
+
+	return call_id && local_tag &&
+	       lately_was(&ls->lately, call_id, local_tag);
+}
+
 /**
  * Call a phone
  *
@@ -421,7 +434,7 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
 	struct leg *l;
 	int err;
 
-	if (leg_find(ls, id))
+	if (leg_find(ls, id) || was_called(ls, ans, row))
 		return;
 	err = leg_alloc(&l, ls, false);
 	if (err) {

@@ -171,18 +171,10 @@ static void write_word(struct buf *b, const struct leg *l)
 
 static int write_leg(struct buf *b, const struct leg *l, int64_t hops)
 {
-	struct dialog d;
-	char ip[64];
-
-	leg_view(&d, l);
-	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
 	buf_char(b, '{');
-	dialog_json(b, &d);
+	leg_json(b, l);
 	if (l->flow)
 		json_member(b, "flow", l->flow);
-	json_member(b, "peer", ip);
-	if (l->takes_info)
-		json_member(b, "takes_info", l->takes_info);
 	json_member_int(b, "hops", hops);
 	session_json(b, l);
 	write_word(b, l);

@@ -139,12 +139,21 @@ static void press(void *arg)
 		pressed(k, 480);
 }
 
+static bool number_handler(struct le *le, void *arg)
+{
+	const struct keys *k = le->data;
+
+	return k->number == *(const int64_t *)arg;
+}
+
 /** Press keys at a phone, one after the other; number: of their delivery */
 void keys_press(struct leg *l, int64_t number, const char *keys)
 {
 	const bool is_first = !keys_of(l);
 	struct keys *k = NULL;
 
+	if (list_apply(&l->legs->keys, true, number_handler, &number))
+		return; /* the order has come twice */
 	if (l->state != LEG_UP || !keys || !*keys ||
 	    keys_alloc(&k, l, number, keys))
 		info_lost(l->legs, l->id, number);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "common/json_write.h"
 #include "transaction/dialog.h"
 #include "transaction/next_hop.h"
 #include "transaction/uas.h"
@@ -50,6 +51,7 @@ static void destructor(void *arg)
 	mem_deref(l->ack);
 	mem_deref(l->again);
 	mem_deref(l->why);
+	mem_deref(l->contact);
 	mem_deref(l->flow);
 	buf_free(&l->sdp);
 	buf_free(&l->session.said);
@@ -126,7 +128,8 @@ void leg_forget(struct leg *l)
 	if (!l->by_call_id.list)
 		return;
 	if (l->d.local_tag && !l->unloaded)
-		(void)leg_note(l->legs, l->d.call_id, l->d.local_tag);
+		(void)lately_note(&l->legs->lately, l->d.call_id,
+				  l->d.local_tag);
 	hash_unlink(&l->by_call_id);
 	l->legs->count--;
 	mem_deref(l);
@@ -195,6 +198,20 @@ void leg_view(struct dialog *d, const struct leg *l)
 	show(&d->route, l->d.route);
 	d->local_cseq = l->d.local_cseq;
 	d->remote_cseq = l->d.remote_cseq;
+}
+
+/** Members of what the database is told of its dialog */
+void leg_json(struct buf *b, const struct leg *l)
+{
+	struct dialog d;
+	char ip[64];
+
+	leg_view(&d, l);
+	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
+	dialog_json(b, &d);
+	json_member(b, "peer", ip);
+	if (l->takes_info)
+		json_member(b, "takes_info", l->takes_info);
 }
 
 /** Count an offer of its phone; false: there were too many lately */
@@ -283,88 +300,6 @@ static bool same_answer_handler(struct le *le, void *arg)
 
 	return answer_handler(le, arg) && l->d.remote_tag &&
 	       !pl_strcmp(&msg->to.tag, l->d.remote_tag);
-}
-
-static uint64_t lately_key(const struct pl *call_id, const struct pl *tag)
-{
-	return (uint64_t)hash_joaat_pl(call_id) << 32 | hash_joaat_pl(tag);
-}
-
-static bool is_late(const struct legs *ls, const struct pl *call_id,
-		    const struct pl *tag)
-{
-	const uint64_t key = lately_key(call_id, tag);
-
-	return ls->lately[key % LEGS_LATELY].key == key &&
-	       tmr_jiffies() < ls->lately[key % LEGS_LATELY].until_ms;
-}
-
-/* Whether it was known */
-static bool note(struct legs *ls, const struct pl *call_id,
-		 const struct pl *tag)
-{
-	const bool was_known = is_late(ls, call_id, tag);
-	const uint64_t key = lately_key(call_id, tag);
-
-	ls->lately[key % LEGS_LATELY].key = key;
-	ls->lately[key % LEGS_LATELY].until_ms = tmr_jiffies() + LEG_LATE_MS;
-
-	return was_known;
-}
-
-/**
- * A dialog has ended: what of it comes late is nothing to wonder at
- *
- * @param tag Ours
- *
- * @return whether that was known
- */
-bool leg_note(struct legs *ls, const char *call_id, const char *tag)
-{
-	struct pl call_pl, tag_pl;
-
-	pl_set_str(&call_pl, call_id);
-	pl_set_str(&tag_pl, tag);
-
-	return note(ls, &call_pl, &tag_pl);
-}
-
-/**
- * A 2xx has come to an INVITE that is over, and was looked up
- *
- * @return whether another one had, of the same INVITE
- */
-bool leg_note_answer(struct legs *ls, const struct sip_msg *msg)
-{
-	static const struct pl any = PL("2xx"); /* no tag of ours */
-
-	(void)note(ls, &msg->callid, &msg->to.tag);
-
-	return note(ls, &msg->callid, &any);
-}
-
-/** Whether the same 2xx was, until lately */
-bool leg_was_answer(const struct legs *ls, const struct sip_msg *msg)
-{
-	return is_late(ls, &msg->callid, &msg->to.tag);
-}
-
-/** Whether a dialog was there until lately; our tag */
-bool leg_was(const struct legs *ls, const char *call_id, const char *tag)
-{
-	struct pl call_pl, tag_pl;
-
-	pl_set_str(&call_pl, call_id);
-	pl_set_str(&tag_pl, tag);
-
-	return is_late(ls, &call_pl, &tag_pl);
-}
-
-/** Whether a message is of a dialog that was there until lately */
-bool leg_was_of(const struct legs *ls, const struct sip_msg *msg)
-{
-	return is_late(ls, &msg->callid,
-		       msg->req ? &msg->to.tag : &msg->from.tag);
 }
 
 /** The leg whose INVITE an answer is to; of several phones behind its contact

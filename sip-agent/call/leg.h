@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "parse/uri.h"
 #include "transaction/address.h"
+#include "transaction/lately.h"
 #include "transaction/uac.h"
 
 struct agent;
@@ -28,8 +29,6 @@ enum {
 	LEG_T1_MS = 500, /* RFC 3261 section 17.1.1.1 */
 	LEG_T2_MS = 4000,
 	LEG_ACK_MS = 64 * LEG_T1_MS,
-	LEG_LATE_MS = 2 * LEG_ACK_MS,
-	LEGS_LATELY = 4096,
 };
 
 enum leg_state {
@@ -64,12 +63,10 @@ struct legs {
 	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays, infos, keys, sayings, words; /* word.c */
 	size_t count;
-	size_t loads;		      /* that are under way */
-	bool draining;		      /* nothing new is begun */
+	size_t loads;  /* that are under way */
+	bool draining; /* nothing new is begun */
+	struct lately lately;
 	void (*overh)(struct leg *l); /* of leg_over */
-	struct {
-		uint64_t key, until_ms;
-	} lately[LEGS_LATELY]; /* dialogs that have ended */
 };
 
 struct leg {
@@ -83,6 +80,7 @@ struct leg {
 	enum leg_state state;
 	struct leg_dialog d;
 	char aor[AOR_BUF];   /**< of who is at the phone */
+	char *contact;	     /**< URI that was called; NULL: none */
 	char *flow;	     /**< of its requests, NULL: to the remote target */
 	struct sa peer_addr; /**< where the phone has spoken from */
 	bool secure, rest;
@@ -134,17 +132,13 @@ void leg_over(struct leg *l);
 void leg_forget(struct leg *l);
 int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
+void leg_json(struct buf *b, const struct leg *l);
 bool leg_may_offer(struct leg *l);
 bool leg_is_busy(const struct leg *l);
 bool leg_dials(const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);
 struct leg *leg_of_dialog(const struct legs *ls, const struct sip_msg *msg);
 void leg_unload(struct leg *l);
-bool leg_was(const struct legs *ls, const char *call_id, const char *tag);
-bool leg_was_of(const struct legs *ls, const struct sip_msg *msg);
-bool leg_note(struct legs *ls, const char *call_id, const char *tag);
-bool leg_note_answer(struct legs *ls, const struct sip_msg *msg);
-bool leg_was_answer(const struct legs *ls, const struct sip_msg *msg);
 struct leg *leg_of_answer(const struct legs *ls, const struct sip_msg *msg);
 
 #endif

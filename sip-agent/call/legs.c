@@ -159,7 +159,8 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 
 	if (l)
 		callee_answered_again(l, a->msg);
-	else if (ans && pg_rows(ans) && !leg_note_answer(a->legs, a->msg))
+	else if (ans && pg_rows(ans) &&
+		 !lately_note_answer(&a->legs->lately, a->msg))
 		callee_answered_late(a->legs, ans, a->msg);
 	else if (ans)
 		charge(a->legs->ag, a->msg);
@@ -190,9 +191,9 @@ bool legs_response(struct legs *ls, const struct sip_msg *msg)
 
 	l = leg_of_answer(ls, msg);
 	if (!l)
-		return is_accepted && !leg_was_answer(ls, msg)
+		return is_accepted && !lately_was_answer(&ls->lately, msg)
 			       ? look_up(ls, msg)
-			       : leg_was_of(ls, msg) || is_accepted;
+			       : lately_was_of(&ls->lately, msg) || is_accepted;
 	/* what else comes is of our CANCEL, or too late */
 	if (is_accepted)
 		callee_answered_again(l, msg);

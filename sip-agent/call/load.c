@@ -44,6 +44,7 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	const char *aor = pgres_text(ans->res, 0, "aor");
 	const char *host = pgres_text(ans->res, 0, "host");
 	const char *flow = pgres_text(ans->res, 0, "flow");
+	const char *contact = pgres_text(ans->res, 0, "contact");
 	struct dialog d;
 	int err;
 
@@ -63,6 +64,8 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	err = leg_take_dialog(l, &d);
 	if (!err && flow && *flow)
 		err = str_dup(&l->flow, flow);
+	if (!err && contact)
+		err = uri_of_contact(&l->contact, contact);
 	l->cseq_told = l->d.local_cseq;
 
 	return err ? err : l->d.call_id ? 0 : EBADMSG;
@@ -87,7 +90,7 @@ static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 		return err;
 	err = read_leg(l, ans);
 	/* two requests had it loaded: the first, a BYE, may have ended it */
-	if (!err && leg_was(ls, l->d.call_id, l->d.local_tag))
+	if (!err && lately_was(&ls->lately, l->d.call_id, l->d.local_tag))
 		err = ENOENT;
 	if (err) {
 		mem_deref(l);

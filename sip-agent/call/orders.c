@@ -55,8 +55,8 @@ static void invite(const struct order *o)
 static void last_word(struct legs *ls, const struct pg_answer *ans)
 {
 	/* one that was ours has had its answer */
-	if (!leg_note(ls, pgres_text(ans->res, 0, "call_id"),
-		      pgres_text(ans->res, 0, "local_tag")))
+	if (!lately_note(&ls->lately, pgres_text(ans->res, 0, "call_id"),
+			 pgres_text(ans->res, 0, "local_tag")))
 		word_say(ls, pgres_text(ans->res, 0, "last_word"),
 			 pgres_text(ans->res, 0, "last_word_to"));
 }

@@ -290,7 +290,7 @@ bool within_unknown(struct legs *ls, const struct sip_msg *msg)
 
 	if (!pl_strcmp(&msg->met, "ACK") || !pl_isset(&msg->from.tag))
 		return false;
-	if (leg_was_of(ls, msg)) {
+	if (lately_was_of(&ls->lately, msg)) {
 		/* both have hung up at once; the database may not know yet */
 		uas_reply_stateless(ls->ag, msg,
 				    pl_strcmp(&msg->met, "BYE") ? 481 : 200,

@@ -152,11 +152,12 @@ static int write_dialog(struct subscribe *s, const struct event *ev,
 			const char *flow)
 {
 	struct buf *b = &s->json;
-	char tag[UAS_TAG_SIZE];
+	char tag[UAS_TAG_SIZE], ip[64];
 	struct dialog d;
 
 	if (dialog_of_request(&d, uas_msg(s->u)))
 		return EBADMSG;
+	(void)re_snprintf(ip, sizeof(ip), "%j", &uas_msg(s->u)->src);
 	if (!pl_isset(&d.local_tag)) {
 		uas_tag(s->u, tag, sizeof(tag));
 		pl_set_str(&d.local_tag, tag);
@@ -175,6 +176,7 @@ static int write_dialog(struct subscribe *s, const struct event *ev,
 	dialog_json(b, &d);
 	if (*flow)
 		json_member(b, "flow", flow);
+	json_member(b, "peer", ip);
 	buf_char(b, '}');
 
 	return b->failed ? ENOMEM : 0;

@@ -247,12 +247,15 @@ static bool is_for_flow(const struct uac *u)
 static bool expect(const struct uac *u, const struct sa *dst)
 {
 	struct pl host = PL_INIT;
+	struct sa sa;
 
 	if (is_for_flow(u)) {
 		(void)identity_expect(dst, &host);
 		return true;
 	}
 	(void)next_hop_host(&host, u->out.uri, u->out.route);
+	if (u->out.asked && !u->out.route && !sa_set(&sa, &host, 0))
+		(void)next_hop_host(&host, u->out.asked, NULL);
 
 	return identity_expect(dst, &host) && !conn_came_from(dst);
 }

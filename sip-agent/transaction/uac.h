@@ -25,6 +25,8 @@ struct uac_request {
 	const char *method;
 	const char *uri;   /**< Request-URI */
 	const char *route; /**< Path or route set; NULL: none */
+	const char *asked; /**< URI of who was asked for, where uri may have
+			      an IP address of theirs only; NULL: uri */
 	const char
 		*flow; /**< goes over this; NULL: to the first route or uri */
 	bool dials;    /**< without its flow it goes there, too; an INVITE only

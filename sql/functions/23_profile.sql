@@ -47,6 +47,22 @@ begin
 	return query select i.email, i.doc, i.fits from app.user_items(p_after, p_limit) i;
 end $$;
 
+-- Locks in their order, first what phones lock first: the credentials of an account, and its profile. From here on it gets
+-- no other; one that has come while this waited for the profile stands behind the lock. Gives the profile's version.
+create function app.credentials_lock(p_account bigint, p_if_match bigint default null) returns bigint
+language plpgsql volatile as $$
+declare
+	v_credentials bigint[];
+	v_profile bigint;
+begin
+	v_credentials := array(select c.id from app.credential c where c.account_id = p_account order by c.id for update);
+	v_profile := app.lock('profile', p_account, p_if_match, true);
+	if exists (select from app.credential c where c.account_id = p_account and c.id <> all (v_credentials)) then
+		raise exception using errcode = 'serialization_failure', message = 'a credential has come meanwhile';
+	end if;
+	return v_profile;
+end $$;
+
 -- Before a new password is set: what was made with the one before ends. Tickets, tokens, contacts that came over HTTP;
 -- p_revoke: credentials too. Where the account was known is forgotten, for who had the password before is known there too;
 -- but not p_source, the caller's own address.
@@ -56,8 +72,11 @@ declare
 	v_bell text[];
 begin
 	-- Locks in their order, for what is ended here has some of its own.
-	perform from app.credential c where p_revoke and c.account_id = p_account order by c.id for update;
-	perform app.lock('profile', p_account, p_mine => true);
+	if p_revoke then
+		perform app.credentials_lock(p_account);
+	else
+		perform app.lock('profile', p_account, p_mine => true);
+	end if;
 	perform app.lock('login', p_account, p_mine => true);
 	perform from app.account a where a.id = p_account for no key update;
 	if p_revoke then
@@ -126,6 +145,8 @@ declare
 		union select d.send_id from app.delivery d
 		where d.login_id = any (array(select l.id from app.login l where l.account_id = p_account))
 			and d.state in ('queued', 'sending')
+		union select d.send_id from app.delivery d -- rings, which no login has
+		where d.account_id = p_account and d.state = 'sending' and d.login_id is null
 		union select d.send_id from app.lease t cross join lateral (
 			select d.send_id, d.account_id from app.delivery d where d.id = t.delivery_id limit 1) d
 		where t.agent_id is not null and d.account_id = p_account); -- its binding may have gone before
@@ -142,7 +163,6 @@ create function app.account_end(p_account bigint, p_if_match bigint default null
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_email text := app.email(p_account);
-	v_credentials bigint[];
 	v_calls bigint[];
 	v_call bigint;
 	v_profile bigint;
@@ -150,12 +170,7 @@ declare
 	v_mailbox bigint;
 	v_bell text[];
 begin
-	-- Locks in their order, first what phones lock first. From here on nobody has a new call of this account.
-	v_credentials := array(select c.id from app.credential c where c.account_id = p_account order by c.id for update);
-	v_profile := app.lock('profile', p_account, p_if_match, true);
-	if exists (select from app.credential c where c.account_id = p_account and c.id <> all (v_credentials)) then
-		raise exception using errcode = 'serialization_failure', message = 'a credential has come meanwhile';
-	end if;
+	v_profile := app.credentials_lock(p_account, p_if_match); -- from here on nobody has a new call of this account
 	v_calls := array(select c from app.calls_of(p_account) c);
 	-- The ended ones too: phones hang up in them, and with the account goes its place in them.
 	perform from app.resource r

@@ -156,7 +156,7 @@ begin
 	end if;
 	if v_now.remote_cseq < p_ask.remote_cseq then
 		update app.subscription s set remote_cseq = p_ask.remote_cseq, remote_target = p_ask.remote_target,
-			local_target = p_ask.local_target, flow = p_ask.flow, lost = null, agent_id = p_agent,
+			local_target = p_ask.local_target, flow = p_ask.flow, peer = p_ask.peer, lost = null, agent_id = p_agent,
 			until = case when s.agent_id = p_agent then s.until end, credential_id = p_ask.credential_id,
 			expires_at = now() + make_interval(secs => p_expires_s),
 			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = app.notify_from(s.due_at),
@@ -221,11 +221,11 @@ begin
 			format('A user has at most %s subscriptions at a time.', app.bound('subscriptions')));
 	end if;
 	insert into app.subscription (account_id, watcher_id, kind, event, event_id, call_id, local_tag, remote_tag,
-		local_uri, remote_uri, local_target, remote_target, route, flow, agent_id, first_cseq, remote_cseq, expires_at,
-		ended, due_at, credential_id)
+		local_uri, remote_uri, local_target, remote_target, route, flow, peer, agent_id, first_cseq, remote_cseq,
+		expires_at, ended, due_at, credential_id)
 	values (v_target.id, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
 		v_ask.remote_tag, v_ask.local_uri, v_ask.remote_uri, v_ask.local_target, v_ask.remote_target, v_ask.route,
-		v_ask.flow, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
+		v_ask.flow, v_ask.peer, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
 		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()), p_credential);
 	return query select v_ask.local_tag, p_expires_s;
 end $$;
@@ -273,7 +273,8 @@ begin
 		for update skip locked;
 		continue when v_sub.id is null;
 		if v_sub.lost is not null then
-			v_now := app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target, v_sub.lost);
+			v_now := app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target, v_sub.lost,
+				v_sub.peer);
 			if v_now.agent_id <> p_agent and exists (
 				select from app.agent g where g.id = v_now.agent_id and g.dead_at is null)
 			then
@@ -394,7 +395,7 @@ begin
 		update app.subscription s set until = null, due = true, sum = null, code = p_code, lost = v_lost,
 			flow = v_lost,
 			due_at = now() + case when (app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target,
-				v_lost)).flow is null then interval '30 s' else interval '1 s' end
+				v_lost, v_sub.peer)).flow is null then interval '30 s' else interval '1 s' end
 		where s.id = v_sub.id;
 		return query select 'again';
 		return;

@@ -20,7 +20,8 @@ begin
 	return true;
 end $$;
 
--- The contact that a publication is of: the one that its document names, or else the one that came over the same flow.
+-- The contact that a publication is of: the one that its document names (of two phones with one private URI that over whose
+-- flow it came), or else the one that came over the same flow.
 create function app.published_contact(p_account bigint, p_contact_key text, p_agent int, p_flow text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -29,7 +30,8 @@ begin
 	return (select l.id from app.login l
 		where l.account_id = p_account and l.expires_at > now() and l.contact is not null
 			and (l.key = v_key or l.flow = p_flow and l.agent_id = p_agent)
-		order by l.key is distinct from v_key, l.n desc limit 1);
+		order by (l.flow = p_flow and l.agent_id = p_agent and app.uri_key(l.key) = app.uri_key(v_key)) is not true,
+			l.key is distinct from v_key, l.n desc limit 1);
 end $$;
 
 -- A publication is seen no more where it was: there stands what another one says, or nothing; what REST has put in its

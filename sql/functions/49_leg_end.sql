@@ -40,20 +40,25 @@ begin
 	end if;
 end $$;
 
+-- What REST has begun with a leg that is over has its outcome: a ring, or keys.
+create function app.leg_end_tell(p_leg app.leg, p_code int, p_reason text) returns text[]
+language plpgsql volatile as $$
+begin
+	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
+		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, p_code, p_reason)
+		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
+end $$;
+
 -- p_cause: as app.end_cause has it.
 create function app.leg_end(p_leg app.leg, p_code int, p_reason text, p_cause text) returns text[]
 language plpgsql volatile as $$
-declare
-	v_code int := coalesce(p_leg.code, p_code);
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
 		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause),
 		local_sdp = null, remote_sdp = null, kept = null,
 		last_word = case when l.answered_at is null then l.last_word end
 	where l.id = p_leg.id and l.ended_at is null;
-	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
-		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, v_code, coalesce(p_leg.reason, p_reason))
-		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
+	return app.leg_end_tell(p_leg, coalesce(p_leg.code, p_code), coalesce(p_leg.reason, p_reason));
 end $$;
 
 -- What is up is hung up, who is rung is left alone, who calls is told p_code. The call's resource is locked. p_header: of a
@@ -297,7 +302,8 @@ declare
 	v_told bool := false;
 begin
 	perform app.duty_failed(p_duty, p_state, p_message || ' (leg ' || p_leg || ')');
-	select l.state into v_was from app.leg l where l.id = p_leg and l.ended_at is null;
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.ended_at is null;
+	v_was := v_leg.state;
 	given_up := v_was is not null and p_state not in ('55P03', '40P01', '40001');
 	if not given_up then
 		return;
@@ -315,6 +321,11 @@ begin
 		update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
 			remote_sdp = null, kept = null
 		where l.id = p_leg;
+		begin
+			bell := bell || app.leg_end_tell(v_leg, 503, null);
+		exception when others then
+			perform app.duty_failed(p_duty, sqlstate, sqlerrm || ' (leg ' || p_leg || ', who has it rung)');
+		end;
 	end if;
 	bell := bell || app.leg_failed_call(p_leg, p_duty, v_was);
 end $$;

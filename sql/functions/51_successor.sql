@@ -203,7 +203,7 @@ end $$;
 create function api.leg_load(p_agent int, p_leg bigint, p_call_id text, p_local_tag text, p_remote_tag text, p_from text,
 	p_aor text default null)
 returns table (leg bigint, call bigint, peer bigint, direction text, state text, fresh bool, account bigint, aor text,
-	host text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
+	host text, contact text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
 	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
 	sdp text, last_word text, last_word_to text, session_s int, session_ours bool, takes_update bool, said text, heard text,
 	bell text[])
@@ -238,7 +238,7 @@ begin
 	elsif not v_mine and p_from is distinct from v_leg.peer then
 		if p_remote_tag is null or v_leg.state not in ('answered', 'up', 'ending') then
 			return;
-		elsif p_aor is distinct from app.email(v_account) then
+		elsif p_aor is null or p_aor is distinct from app.email(v_account) then
 			if p_aor is null then
 				state := 'prove';
 				return next;
@@ -306,6 +306,7 @@ begin
 	account := (select c.owner_id from app.call c where c.id = v_leg.call_id);
 	aor := app.email(v_account);
 	host := v_leg.peer;
+	contact := v_leg.contact;
 	flow := v_leg.flow;
 	secure := v_leg.secure;
 	rest := v_leg.rest;

@@ -13,7 +13,7 @@ from restsip_system import TOP, Account, until
 
 ORIGIN = "https://app.example.org"
 SECRET = "a" * 12
-MAIL = 3  # that a source may read at once
+MAIL, READS = 3, 5  # that a source may read at once
 
 
 def replaced(text, *pairs):
@@ -52,7 +52,8 @@ class Site:
         server.write_text(replaced(server.read_text(), (r"(client_(header|body)_timeout) 15s", r"\1 1s")))
         limits = nginx / "restsip/limits.conf"
         limits.write_text(replaced(limits.read_text(), (r"rate=\w+/s", f"rate={rate}" if rate else r"\g<0>"),
-                                   (r"restsip_mail 32", f"restsip_mail {MAIL}")))
+                                   (r"restsip_mail 32", f"restsip_mail {MAIL}"),
+                                   (r"restsip_read 256", f"restsip_read {READS}")))
         temp = "".join(f"{kind}_temp_path {folder}/temp-{kind};\n"
                        for kind in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
         (nginx / "nginx.conf").write_text(
@@ -243,6 +244,20 @@ def test_a_source_has_so_many_mails_read_at_once(site, user):
     assert site.curl("/user/me/messages", *ask)["code"] == 200
     readers.pop().close()
     until(lambda: site.curl(mail, *ask)["code"] == 200, 30, "the mail")
+    for s in readers:
+        s.close()
+
+
+def test_a_source_reads_so_much_at_once(site, user):
+    for _ in range(4):
+        made = user.request("POST", "/user/me/messages", data=b"x", headers={"Content-Type": "audio/wav"})
+        assert user.request("PATCH", made.json()["self"], json={"note": "x" * 60000}).status_code == 200
+    box, ask = "/user/me/messages", ["-H", f"Authorization: Bearer {user.token()}"]
+    readers = [until(lambda: read_no_further(site, user, box), 30, "the mailbox") for _ in range(READS)]
+    is_own_problem(site.curl(box, *ask, "-H", f"Origin: {ORIGIN}"), 429, "too-many-requests")
+    assert site.curl("/watch?r=/login&wait=1", *ask)["code"] in (200, 204), "a stream is none of them"
+    readers.pop().close()
+    until(lambda: site.curl(box, *ask)["code"] == 200, 30, "the mailbox")
     for s in readers:
         s.close()
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from call_phone import sdp
 from phone import Phone, new_account
 from test_message import delivered, send
 from tlssocket import TlsSocket
@@ -64,12 +65,37 @@ class SipsServer:
         self.listener.close()
 
 
+class SipsPhone(SipsServer):
+    """Answers all that comes, and names its address in its 2xx, where its name was asked for: as many a PBX does."""
+
+    def _answer(self, conn):
+        data = b""
+        while more := conn.recv(4096):
+            data += more
+            while b"\r\n\r\n" in data:
+                head, rest = data.split(b"\r\n\r\n", 1)
+                lines = head.decode().split("\r\n")
+                fields = dict(line.split(": ", 1) for line in lines[1:])
+                if len(rest) < int(fields["Content-Length"]):
+                    break
+                data = rest[int(fields["Content-Length"]):]
+                self.requests.append(lines[0].encode())
+                body = sdp(2) if lines[0].startswith("INVITE") else ""
+                vias = [line for line in lines if line.startswith("Via:")]
+                same = [f"{name}: {fields[name]}" for name in ("From", "Call-ID", "CSeq")]
+                if not lines[0].startswith("ACK"):
+                    conn.sendall("\r\n".join([
+                        "SIP/2.0 200 OK", *vias, *same, f"To: {fields['To'].split(';tag')[0]};tag=x",
+                        f"Contact: <sips:x@127.0.0.1:{self.port}>", "Content-Type: application/sdp",
+                        f"Content-Length: {len(body)}", "", body]).encode())
+
+
 @pytest.fixture
 def sips_server(system):
     made = []
 
-    def make(certificate=None, **more):
-        made.append(SipsServer(certificate or system.certificate, **more))
+    def make(certificate=None, kind=SipsServer, **more):
+        made.append(kind(certificate or system.certificate, **more))
         return made[-1]
 
     yield make
@@ -214,6 +240,19 @@ def test_who_is_whom_the_contact_names_gets_it(account, sips_server, system, tmp
     status = send(bob, alice, b"secret")
     until(lambda: delivered(status), 10)
     assert [r.split()[0] for r in server.requests] == [b"OPTIONS", b"MESSAGE"]
+
+
+def test_a_phone_that_names_its_address_is_hung_up_as_it_was_called(account, sips_server, system, tmp_path, until):
+    """Its certificate is for the name that was called, and for nothing else."""
+    alice, bob = account("alice"), account("bob")
+    server = sips_server(signed(system, tmp_path, "DNS:localhost"), SipsPhone)
+    assert bob.request("POST", bob.login, json={"contact": f"sips:bob@localhost:{server.port}"}).status_code == 201
+    made = alice.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "invite": [bob.login]})
+    assert made.status_code == 201, made.text
+    until(lambda: [r for r in server.requests if r.startswith(b"ACK")], 10)
+    until(lambda: alice.request("GET", made.json()["url"]).json()["children"][1]["state"] == "joined", 10)
+    assert alice.request("DELETE", made.json()["url"]).status_code in (200, 204)
+    until(lambda: [r for r in server.requests if r.startswith(b"BYE")], 10)
 
 
 def test_a_connection_for_one_host_carries_nothing_for_another(account, sips_server, system, tmp_path, until, deliveries):

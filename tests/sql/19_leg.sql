@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(66);
+select plan(68);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -165,6 +165,10 @@ select l.account_id, l.email, 100 + g, 'sip:a@10.0.0.1  192.0.2.' || 6 + g, 'sip
 from app.login l, generate_series(1, 2) g where l.flow = 'tcp:boot1:7';
 select is((select w.flow from app.leg l, app.leg_way(l, (select agent from ids)) w where l.id = pg_temp.leg(0)), 'udp:192.0.2.7:7001',
 	'though the other has registered later');
+select is((select f.flow from app.leg l join app.login o on o.n = 101 and o.contact = 'sip:a@10.0.0.1', app.contact_flow(o.account_id,
+	null, o.contact, 'tcp:boot1:9', '192.0.2.7') f where l.id = pg_temp.leg(0)), 'udp:192.0.2.7:7001', 'so is who has subscribed');
+select is((select o.n from app.login l join app.login o on o.id = app.published_contact(l.account_id, 'sip:a@10.0.0.1', l.agent_id,
+	'udp:192.0.2.8:7002') where l.n = 101 and l.contact = 'sip:a@10.0.0.1'), 102::bigint, 'what one publishes is not of the other');
 select is((select app.login_key(l.account_id, l.key, 'another') = l.key and app.login_key(l.account_id, 'sip:a@10.0.0.1  192.0.2.9', 'new')
 	= 'sip:a@10.0.0.1  192.0.2.9' from app.login l where l.n = 101 and l.contact = 'sip:a@10.0.0.1'), true, 'a third is another one');
 delete from app.login where contact = 'sip:a@10.0.0.1' and n = 101;

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(50);
+select plan(53);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -148,6 +148,26 @@ select is(app.session_sdp('"rtsp://x"'), null, 'another kind of session');
 select is(app.session_sdp('{"sdp": "v=0\nm=audio 1 RTP/AVP 0\n\n"}'), E'v=0\r\nm=audio 1 RTP/AVP 0\r\n', 'lines end as SIP wants it');
 select throws_ok($$ select app.session_sdp('{"sdp": 1}') $$, 'RS400', 'invalid-member', 'what is no description');
 select is(app.sdp_kind(E'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n') || ' ' || app.sdp_kind(E'v=0\r\nm=audio 9 RTP/AVP 0\r\n'), 'webrtc rtp', 'kinds');
+
+-- What rings has its outcome, though the leg could not be ended as legs are.
+create function pg_temp.rung() returns text language sql as $$
+	select string_agg(d.kind || ' ' || d.state, ', ' order by d.id) from app.delivery d join app.send s on s.id = d.send_id
+	where s.call_id = pg_temp.last() $$;
+select pg_temp.call(pg_temp.offer()) \g /dev/null
+update app.leg set state = 'ending' where id = pg_temp.leg();
+select given_up from app.leg_failed(pg_temp.leg(), 'test', 'XX000', 'why') \g /dev/null
+select pg_temp.tell() \g /dev/null
+select is(pg_temp.rung(), 'contact cancelled, stream queued', 'a leg that is given up rings no more');
+
+-- Who is called ends while a page has read of it, and a phone rings.
+select pg_temp.page('carol') \g /dev/null
+select id from api.call_create(null, pg_temp.proof('alice'), null, null, null, null, '{}', null, null, pg_temp.offer(),
+	'["carol@example.net"]') \g /dev/null
+select api.inbox_written((select process from ids), a.id, array(select i.inbox from api.inbox_read(a.id, null, 10) i))
+from app.account a where a.email = 'carol@example.net' \g /dev/null
+select is(pg_temp.rung(), 'contact sending, stream delivered', 'a page has read of it, and a phone rings');
+select * from api.user_delete(null, pg_temp.proof('carol'), 'carol@example.net', null) \g /dev/null
+select is(pg_temp.rung(), null, 'nothing rings at who is gone');
 
 -- Who calls ends while it rings: pages are told, and so is everybody else.
 select throws_ok($$ select app.reject_code('486.5') $$, 'RS400', 'invalid-member', 'a reason that is none');

@@ -253,6 +253,43 @@ def test_the_first_register_of_an_hour_while_the_account_ends(db):
         assert not together(delete(alice), (register, (agent, alice.email, alice.id)))
 
 
+NEW_PASSWORD = "select * from api.user_put(%s, %s, 'me', '{}', true, %s, null, true)"
+
+
+def waits(db, backend):
+    """Until that one waits for a lock."""
+    deadline = time.monotonic() + 20
+    while not db.execute("select 1 from pg_locks where pid = %s and not granted", (backend,)).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("sql", [DELETE, NEW_PASSWORD], ids=["the account ends", "credentials are revoked"])
+def test_a_credential_that_comes_meanwhile_is_behind_the_locks(db, sql):
+    """A phone may use it by then, and wait for the profile: who would end it now comes again."""
+    alice, proof = Account(db), (CRYPT.encode(),)
+    with connect(autocommit=False) as maker, connect() as ender:
+        maker.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, *proof))
+        wrong = []
+
+        def end():
+            try:
+                ender.execute(sql, (alice.email, *proof, *([CRYPT] if sql == NEW_PASSWORD else [])))
+            except psycopg.Error as error:
+                wrong.append(error.sqlstate)
+        thread = threading.Thread(target=end)
+        thread.start()
+        try:
+            waits(db, ender.info.backend_pid)
+        finally:
+            maker.commit()
+            thread.join()
+        assert wrong == ["40001"]
+        end()
+        assert wrong == ["40001"]
+        assert not db.execute("select 1 from app.credential where account_id = %s", (alice.id,)).fetchone()
+
+
 def test_claims_wait_for_nobody(db):
     """What somebody holds, or whose message somebody holds, comes up again."""
     one, two = agent_of(db, "one"), agent_of(db, "two")

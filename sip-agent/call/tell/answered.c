@@ -12,7 +12,6 @@
 #include "common/json_write.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
-#include "transaction/dialog.h"
 
 enum {
 	ITEMS_MAX = 64,	       /* of a statement */
@@ -106,19 +105,12 @@ static void on_answers(const struct pg_answer *ans, int row, int rows,
 
 static int write_dialog(char **textp, const struct leg *l)
 {
-	struct dialog d;
 	struct buf b;
-	char ip[64];
 	int err;
 
 	buf_init(&b, DIALOG_MAX);
-	leg_view(&d, l);
-	(void)re_snprintf(ip, sizeof(ip), "%j", &l->peer_addr);
 	buf_char(&b, '{');
-	dialog_json(&b, &d);
-	json_member(&b, "peer", ip);
-	if (l->takes_info)
-		json_member(&b, "takes_info", l->takes_info);
+	leg_json(&b, l);
 	session_json(&b, l);
 	buf_char(&b, '}');
 	err = b.failed ? ENOMEM : str_dup(textp, b.p);
