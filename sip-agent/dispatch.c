@@ -9,6 +9,7 @@
 #include "agent.h"
 #include "call/invite.h"
 #include "call/legs.h"
+#include "call/transfer/refer.h"
 #include "event/publish.h"
 #include "event/subscribe.h"
 #include "gate/budget.h"
@@ -76,7 +77,7 @@ static const struct method {
 	{"OPTIONS", options_handle, IN_CALLS},
 	{"PRACK", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
 	{"PUBLISH", publish_handle, 0},
-	{"REFER", known_handle, IN_CALLS},
+	{"REFER", refer_handle, IN_CALLS},
 	{"REGISTER", registrar_handle, 0},
 	{"SUBSCRIBE", subscribe_handle, 0},
 	{"UPDATE", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
@@ -110,7 +111,8 @@ static bool require_handler(const struct pl *val, void *arg)
 		if (!pl_strcasecmp(&tok, "path") ||
 		    !pl_strcasecmp(&tok, "outbound") ||
 		    (un->in_calls && (!pl_strcasecmp(&tok, "timer") ||
-				      !pl_strcasecmp(&tok, "100rel"))))
+				      !pl_strcasecmp(&tok, "100rel") ||
+				      !pl_strcasecmp(&tok, "replaces"))))
 			continue;
 		n = re_snprintf(un->text + un->len, sizeof(un->text) - un->len,
 				"%s%r", un->len ? ", " : "", &tok);

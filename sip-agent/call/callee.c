@@ -95,7 +95,10 @@ void callee_accept(struct leg *l, const char *sdp)
 	tmr_cancel(&l->tmr);
 	pl_set_str(&pl, sdp);
 	session_said(l, pl.p, pl.l);
-	(void)confirm_send(l, l->invite_cseq, &pl);
+	if (sa_isset(&l->to.sa, SA_ALL))
+		(void)confirm_send(l, l->invite_cseq, &pl);
+	else if (!l->sdp.len) /* resumed: its next 200 says where it goes */
+		buf_str(&l->sdp, sdp);
 }
 
 /** It has answered, and was not; reason: of a Reason header, NULL: none */
@@ -328,7 +331,7 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 		"<%s>;tag=%s\r\n"
 		"Call-ID: %s\r\n"
 		"CSeq: %lld INVITE\r\n%s"
-		"Expires: %lld\r\n" UAS_ALLOW "Supported: %stimer\r\n"
+		"Expires: %lld\r\n" UAS_ALLOW "Supported: %sreplaces, timer\r\n"
 		"User-Agent: restsip\r\n",
 		l->d.local_uri, l->d.local_tag, l->d.call_id, l->invite_cseq,
 		session_offer(timer, l), pgres_int(ans->res, row, "ring_s"),
@@ -561,11 +564,14 @@ void callee_answered_again(struct leg *l, const struct sip_msg *msg)
 {
 	const bool is_same = l->d.remote_tag &&
 			     !pl_strcmp(&msg->to.tag, l->d.remote_tag);
+	const struct pl sdp = {l->sdp.p, l->sdp.len};
 
 	if (is_same && l->resumed && !l->ack) {
 		/* the ACK of the process before has not come there */
 		l->to = (struct address){.sa = msg->src, .tp = msg->tp};
-		(void)confirm_send(l, msg->cseq.num, NULL);
+		if (l->sdp.len || !l->offerless)
+			(void)confirm_send(l, msg->cseq.num,
+					   l->sdp.len ? &sdp : NULL);
 	} else if (is_same) {
 		if (l->ack && l->ack_cseq == (int64_t)msg->cseq.num &&
 		    tmr_jiffies() < l->ack_until_ms)

@@ -16,6 +16,7 @@
 #include "call/tell/told.h"
 #include "common/json_write.h"
 #include "parse/hdr.h"
+#include "parse/refer.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
 #include "settings.h"
@@ -43,6 +44,14 @@ static const struct pg_stmt stmt_invite = {
 	.write = true,
 };
 
+static const struct pg_stmt stmt_pickup = {
+	.name = "sip_pickup",
+	.sql = "select * from "
+	       "api.sip_pickup($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	.nparams = 9,
+	.write = true,
+};
+
 static const struct pg_stmt stmt_invites = {
 	.name = "sip_invite_many",
 	.sql = "select * from api.sip_invite_many($1, $2)",
@@ -58,6 +67,8 @@ struct asking {
 	struct buf leg; /* its dialog, as JSON */
 	char *sdp;	/* NULL: none */
 	int64_t ring_s; /* that the caller would have it ring; 0: not said */
+	struct replaces in; /* whose place it takes; of the leg's message.
+			       Without Call-ID: nobody's */
 };
 
 /** Open what this file needs of an agent that has its database */
@@ -99,10 +110,22 @@ static void failed(struct leg *l, const struct pg_answer *ans)
 	leg_forget(l);
 }
 
+/* It is nobody's place to take */
+static void refused(struct leg *l, uint16_t code)
+{
+	uas_set_cancel(l->u, NULL, NULL);
+	uas_refuse(l->u, code);
+	leg_forget(l);
+}
+
 static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 {
 	const struct told_end cancelled = {.code = 487, .cause = "cancelled"};
 
+	if (!str_cmp(pgres_text(ans->res, row, "kind"), "refused")) {
+		refused(l, (uint16_t)pgres_int(ans->res, row, "code"));
+		return;
+	}
 	leg_set_id(l, pgres_int(ans->res, row, "leg"));
 	l->call = pgres_int(ans->res, row, "call");
 	l->account = pgres_int(ans->res, row, "account");
@@ -209,6 +232,26 @@ static int ask_alone(struct asking *a)
 				  on_invited, a);
 }
 
+static int ask_pickup(struct asking *a)
+{
+	const struct agent *ag = a->l->legs->ag;
+	const struct pl json = {a->leg.p, a->leg.len};
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(ag->pl)),
+		pg_int(a->id.credential),
+		pg_text(a->id.ha1),
+		pg_pl(&json),
+		pg_text(a->sdp),
+		pg_bool(a->l->secure),
+		pg_pl(&a->in.call_id),
+		pg_pl(&a->in.to_tag),
+		pg_pl(&a->in.from_tag),
+	};
+
+	return pgloop_query_alone(ag->pl, a->id.aor, &stmt_pickup, valv,
+				  on_invited, a);
+}
+
 static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
 {
 	struct asking *a = arg;
@@ -249,7 +292,7 @@ static int ask_batch(struct asking *a)
 }
 
 static int ask(struct leg *l, const struct auth_id *id, const char *to,
-	       const struct pl *sdp)
+	       const struct pl *sdp, const struct replaces *in)
 {
 	struct asking *a = mem_zalloc(sizeof(*a), asking_destructor);
 	int err;
@@ -258,6 +301,7 @@ static int ask(struct leg *l, const struct auth_id *id, const char *to,
 		return ENOMEM;
 	a->l = mem_ref(l);
 	a->id = *id;
+	a->in = *in;
 	a->ring_s = read_expires(uas_msg(l->u));
 	str_ncpy(a->to, to, sizeof(a->to));
 	buf_init(&a->leg, JSON_MAX);
@@ -265,7 +309,9 @@ static int ask(struct leg *l, const struct auth_id *id, const char *to,
 	if (!err && sdp->l)
 		err = pl_strdup(&a->sdp, sdp);
 	if (!err)
-		err = l->secure ? ask_alone(a) : ask_batch(a);
+		err = in->call_id.l ? ask_pickup(a)
+		      : l->secure   ? ask_alone(a)
+				    : ask_batch(a);
 	if (err)
 		mem_deref(a);
 
@@ -303,7 +349,7 @@ static int read_dialog(struct leg *l, const struct sip_msg *msg)
 }
 
 static void call(struct uas *u, const struct auth_id *id, const char *to,
-		 const struct pl *sdp)
+		 const struct pl *sdp, const struct replaces *in)
 {
 	const struct sip_msg *msg = uas_msg(u);
 	const struct address from = {.sa = msg->src, .tp = msg->tp};
@@ -333,7 +379,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 		leg_insert(l);
 		uas_set_cancel(u, caller_cancelled, l);
 		uas_reply(u, 100, NULL, NULL);
-		err = ask(l, id, to, sdp);
+		err = ask(l, id, to, sdp, in);
 	}
 	if (err) {
 		uas_set_cancel(u, NULL, NULL);
@@ -341,6 +387,17 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 		leg_forget(l);
 	}
 	mem_deref(l);
+}
+
+/* Whose place the phone takes (RFC 3891 section 3); without: nobody's */
+static int read_replaces(struct replaces *in, const struct sip_msg *msg)
+{
+	const unsigned n = hdr_count(msg, HDR_REPLACES);
+
+	if (n > 1)
+		return EBADMSG;
+
+	return n ? replaces_read(in, hdr_get(msg, HDR_REPLACES)) : 0;
 }
 
 /* RFC 3323 section 4.2; "none" and "session" hide nobody */
@@ -361,11 +418,17 @@ static bool wants_privacy(const struct sip_msg *msg)
 static void on_authentic(struct uas *u, const struct auth_id *id)
 {
 	const struct sip_msg *msg = uas_msg(u);
+	struct replaces in = {.call_id = PL_INIT};
 	struct body body;
-	char to[AOR_BUF];
+	char to[AOR_BUF] = "";
 	int err;
 
-	if (settings_to_aor(uas_agent(u)->set, to, &msg->ruri)) {
+	if (read_replaces(&in, msg)) {
+		uas_refuse(u, 400);
+		return;
+	}
+	if (!in.call_id.l &&
+	    settings_to_aor(uas_agent(u)->set, to, &msg->ruri)) {
 		uas_refuse(u, 404);
 		return;
 	}
@@ -391,7 +454,7 @@ static void on_authentic(struct uas *u, const struct auth_id *id)
 	if (err && err != ENODATA)
 		body_refuse(u, err);
 	else
-		call(u, id, to, &body.data);
+		call(u, id, to, &body.data, &in);
 	body_close(&body);
 }
 

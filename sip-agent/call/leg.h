@@ -61,7 +61,7 @@ struct legs {
 	struct told *told;
 	struct wheel *wheel;
 	struct hash *by_id, *by_call_id, *by_aor;
-	struct list relays, infos, keys, sayings, words; /* word.c */
+	struct list relays, infos, keys, sayings, words, notifies;
 	size_t count;
 	size_t loads;  /* that are under way */
 	bool draining; /* nothing new is begun */

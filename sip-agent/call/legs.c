@@ -39,6 +39,7 @@ static void destructor(void *arg)
 	list_flush(&ls->relays);
 	list_flush(&ls->infos);
 	list_flush(&ls->keys);
+	list_flush(&ls->notifies);
 	list_flush(&ls->words);
 	list_flush(&ls->sayings);
 	ls->told = mem_deref(ls->told);

@@ -71,6 +71,15 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	return err ? err : l->d.call_id ? 0 : EBADMSG;
 }
 
+/* The answer that the ACK of its 2xx has, where that had the offer; empty: it
+   is still waited for; NULL: it is like most */
+static void take_ack(struct leg *l, const char *sdp)
+{
+	l->offerless = sdp && !*sdp;
+	if (sdp)
+		buf_str(&l->sdp, sdp);
+}
+
 /* Somebody else may have asked for it too */
 static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 {
@@ -98,6 +107,8 @@ static int resume(struct leg **lp, struct legs *ls, const struct pg_answer *ans)
 	}
 	leg_insert(l);
 	leg_set_id(l, id);
+	if (!l->in)
+		take_ack(l, pgres_text(ans->res, 0, "sdp"));
 	if (load_says(ans, "answered"))
 		caller_resume(l, pgres_text(ans->res, 0, "last_word"),
 			      pgres_text(ans->res, 0, "last_word_to"),

@@ -16,6 +16,7 @@
 #include "call/page.h"
 #include "call/session/timer.h"
 #include "call/tell/told.h"
+#include "call/transfer/refer.h"
 #include "call/word.h"
 #include "common/json_write.h"
 #include "pg/pgloop.h"
@@ -200,6 +201,8 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 		keys_press(l, late->number, late->sdp);
 	else if (l && !strcmp(late->kind, "info"))
 		info_late(l, late);
+	else if (l && !strcmp(late->kind, "notify"))
+		refer_notify(l, late->number, late->reason);
 	else if (l && strcmp(late->kind, "answer")) /* that is said again */
 		bye_hang_up(l, late->cause);
 	else if (!l && !mine)
@@ -373,6 +376,25 @@ static void informed(const struct order *o)
 		    (int)pgres_int(o->ans->res, o->row, "code"));
 }
 
+/* Which leg it speaks to without the database */
+static void pair(const struct order *o)
+{
+	if (!o->l)
+		return;
+	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
+	o->l->call = pgres_int(o->ans->res, o->row, "call");
+}
+
+/* What has become of its REFER */
+static void notify(const struct order *o)
+{
+	if (o->l)
+		refer_notify(o->l, pgres_int(o->ans->res, o->row, "number"),
+			     text(o, "reason"));
+	else
+		late(o);
+}
+
 static const struct {
 	const char *kind;
 	void (*h)(const struct order *o);
@@ -385,7 +407,8 @@ static const struct {
 	{"offer", offer},   {"accept", accept_offer},
 	{"refuse", refuse}, {"wait", wait},
 	{"info", info},	    {"informed", informed},
-	{"dtmf", dtmf},
+	{"dtmf", dtmf},	    {"pair", pair},
+	{"notify", notify},
 };
 
 static void do_one(const struct order *o, const char *kind)

@@ -21,6 +21,7 @@
 #include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/told.h"
+#include "call/transfer/refer.h"
 #include "pg/pgloop.h"
 #include "transaction/dialog.h"
 #include "transaction/flow.h"
@@ -174,6 +175,8 @@ static void serve(struct leg *l, struct uas *u)
 		pass(l, u);
 	else if (!pl_strcmp(&msg->met, "PRACK"))
 		reliable_prack(l, u);
+	else if (!pl_strcmp(&msg->met, "REFER"))
+		refer_take(l, u);
 	else
 		uas_reply(u, 405, NULL, UAS_ALLOW);
 }

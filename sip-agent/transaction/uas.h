@@ -18,9 +18,9 @@ struct uas_list;
 /** What this server does, in answers that say so (RFC 3261 section 11.2) */
 #define UAS_ALLOW \
 	"Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, " \
-	"PRACK, PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
+	"PRACK, PUBLISH, REFER, REGISTER, SUBSCRIBE, UPDATE\r\n"
 #define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
-#define UAS_SUPPORTED "Supported: 100rel, outbound, path, timer\r\n"
+#define UAS_SUPPORTED "Supported: 100rel, outbound, path, replaces, timer\r\n"
 
 enum {
 	UAS_ID_SIZE = 17,

@@ -393,7 +393,7 @@ begin
 	v_command := app.call_command(v_caller, p_type, p_body);
 	if v_command.command is not null and p_send_at is null then
 		perform app.send_check(v_caller);
-		if v_command.command = 'invite' and app.has_contact(v_account) then
+		if v_command.command = 'transfer' or v_command.command = 'invite' and app.has_contact(v_account) then
 			perform app.leg_make_room(v_caller, true);
 		end if;
 		v_put := app.command_put(v_command, v_account, v_caller, p_n, p_type, p_body, coalesce(p_offline, true), p_request_id);

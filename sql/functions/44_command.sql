@@ -1,4 +1,4 @@
--- SEND of a command about a call: invite, cancel, reject, dtmf. The call's rules are those that phones are under (49_leg.sql and beside it);
+-- SEND of a command about a call: invite, cancel, reject, dtmf, transfer. The call's rules are those that phones are under (49_leg.sql and beside it);
 -- what is sent is for pages. Anything else with that look is a message like any other.
 
 -- Whether an account has a page that would show a call.
@@ -145,9 +145,10 @@ end $$;
 
 -- ---- commands ----
 
--- What a SEND says of a call; command null: it is a message. code: what a rejection says over SIP; digits: keys.
+-- What a SEND says of a call; command null: it is a message. code: what a rejection says over SIP; digits: keys; to_id: to whom one
+-- is handed on.
 create function app.call_command(p_sender bigint, p_type text, p_body bytea, out command text, out call bigint,
-	out code int, out reason text, out digits text)
+	out code int, out reason text, out digits text, out to_id bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_json jsonb;
@@ -163,7 +164,7 @@ begin
 	end;
 	v_command := v_json ->> 'command';
 	call := substring(v_json ->> 'url' from '^/call/([0-9]{1,18})$');
-	if jsonb_typeof(v_json) <> 'object' or coalesce(v_command, '') not in ('invite', 'cancel', 'reject', 'dtmf')
+	if jsonb_typeof(v_json) <> 'object' or coalesce(v_command, '') not in ('invite', 'cancel', 'reject', 'dtmf', 'transfer')
 		or not app.command_holds(p_sender, v_command, call)
 	then
 		return;
@@ -177,6 +178,9 @@ begin
 		if coalesce(jsonb_typeof(v_json -> 'digits'), '') <> 'string' or digits !~ '^[0-9A-D*#]{1,32}$' then
 			perform app.refuse(400, 'invalid-member', 'digits is a string of 1 to 32 keys: 0 to 9, *, #, A to D.', '/digits');
 		end if;
+	end if;
+	if v_command = 'transfer' then
+		to_id := app.transfer_target(v_json -> 'to');
 	end if;
 	command := v_command;
 end $$;
@@ -301,6 +305,9 @@ declare
 	v_done record;
 begin
 	perform app.lock('call', p_command.call);
+	if p_command.command = 'transfer' then
+		perform app.transfer_lock(p_account, p_command.to_id);
+	end if;
 	perform app.lock('login', p_account, p_mine => p_account = p_sender_id);
 	perform app.caller_holds(p_sender_id);
 	perform app.refuse_for_disabled(p_account);
@@ -335,6 +342,11 @@ begin
 		v_done := app.keys_press(p_command.call, p_account, send_id, p_command.digits);
 		bell := v_done.bell;
 		v_reached := v_done.phones;
+	elsif p_command.command = 'transfer' then
+		bell := app.transfer_by_rest(p_command.call, p_sender_id, p_account, p_command.to_id);
+		v_reached := 1;
+		insert into app.delivery (send_id, account_id, kind, state, settled_at)
+		values (send_id, p_account, 'contact', 'delivered', now());
 	else
 		v_done := app.command_end(p_command.call,
 			case p_command.command when 'reject' then p_sender_id else p_account end,
@@ -351,7 +363,7 @@ begin
 			values (send_id, p_account, 'contact', 'delivered', now());
 		end if;
 	end if;
-	if coalesce(v_has_page, app.has_page(p_account)) and (p_command.command <> 'dtmf' or v_reached = 0) then
+	if coalesce(v_has_page, app.has_page(p_account)) and (p_command.command not in ('dtmf', 'transfer') or v_reached = 0) then
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'stream', 'queued');
 		bell := bell || app.change_bell('login', p_account);
 		v_reached := v_reached + 1;

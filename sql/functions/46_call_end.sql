@@ -83,6 +83,7 @@ begin
 		perform app.log_change('call', p_call, v_version, p_prior, false, null, null);
 		v_prior := v_version;
 	end if;
+	v_bell := v_bell || app.transfer_closes(p_call, 0);
 	delete from app.call_seer s where s.call_id = p_call;
 	perform app.call_make_way(p_call);
 	return v_bell || app.publish_gone('call', p_call, v_prior, v_before);

@@ -22,6 +22,7 @@ begin
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', hold = false,
 		ring_until = null, cause = v_cause
 	where p.id = p_part.id;
+	delete from app.transfer t where t.call_id = p_part.call_id and t.state <> 'undone' and p_part.id in (t.kept_id, t.to_id);
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
@@ -35,6 +36,11 @@ declare
 	v_before bigint[] := app.call_seers_before(p_part.call_id);
 	v_by bigint := coalesce(p_by, p_part.account_id);
 begin
+	if app.transfer_role(p_part) in ('by', 'to') then
+		bell := app.call_over(p_part, 0, 'hangup', 487, p_by => v_by);
+		version := app.version_of('call', p_part.call_id);
+		return;
+	end if;
 	version := app.advance('call', p_part.call_id);
 	if p_part.side <> 'in' and exists (select from app.call c where c.id = p_part.call_id and c.ends_alone) then
 		if p_part.side = 'callee' and p_part.state <> 'joined' then

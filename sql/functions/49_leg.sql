@@ -14,8 +14,11 @@ language plpgsql volatile as $$
 declare
 	-- Each by its key: a plan of when there were few would go through all that there are, in order.
 	v_calls bigint[] := array(
-		select distinct l.call_id
-		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l order by 1);
+		select distinct c.id
+		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l
+			cross join lateral (
+				select l.call_id as id union all select unnest(array[t.call_id, t.from_call_id]) from app.transfer t
+				where l.call_id in (t.call_id, t.from_call_id) and t.from_call_id is not null) c order by 1);
 begin
 	if cardinality(v_calls) > (
 		select count(*)
@@ -188,6 +191,7 @@ declare
 	v_part app.participant;
 	v_first app.leg_work;
 	v_offer text;
+	v_move app.transfer;
 	v_moved bigint[];
 	v_before bigint[] := '{}';
 	v_bell text[];
@@ -211,7 +215,8 @@ begin
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
 	end if;
-	v_offer := coalesce(v_caller.remote_sdp, v_leg.local_sdp);
+	v_offer := coalesce(v_caller.remote_sdp, nullif(v_leg.local_sdp, ''));
+	v_move := app.transfer_to(v_part);
 	update app.leg l set state = 'up', answered_at = now(), remote_tag = p_dialog ->> 'remote_tag',
 		remote_target = p_dialog ->> 'remote_target', route = p_dialog ->> 'route',
 		local_target = p_dialog ->> 'local_target', peer = p_dialog ->> 'peer', remote_sdp = p_sdp, last_word = null,
@@ -219,7 +224,9 @@ begin
 		session_ours = coalesce((p_dialog ->> 'session_ours')::bool, false),
 		takes_update = coalesce((p_dialog ->> 'takes_update')::bool, false)
 	where l.id = p_leg;
-	if v_offer is null and v_caller.id is null and p_sdp is not null then
+	if v_offer is null and v_caller.id is null and p_sdp is not null
+		and (v_move.call_id is null or app.transfer_keeps_page(v_move))
+	then
 		v_first.sdp := app.sdp_inactive(p_sdp);
 		update app.leg l set answering = now() + interval '15 s' where l.id = p_leg;
 	end if;
@@ -235,6 +242,10 @@ begin
 		perform app.call_seers_set(v_leg.call_id);
 	end if;
 	v_bell := v_bell || app.call_changed(v_leg.call_id, v_moved, v_before);
+	if v_move.call_id is not null then
+		select l.* into v_leg from app.leg l where l.id = p_leg;
+		v_bell := v_bell || app.transfer_picked(v_move, v_leg, p_agent, p_sdp);
+	end if;
 	v_first.kind := 'won';
 	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);

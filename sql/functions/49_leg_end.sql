@@ -111,6 +111,7 @@ returns text[]
 language plpgsql volatile as $$
 declare
 	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id and c.state <> 'ended');
+	v_role text := app.transfer_role(p_part);
 	v_prior bigint;
 	v_before bigint[];
 	v_by bigint := coalesce(p_by, case when p_cause in ('hangup', 'cancelled', 'busy', 'declined') then p_part.account_id end);
@@ -118,10 +119,16 @@ declare
 begin
 	if v_alone is null or p_part.state = 'left' then
 		return null;
+	elsif v_role = 'to' and p_part.call_id = app.transfer_from(p_part.call_id) then
+		v_bell := app.transfer_closes(p_part.call_id, p_agent);
+	elsif v_role in ('by', 'to') then
+		return app.transfer_left(p_part, v_role, p_agent, p_cause, p_code, p_reason, p_why, p_cancel);
+	elsif v_role = 'kept' then
+		v_bell := app.transfer_void(p_part.call_id, p_agent);
 	end if;
 	v_prior := app.version_of('call', p_part.call_id);
 	if p_part.side = 'callee' and (not v_alone or p_cancel is distinct from p_header) then
-		v_bell := app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
+		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
 	end if;
 	if v_alone then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_code, p_reason, p_header);
@@ -286,7 +293,7 @@ begin
 			bell := bell || v_failed.bell;
 		end;
 	end loop;
-	bell := bell || app.keys_expire();
+	bell := bell || app.keys_expire() || app.transfers_expire();
 end $$;
 
 -- What is to become of a leg, whose call is locked, has failed. Unless it was somebody's lock, so that it may be tried again, it is

@@ -11,7 +11,7 @@ declare
 begin
 	if p_kind in ('fail', 'cancel', 'bye') then
 		-- what is left is another agent's; whose phone waits for an answer gets it all the same
-		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind not in ('left', 'informed');
+		delete from app.leg_job j where j.leg_id = p_leg.id and j.kind not in ('left', 'informed', 'notify');
 	end if;
 	if p_leg.agent_id = p_agent then
 		v_job.leg_id := p_leg.id;
@@ -79,7 +79,8 @@ begin
 		select t.kind, l.id, l.call_id, case t.kind when 'answer' then (
 				select o.id from app.leg o
 				where o.call_id = l.call_id and o.agent_id = l.agent_id and o.direction <> l.direction
-					and o.state in ('answered', 'up') order by o.id limit 1) end,
+					and o.state in ('answered', 'up') order by o.id limit 1)
+				when 'pair' then app.leg_peer(l.*::app.leg) end,
 			t.code, t.reason, t.cause, case t.kind when 'invite' then coalesce(t.sdp, (
 				select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1))
 				else t.sdp end, l.contact::text, l.path::text, l.flow::text, l.rest, l.secure,

@@ -18,7 +18,7 @@ begin
 		from unnest(p_calls) u (id)
 		cross join lateral (select from app.call o where o.id = u.id and o.ends_alone and o.state <> 'ended' offset 0) c
 		cross join lateral (
-			select count(*) as n, bool_and(o.ended_at is null and o.delivery_id is null and o.pressing = '{}'
+			select count(*) as n, bool_and(o.ended_at is null and o.delivery_id is null and o.pressing = '{}' and o.other_id is null
 					and (o.direction = 'in' or o.account_id is null)) as is_plain,
 				max(o.id) filter (where o.direction = 'in') as caller,
 				max(o.id) filter (where o.direction = 'out') as callee,

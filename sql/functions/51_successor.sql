@@ -297,10 +297,7 @@ begin
 	end if;
 	leg := v_leg.id;
 	call := v_leg.call_id;
-	peer := (
-		select o.id from app.leg o
-		where o.call_id = v_leg.call_id and o.direction <> v_leg.direction and o.agent_id = v_leg.agent_id
-			and o.state in ('answered', 'up') order by o.id limit 1);
+	peer := app.leg_peer(v_leg);
 	direction := v_leg.direction;
 	fresh := v_leg.ended_at is null or v_leg.ended_at > now() - interval '1 min';
 	account := (select c.owner_id from app.call c where c.id = v_leg.call_id);
@@ -321,7 +318,10 @@ begin
 	cseq := v_leg.local_cseq;
 	remote_cseq := v_leg.remote_cseq;
 	invite_cseq := v_leg.invite_cseq;
-	sdp := case when v_waits then v_leg.local_sdp end;
+	sdp := case when v_waits then v_leg.local_sdp
+		-- its ACK waits for what it is to say
+		when exists (select from app.transfer t where t.call_id = v_leg.call_id and t.to_id = v_leg.participant_id and t.state = 'asking')
+			then '' else v_leg.acks end;
 	last_word := coalesce(v_word, v_leg.last_word);
 	last_word_to := v_leg.last_word_to;
 	session_s := v_leg.session_s;

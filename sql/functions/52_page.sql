@@ -80,6 +80,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_part app.participant;
 	v_caller app.leg;
+	v_move app.transfer;
 	v_sdp text;
 begin
 	won := false;
@@ -99,11 +100,13 @@ begin
 	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_caller.remote_sdp) then
 		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
 	end if;
+	v_move := app.transfer_to(v_part);
 	bell := app.caller_answered(v_caller, 0, coalesce(v_sdp, app.sdp_inactive(v_caller.remote_sdp)))
 		|| app.ring_won(v_part, 0);
 	update app.participant p set state = 'joined', joined_at = now(), session = p_session, extra = p_extra, web = true,
 		code = null, reason = null, ring_until = null
 	where p.id = v_part.id;
+	bell := bell || case when v_move.call_id is not null then app.transfer_picked(v_move, null, 0, v_sdp) end;
 	n := v_part.n;
 	won := true;
 end $$;
@@ -138,9 +141,9 @@ declare
 	v_leg app.leg;
 begin
 	select l.* into v_leg from app.leg l
-	where l.call_id = p_part.call_id and l.state in ('answered', 'up')
-		and (p_part.web and l.direction = 'in' or p_part.side = 'in' and l.direction = 'out' and l.by_id = p_part.account_id
-			and not app.call_is_of_phone(p_part.call_id))
+	where l.call_id = p_part.call_id and l.state in ('answered', 'up') and case when l.other_id is not null then l.other_id = p_part.id
+		else p_part.web and l.direction = 'in' or p_part.side = 'in' and l.direction = 'out' and l.by_id = p_part.account_id
+			and not app.call_is_of_phone(p_part.call_id) end
 	order by l.id limit 1;
 	return v_leg;
 end $$;
@@ -152,9 +155,10 @@ declare
 	v_part app.participant;
 begin
 	select p.* into v_part from app.participant p
-	where p.call_id = p_leg.call_id and p.state = 'joined'
-		and (p_leg.direction = 'in' and p.web or p_leg.direction = 'out' and p.side = 'in' and p.account_id = p_leg.by_id
-			and not app.call_is_of_phone(p_leg.call_id))
+	where p.call_id = p_leg.call_id and p.state = 'joined' and case
+		when p_leg.other_id is not null then p.id = p_leg.other_id and (p.web or p.side = 'in')
+		else p_leg.direction = 'in' and p.web or p_leg.direction = 'out' and p.side = 'in' and p.account_id = p_leg.by_id
+			and not app.call_is_of_phone(p_leg.call_id) end
 	order by p.n limit 1;
 	return v_part;
 end $$;
@@ -165,7 +169,9 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_far app.leg;
 begin
-	if app.call_is_of_phone(p_leg.call_id) then
+	if p_leg.other_id is not null then
+		v_far := app.part_leg(p_leg.other_id);
+	elsif app.call_is_of_phone(p_leg.call_id) then
 		select l.* into v_far from app.leg l
 		where l.call_id = p_leg.call_id and l.direction <> p_leg.direction and l.state in ('answered', 'up') order by l.id limit 1;
 	end if;
@@ -302,13 +308,18 @@ create function app.offer_over(p_leg app.leg, p_agent int, p_code int, p_reason 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_page app.participant := app.leg_page(p_leg);
+	v_move app.transfer := app.transfer_of(p_leg.call_id);
 	v_far app.leg;
 	v_bell text[];
 begin
 	if v_page.id is null then
 		v_far := app.leg_far(p_leg);
 	end if;
-	if p_leg.asking is null and v_far.id is not null then
+	if p_leg.asking is not null and v_move.state in ('asking', 'undone') and v_move.kept_id = p_leg.participant_id then
+		return app.transfer_heard(v_move, p_leg, p_agent, p_code, p_reason, p_sdp);
+	elsif p_leg.asking is not null and v_move.state in ('joining', 'undone') and v_move.to_id = p_leg.participant_id then
+		return app.transfer_joined(v_move, p_leg, p_agent, p_code, p_reason, p_sdp);
+	elsif p_leg.asking is null and v_far.id is not null then
 		delete from app.leg_job j where j.leg_id = v_far.id and j.kind = 'offer';
 		update app.leg l set asking = null where l.id = v_far.id;
 		update app.leg l set answering = null where l.id = p_leg.id;

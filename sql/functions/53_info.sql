@@ -166,7 +166,8 @@ begin
 	end if;
 	-- who has asked waits for it, though the call be over by now
 	select l.* into v_far from app.leg l
-	where l.call_id = v_leg.call_id and l.direction <> v_leg.direction and l.answered_at is not null
+	where l.call_id = v_leg.call_id and l.answered_at is not null and case
+		when v_leg.other_id is null then l.direction <> v_leg.direction else l.participant_id = v_leg.other_id end
 	order by l.state not in ('answered', 'up'), l.id limit 1;
 	return query select * from app.leg_take(p_agent, null, case when v_far.id is not null then
 		app.leg_order(v_far, p_agent, 'informed', p_code, p_number => p_number) end);

@@ -64,6 +64,21 @@ comment on column inspect.past_call.ended_at is 'When it ended.';
 comment on column inspect.past_call.cause is 'How it ended, as in inspect.leg.';
 comment on column inspect.past_call.ended_by is 'Who ended it; null: nobody did.';
 
+create view inspect.transfer as
+select t.call_id as call, b.n as by, k.n as kept, o.n as comes, t.state, t.cseq, t.made_at
+from app.transfer t
+left join app.participant b on b.id = t.by_id
+left join app.participant k on k.id = t.kept_id
+left join app.participant o on o.id = t.to_id;
+comment on view inspect.transfer is 'Calls in which one hands the other on, and the two do not talk yet.';
+comment on column inspect.transfer.call is 'The call: /call/{call}.';
+comment on column inspect.transfer.by is 'The participant who has asked for it.';
+comment on column inspect.transfer.kept is 'The participant who stays.';
+comment on column inspect.transfer.comes is 'The participant who comes.';
+comment on column inspect.transfer.state is 'ringing: who comes has not answered. asking: who stays is asked to change over. undone: it has failed meanwhile.';
+comment on column inspect.transfer.cseq is 'The CSeq of the REFER; null: by REST.';
+comment on column inspect.transfer.made_at is 'When it was asked for.';
+
 create view inspect.message as
 select a.email as owner, m.n, m.type, m.sender, m.url is not null as by_url, m.content_type, m.size, m.seen, m.created_at
 from app.message m
@@ -100,7 +115,7 @@ comment on column inspect.leg.agent is 'The restsip-agent that has it.';
 comment on column inspect.leg.sip_call_id is 'Its Call-ID, by which a capture is found.';
 comment on column inspect.leg.code is 'The SIP code that it ended with; null: none.';
 comment on column inspect.leg.reason is 'The phrase of that.';
-comment on column inspect.leg.cause is 'How it ended, in a word: hangup, busy, declined, no-answer, cancelled, unreachable, not-found, media, no-ack, expired, agent-lost.';
+comment on column inspect.leg.cause is 'How it ended, in a word: hangup, busy, declined, no-answer, cancelled, unreachable, not-found, media, no-ack, expired, agent-lost, transferred.';
 comment on column inspect.leg.made_at is 'When its INVITE came, or was to be sent.';
 comment on column inspect.leg.ringing_at is 'When it rang.';
 comment on column inspect.leg.answered_at is 'When it was answered.';

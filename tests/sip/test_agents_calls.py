@@ -8,6 +8,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import new_account
 from test_calls import HOLD, offer, up
+from test_transfer import changes_over, refer, request as of_dialog, telling, told
 
 CALLS = 100 if os.environ.get("RESTSIP_LONG") == "1" else 20
 WAIT_S = 20
@@ -160,6 +161,27 @@ def test_both_offer_at_once(pair, child, until):
         until(lambda w=winner: child(alice, w.phone)["session"] == {"type": "offer", "sdp": HOLD}, 10)
         assert child(alice, loser.phone)["session"] == {"type": "answer", "sdp": sdp(4)}
     assert out.bye().code == 200
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_one_hands_the_other_on(pair, two, phone, over, where):
+    """Who is kept is at another agent than who asks, and who comes at either."""
+    a, b, alice = pair()
+    c = rings(phone(new_account(two, "carol"), server=two.sip_all[where]))
+    assert c.register().code == 200
+    telling(a)
+    out, inc = up(a, b)
+    assert refer(out, f"<{c.aor}>").code == 202
+    new = Incoming(c)
+    new.say(200, "OK", sdp(3))
+    changes_over(inc, new, sdp(4))
+    assert told(a)[-1] == "SIP/2.0 200 OK"
+    of_dialog(out, "BYE")
+    assert new.request("INFO", RELAY, "Signal=1\r\n").code == 200
+    of_dialog(inc, "INFO")
+    assert inc.bye().code == 200
+    of_dialog(new, "BYE")
+    assert over(alice) == {"hangup", "transferred"}
 
 
 def test_bye_beats_an_offer(pair, over):

@@ -12,6 +12,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import Message, Phone, new_account
 from test_calls import HOLD, offer, up
+from test_transfer import changes_over, refer, request as of_dialog, say, telling, told
 
 AGENT = "restsip-agent"
 LOADS_MAX = 256  # of sip-agent/call/load.h
@@ -558,3 +559,49 @@ def test_tags_that_are_made_up(own_system, pair, until):
     assert out.bye().code == 200
     hung_up(inc)
     assert until(lambda: over(own_system, a), 10) == {"hangup"}
+
+
+@pytest.mark.parametrize("step", ["it rings", "who asked has gone", "who is kept is asked", "all is done"])
+def test_a_transfer_at_a_kill(own_system, pair, phone, restarted, until, step):
+    """Nobody is left in a call with nobody, however far it was."""
+    a, b = pair()
+    c = rings(phone(new_account(own_system, "carol")))
+    assert c.register().code == 200
+    telling(a)
+    out, inc = up(a, b)
+    assert refer(out, f"<{c.aor}>").code == 202
+    new = Incoming(c)
+    new.say(180)
+    if step == "who asked has gone":
+        assert out.bye().code == 200
+    elif step == "who is kept is asked":
+        new.say(200, "OK", sdp(3))
+        invite = of_dialog(inc, "INVITE")
+    elif step == "all is done":
+        new.say(200, "OK", sdp(3))
+        changes_over(inc, new, sdp(4))
+        of_dialog(out, "BYE")
+    until(lambda: not own_system.query("select from inspect.leg where email = %s and state = 'ending'", [a.aor[4:]]), 10)
+    restarted()
+    if step in ("it rings", "who asked has gone"):
+        cancel = new.next("CANCEL", 10)
+        new.say(200, request=cancel)
+        new.say(487)
+    elif step == "who is kept is asked":
+        say(inc, 200, "OK", sdp(4), invite)
+        of_dialog(inc, "ACK")
+        again = of_dialog(inc, "INVITE")
+        assert "m=audio 40001" in again.body.decode(), "it has the old session again"
+        say(inc, 200, "OK", sdp(5), again)
+        of_dialog(inc, "ACK")
+        hung_up(new)
+    if step in ("it rings", "who is kept is asked"):
+        assert told(a)[-1].startswith("SIP/2.0 480")
+        assert out.bye().code == 200
+    elif step == "all is done":
+        new.say(200, "OK", sdp(3))
+        assert new.next("ACK", 10).body.decode() == sdp(4), "as that of the process before"
+        assert new.bye().code == 200
+    hung_up(inc)
+    found = until(lambda: over(own_system, a), 10)
+    assert found and None not in found

@@ -11,10 +11,11 @@ import types
 
 import pytest
 import requests
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, rings, sdp, tag_of
 
 from phone import new_account
 from test_calls import HOLD, offer, up
+from test_transfer import changes_over, refer, request as of_dialog, say, telling, told
 
 ROUNDS = 200 if os.environ.get("RESTSIP_LONG") == "1" else 10
 APART_S = 0.004  # at most, either way
@@ -58,6 +59,28 @@ RACES = {
     "the caller's BYE before the ACK": {
         ("200 200", "ACK BYE", "hangup hangup"),
     },
+    "a transfer against the BYE of who asks": {
+        ("202", "changes over", "hangup hangup hangup"),  # that ends its own leg only
+        ("202", "changes over", "transferred hangup hangup"),  # the two were a pair before the database had heard of it
+        ("481", "BYE", "hangup hangup"),
+    },
+    "a transfer against the BYE of who is kept": {
+        ("202 487 BYE", "CANCEL", "hangup hangup cancelled"),
+        ("481 BYE", "", "hangup hangup"),
+    },
+    "a transfer against the BYE of who comes": {
+        ("200 BYE", "ACK answer, BYE", "transferred hangup hangup"),  # the two were a pair already
+        ("480", "offered what it had", "hangup hangup hangup"),
+    },
+    "a pick-up against CANCEL": {
+        ("200", "200 BYE", "hangup cancelled hangup"),  # the CANCEL comes too late, as above
+        ("200", "200 BYE", "cancelled cancelled cancelled"),
+        ("487", "481", "cancelled cancelled"),
+    },
+    "two REFERs": {  # one at a time in a call
+        ("202 603", "491", "hangup hangup declined"),
+        ("491", "202 603", "hangup hangup declined"),
+    },
 }
 
 
@@ -72,7 +95,7 @@ class Sides:
     """Alice's phone and two of bob's."""
 
     def __init__(self, system, phone, until):
-        self.system, self.until = system, until
+        self.system, self.until, self.phone = system, until, phone
         self.alice, self.bob = new_account(system, "alice"), new_account(system, "bob")
         self.a, self.b, self.c = (rings(phone(owner)) for owner in (self.alice, self.bob, self.bob))
         self.random = random.Random(16)
@@ -95,8 +118,8 @@ class Sides:
             thread.join(10)
         return found
 
-    def ended(self, out):
-        """How the legs of a call ended, once all have; the call is not there any more."""
+    def ended(self, out, who=None):
+        """How the legs of a call ended, once all have; the call is not there any more, as who was in it sees."""
         def over():
             rows = self.system.query(
                 "select l.call, l.state, l.cause from inspect.leg l where l.call = (select o.call from inspect.leg o "
@@ -104,7 +127,7 @@ class Sides:
             return (rows,) if all(r["state"] == "ended" for r in rows) else None
         rows, = self.until(over, 10)
         for call in {r["call"] for r in rows}:
-            assert self.alice.request("GET", f"/call/{call}").json()["state"] == "ended"
+            assert (who or self.alice).request("GET", f"/call/{call}").json()["state"] == "ended"
         return " ".join(r["cause"] for r in rows)
 
     def ringing(self):
@@ -253,8 +276,107 @@ def caller_before_ack(s):
     return f"200 {bye.code}", s.heard(inc), s.ended(out)
 
 
+def carols(s):
+    """A third phone, of carol; alice's and bob's keep what they are told of their REFERs."""
+    if "d" not in s.__dict__:
+        s.d = rings(s.phone(new_account(s.system, "carol")))
+        assert s.d.register().code == 200
+        telling(s.a), telling(s.b)
+    while not s.d.requests.empty():
+        s.d.requests.get()
+    return s.d
+
+
+def transfer_against_asker(s):
+    carol = carols(s)
+    out, inc = up(s.a, s.b)
+    head = [("From", out.mine), ("To", out.theirs)]
+    raw = [out.phone.build(method, out.target, head + more, cseq=out.cseq + n, call_id=out.call_id) for n, method, more in (
+        (1, "REFER", [("Refer-To", f"<{carol.aor}>")]), (2, "BYE", []))]
+    answer, bye = s.at_once(*(lambda r=r: out.phone.exchange(r) for r in raw))
+    assert bye.code == 200
+    if answer.code != 202:
+        Incoming.next(inc, "BYE")
+        return str(answer.code), "BYE", s.ended(out)
+    new = Incoming(carol)
+    new.say(200, "OK", sdp(3))
+    changes_over(inc, new, sdp(4))
+    assert new.bye().code == 200
+    Incoming.next(inc, "BYE")
+    return str(answer.code), "changes over", s.ended(out, s.bob)
+
+
+def transfer_against_kept(s):
+    carol = carols(s)
+    out, inc = up(s.a, s.b)
+    answer, bye = s.at_once(lambda: refer(out, f"<{carol.aor}>"), inc.bye)
+    assert bye.code == 200
+    Incoming.next(out, "BYE")
+    if answer.code != 202:
+        return f"{answer.code} BYE", "", s.ended(out)
+    new = Incoming(carol)
+    new.say(180)  # or there is nothing to cancel
+    new.say(200, request=new.next("CANCEL"))
+    new.say(487)
+    return f"202 {told(s.a)[-1].split()[1]} BYE", "CANCEL", s.ended(out)
+
+
+def transfer_against_comer(s):
+    carol = carols(s)
+    out, inc = up(s.a, s.b)
+    assert refer(out, f"<{carol.aor}>").code == 202
+    new = Incoming(carol)
+    new.say(200, "OK", sdp(3))
+    invite = of_dialog(inc, "INVITE")
+    _, bye = s.at_once(lambda: say(inc, 200, "OK", sdp(4), invite), new.bye)
+    assert bye.code == 200
+    code = told(s.a)[-1].split()[1]
+    of_dialog(inc, "ACK")
+    if code == "200":
+        of_dialog(out, "BYE")
+        of_dialog(inc, "BYE")
+        return "200 BYE", "ACK answer, BYE", s.ended(out, s.bob)
+    say(inc, 200, "OK", sdp(5), of_dialog(inc, "INVITE"))
+    of_dialog(inc, "ACK")
+    assert out.bye().code == 200
+    of_dialog(inc, "BYE")
+    return code, "offered what it had", s.ended(out)
+
+
+def pickup_against_cancel(s):
+    if "e" not in s.__dict__:
+        s.e = rings(s.phone(s.bob))  # not registered, so that it is not rung
+        assert Outgoing(s.e, s.b.aor, sdp(5), [("Replaces", "x")]).final().code == 400  # it has a nonce now
+    out, inc = s.ringing()
+    replaces = f"{inc.call_id};from-tag={tag_of(inc.invite.get('from'))};to-tag={inc.tag}"
+    picked, _ = s.at_once(lambda: Outgoing(s.e, s.b.aor, sdp(5), [("Replaces", replaces)]), out.cancel)
+    final, code = out.final(), picked.final()
+    cancel = inc.next("CANCEL")
+    inc.say(200, request=cancel)
+    inc.say(487)
+    if final.code == 200:
+        picked.confirm(code)
+        out.confirm(final)
+        assert out.bye().code == 200
+        Incoming.next(picked, "BYE")
+    return str(final.code), f"{code.code} BYE" if final.code == 200 else str(code.code), s.ended(out)
+
+
+def two_refers(s):
+    carol = carols(s)
+    out, inc = up(s.a, s.b)
+    answers = s.at_once(lambda: refer(out, f"<{carol.aor}>"), lambda: refer(inc, f"<{carol.aor}>"))
+    Incoming(carol).say(603, "Decline")
+    codes = [f"202 {told(side.phone)[-1].split()[1]}" if answer.code == 202 else str(answer.code)
+             for side, answer in zip((out, inc), answers)]
+    assert out.bye().code == 200
+    Incoming.next(inc, "BYE")
+    return *codes, s.ended(out)
+
+
 RUN = dict(zip(RACES, (cancel_against_200, two_phones, join_against_200, bye_against_offer, both_offer, delete_against_200,
-                       cancel_in_digest, callee_before_ack, caller_before_ack)))
+                       cancel_in_digest, callee_before_ack, caller_before_ack, transfer_against_asker, transfer_against_kept,
+                       transfer_against_comer, pickup_against_cancel, two_refers)))
 
 
 def resident(pid):

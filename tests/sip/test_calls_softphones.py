@@ -28,6 +28,9 @@ class OfBaresip:
 
     busy = cancel = hang_up
 
+    def hand_on(self, to):
+        self.phone.command("transfer", f"sip:{to.email}")
+
     def is_up(self):
         return "1" in re.findall(r"Active calls \((\d+)\)", self.phone.ask("listcalls"))[:1] \
             and "ESTABLISHED" in self.phone.ask("listcalls")
@@ -59,6 +62,9 @@ class OfLinphone:
         self.phone.command("terminate")
 
     decline = cancel = hang_up
+
+    def hand_on(self, to):
+        self.phone.command(f"call-transfer 1 sip:{to.email}")
 
     def is_up(self):
         return self._state() in ("StreamsRunning", "PausedByRemote")  # the latter: curl sends nothing
@@ -200,3 +206,23 @@ def test_each_calls_each(ends, until, system, caller, callee, end, transport):
                             "where c.owner = %s", [alice.email])
         return rows and all(r["state"] == "ended" for r in rows) and {r["cause"] for r in rows}
     assert until(causes, WAIT_S) == {ENDS[end]}
+
+
+@pytest.mark.parametrize("by,kept,comes", [("baresip", "linphone", "baresip"), ("linphone", "baresip", "linphone")])
+def test_one_hands_the_other_on(ends, until, by, kept, comes):
+    a, b, alice, bob = ends(by, kept, "udp")
+    c, _, carol, _ = ends(comes, "curl", "udp")
+    a.dial(bob)
+    until(b.rings, WAIT_S)
+    b.accept()
+    until(lambda: a.is_up() and b.is_up(), WAIT_S)
+    a.hand_on(carol)
+    until(c.rings, WAIT_S)
+    c.accept()
+    until(a.is_free, WAIT_S)
+    until(lambda: b.is_up() and c.is_up(), WAIT_S)
+    url, = (c["url"] for c in bob.request("GET", "/call").json() if c["owner"] == alice.email)
+    states = {v["email"]: v.get("ended", v["state"]) for v in bob.request("GET", url).json()["children"]}
+    assert states == {alice.email: {"cause": "transferred"}, bob.email: "joined", carol.email: "joined"}
+    c.hang_up()
+    until(lambda: b.is_free() and c.is_free(), WAIT_S)

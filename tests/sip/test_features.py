@@ -96,9 +96,9 @@ def test_the_contacts_of_a_request_come_first_in_its_answer(account, phone):
 def test_what_the_server_can_is_said(account, phone, transport):
     p = phone(account("alice"), transport=transport)
     answer = p.register()
-    assert answer.get("allow") == ("ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PRACK, PUBLISH, REGISTER, SUBSCRIBE, "
+    assert answer.get("allow") == ("ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PRACK, PUBLISH, REFER, REGISTER, SUBSCRIBE, "
                                    "UPDATE")
-    assert answer.get("supported") == "100rel, outbound, path, timer"
+    assert answer.get("supported") == "100rel, outbound, path, replaces, timer"
     answer = p.exchange(p.build("OPTIONS", "sip:example.net"))
     assert (answer.get("accept-encoding"), answer.get("accept-language")) == ("deflate, identity", "en")
 

@@ -58,10 +58,10 @@ def without(name):
 
 def test_options_say_what_there_is(raw):
     assert raw.is_alive()
-    assert (b"\r\nAllow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PRACK, PUBLISH, REGISTER, SUBSCRIBE, UPDATE\r\n"
+    assert (b"\r\nAllow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, PRACK, PUBLISH, REFER, REGISTER, SUBSCRIBE, UPDATE\r\n"
             in raw.answer)
     assert b"\r\nAccept: " in raw.answer
-    assert b"\r\nSupported: 100rel, outbound, path, timer\r\n" in raw.answer
+    assert b"\r\nSupported: 100rel, outbound, path, replaces, timer\r\n" in raw.answer
 
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])

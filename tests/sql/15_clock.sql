@@ -37,7 +37,8 @@ from (values
 	('what is over is kept for an hour longer', 'call.ended_at change.at change_log.at contact_gone.at idempotency.at
 		known_source.at leg.ended_at list_change.at participant.left_at past_call.ended_at send.created_at'),
 	('who reads it takes what is ahead for what is long past', 'agent.beat_at agent.free_since delivery.settled_at metric.at duty.next_at
-		looked.at looked.since participant.rung_at stream_process.beat_at stream_process.free_since')) s(why, names),
+		looked.at looked.since participant.rung_at stream_process.beat_at stream_process.free_since
+		transfer.made_at')) s(why, names),
 	regexp_split_to_table(s.names, '\s+') t(name);
 
 select is_empty($$
