@@ -116,6 +116,10 @@ static const struct setting settings[] = {
 	{"agent", "tls_listen", TYPE_TEXT, AT(agent.tls_listen), "", 0, 0,
 	 "concrete addresses for SIP over TLS, with commas between; empty: "
 	 "none"},
+	{"agent", "trace_bytes", TYPE_INT, AT(agent.trace_bytes), "16384", 0,
+	 65536,
+	 "bytes of one phone's messages in a call, without what is secret, that "
+	 "are kept for GET /call/{id}/trace; 0: none"},
 	{"agent", "unproven_burst", TYPE_INT, AT(agent.unproven_burst), "2000",
 	 1, 1000000,
 	 "requests without credentials of one address at once; each that is "

@@ -42,6 +42,7 @@ struct config {
 		char *tls_certificate;
 		char *tls_key;
 		char *tls_listen;
+		int trace_bytes;
 		int unproven_burst;
 		int unproven_per_s;
 	} agent;

@@ -13,6 +13,7 @@ struct fleeting;
 struct flow_table;
 struct inbound;
 struct janitor;
+struct ladders;
 struct legs;
 struct nonce_pool;
 struct notifier;
@@ -48,6 +49,7 @@ struct agent {
 	struct fleeting *fleeting;
 	struct janitor *janitor;
 	struct legs *legs;
+	struct ladders *ladders; /* call/tell/ladder.c's */
 	struct notifier *notifier;
 	struct strans_table *strans;
 	struct uas_list *uas;

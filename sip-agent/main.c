@@ -17,6 +17,7 @@
 #include "auth/auth.h"
 #include "auth/credcache.h"
 #include "call/legs.h"
+#include "call/tell/ladder.h"
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "common/upkeep.h"
@@ -32,6 +33,7 @@
 #include "message/inbound.h"
 #include "message/fleeting.h"
 #include "message/outbox.h"
+#include "parse/rung.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
 #include "registrar/registrar.h"
@@ -149,6 +151,16 @@ static bool on_response(const struct sip_msg *msg, void *arg)
 	       legs_response(p->ag.legs, msg);
 }
 
+static void on_trace(bool out, enum sip_transp tp, const struct sa *peer,
+		     const char *p, size_t len, void *arg)
+{
+	const struct rung r = {out, tp, peer, p, len};
+	const struct program *program = arg;
+
+	if (program->ag.legs)
+		legs_trace(program->ag.legs, &r);
+}
+
 /* --- the end ------------------------------------------------------------ */
 
 /* Waits for what is under way; then gives it back, to be sent again just as
@@ -220,6 +232,7 @@ static void close_all(struct program *p)
 	p->ag.answers = mem_deref(p->ag.answers);
 	p->ag.credcache = mem_deref(p->ag.credcache);
 	p->ag.legs = mem_deref(p->ag.legs);
+	p->ag.ladders = mem_deref(p->ag.ladders);
 	p->ag.inbound = mem_deref(p->ag.inbound);
 	p->ag.fleeting = mem_deref(p->ag.fleeting);
 	p->ag.janitor = mem_deref(p->ag.janitor);
@@ -299,6 +312,9 @@ static int open_all(struct program *p)
 	if (!err)
 		err = legs_alloc(&p->ag.legs, &p->ag);
 	if (!err)
+		err = ladders_alloc(&p->ag.ladders, &p->ag,
+				    settings_trace_bytes(p->set));
+	if (!err)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);
 	if (!err)
@@ -311,6 +327,8 @@ static int open_all(struct program *p)
 		return err;
 	gate_set_known(p->gate, on_known, p);
 	p->ag.boundh = legs_bound;
+	if (settings_trace_bytes(p->set))
+		transport_set_trace(p->tp, on_trace);
 	p->claimerv[0] = outbox_claimer(p->ag.outbox);
 	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);

@@ -393,6 +393,12 @@ bool settings_is_tls(const struct settings *s, const struct sa *sa)
 	return is_listed(s->tls_listenv, s->tls_listenc, sa);
 }
 
+/** How much is kept of what passes between us and a phone in a call */
+size_t settings_trace_bytes(const struct settings *s)
+{
+	return (size_t)s->cfg.agent.trace_bytes;
+}
+
 /** How long a TLS handshake may take */
 uint64_t settings_handshake_ms(const struct settings *s)
 {

@@ -32,6 +32,7 @@ uint32_t settings_min_expires(const struct settings *s);
 uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
 bool settings_hosts(const struct settings *s, const struct pl *domain);
+size_t settings_trace_bytes(const struct settings *s);
 uint64_t settings_handshake_ms(const struct settings *s);
 bool settings_is_tls(const struct settings *s, const struct sa *sa);
 bool settings_is_own(const struct settings *s, const struct sa *sa);

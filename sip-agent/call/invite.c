@@ -13,6 +13,7 @@
 #include "call/info.h"
 #include "call/orders.h"
 #include "call/session/session.h"
+#include "call/tell/ladder.h"
 #include "call/tell/told.h"
 #include "common/json_write.h"
 #include "parse/hdr.h"
@@ -377,6 +378,7 @@ static void call(struct uas *u, const struct auth_id *id, const char *to,
 	err = read_dialog(l, msg);
 	if (!err) {
 		leg_insert(l);
+		ladder_note_request(l, msg);
 		uas_set_cancel(u, caller_cancelled, l);
 		uas_reply(u, 100, NULL, NULL);
 		err = ask(l, id, to, sdp, in);

@@ -102,6 +102,7 @@ struct leg {
 	uint64_t said_ms;
 	int keys; /**< of REST: how many times it has pressed some */
 	const char *takes_info; /**< "true", "false", NULL: not said */
+	struct ladder *ladder;	/**< what has passed; ladder.c's */
 
 	/* in */
 	struct uas *u;	      /**< its INVITE, until the ACK */
@@ -116,12 +117,11 @@ struct leg {
 	struct mbuf *ack;  /**< of its 2xx */
 	int64_t ack_cseq;  /**< of the INVITE that it is for */
 	uint64_t ack_until_ms;
-	bool offerless;	  /**< the ACK has the answer (out: and waits for it) */
-	char *why;	  /**< it is cancelled for */
-	int progress;	  /**< the last 1xx */
-	int progresses;	  /**< that were told */
-	uint64_t told_ms; /**< when the last one was */
-	int forks;	  /**< phones behind the contact that were too late */
+	bool offerless; /**< the ACK has the answer (out: and waits for it) */
+	char *why;	/**< it is cancelled for */
+	int progress, progresses; /**< the last 1xx; those told */
+	uint64_t told_ms;	  /**< when the last one was */
+	int forks; /**< phones behind the contact that were too late */
 };
 
 int leg_alloc(struct leg **lp, struct legs *ls, bool in);

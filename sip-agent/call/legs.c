@@ -18,12 +18,14 @@
 #include "call/session/timer.h"
 #include "call/session/wheel.h"
 #include "call/tell/answered.h"
+#include "call/tell/ladder.h"
 #include "call/tell/told.h"
 #include "call/within.h"
 #include "common/log.h"
 #include "gate/budget.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
+#include "parse/rung.h"
 #include "parse/sanity.h"
 #include "pg/pgloop.h"
 #include "transaction/flow.h"
@@ -36,6 +38,7 @@ static void destructor(void *arg)
 {
 	struct legs *ls = arg;
 
+	ls->count = 0; /* what goes out from here on is nobody's */
 	list_flush(&ls->relays);
 	list_flush(&ls->infos);
 	list_flush(&ls->keys);
@@ -200,6 +203,32 @@ bool legs_response(struct legs *ls, const struct sip_msg *msg)
 		callee_answered_again(l, msg);
 
 	return true;
+}
+
+static bool call_id_handler(struct le *le, void *arg)
+{
+	const struct leg *l = le->data;
+
+	return !pl_strcmp(arg, l->d.call_id);
+}
+
+/** A message goes out or has come in, of whatever kind. What comes within a
+    dialog is noted by who serves it, for libre does not see it all */
+void legs_trace(struct legs *ls, const struct rung *r)
+{
+	struct pl call_id;
+	struct leg *l;
+
+	if (!ls->count || r->len < 8 ||
+	    (!r->out && strncmp(r->p, "SIP/2.0 ", 8) != 0 &&
+	     strncmp(r->p, "CANCEL ", 7) != 0))
+		return;
+	if (!rung_call_id(&call_id, r->p, r->len))
+		return;
+	l = list_ledata(hash_lookup(ls->by_call_id, hash_joaat_pl(&call_id),
+				    call_id_handler, &call_id));
+	if (l)
+		ladder_note(l, r);
 }
 
 /** There may be orders */

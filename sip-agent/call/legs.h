@@ -8,6 +8,7 @@
 
 #include "call/leg.h"
 
+struct rung;
 struct sanity;
 
 #define LEGS_BELL "call" /* payload */
@@ -17,6 +18,7 @@ bool legs_has_phone(const struct legs *ls, const struct sanity *m,
 		    const struct sa *src);
 bool legs_request(struct legs *ls, const struct sip_msg *msg);
 bool legs_response(struct legs *ls, const struct sip_msg *msg);
+void legs_trace(struct legs *ls, const struct rung *r);
 void legs_ring(struct legs *ls);
 void legs_flow_lost(struct legs *ls, const char *flow);
 void legs_bound(struct agent *ag, const char *aor, const struct sip_msg *msg,

@@ -20,6 +20,7 @@
 #include "call/session/reliable.h"
 #include "call/session/session.h"
 #include "call/session/update.h"
+#include "call/tell/ladder.h"
 #include "call/tell/told.h"
 #include "call/transfer/refer.h"
 #include "pg/pgloop.h"
@@ -222,6 +223,7 @@ void within_request(struct leg *l, const struct sip_msg *msg)
 	struct agent *ag = l->legs->ag;
 	struct uas *u;
 
+	ladder_note_request(l, msg);
 	if (!pl_strcmp(&msg->met, "ACK")) {
 		if (is_here(l, msg) && !relay_ack(l, msg) &&
 		    !page_ack(l, msg) && !refresh_ack(l, msg))

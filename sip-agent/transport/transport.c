@@ -32,6 +32,7 @@ struct transport {
 	struct datagrams *datagrams;
 	transport_request_h *h;
 	transport_response_h *rh;
+	transport_trace_h *traceh;
 	void *arg;
 };
 
@@ -76,6 +77,22 @@ static bool response_handler(const struct sip_msg *msg, void *arg)
 		gate_stray(t->gate, msg);
 
 	return true;
+}
+
+static void trace_handler(bool tx, enum sip_transp tp, const struct sa *src,
+			  const struct sa *dst, const uint8_t *pkt, size_t len,
+			  void *arg)
+{
+	struct transport *t = arg;
+
+	t->traceh(tx, tp, tx ? dst : src, (const char *)pkt, len, t->arg);
+}
+
+/** Have a handler told of each message that libre sends or gets */
+void transport_set_trace(struct transport *t, transport_trace_h *h)
+{
+	t->traceh = h;
+	sip_set_trace_handler(t->sip, trace_handler);
 }
 
 static int told(const struct sa *laddr, const char *transports, int err)
@@ -139,7 +156,7 @@ static int open_all(struct transport *t, const struct settings *set,
 	if (!err)
 		err = sip_alloc(&t->sip, t->dnsc, CLIENT_BUCKETS,
 				SERVER_BUCKETS, CONN_BUCKETS, "restsip", NULL,
-				NULL);
+				t);
 	if (!err)
 		err = sip_listen(&t->requests, t->sip, true, request_handler,
 				 t);

@@ -48,6 +48,21 @@ comment on column inspect.participant.called_by is 'callee: who has had them cal
 comment on column inspect.participant.ring_until is 'callee of a page: when ringing ends.';
 comment on column inspect.participant.cause is 'callee: how the call to it ended, as in inspect.leg.';
 
+create view inspect.leg_trace as
+select l.call_id as call, t.leg_id as leg, t.base + (m.value ->> 'ms')::bigint * interval '1 ms' as at, (m.value ->> 'out')::bool as out,
+	m.value ->> 'peer' as peer, m.value ->> 'start' as start, m.value -> 'headers' as headers
+from app.leg_trace t
+join app.leg l on l.id = t.leg_id
+cross join lateral json_array_elements(t.said::json) m;
+comment on view inspect.leg_trace is 'What has passed between agents and phones in calls: GET /call/{call}/trace.';
+comment on column inspect.leg_trace.call is 'The call: /call/{call}.';
+comment on column inspect.leg_trace.leg is 'The phone: inspect.leg.';
+comment on column inspect.leg_trace.at is 'When.';
+comment on column inspect.leg_trace.out is 'The agent has sent it; else the phone.';
+comment on column inspect.leg_trace.peer is 'Where the phone was: transport, address and port.';
+comment on column inspect.leg_trace.start is 'The first line.';
+comment on column inspect.leg_trace.headers is 'A few of its headers.';
+
 create view inspect.past_call as
 select a.email, c.n, c.type, c.other, c.call_id as call, c.started_at, c.joined_at, c.ended_at, c.cause, c.ended_by
 from app.past_call c

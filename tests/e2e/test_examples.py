@@ -130,7 +130,7 @@ SETUPS = {
     "getMessage": Stage.mail, "patchMessage": Stage.mail, "deleteMessage": Stage.mail, "listLogins": Stage.contact,
     "getLogin": Stage.contact, "unregisterAll": Stage.contact, "getContactOrSent": Stage.contact, "refresh": Stage.contact,
     "unregister": Stage.contact, "traceSent": Stage.sent, "send": leave_message, "sendToContact": send_to_contact,
-    "cancel": Stage.sent, "listCalls": Stage.conference, "listPastCalls": miss_call, "getCall": Stage.part, "joinCall": join, "patchCall": Stage.conference,
+    "cancel": Stage.sent, "listCalls": Stage.conference, "listPastCalls": miss_call, "getCall": Stage.part, "traceCall": Stage.conference, "joinCall": join, "patchCall": Stage.conference,
     "endCall": Stage.conference, "getParticipant": Stage.part, "putParticipant": Stage.part, "leaveCall": Stage.part,
     "watch": look_on,
 }

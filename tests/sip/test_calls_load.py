@@ -20,7 +20,7 @@ GROWTH = 8 << 20  # bytes of each program, over all
 STATEMENTS_MAX = 6  # of a call: challenge, credential, INVITE, 200, end, news
 # They come by time, or by what others do: the polls, and what is rung.
 POLLS = {"leg_claim", "delivery_claim", "notify_claim", "agent_beat", "janitor", "ring", "schema_version", "agent_start",
-         "agent_flow_lost", "delivery_due", "notify_due"}
+         "agent_flow_lost", "delivery_due", "notify_due", "leg_traced"}
 
 
 def superuser(system):
