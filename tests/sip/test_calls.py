@@ -360,11 +360,11 @@ def up(a, b):
     return out, inc
 
 
-def offer(side, body, timeout_s=5):
+def offer(side, body, timeout_s=5, also=()):
     """A re-INVITE, in a thread of its own, until its final answer, which is ACKed: where that comes."""
     side.cseq += 1
     cseq, branch = side.cseq, "z9hG4bK" + secrets.token_hex(8)
-    head = [("From", side.mine), ("To", side.theirs), ("Contact", f"<{side.phone.contact}>")]
+    head = [("From", side.mine), ("To", side.theirs), ("Contact", f"<{side.phone.contact}>"), *also]
     raw = side.phone.build("INVITE", side.target, head + ([("Content-Type", "application/sdp")] if body else []), body,
                            cseq=cseq, call_id=side.call_id, branch=branch)
     found = queue.Queue()

@@ -45,6 +45,15 @@ RACES = {
         ("200", "491", "hangup hangup"),
         ("491", "200", "hangup hangup"),
     },
+    "a refresh against re-INVITE": {  # what changes nothing is answered here, but not while something else is offered
+        ("200", "491", "hangup hangup"),
+        ("491", "200", "hangup hangup"),
+        ("200", "200", "hangup hangup"),  # one after the other
+    },
+    "UPDATE against BYE": {
+        ("200 BYE", "200", "hangup hangup"),
+        ("481 BYE", "200", "hangup hangup"),
+    },
     "DELETE against 200": {
         ("480", "ACK BYE", "cancelled cancelled"),
         ("200 BYE", "ACK BYE", "hangup hangup"),
@@ -222,6 +231,24 @@ def both_offer(s):
     return codes + (s.ended(out),)
 
 
+def refresh_against_offer(s):
+    accepts_offers(s.a)
+    accepts_offers(s.b)
+    out, inc = up(s.a, s.b)
+    first, second = s.at_once(lambda: offer(out, sdp(1), also=[("Supported", "timer"), ("Session-Expires", "1800")]),
+                              lambda: offer(inc, HOLD))
+    codes = str(first.get(timeout=5).code), str(second.get(timeout=5).code)
+    assert out.bye().code == 200
+    return codes + (s.ended(out),)
+
+
+def update_against_bye(s):
+    out, inc = up(s.a, s.b)
+    updated, bye = s.at_once(lambda: out.request("UPDATE", [("Contact", f"<{s.a.contact}>")]), inc.bye)
+    Incoming.next(out, "BYE")
+    return f"{updated.code} BYE", str(bye.code), s.ended(out)
+
+
 def delete_against_200(s):
     out, inc = s.ringing()
     call = s.call()
@@ -374,9 +401,9 @@ def two_refers(s):
     return *codes, s.ended(out)
 
 
-RUN = dict(zip(RACES, (cancel_against_200, two_phones, join_against_200, bye_against_offer, both_offer, delete_against_200,
-                       cancel_in_digest, callee_before_ack, caller_before_ack, transfer_against_asker, transfer_against_kept,
-                       transfer_against_comer, pickup_against_cancel, two_refers)))
+RUN = dict(zip(RACES, (cancel_against_200, two_phones, join_against_200, bye_against_offer, both_offer, refresh_against_offer,
+                       update_against_bye, delete_against_200, cancel_in_digest, callee_before_ack, caller_before_ack,
+                       transfer_against_asker, transfer_against_kept, transfer_against_comer, pickup_against_cancel, two_refers)))
 
 
 def resident(pid):

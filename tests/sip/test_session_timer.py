@@ -3,6 +3,7 @@ import contextlib
 import itertools
 import os
 import queue
+import random
 import re
 import time
 
@@ -322,6 +323,32 @@ def test_a_page_is_no_side_of_it(pair, over, until):
     assert a.owner.request("GET", url).json()["state"] == "active"
 
 
+def test_our_refresh_crosses_its_offer(pair, over):
+    """Of the two one is served, and the other comes again; the session goes on in any case."""
+    a, b = pair()
+    made = random.Random(17)
+    out, inc, _ = up(a, b, [*TIMER, ("Session-Expires", f"{S};refresher=uas")])
+    more = [*TIMER, ("Session-Expires", f"{S};refresher=uas")]
+
+    def says(side, body):
+        def answer(request):
+            if request.method == "INVITE":
+                Incoming.say(side, 200, "OK", body, request)
+            return None if request.method in ("INVITE", "ACK") else 200
+        side.phone.answer = answer
+    out.tag = out.mine.split("tag=")[1]
+    says(out, sdp(1))
+    says(inc, sdp(2))
+    for n in range(4):
+        with contextlib.suppress(queue.Empty):  # our refresh may be out by then, or is about to be
+            while True:
+                b.requests.get(timeout=S / 2 + made.uniform(-0.2, 0.6))
+        assert offer(out, sdp(10 + n), also=more).get(timeout=10).code in (200, 491, 500)
+        assert not came(a, "BYE") and not came(b, "BYE")
+    assert out.bye().code == 200
+    assert over(a) == {"hangup"}
+
+
 # ---- after a kill ----
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -373,3 +400,23 @@ def test_a_phone_that_knows_of_no_call(pair, over, code):
     b.options = code
     assert Incoming.next(out, "BYE", 2 * PROBE_S + 10)
     assert over(a) == {"unreachable"}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+def test_baresip_is_killed_in_a_call(pair, over, until, softphone, transport):
+    """SIGKILL, so that it says no BYE; it knows no session timers."""
+    a, b = pair()
+    owner = new_account(a.owner.system, "carol")
+    killed = softphone(owner, a.owner, transport)
+    out = Outgoing(a, f"sip:{owner.email}", sdp(1).replace("192.0.2.1", "127.0.0.1"))
+    assert out.next(10).code == 180
+    killed.command("accept")
+    out.confirm(timeout_s=10)
+    until(lambda: came(a, "OPTIONS"), 4 * PROBE_S + 10)
+    killed.process.kill()
+    killed.process.wait(10)
+    if transport == "tls" and not LONG:  # it could come back over another connection, for two minutes
+        until(lambda: a.owner.system.query_owner("update app.leg set lost_at = now() - interval '3 min', asked_at = '-infinity' "
+                                                 "where lost_at is not null and state = 'up' returning 1"), 10)
+    assert Incoming.next(out, "BYE", 6 * PROBE_S + 150 * LONG + 20)
+    assert over(a) == {"unreachable"} and b
