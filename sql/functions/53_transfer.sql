@@ -318,7 +318,7 @@ begin
 	if v_by.id is not null then
 		v_bell := app.transfer_tell(p_t, p_agent, '200 OK')
 			|| app.legs_hang_up(p_t.call_id, p_agent, 'transferred', p_which => v_by.id);
-		perform app.participant_leave(v_by, 'transferred');
+		v_bell := v_bell || app.participant_leave(v_by, 'transferred', v_by.account_id);
 	end if;
 	-- Of the two that are left each ends it, as where one has called the other.
 	update app.call c set ends_alone = true where c.id = p_t.call_id and not c.ends_alone and v_kept.id is not null;
@@ -383,7 +383,7 @@ begin
 	if p_role = 'to' and p_part.state <> 'joined' then
 		update app.participant p set code = p_code, reason = p_reason where p.id = p_part.id;
 	end if;
-	perform app.participant_leave(p_part, v_cause);
+	v_bell := v_bell || app.participant_leave(p_part, v_cause);
 	perform app.call_seers_set(p_part.call_id);
 	v_bell := v_bell || app.call_changed(p_part.call_id, array[p_part.account_id], v_before);
 	return v_bell || app.transfer_goes_on(v_t, p_role, p_agent, p_cause, p_code, p_reason);
