@@ -16,8 +16,8 @@
 #include "common/schema.h"
 
 enum {
-	SETUP_MAX = 1 + PG_CHANNELS_MAX,
-	SQL_SIZE = 160,
+	SETUP_MAX = 2 + PG_CHANNELS_MAX,
+	SQL_SIZE = 256,
 	WHY_SIZE = 256,
 	LOOK_MS = 20, /* whether a name has been found */
 };
@@ -34,6 +34,7 @@ enum state {
 struct setup {
 	struct pg_stmt stmt;
 	struct pg_job job;
+	pg_answer_h *h;
 	char sql[SQL_SIZE];
 };
 
@@ -215,6 +216,13 @@ static void on_version(const struct pg_answer *ans, void *arg)
 	break_soon(c, "the schema is not there");
 }
 
+/* It is what it was without that, but for the first statements' time. */
+static void on_warm(const struct pg_answer *ans, void *arg)
+{
+	(void)ans;
+	(void)arg;
+}
+
 static void on_listening(const struct pg_answer *ans, void *arg)
 {
 	if (ans->end != PG_OK)
@@ -249,7 +257,7 @@ static void send_setup(struct pg_conn *c)
 
 		s->job = (struct pg_job){
 			.stmt = &s->stmt,
-			.h = i ? on_listening : on_version,
+			.h = s->h,
 			.arg = c,
 			.retried = true,
 			.quiet = true,
@@ -384,8 +392,8 @@ static void on_synced(void *arg)
 		c->conf.h.synced(c->conf.h.arg);
 }
 
-static int setup_add(struct pg_conn *c, const char *name, const char *sql,
-		     const char *end)
+static int setup_add(struct pg_conn *c, pg_answer_h *h, const char *name,
+		     const char *sql, const char *end)
 {
 	struct setup *s = &c->setup[c->setups];
 	int n;
@@ -396,17 +404,21 @@ static int setup_add(struct pg_conn *c, const char *name, const char *sql,
 	if (n < 0 || (size_t)n >= sizeof(s->sql))
 		return E2BIG;
 	s->stmt = (struct pg_stmt){.name = name, .sql = s->sql};
+	s->h = h;
 	c->setups++;
 	return 0;
 }
 
 static int setup_make(struct pg_conn *c, const char *const *channels)
 {
-	int err = setup_add(c, "schema_version", "select api.schema_version()",
-			    " as version");
+	int err = setup_add(c, on_version, "schema_version",
+			    "select api.schema_version()", " as version");
 
+	if (!err && c->conf.warm)
+		err = setup_add(c, on_warm, "warm", c->conf.warm, "");
 	while (!err && channels && *channels)
-		err = setup_add(c, "listen", "listen ", *channels++);
+		err = setup_add(c, on_listening, "listen", "listen ",
+				*channels++);
 	return err;
 }
 

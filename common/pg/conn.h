@@ -36,6 +36,9 @@ struct pg_conn_conf {
 	const char *name; /**< for the log; borrowed */
 	/** names that need no quotes; null at the end; may be null */
 	const char *const *channels;
+	/** asked before it is up, so that the server has the plans of what
+	 * comes; borrowed, may be null, and may fail */
+	const char *warm;
 	int limit_ms; /**< how long one statement may take */
 	int lock_ms;  /**< and wait for a lock; 0: as long as that */
 	int late_ms;  /**< after that the server hangs: PG_LATE_MS */

@@ -345,6 +345,7 @@ static int conn_add(struct pg_lane *lane)
 		.server = lane->conf.server,
 		.name = c->name,
 		.channels = lane->conf.channels,
+		.warm = lane->conns < lane->conf.warms ? lane->conf.warm : NULL,
 		.limit_ms = lane->conf.limit_ms,
 		.lock_ms = lane->conf.lock_ms,
 		.late_ms = lane->conf.late_ms,

@@ -31,6 +31,8 @@ struct pg_lane_conf {
 	int answer_ms; /**< how long until it is answered; 0: no limit */
 	struct turns_limits turns;
 	const char *const *channels;
+	const char *warm; /**< as pg_conn_conf's, of so many of them */
+	size_t warms;
 	struct pg_conn_handlers h; /**< up, lost, notified; may be null */
 };
 

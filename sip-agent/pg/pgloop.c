@@ -19,16 +19,27 @@ enum {
 	BOOT_SIZE = 17,
 };
 
+/* warm: what calls ask there, of nobody, for so many of the connections (the
+   first ones have most to do): a phone that answers does not wait for plans */
 static const struct {
 	const char *name;
 	size_t conns, depth;
 	int limit_ms, lock_ms;
+	const char *warm;
+	size_t warms;
 } shapes[PG_LINES] = {
-	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
-	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS},
-	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
-	[PG_SETTLE] = {"settle", 2, 1, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS},
-	[PG_JANITOR] = {"janitor", 1, 1, TURN_MS, 0},
+	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
+		      "select (select count(*) from "
+		      "api.sip_invite_many(0, '[]')), (select count(*) from "
+		      "api.leg_answered_many(0, '[]'))",
+		      2},
+	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS,
+		      "select count(*) from api.leg_news(0, '[]')", 1},
+	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
+		      "select count(*) from api.leg_claim(0)", 1},
+	[PG_SETTLE] = {"settle", 2, 1, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
+		       "select count(*) from api.leg_ended(0, '[]')", 1},
+	[PG_JANITOR] = {"janitor", 1, 1, TURN_MS, 0, NULL, 0},
 };
 
 struct pgloop {
@@ -146,6 +157,8 @@ static int line_open(struct pgloop *pl, enum pg_line which)
 		.name = shapes[which].name,
 		.conns = shapes[which].conns,
 		.depth = shapes[which].depth,
+		.warm = shapes[which].warm,
+		.warms = shapes[which].warms,
 		.hasty = true,
 		.fair = shapes[which].depth == 1,
 		.limit_ms = shapes[which].limit_ms,

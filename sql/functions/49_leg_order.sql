@@ -65,14 +65,15 @@ begin
 	end loop;
 	p_first.bell := v_bell;
 	return next p_first;
-	if exists (select from app.leg_job j where j.agent_id = p_agent) then -- not usual: others have caused them
+	-- Not usual: others have caused them. Of agent 0 there are none: it makes the plans of a new connection.
+	if p_agent = 0 or exists (select from app.leg_job j where j.agent_id = p_agent) then
 		with due as materialized (
 			select j.id from app.leg_job j where j.agent_id = p_agent order by j.id limit 256 for update skip locked),
 		taken as (
 			delete from app.leg_job j using due where j.id = due.id returning j.*)
 		select array_agg(t.*::app.leg_job order by t.id) || v_jobs into v_jobs from taken t;
 	end if;
-	if v_jobs is null then
+	if v_jobs is null and p_agent <> 0 then
 		return;
 	end if;
 	return query
