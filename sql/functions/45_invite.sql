@@ -56,17 +56,17 @@ declare
 	v_call app.call;
 begin
 	select c.* into v_call from app.call c where c.id = p_call;
-	if p_given and v_call.state = 'scheduled' then
+	if p_given and (v_call.state = 'scheduled' or p_emails is null) then
 		perform app.call_invite_check(p_emails) where p_emails is not null;
 		v_call.invite := p_emails;
 	end if;
 	update app.call c set invite = v_call.invite,
-		ring_at = case when v_call.invite is not null then coalesce(c.starts_at, now()) end
+		ring_at = case when v_call.invite is not null then greatest(c.starts_at, now()) end
 	where c.id = p_call and (c.invite is not null or v_call.invite is not null);
 end $$;
 
 -- A scheduled call has started, and rings whom it is to: each once, whatever becomes of the others. Who cannot be rung for a
--- moment is asked for once more. One a turn: who calls has the profile of whoever pays, then the call, then who is called.
+-- moment, or one too many in a second, is asked for once more. One a turn: who calls has the profile of whoever pays, then the call, then who is called.
 create function app.ring_due_calls(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -84,7 +84,13 @@ begin
 	if v_call.id is null then
 		return;
 	end if;
-	perform app.callees_lock(v_call.invite);
+	begin
+		perform app.callees_lock(v_call.invite);
+	exception when others then -- behind others, for somebody may hold one for long
+		perform app.duty_failed('ring_due_calls', sqlstate, sqlerrm);
+		update app.call c set ring_at = now() + interval '1 s' where c.id = v_id;
+		return;
+	end;
 	update app.call c set invite = null, ring_at = null, state = 'active' where c.id = v_id;
 	bell := app.call_changed(v_id);
 	if exists (select from app.account a where a.id = v_call.owner_id and a.disabled_at is not null) then
@@ -94,12 +100,12 @@ begin
 		begin
 			bell := bell || app.call_invite_one(v_id, v_call.owner_id, v_account);
 		exception when others then
-			if sqlstate in ('55P03', '40P01', '40001') then
+			if sqlstate in ('55P03', '40P01', '40001', 'RS429') then
 				v_again := coalesce(v_again, '[]') || to_jsonb(app.email(v_account));
 			elsif sqlstate not like 'RS%' then -- what is refused, as where there are too many calls, is refused
 				perform app.duty_failed('ring_due_calls', sqlstate, sqlerrm);
 			end if;
 		end;
 	end loop;
-	update app.call c set invite = v_again, ring_at = now() where c.id = v_id and v_again is not null; -- behind others
+	update app.call c set invite = v_again, ring_at = now() + interval '1 s' where c.id = v_id and v_again is not null; -- behind others
 end $$;

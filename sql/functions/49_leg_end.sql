@@ -293,7 +293,12 @@ begin
 			bell := bell || v_failed.bell;
 		end;
 	end loop;
-	bell := bell || app.keys_expire() || app.transfers_expire();
+	bell := bell || app.keys_expire();
+	begin
+		bell := bell || app.transfers_expire();
+	exception when others then
+		perform app.duty_failed('expire_legs', sqlstate, sqlerrm || ' (a transfer)');
+	end;
 end $$;
 
 -- What is to become of a leg, whose call is locked, has failed. Unless it was somebody's lock, so that it may be tried again, it is

@@ -357,7 +357,7 @@ begin
 		insert into app.leg_job (leg_id, agent_id, kind, cause)
 		select u.other, u.other_agent, 'bye', u.header from usual u where u.other_agent <> p_agent),
 	ended_call as (
-		update app.call c set state = 'ended', ended_at = now(), extra = '{}', cause = u.cause,
+		update app.call c set state = 'ended', ended_at = now(), extra = '{}', invite = null, ring_at = null, cause = u.cause,
 			ended_by = case when u.cause in ('hangup', 'cancelled', 'busy', 'declined') then (
 				select p.account_id from app.participant p
 				where p.id = case when u.is_caller then u.caller_part else u.callee_part end) end
@@ -377,12 +377,12 @@ begin
 	select array_agg(u.i), (select array_agg(o.id) from ended_call o), array_agg(distinct u.other_agent) filter (where u.other_agent <> p_agent)
 	into done, v_calls, v_others
 	from usual u;
-	-- Of an owner's ended calls the oldest go.
-	perform app.call_make_way(c) from unnest(v_calls) c;
 	select array_agg('restsip_job_' || o || '|call') into bell from unnest(v_others) o;
 	if v_calls is not null then
 		bell := bell || app.past_calls_add(v_calls);
 	end if;
+	-- Of an owner's ended calls the oldest go.
+	perform app.call_make_way(c) from unnest(v_calls) c;
 
 	with item as materialized (
 		select distinct on (e.id) (e.n - 1)::int as i, e.id as leg, e.value ->> 'cause' as said, (e.value ->> 'code')::int as code,

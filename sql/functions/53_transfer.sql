@@ -140,7 +140,7 @@ begin
 	v_id := app.participant_phone(v_call, p_account, 'callee', null, v_payer);
 	v_rung := app.legs_ring(v_call, p_agent, p_account, v_id, 'sip:' || app.email(p_kept.account_id), 70, c_ring_s,
 		exists (select from app.leg l where l.call_id = v_call and l.secure and l.ended_at is null), null, v_payer, '',
-		p_most => c_legs - (select count(*) from app.leg l where l.call_id = v_call)::int);
+		p_most => greatest(c_legs - (select count(*) from app.leg l where l.call_id = v_call)::int, 0));
 	select p.* into v_pages from app.transfer_pages(v_call, p_kept.account_id, p_account) p;
 	if v_rung.made = 0 and v_pages.send_id is null then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
@@ -321,7 +321,10 @@ begin
 		v_bell := v_bell || app.participant_leave(v_by, 'transferred', v_by.account_id);
 	end if;
 	-- Of the two that are left each ends it, as where one has called the other.
-	update app.call c set ends_alone = true where c.id = p_t.call_id and not c.ends_alone and v_kept.id is not null;
+	update app.call c set ends_alone = true
+	where c.id = p_t.call_id and not c.ends_alone and v_kept.id is not null and not exists (
+		select from app.participant p
+		where p.call_id = c.id and p.left_at is null and p.id not in (p_t.kept_id, p_t.to_id));
 	update app.leg l set other_id = case l.id when v_kept.id then p_t.to_id else p_t.kept_id end where l.id in (v_kept.id, v_to.id);
 	v_bell := v_bell || app.transfer_pair(p_agent, v_kept, v_to)
 		|| case when p_t.from_call_id is not null then app.transfer_from_over(p_t, p_agent) end;
@@ -405,7 +408,9 @@ begin
 	elsif p_role = 'by' and v_is_there then -- who comes is waited for
 		return null;
 	end if;
-	return case when app.call_is_of_phone(p_t.call_id) then app.call_over(v_kept, p_agent,
+	return case when app.call_is_of_phone(p_t.call_id) or v_by.id is null and not exists (
+			select from app.participant p where p.call_id = p_t.call_id and p.left_at is null and p.id <> v_kept.id)
+		then app.call_over(v_kept, p_agent,
 		case when p_cause in ('hangup', 'cancelled', 'busy', 'declined') then 'unreachable' else p_cause end) end;
 end $$;
 

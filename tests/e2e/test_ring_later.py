@@ -63,6 +63,15 @@ def test_only_the_owner_s(people):
     assert state_of(alice, call) == {}
 
 
+def test_who_is_to_ring_later_can_be_taken_back_though_somebody_has_come(people):
+    alice, bob, _ = people
+    call = make_call(alice, starts_at=time_in(600), invite=[bob.login])
+    is_json(alice.request("POST", call["url"], json={}), 201)
+    doc = is_json(alice.request("GET", call["url"]))
+    assert doc["state"] == "active" and doc["invite"] == [bob.email]
+    assert "invite" not in is_json(alice.request("PATCH", call["url"], json={"invite": None}))
+
+
 def test_a_scheduled_call_rings_when_it_starts(people, until):
     alice, bob, stream = people
     call = make_call(alice, starts_at=time_in(1.5), invite=[bob.login, bob.email])

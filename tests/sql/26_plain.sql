@@ -99,6 +99,7 @@ select pg_temp.same();
 select api.leg_news(:agent, jsonb_build_array(jsonb_build_object('leg', pg_temp.leg('many', 'in'), 'state', 'up'),
 	jsonb_build_object('leg', pg_temp.leg('any', 'in'), 'state', 'up'))) \g /dev/null
 select is((select string_agg(l.state, ' ') from app.leg l), 'up up up up', 'both callers have ACKed');
+update app.call set invite = '["carol@example.net"]', ring_at = now() + interval '1 hour'; -- whom else the owner has it ring then
 select is(pg_temp.ended(:agent, 'many', false, 'in', pg_temp.peer('many', 'out')), pg_temp.ended(:agent, 'any', true, 'in', pg_temp.peer('any', 'out')),
 	'who has called hangs up');
 select pg_temp.same();
