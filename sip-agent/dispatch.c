@@ -75,12 +75,12 @@ static const struct method {
 	{"MESSAGE", message_handle, 0},
 	{"NOTIFY", stray_handle, NO_REQUIRE | NO_DOMAIN},
 	{"OPTIONS", options_handle, IN_CALLS},
-	{"PRACK", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
+	{"PRACK", stray_handle, NO_DOMAIN | IN_CALLS},
 	{"PUBLISH", publish_handle, 0},
 	{"REFER", refer_handle, IN_CALLS},
 	{"REGISTER", registrar_handle, 0},
 	{"SUBSCRIBE", subscribe_handle, 0},
-	{"UPDATE", stray_handle, NO_REQUIRE | NO_DOMAIN | IN_CALLS},
+	{"UPDATE", stray_handle, NO_DOMAIN | IN_CALLS},
 };
 
 static const struct method unknown;
@@ -127,7 +127,9 @@ static bool require_handler(const struct pl *val, void *arg)
 /* @return whether it was refused (RFC 3261 section 8.2.2.3) */
 static bool needs_unknown(struct agent *ag, const struct sip_msg *msg)
 {
-	struct unsupported un = {.in_calls = !pl_strcmp(&msg->met, "INVITE")};
+	struct unsupported un = {.in_calls = !pl_strcmp(&msg->met, "INVITE") ||
+					     !pl_strcmp(&msg->met, "UPDATE") ||
+					     !pl_strcmp(&msg->met, "PRACK")};
 	char hdrs[UNSUPPORTED_MAX + 32];
 
 	(void)hdr_each(msg, HDR_REQUIRE, require_handler, &un);

@@ -44,7 +44,9 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 	(void)reason;
 	tmr_cancel(&l->session.tmr);
 	l->uac = mem_deref(l->uac);
-	if (!msg) {
+	if (code == 430) { /* its connection has gone: it may come back */
+		tmr_start(&l->session.tmr, ms(l, AGAIN_S), again, l);
+	} else if (!msg) {
 		silent(l);
 	} else if (code == 481 || code == 408) { /* RFC 5057 section 5.1 */
 		bye_lost(l);

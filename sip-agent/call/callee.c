@@ -33,6 +33,7 @@ enum {
 	RING_MORE_S = 32, /* than the caller's leg: it is who ends it */
 	PROGRESSES_MAX = 10,
 	PROGRESS_MS = 1000,
+	LATE_CSEQ = 1000,    /* further on than what may have been used */
 	HELD_MS = 20 * 1000, /* a page has 15 s, by the database's clock */
 };
 
@@ -519,7 +520,7 @@ static void end_fork(struct leg *l, const struct sip_msg *msg)
 	l->forks++;
 	leg_view(&d, l);
 	d.remote_tag = d.remote_target = d.route = pl_null;
-	d.local_cseq = fork->invite_cseq = msg->cseq.num;
+	fork->invite_cseq = msg->cseq.num; /* a PRACK may have had the next */
 	if (l->flow)
 		(void)str_dup(&fork->flow, l->flow);
 	fork->account = l->account;
@@ -548,7 +549,8 @@ void callee_answered_late(struct legs *ls, const struct pg_answer *ans,
 		return;
 	dialog_of_row(&d, ans, 0);
 	d.remote_tag = d.remote_target = d.route = pl_null;
-	d.local_cseq = l->invite_cseq = msg->cseq.num;
+	l->invite_cseq = msg->cseq.num;
+	d.local_cseq = l->invite_cseq + LATE_CSEQ;
 	if (flow && !strncmp(flow, "udp:", 4))
 		(void)str_dup(&l->flow, flow);
 	if (!leg_take_dialog(l, &d))

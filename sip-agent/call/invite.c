@@ -122,9 +122,11 @@ static void refused(struct leg *l, uint16_t code)
 static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 {
 	const struct told_end cancelled = {.code = 487, .cause = "cancelled"};
+	struct legs *ls = l->legs;
 
 	if (!str_cmp(pgres_text(ans->res, row, "kind"), "refused")) {
 		refused(l, (uint16_t)pgres_int(ans->res, row, "code"));
+		orders_do(ls, ans, row + 1, rows - 1); /* others' */
 		return;
 	}
 	leg_set_id(l, pgres_int(ans->res, row, "leg"));
@@ -138,7 +140,7 @@ static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 		caller_made(
 			l, 1000 * (uint64_t)pgres_int(ans->res, row, "ring_s"));
 	}
-	orders_do(l->legs, ans, row, rows);
+	orders_do(ls, ans, row, rows);
 }
 
 static void take_answer(struct asking *a, const struct pg_answer *ans, int row,

@@ -45,10 +45,10 @@ static void destructor(void *arg)
 	list_flush(&ls->notifies);
 	list_flush(&ls->words);
 	list_flush(&ls->sayings);
-	ls->told = mem_deref(ls->told);
 	hash_clear(ls->by_id);
 	hash_clear(ls->by_aor);
-	hash_flush(ls->by_call_id);
+	hash_flush(ls->by_call_id); /* some have a last word for told */
+	ls->told = mem_deref(ls->told);
 	mem_deref(ls->wheel);
 	mem_deref(ls->by_id);
 	mem_deref(ls->by_aor);

@@ -6,6 +6,7 @@
 #include "call/session/session.h"
 #include "call/tell/told.h"
 #include "parse/uri.h"
+#include "pg/pgval.h"
 #include "transaction/dialog.h"
 
 /* Each INVITE and UPDATE refreshes the session, or it would have no timer any
@@ -110,7 +111,8 @@ void request_take_target(struct leg *l, const struct sip_msg *msg)
 
 	if ((msg->req ? dialog_of_request(&d, msg)
 		      : dialog_of_answer(&d, msg)) ||
-	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target))
+	    !pl_isset(&d.remote_target) || !uri_is_line(&d.remote_target) ||
+	    !pg_is_text(d.remote_target.p, d.remote_target.l))
 		return;
 	target.remote_target = d.remote_target;
 	if (l->d.remote_target &&

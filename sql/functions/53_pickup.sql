@@ -64,12 +64,13 @@ declare
 begin
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, answered_at, flow, peer, secure,
 		sip_call_id, local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		last_word, last_word_to, remote_sdp, local_sdp, by_id, takes_info)
+		last_word, last_word_to, remote_sdp, local_sdp, by_id, takes_info, session_s, session_ours, takes_update)
 	values (p_old.call_id, p_old.participant_id, p_account, p_credential, p_agent, 'in', 'answered', now(), p_leg ->> 'flow',
 		p_leg ->> 'peer', p_secure, p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri',
 		p_leg ->> 'remote_uri', p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route',
 		(p_leg ->> 'remote_cseq')::bigint, (p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp,
-		app.pickup_offer(p_old), p_account, (p_leg ->> 'takes_info')::bool)
+		app.pickup_offer(p_old), p_account, (p_leg ->> 'takes_info')::bool, (p_leg ->> 'session_s')::int,
+		coalesce((p_leg ->> 'session_ours')::bool, false), (p_leg ->> 'takes_update')::bool)
 	returning id into v_leg;
 	return v_leg;
 end $$;

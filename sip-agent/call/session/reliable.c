@@ -55,13 +55,14 @@ static void send_it(struct reliable *r)
 static void again(void *arg)
 {
 	struct reliable *r = arg;
+	const uint64_t now = tmr_jiffies();
 
-	if (tmr_jiffies() >= r->until_ms) {
+	if (now >= r->until_ms) {
 		r->ops->failh(r->l);
 		return;
 	}
 	r->wait_ms *= 2;
-	tmr_start(&r->tmr, r->wait_ms, again, r);
+	tmr_start(&r->tmr, MIN(r->wait_ms, r->until_ms - now), again, r);
 	send_it(r);
 }
 

@@ -55,12 +55,12 @@ static void refused(struct leg *l, int code, const struct sip_msg *msg)
 {
 	if (msg && (code == 481 || code == 408)) {
 		bye_lost(l);
-	} else if (!msg && ++l->silent >= SILENT_MAX) {
+	} else if (!msg && code != 430 && ++l->silent >= SILENT_MAX) {
 		bye_lost(l);
 	} else if (msg && code == 422 && session_raise(l, msg)) {
 		refresh(l);
-	} else if (msg && (code == 405 || code == 501) &&
-		   l->session.takes_update) {
+	} else if (msg && code != 491 && code != 500 && code != 503 &&
+		   l->session.takes_update) { /* it may take an INVITE */
 		l->session.takes_update = false;
 		refresh(l);
 	} else {
