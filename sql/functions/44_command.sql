@@ -185,13 +185,16 @@ begin
 	command := v_command;
 end $$;
 
--- Whether a command is the sender's to give: of a live call that they own or are in. Keys are pressed by who was called there,
+-- Whether a command is the sender's to give: of a live call that they own, and have not handed on, or are in. Keys are pressed by who was called there,
 -- or has called somebody: not by everybody who joins a call that is open.
 create function app.command_holds(p_sender bigint, p_command text, p_call bigint) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return exists (select from app.call c where c.id = p_call and c.state <> 'ended' and (
-		p_command <> 'reject' and c.owner_id = p_sender or exists (
+		p_command <> 'reject' and c.owner_id = p_sender and not exists (
+			select from app.participant p
+			where p.call_id = p_call and p.account_id = p_sender and p.cause = 'transferred')
+		or exists (
 			select from app.participant p
 			where p.call_id = p_call and p.account_id = p_sender and p.left_at is null
 				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'

@@ -342,9 +342,11 @@ declare
 	v_bell text[];
 begin
 	perform app.leg_lock_calls(array[p_leg]);
-	select l.* into v_leg from app.leg l where l.id = p_leg and l.state = 'up';
+	-- Who has handed on the call hears of it also where that has ended the leg.
+	select l.* into v_leg from app.leg l
+	where l.id = p_leg and (l.state = 'up' or l.state = 'ending' and v_kind = 'notify');
 	if v_kind = 'offer' and v_leg.asking is not null or v_kind = 'dtmf' and v_number = any (v_leg.pressing)
-		or v_kind = 'info' and v_leg.id is not null
+		or v_kind in ('info', 'notify') and v_leg.id is not null
 	then
 		v_bell := app.leg_order(v_leg, p_agent, v_kind, null, p_order ->> 'reason', p_order ->> 'cause', p_order ->> 'sdp', v_number);
 	end if;

@@ -455,7 +455,9 @@ declare
 	v_account bigint;
 begin
 	select a.id into v_account from app.account a where a.email_key = app.email_key(v_email);
-	if v_account is null then
+	if v_email is not null and v_account is null then
+		perform app.refuse(400, 'invalid-member', format('There is no user %s.', v_email), '/to');
+	elsif v_account is null then
 		perform app.refuse(400, 'invalid-member', 'to is whom the other is handed on to, as /login/carol@example.net.', '/to');
 	end if;
 	return v_account;

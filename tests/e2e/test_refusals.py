@@ -97,6 +97,8 @@ TABLE = [
         415: own("unsupported-media-type", body=TEXT, headers=PNG), 422: ALL, 429: ALL}),
     Row("GET", "/user/{email}/messages", None, {
         400: at("/user/me/messages?after=x", "invalid-parameter"), 401: ALL, 403: bob(), 405: ALL, 429: ALL}),
+    Row("GET", "/user/{email}/calls", None, {
+        400: at("/user/me/calls?after=x", "invalid-parameter"), 401: ALL, 403: bob(), 405: ALL, 429: ALL}),
     Row("GET", "/user/{email}/messages/{mail}", None, {
         401: ALL, 403: bob(), 404: at("/user/me/messages/999", NO_MESSAGE), 405: ALL, 406: ALL,
         416: own("range-not-satisfiable", headers={"Accept": "text/*", "Range": "bytes=9999-"}), 429: ALL}),
@@ -156,6 +158,7 @@ TABLE = [
         400: own(MEMBER, "/starts_at", {"starts_at": "soon"}), 401: ALL, 405: ALL, 413: ALL, 415: ALL, 422: ALL,
         429: ALL}),
     Row("GET", "/call/{call}", None, {401: ALL, 404: bob(NO_CALL), 405: ALL, 406: ALL, 429: ALL}),
+    Row("GET", "/call/{call}/trace", None, {401: ALL, 404: bob(NO_CALL), 405: ALL, 406: ALL, 429: ALL}),
     Row("POST", "/call/{call}", JOIN, {
         400: own(MEMBER, "/url", {"url": "/nothing"}), 401: ALL,
         403: own("not-owner", body={**JOIN, "url": "/login/{bob}"}), 404: own(NO_CALL, body={"email": "{bob}"}, who="bob"),

@@ -1,6 +1,6 @@
 -- Two phones of a call at two agents: what one asks of the other goes by orders, and comes back by one.
 begin;
-select plan(34);
+select plan(35);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset a_
@@ -102,14 +102,15 @@ select pg_temp.asks('c3', 20), pg_temp.gone(), pg_temp.informs(20) \g /dev/null
 select is(pg_temp.a(), 'bye, informed 480 20', 'or the end, and its answer');
 
 -- Its phone has come to another agent meanwhile: what was ordered goes on to that, and no further once the call is over.
-create function pg_temp.hand_on(p_number bigint) returns text language sql as $$
+create function pg_temp.hand_on(p_number bigint, p_kind text default 'info') returns text language sql as $$
 	select bell::text from api.leg_hand_on((select b from ids), pg_temp.leg('out'),
-		jsonb_build_object('kind', 'info', 'number', p_number, 'reason', 'x/y', 'sdp', 'body')) $$;
+		jsonb_build_object('kind', p_kind, 'number', p_number, 'reason', 'x/y', 'sdp', 'body')) $$;
 select pg_temp.asks('c4', 21) \g /dev/null
 update app.leg l set agent_id = (select a from ids) where l.id = pg_temp.leg('out');
 select is(pg_temp.hand_on(21), '{restsip_job_' || (select a from ids) || '|call}', 'an INFO that its phone has not heard');
 select is(pg_temp.a(), 'info 21 body', 'is the other agent''s');
 update app.leg l set state = 'ending' where l.id = pg_temp.leg('out');
 select is(pg_temp.hand_on(22), null, 'one of a call that is over is nobody''s');
+select is(pg_temp.hand_on(2, 'notify'), '{restsip_job_' || (select a from ids) || '|call}', 'but what became of a transfer is told');
 select * from finish();
 rollback;
