@@ -95,21 +95,21 @@ def test_an_account_ends_while_it_is_called(db, by):
     db.execute("select * from api.login_stream(null, %s, 'me', '{}')", (bob.token,))
     db.execute("select * from api.credential_create(%s, %s, 'me', '', null, 'pw')", (alice.email, CRYPT.encode()))
     call = (INVITE, (agent, bob.email, bob.email, alice.id)) if by == "phone" else (CALL, (alice.token, bob.email, bob.email))
-    got = []
+    got = [None, None]
 
-    def run(sql, params):
+    def run(n, sql, params):
         with connect() as other:
             waiting.append(other.info.backend_pid)
             try:
-                got.append(len(other.execute(sql, params).fetchall()))
+                got[n] = len(other.execute(sql, params).fetchall())
             except psycopg.Error as error:
-                got.append(error.sqlstate)
+                got[n] = error.sqlstate
 
     waiting, threads, deadline = [], [], time.monotonic() + 30
     with connect(autocommit=False) as holder:
         holder.execute("select from app.resource where kind = 'mailbox' and id = %s for update", (bob.id,))
-        for body in (delete(bob), call):
-            threads.append(threading.Thread(target=run, args=body, daemon=True))
+        for n, body in enumerate((delete(bob), call)):
+            threads.append(threading.Thread(target=run, args=(n, *body), daemon=True))
             threads[-1].start()
             while len(waiting) < len(threads) or not db.execute("select cardinality(pg_blocking_pids(%s)) > 0",
                                                                (waiting[-1],)).fetchone()[0]:
