@@ -15,6 +15,8 @@
 enum {
 	OFFERS_MAX = 10, /* of a leg in OFFERS_MS: each is a version */
 	OFFERS_MS = 10 * 1000,
+	REFRESHES_MAX = 20, /* of a leg at once, and one more each second */
+	REFRESH_MS = 1000,
 };
 
 static void free_dialog(struct leg_dialog *d)
@@ -226,6 +228,20 @@ bool leg_may_offer(struct leg *l)
 	}
 
 	return l->offers++ < OFFERS_MAX;
+}
+
+/** Count an INVITE or UPDATE of its phone, whatever it changes; false: there
+    were too many lately */
+bool leg_may_refresh(struct leg *l)
+{
+	const uint64_t now = tmr_jiffies();
+	const uint64_t spent = MAX(l->refreshes_ms, now) + REFRESH_MS;
+
+	if (spent > now + (uint64_t)REFRESHES_MAX * REFRESH_MS)
+		return false;
+	l->refreshes_ms = spent;
+
+	return true;
 }
 
 /** An offer is under way, of either side or ours */

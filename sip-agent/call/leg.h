@@ -97,6 +97,7 @@ struct leg {
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
+	uint64_t refreshes_ms; /**< when those that it has sent are forgotten */
 	int infos; /**< that are passed on */
 	int said;  /**< those that the database was told, since said_ms */
 	uint64_t said_ms;
@@ -134,6 +135,7 @@ int leg_take_dialog(struct leg *l, const struct dialog *d);
 void leg_view(struct dialog *d, const struct leg *l);
 void leg_json(struct buf *b, const struct leg *l);
 bool leg_may_offer(struct leg *l);
+bool leg_may_refresh(struct leg *l);
 bool leg_is_busy(const struct leg *l);
 bool leg_dials(const struct leg *l);
 struct leg *leg_find(const struct legs *ls, int64_t id);

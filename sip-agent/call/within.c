@@ -29,6 +29,10 @@
 #include "transaction/next_hop.h"
 #include "transaction/uas.h"
 
+enum {
+	LATER_S = 2,
+};
+
 static void hang_up(struct leg *l)
 {
 	struct leg *peer = leg_find(l->legs, l->peer);
@@ -147,7 +151,9 @@ static void follow(struct leg *l, const struct sip_msg *msg)
  */
 static void refresh(struct leg *l, struct uas *u)
 {
-	if (!session_refuses(u) &&
+	if (!leg_may_refresh(l))
+		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+	else if (!session_refuses(u) &&
 	    !(update_is(u) ? update_serve : refresh_serve)(l, u))
 		pass(l, u);
 }

@@ -231,6 +231,22 @@ def test_a_phone_refreshes(pair):
     inc.next("BYE")
 
 
+def test_refreshes_have_a_rate(pair, until):
+    """Whoever asks on and on is told to come later, which costs nobody else anything, and the call nothing."""
+    a, b = pair()
+    out, inc, _ = up(a, b, TIMER, [("Session-Expires", f"{S};refresher=uas")])
+    wants = [*TIMER, ("Session-Expires", f"{S};refresher=uac")]
+    ways = itertools.cycle([(refresh_by_update, ""), (refresh_by_update, sdp(1)), (refresh_by_invite, sdp(1))])
+    answers = [way(out, wants, says) for (way, says), _ in zip(ways, range(80))]
+    codes = [answer.code for answer in answers]
+    assert codes[:20] == [200] * 20 and set(codes) == {200, 500}
+    assert {answer.get("retry-after") for answer in answers if answer.code == 500} == {"2"}
+    assert refresh_by_update(inc, wants, "").code == 200
+    assert until(lambda: refresh_by_update(out, wants, "").code == 200, 10)
+    assert out.bye().code == 200
+    inc.next("BYE")
+
+
 def call_version(phone):
     return phone.owner.system.query("select r.version from inspect.call r where r.owner = %s", [phone.owner.email])
 
