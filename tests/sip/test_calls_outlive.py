@@ -5,6 +5,7 @@ import os
 import queue
 import secrets
 import signal
+import threading
 
 import psycopg
 import pytest
@@ -417,14 +418,27 @@ def test_a_commit_whose_answer_was_lost(two, phone, until):
     a, b = far_apart(two, phone, until)
     assert Outgoing(a, "sip:nobody@example.net", sdp(1)).final().code == 404  # the challenge is known
     superuser = two.pg_owner.replace("user=restsip_owner", "user=postgres")
+
+    def commits():
+        """Until commits wait, and then until the database is killed."""
+        with contextlib.suppress(psycopg.Error), psycopg.connect(superuser, autocommit=True) as db:
+            while True:
+                db.execute("select pg_logical_emit_message(true, 'commit', '')")
+
     with psycopg.connect(superuser, autocommit=True) as db:
+        def waits(query):
+            return db.execute("select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like %s", [query]).fetchone()
+
         db.execute("alter system set synchronous_standby_names = 'nobody'")
-        db.execute("select pg_reload_conf()")
-        out = Outgoing(a, b.aor, sdp(1))
-        until(lambda: db.execute("select from pg_stat_activity where wait_event = 'SyncRep' and query like '%sip_invite%'")
-              .fetchone() is not None, 10)
-        db.execute("alter system reset synchronous_standby_names")
-        two.kill("postgres")
+        try:
+            db.execute("select pg_reload_conf()")
+            threading.Thread(target=commits, daemon=True).start()
+            until(lambda: waits("%pg_logical_emit_message%"), 10)
+            out = Outgoing(a, b.aor, sdp(1))
+            until(lambda: waits("%sip_invite%"), 10)
+        finally:  # or every commit after it waits
+            db.execute("alter system reset synchronous_standby_names")
+            two.kill("postgres")
     assert out.final(20).code == 503
     two.await_ready(60)
 

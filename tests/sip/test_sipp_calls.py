@@ -170,7 +170,8 @@ def test_drachtio_calls(calls, name, bob, codes):
     text = adapt_uac(read(f"sipp-drachtio/{name}.xml"))
     for theirs, ours in codes.items():
         text = text.replace(f'response="{theirs}"', f'response="{ours}"')
-    calls(text, bob)
+    # of the ten times that an answer is sent within 32 s, one arrives but for one run in ten thousand
+    calls(re.sub(r'lost="\d+"', 'lost="40"', text), bob, seconds=40)
 
 
 def test_drachtio_updates_what_has_no_answer_yet(calls, until, tmp_path):
