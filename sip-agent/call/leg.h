@@ -75,6 +75,8 @@ struct leg {
 	int64_t id;   /**< of its row; 0: there is none yet */
 	int64_t call; /**< its call */
 	int64_t peer; /**< the other side's, where that is ours too; else 0 */
+	bool apart;   /**< the other side's SDP has another origin than its
+			 phone was told: offers go by the database */
 	bool in;      /**< a phone calls */
 	int64_t invite_cseq; /**< of the INVITE that makes the dialog */
 	enum leg_state state;

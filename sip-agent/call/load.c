@@ -50,6 +50,7 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 
 	l->call = pgres_int(ans->res, 0, "call");
 	l->peer = pgres_int(ans->res, 0, "peer");
+	l->apart = pgres_bool(ans->res, 0, "apart");
 	l->account = pgres_int(ans->res, 0, "account");
 	l->secure = pgres_bool(ans->res, 0, "secure");
 	l->rest = pgres_bool(ans->res, 0, "rest");

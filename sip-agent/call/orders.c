@@ -376,13 +376,15 @@ static void informed(const struct order *o)
 		    (int)pgres_int(o->ans->res, o->row, "code"));
 }
 
-/* Which leg it speaks to without the database */
+/* Which leg it speaks to without the database, but for what it offers where
+   number says so */
 static void pair(const struct order *o)
 {
 	if (!o->l)
 		return;
 	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
 	o->l->call = pgres_int(o->ans->res, o->row, "call");
+	o->l->apart = pgres_int(o->ans->res, o->row, "number");
 }
 
 /* What has become of its REFER */

@@ -340,7 +340,7 @@ void relay_offer(struct leg *l, const struct pl *sdp)
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct relay *r;
 
-	if (!peer || peer->state != LEG_UP || leg_is_busy(l) ||
+	if (!peer || l->apart || peer->state != LEG_UP || leg_is_busy(l) ||
 	    leg_is_busy(peer) || relay_alloc(&r, l, peer, NULL))
 		return;
 	buf_add(&r->offer, sdp->p, sdp->l);

@@ -80,7 +80,7 @@ static void relay(struct leg *l, struct uas *u)
 	if (!pl_strcmp(&uas_msg(u)->met, "INFO"))
 		info_pass(l, u);
 	else
-		(l->peer ? relay_invite : page_invite)(l, u);
+		(l->peer && !l->apart ? relay_invite : page_invite)(l, u);
 }
 
 static void on_peer(struct leg *peer, const struct pg_answer *ans, void *arg)

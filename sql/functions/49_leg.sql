@@ -285,6 +285,8 @@ begin
 		and p.state = 'joined';
 	if found then
 		v_bell := app.call_changed(v_call);
+		update app.leg l set local_sdp = case l.id when p_leg then p_answer else p_offer end
+		where l.id in (p_leg, p_peer) and l.call_id = v_call and l.other_id is not null;
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;

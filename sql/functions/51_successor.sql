@@ -185,14 +185,16 @@ begin
 	end if;
 end $$;
 
--- The last SDP that the phone of a leg was told, and that it has said. Of two phones, what the one has said the other was told.
+-- The last SDP that the phone of a leg was told, and that it has said. Of two phones, what the one has said the other was told, as
+-- long as no transfer was begun.
 create function app.leg_sdps(p_leg app.leg, out said text, out heard text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_far app.leg := app.leg_far(p_leg);
 begin
 	heard := (app.leg_participant(p_leg)).session ->> 'sdp';
-	said := case when v_far.id is null then p_leg.local_sdp else (app.leg_participant(v_far)).session ->> 'sdp' end;
+	said := case when v_far.id is null or p_leg.other_id is not null then p_leg.local_sdp
+		else (app.leg_participant(v_far)).session ->> 'sdp' end;
 end $$;
 
 -- A leg that its agent does not have in memory: for an order (p_leg), a request of its phone's, or an answer to its INVITE
@@ -206,7 +208,7 @@ returns table (leg bigint, call bigint, peer bigint, direction text, state text,
 	host text, contact text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
 	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
 	sdp text, last_word text, last_word_to text, session_s int, session_ours bool, takes_update bool, said text, heard text,
-	bell text[])
+	apart bool, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
@@ -298,6 +300,7 @@ begin
 	leg := v_leg.id;
 	call := v_leg.call_id;
 	peer := app.leg_peer(v_leg);
+	apart := app.leg_is_apart(v_leg);
 	direction := v_leg.direction;
 	fresh := v_leg.ended_at is null or v_leg.ended_at > now() - interval '1 min';
 	account := (select c.owner_id from app.call c where c.id = v_leg.call_id);

@@ -70,6 +70,17 @@ begin
 	return v_sdp;
 end $$;
 
+-- An answer has as many media as its offer (RFC 3264, section 6): what sdp_next has added to that is not told.
+create function app.sdp_cut(p_offer text, p_sdp text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+	v_parts text[] := regexp_split_to_array(p_sdp, '\n(?=m=)');
+	v_most bigint := 1 + (select count(*) from regexp_matches(p_offer, '\nm=', 'g'));
+begin
+	return case when p_offer is null or v_most >= cardinality(v_parts) then p_sdp
+		else array_to_string(v_parts[1:v_most], E'\n') || E'\n' end;
+end $$;
+
 -- ---- a page answers ----
 
 -- Who is being called joins: that answers the phone that calls, if one does, and stops the others. The call is locked. n null:
@@ -178,6 +189,39 @@ begin
 	return v_far;
 end $$;
 
+-- Whether the SDP of who is at the other end has another origin than a phone was told: a transfer has joined them in dialogs that
+-- were of others.
+create function app.leg_told_apart(p_leg app.leg, p_far app.leg) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	c_origin constant text := '\no=(\S+ \S+) \d';
+begin
+	return p_leg.other_id is not null and coalesce(substring(p_leg.local_sdp from c_origin)
+		<> substring((app.leg_participant(p_far)).session ->> 'sdp' from c_origin), false);
+end $$;
+
+-- The same of either of the two: what they offer goes by here, also where one agent has both.
+create function app.leg_is_apart(p_leg app.leg) returns bool
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_far app.leg := app.leg_far(p_leg);
+begin
+	return app.leg_told_apart(p_leg, v_far) or app.leg_told_apart(v_far, p_leg);
+end $$;
+
+-- What a phone is told of what that at the other end has said: it goes on with the origin of its dialog. Once a transfer has joined
+-- them its row says what that was; an offer may still be refused.
+create function app.far_told(p_leg app.leg, p_far app.leg, p_sdp text, p_is_offer bool) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_apart bool := app.leg_told_apart(p_leg, p_far);
+	v_sdp text := case when v_apart then app.sdp_next(p_leg.local_sdp, p_sdp) else p_sdp end;
+begin
+	update app.leg l set local_sdp = v_sdp
+	where l.id = p_leg.id and l.other_id is not null and v_sdp is not null and (v_apart or not p_is_offer);
+	return v_sdp;
+end $$;
+
 -- A page's new session: its phone is offered it, or answered with it, where it has asked. The call is locked.
 create function app.page_session(p_part app.participant, p_session jsonb, p_extra jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -256,7 +300,7 @@ begin
 	v_first.ring_s := c_page_s;
 	if v_far.id is not null then
 		v_first.ring_s := c_phone_s;
-		v_bell := app.leg_order(v_far, p_agent, 'offer', p_sdp => p_sdp);
+		v_bell := app.leg_order(v_far, p_agent, 'offer', p_sdp => app.far_told(v_far, v_leg, p_sdp, true));
 		update app.leg l set asking = now() where l.id = v_far.id;
 		update app.leg l set answering = now() + make_interval(secs => c_phone_s) where l.id = p_leg;
 		update app.participant p set pending = app.sdp_session('offer', p_sdp) where p.id = v_phone.id;
@@ -287,6 +331,7 @@ create function app.far_answered(p_leg app.leg, p_far app.leg, p_agent int, p_co
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_offer jsonb := (app.leg_participant(p_far)).pending;
+	v_said text;
 begin
 	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
 	update app.leg l set answering = null where l.id = p_far.id;
@@ -294,12 +339,16 @@ begin
 	if p_sdp is null then
 		return app.leg_order(p_far, p_agent, 'refuse', case p_code when 481 then 480 when 491 then 491 else 488 end);
 	end if;
+	if v_offer is not null and not app.leg_told_apart(p_leg, p_far) then
+		update app.leg l set local_sdp = v_offer ->> 'sdp' where l.id = p_leg.id and l.other_id is not null;
+	end if;
+	v_said := app.sdp_cut(v_offer ->> 'sdp', app.far_told(p_far, p_leg, p_sdp, v_offer is null));
 	update app.participant p set session = v_offer, hold = app.sdp_holds(v_offer ->> 'sdp')
 	where p.id = p_far.participant_id and p.state = 'joined' and v_offer is not null;
 	update app.participant p set session = app.sdp_session(case when v_offer is null then 'offer' else 'answer' end, p_sdp),
 		hold = case when v_offer is null then app.sdp_holds(p_sdp) else p.hold end
 	where p.id = p_leg.participant_id and p.state = 'joined';
-	return app.leg_order(p_far, p_agent, 'accept', p_sdp => p_sdp);
+	return app.leg_order(p_far, p_agent, 'accept', p_sdp => v_said);
 end $$;
 
 -- What became of an offer: of a page's, or of a phone's of another agent, p_sdp is the phone's answer, null: it has refused it.
@@ -369,7 +418,7 @@ begin
 	where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up') returning l.* into v_leg;
 	v_far := app.leg_far(v_leg);
 	if v_far.id is not null then
-		v_bell := app.leg_order(v_far, p_agent, 'accept', p_sdp => p_sdp);
+		v_bell := app.leg_order(v_far, p_agent, 'accept', p_sdp => app.far_told(v_far, v_leg, p_sdp, false));
 	end if;
 	update app.participant p set session = app.sdp_session('answer', p_sdp)
 	where p.id = v_leg.participant_id and p.state = 'joined';

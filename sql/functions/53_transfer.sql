@@ -150,8 +150,8 @@ begin
 	where p.id = v_id;
 	insert into app.transfer (call_id, by_id, kept_id, to_id, cseq, tells)
 	values (v_call, p_by.id, p_kept.id, v_id, p_cseq, p_tells) returning * into v_t;
-	update app.leg l set other_id = p_kept.id where l.id = v_by.id;
-	-- what it was told last: who has told it may leave
+	-- what they were told last: who has told it may leave
+	update app.leg l set other_id = p_kept.id, local_sdp = app.transfer_said(v_by, p_kept.id) where l.id = v_by.id;
 	update app.leg l set other_id = p_by.id, local_sdp = app.transfer_said(v_kept, p_by.id) where l.id = v_kept.id;
 	perform app.call_seers_set(v_call);
 	v_bell := app.transfer_pair(p_agent, v_by, v_kept) || app.transfer_tell(v_t, p_agent, '100 Trying') || v_rung.bell || v_pages.bell;
@@ -239,17 +239,11 @@ begin
 	return app.leg_order(v_far, p_agent, 'offer', p_sdp => v_offer);
 end $$;
 
--- What a phone was told last: what the other side has said, or the like of it under this dialog's own origin, by a transfer before.
+-- What a phone was told last; p_by: by whom.
 create function app.transfer_said(p_leg app.leg, p_by bigint) returns text
 language plpgsql volatile as $$
-declare
-	c_origin constant text := '\no=(\S+ \S+) (\d{1,20})';
-	v_said text := (app.participant_of(p_by)).session ->> 'sdp';
-	v_theirs text[] := regexp_match(v_said, c_origin);
-	v_mine text[] := regexp_match(p_leg.local_sdp, c_origin);
 begin
-	return case when v_mine is null or v_mine[1] = v_theirs[1] and v_mine[2]::numeric < v_theirs[2]::numeric then v_said
-		else p_leg.local_sdp end;
+	return coalesce((app.leg_sdps(p_leg)).said, (app.participant_of(p_by)).session ->> 'sdp');
 end $$;
 
 -- What who is kept has said to that; p_sdp null: it has refused, and p_reason null: nobody knows.
@@ -265,8 +259,9 @@ begin
 	if p_t.state = 'asking' and p_sdp is not null then
 		update app.participant p set session = app.sdp_session('answer', p_sdp), hold = false where p.id = p_leg.participant_id;
 		if v_to.id is not null then
-			v_said := case when p_t.from_call_id is null then p_sdp else app.sdp_next(v_to.local_sdp, p_sdp) end;
-			update app.leg l set acks = case when p_t.from_call_id is null then p_sdp end, local_sdp = v_said where l.id = v_to.id;
+			v_said := app.sdp_cut(v_to.remote_sdp,
+				case when p_t.from_call_id is null then p_sdp else app.sdp_next(v_to.local_sdp, p_sdp) end);
+			update app.leg l set acks = case when p_t.from_call_id is null then v_said end, local_sdp = v_said where l.id = v_to.id;
 			v_bell := app.leg_order(v_to, p_agent, 'accept', p_sdp => v_said);
 		end if;
 		return v_bell || app.transfer_done(p_t, p_agent);

@@ -92,8 +92,8 @@ begin
 	insert into app.transfer select v_t.*;
 	update app.leg l set other_id = case l.id when p_leg.id then v_kept.id when v_kept_leg.id then p_leg.participant_id
 		when p_second.id then v_to.id else p_second.participant_id end,
-		local_sdp = case l.id when v_kept_leg.id then app.transfer_said(v_kept_leg, p_leg.participant_id)
-			when v_to_leg.id then app.transfer_said(v_to_leg, p_second.participant_id) else l.local_sdp end,
+		local_sdp = app.transfer_said(l.*::app.leg, case l.id when p_leg.id then v_kept.id when v_kept_leg.id then p_leg.participant_id
+			when p_second.id then v_to.id else p_second.participant_id end),
 		asking = case when l.id = v_to_leg.id then now() else l.asking end
 	where l.id in (p_leg.id, v_kept_leg.id, p_second.id, v_to_leg.id);
 	return app.transfer_pair(p_agent, p_leg, v_kept_leg) || app.transfer_pair(p_agent, p_second, v_to_leg)

@@ -95,6 +95,23 @@ def changes_over(kept, new, body):
     return invite.body.decode()
 
 
+def passes(side, other, body, answer):
+    """One offers and the other answers: what each is told."""
+    asked = offer(side, body, WAIT_S)
+    invite = request(other, "INVITE")
+    say(other, 200, "OK", answer, invite)
+    heard = asked.get(timeout=WAIT_S)
+    assert heard.code == 200
+    request(other, "ACK")
+    return invite.body.decode(), heard.body.decode()
+
+
+def next_of(before, body, n):
+    """The same under the origin that was told before, n versions on."""
+    user, number, version, where = origin(before).split(" ", 3)
+    return body.replace(origin(body), " ".join((user, number, str(int(version) + n), where)))
+
+
 def causes(system, url):
     """Of a call's legs, once none is live: email: cause."""
     rows = system.query("select l.email, l.state, l.cause from inspect.leg l where l.call = %s", [int(url.split("/")[-1])])
@@ -135,14 +152,13 @@ def test_the_two_others_talk(people, system, until, who, gone):
     assert found[kept_account.email]["session"] == {"type": "answer", "sdp": sdp(4)}
     assert found[carol.email]["state"] == found[kept_account.email]["state"] == "joined"
 
-    # they are a pair as any other: offers, keys and the end pass between them
-    asked = offer(new, HOLD)
-    invite = request(kept, "INVITE")
-    assert invite.body.decode() == HOLD
-    say(kept, 200, "OK", sdp(5), invite)
-    assert asked.get(timeout=WAIT_S).body.decode() == sdp(5)
-    request(kept, "ACK")
+    # they are a pair as any other: offers, keys and the end pass between them, in the kept one's dialog under its own origin
+    assert passes(new, kept, HOLD, sdp(5)) == (next_of(offered, HOLD, 1), sdp(5))
     until(lambda: children(carol, url)[carol.email].get("hold"), WAIT_S)
+    video = "m=video 40050 RTP/AVP 31\r\n"
+    assert passes(kept, new, sdp(5) + video, sdp(6) + video) == (sdp(5) + video, next_of(offered, sdp(6) + video, 2))
+    assert passes(new, kept, sdp(7), sdp(8) + video) == (
+        next_of(offered, sdp(7), 3) + "m=video 0 RTP/AVP 0\r\n", sdp(8)), "an answer has as many media as its offer"
     assert kept.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=1\r\n").code == 200
     new.next("INFO", WAIT_S)
     assert new.bye().code == 200

@@ -6,9 +6,9 @@ from call_phone import Incoming, Outgoing, rings, sdp, tag_of
 from stream_client import Stream
 
 from phone import new_account
-from test_calls import up
+from test_calls import HOLD, up
 from test_page_calls import children, command, origin
-from test_transfer import causes, refer, request, say, telling, told, url_of
+from test_transfer import causes, next_of, passes, refer, request, say, telling, told, url_of
 
 WAIT_S = 10
 
@@ -62,10 +62,12 @@ def test_the_two_others_talk(two, system, until, gone, swapped):
         assert s.out.bye().code == s.out2.bye().code == 200
     offers(s.inc2, sdp(6))
     invite = request(s.inc, "INVITE")
-    assert "m=audio 40006" in invite.body.decode() and origin(invite.body.decode()) == "o=- 1 2 IN IP4 192.0.2.1"
+    offered = invite.body.decode()
+    assert "m=audio 40006" in offered and origin(offered) == "o=- 1 2 IN IP4 192.0.2.1"
     say(s.inc, 200, "OK", sdp(7), invite)
     request(s.inc, "ACK")
-    assert "m=audio 40007" in request(s.inc2, "ACK").body.decode()
+    accepted = request(s.inc2, "ACK").body.decode()
+    assert "m=audio 40007" in accepted and origin(accepted) == "o=- 1 2 IN IP4 192.0.2.1"
     if gone == "stays":
         assert told(s.a) == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
         request(s.out, "BYE")
@@ -79,6 +81,8 @@ def test_the_two_others_talk(two, system, until, gone, swapped):
     assert ended["ended"]["cause"] == "transferred"
     assert s.inc.request("INFO", [("Content-Type", "application/dtmf-relay")], "Signal=1\r\n").code == 200
     request(s.inc2, "INFO")
+    assert passes(s.inc2, s.inc, HOLD, sdp(8)) == (next_of(offered, HOLD, 1), next_of(accepted, sdp(8), 1))
+    assert passes(s.inc, s.inc2, sdp(8), sdp(9)) == (next_of(accepted, sdp(8), 2), next_of(offered, sdp(9), 2))
     assert s.inc2.bye().code == 200
     request(s.inc, "BYE")
     assert until(lambda: causes(system, s.url), WAIT_S)[s.carol.email] == "hangup"
@@ -176,11 +180,15 @@ def test_between_two_agents(agents, phone, until, where):
     out2, inc2 = up(a, c)
     assert refer(out, replaces(out2)).code == 202
     offers(inc2, sdp(6))
-    say(inc, 200, "OK", sdp(7), request(inc, "INVITE"))
-    assert "m=audio 40007" in request(inc2, "ACK").body.decode()
+    invite = request(inc, "INVITE")
+    say(inc, 200, "OK", sdp(7), invite)
+    offered, accepted = invite.body.decode(), request(inc2, "ACK").body.decode()
+    assert "m=audio 40007" in accepted
     assert told(a)[-1] == "SIP/2.0 200 OK"
     request(out, "BYE")
     request(out2, "BYE")
+    assert passes(inc2, inc, HOLD, sdp(8)) == (next_of(offered, HOLD, 1), next_of(accepted, sdp(8), 1))
+    assert passes(inc, inc2, sdp(8), sdp(9)) == (next_of(accepted, sdp(8), 2), next_of(offered, sdp(9), 2))
     assert inc2.bye().code == 200
     request(inc, "BYE")
     until(lambda: not system.query("select from inspect.leg where state <> 'ended'"), WAIT_S)
