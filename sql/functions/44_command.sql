@@ -273,8 +273,9 @@ begin
 		return null;
 	end if;
 	v_sdp := app.session_sdp(v_part.session);
-	if v_sdp is not null and exists (
-		select from app.participant p where p.call_id = p_call and p.by_id = p_by and p.left_at is null and not p.web)
+	if v_sdp is not null and (exists (
+			select from app.participant p where p.call_id = p_call and p.by_id = p_by and p.left_at is null and not p.web)
+		or exists (select from app.transfer t where t.call_id = p_call and t.kept_id = v_part.id))
 	then
 		perform app.refuse(409, 'needs-mixer', 'Your media have a phone at their other end already; nobody mixes here.');
 	end if;

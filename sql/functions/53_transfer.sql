@@ -111,9 +111,10 @@ end $$;
 -- ---- it begins ----
 
 -- The one way by which a transfer begins, for REFER and for REST: p_by hands p_kept on to an account, whose login is locked, as is
--- the profile of who asks. p_cseq: of a REFER, whose phone is told what becomes of it where p_tells says so.
+-- the profile of who asks. p_cseq: of a REFER, whose phone is told what becomes of it where p_tells says so. p_asks: who asks, and
+-- pays for whom that rings, where it is not p_by.
 create function app.transfer_begin(p_by app.participant, p_kept app.participant, p_account bigint, p_agent int,
-	p_cseq bigint default null, p_tells bool default false) returns text[]
+	p_cseq bigint default null, p_tells bool default false, p_asks bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	c_ring_s constant int := 60;
@@ -122,8 +123,7 @@ declare
 	v_t app.transfer := app.transfer_of(v_call);
 	v_by app.leg := app.part_leg(p_by.id);
 	v_kept app.leg := app.part_leg(p_kept.id);
-	-- Who pays: who asks; but a page has the phones that it has called.
-	v_payer bigint := case when p_kept.side = 'in' then p_kept.account_id else p_by.account_id end;
+	v_payer bigint := coalesce(p_asks, p_by.account_id);
 	v_before bigint[] := app.call_seers_before(v_call);
 	v_id bigint;
 	v_rung record;
@@ -301,6 +301,7 @@ create function app.transfer_done(p_t app.transfer, p_agent int) returns text[]
 language plpgsql volatile as $$
 declare
 	v_by app.participant := app.participant_of(p_t.by_id);
+	v_page app.participant := app.participant_of(p_t.kept_id);
 	v_kept app.leg := app.part_leg(p_t.kept_id);
 	v_to app.leg := app.part_leg(p_t.to_id);
 	v_before bigint[] := app.call_seers_before(p_t.call_id);
@@ -309,6 +310,10 @@ begin
 	delete from app.transfer t where t.call_id = p_t.call_id;
 	if p_t.from_call_id is not null then
 		p_t.to_id := app.transfer_merge(p_t, p_agent);
+	end if;
+	if v_page.side = 'in' then -- a page has the phones at its other end called
+		update app.participant p set by_id = v_page.account_id where p.id = p_t.to_id;
+		update app.leg l set by_id = v_page.account_id where l.id = v_to.id;
 	end if;
 	if v_by.id is not null then
 		v_bell := app.transfer_tell(p_t, p_agent, '200 OK')
@@ -488,7 +493,7 @@ begin
 	then
 		perform app.refuse(409, 'needs-mixer', 'Several phones are at your other end; one of two hands the other on.');
 	end if;
-	return app.transfer_begin(v_by, v_kept, p_to, 0);
+	return app.transfer_begin(v_by, v_kept, p_to, 0, p_asks => p_sender);
 end $$;
 
 grant execute on function api.leg_refer to restsip_agent;

@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(41);
+select plan(46);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -112,5 +112,23 @@ select is(pg_temp.refer(pg_temp.leg(0), 12), 'refer 491', 'which is waited for')
 select is(pg_temp.offered(pg_temp.leg(1), 200, 'answer6'), 'offer offer', 'it is offered what it had');
 select is((select g.w from (select string_agg(kind, ' ') as w from api.leg_ended((select agent from ids),
 	jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(0)))) where kind is not null) g), 'bye', 'the two are a pair');
+-- Who asks pays for whom that rings, also where it is a page that is kept, which has called the phone.
+select id from api.call_create(null, pg_temp.proof('alice'), null, null, null, null, '{}', null, null,
+	jsonb_build_object('type', 'offer', 'sdp', E'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 1 RTP/AVP 0\r\n'), '["bob@example.net"]') \g /dev/null
+select pg_temp.answered(pg_temp.leg(0), E'v=0\r\no=- 2 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 2 RTP/AVP 0\r\n') \g /dev/null
+create function pg_temp.payers() returns text language sql as $$
+	select string_agg(left(a.email, 1) || ' ' || coalesce(left(o.email, 1), '-'), ', ' order by p.n) from app.participant p
+	join app.account a on a.id = p.account_id left join app.account o on o.id = p.by_id
+	where p.call_id = (select max(call_id) from app.leg) and p.left_at is null $$;
+select is(pg_temp.refer(pg_temp.leg(0)), 'refer 202, pair, notify 100 Trying, invite', 'a page is handed on');
+select is(pg_temp.payers(), 'a -, b a, c b', 'by the phone, which has that ring');
+select is(pg_temp.ended(pg_temp.leg(1), '{"code": 486}'), 'notify 486 Busy Here, pair', 'once');
+select inspect.set_bound('invites', 1) \g /dev/null
+update app.participant p set rung_at = clock_timestamp() from app.account a where a.id = p.by_id and a.email = 'bob@example.net';
+select throws_ok($$ select pg_temp.refer(pg_temp.leg(0), 8) $$, 'RS403', null, 'but not without end');
+select inspect.set_bound('invites', 1000), pg_temp.refer(pg_temp.leg(0), 9),
+	pg_temp.answered(pg_temp.leg(2), E'v=0\r\no=- 3 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 3 RTP/AVP 0\r\n') \g /dev/null
+select is(pg_temp.payers(), 'a -, c a', 'of the two who talk the page has called the other');
+
 select * from finish();
 rollback;
