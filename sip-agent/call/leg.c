@@ -45,6 +45,7 @@ static void destructor(void *arg)
 
 	leg_forget(l);
 	mem_deref(l->offer);
+	mem_deref(l->later);
 	mem_deref(l->ladder);
 	if (l->u)
 		uas_set_cancel(l->u, NULL, NULL);

@@ -64,6 +64,7 @@ struct legs {
 	struct list relays, infos, keys, sayings, words, notifies;
 	size_t count;
 	size_t loads;  /* that are under way */
+	size_t borrowed; /* legs whose SDP is read, see session_borrow */
 	bool draining; /* nothing new is begun */
 	struct lately lately;
 	void (*overh)(struct leg *l); /* of leg_over */
@@ -96,6 +97,7 @@ struct leg {
 	struct leg_session session;
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	struct offer *offer; /**< the same with a page, owned */
+	struct offer *later; /**< one that waits for the end of a refresh, owned */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;

@@ -93,14 +93,24 @@ static void on_gone(struct leg *l)
 	end(l->offer, 487);
 }
 
-static int offer_alloc(struct offer **op, struct leg *l)
+static struct offer *offer_make(struct leg *l)
 {
 	struct offer *o = mem_zalloc(sizeof(*o), destructor);
 
 	if (!o)
-		return ENOMEM;
+		return NULL;
 	o->l = l;
 	buf_init(&o->answer, LEG_SDP_MAX + 1);
+
+	return o;
+}
+
+static int offer_alloc(struct offer **op, struct leg *l)
+{
+	struct offer *o = offer_make(l);
+
+	if (!o)
+		return ENOMEM;
 	l->offer = o;
 	l->goneh = on_gone;
 	*op = o;
@@ -215,7 +225,7 @@ static void unanswered(void *arg)
 	struct offer *o = arg;
 
 	tell(o->l, 488, NULL, NULL);
-	end(o, 488);
+	end(o, update_is(o->u) ? 504 : 488); /* RFC 3311 section 5.2 */
 }
 
 /* What its phone waits for less long */
@@ -336,11 +346,18 @@ bool page_accept(struct leg *l, const char *sdp)
 	return true;
 }
 
-/** The database has refused it */
+/** The database has refused it; or what the other side has offered is not to
+    be taken any more */
 void page_refuse(struct leg *l, int code)
 {
-	if (l->offer && l->offer->u && !l->offer->answered)
-		end(l->offer, (uint16_t)code);
+	struct offer *o = l->offer;
+
+	if (!o || o->answered)
+		return;
+	if (o->u)
+		end(o, (uint16_t)code);
+	else
+		uac_cancel(o->uac, NULL);
 }
 
 /** An ACK of a leg's phone; whether it is of a re-INVITE */
@@ -434,12 +451,46 @@ static void too_late(void *arg)
 	uac_cancel(o->uac, NULL);
 }
 
+/* A refresh is under way, which nobody else knows of */
+static bool wait_for_refresh(struct leg *l, const char *sdp)
+{
+	struct offer *o;
+
+	if (l->state != LEG_UP || !l->session.refresh)
+		return false;
+	o = offer_make(l);
+	if (!o)
+		return false;
+	o->wants = !sdp;
+	buf_str(&o->answer, sdp ? sdp : "");
+	mem_deref(l->later);
+	l->later = o;
+
+	return true;
+}
+
+/** A refresh is over: what the other side has offered meanwhile is to follow */
+void page_go_on(struct leg *l)
+{
+	struct offer *o = l->later;
+
+	l->later = NULL;
+	if (o && l->state == LEG_UP)
+		page_offer(l, o->wants ? NULL : o->answer.p);
+	else if (o)
+		tell(l, 480, NULL, NULL);
+	mem_deref(o);
+}
+
 /** The other side offers the phone another session; NULL: it asks for one */
 void page_offer(struct leg *l, const char *sdp)
 {
 	struct offer *o;
 	struct pl body;
 	int err;
+
+	if (wait_for_refresh(l, sdp))
+		return;
 
 	/* Both offer at once, and the other side was first (section 14.2): the
 	   database will say so too */

@@ -197,6 +197,15 @@ begin
 		else (app.leg_participant(v_far)).session ->> 'sdp' end;
 end $$;
 
+-- The same for the agent that has it, and keeps none that are long.
+create function api.leg_sdps(p_agent int, p_leg bigint) returns table (said text, heard text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query
+		select s.said, s.heard from app.leg l, app.leg_sdps(l.*::app.leg) s
+		where l.id = p_leg and l.agent_id = p_agent and l.state = 'up';
+end $$;
+
 -- A leg that its agent does not have in memory: for an order (p_leg), a request of its phone's, or an answer to its INVITE
 -- (p_remote_tag null). p_from: the IP address that it came from. No row: there is no such leg here, or its phone is not
 -- reached for now. state: up, its values are set, and it is the asking agent's; gone: it is lost for good; prove: whoever asks from
@@ -406,4 +415,4 @@ begin
 	end loop;
 end $$;
 
-grant execute on function api.leg_load, api.leg_hand_on to restsip_agent;
+grant execute on function api.leg_sdps, api.leg_load, api.leg_hand_on to restsip_agent;

@@ -308,6 +308,24 @@ def test_we_refresh_by_reinvite_where_it_knows_no_update(pair, until):
     inc.next("BYE")
 
 
+def test_we_refresh_what_is_long_by_reinvite(pair):
+    """An SDP that the agent does not keep in memory."""
+    a, b = pair("tcp")
+    long = sdp(1) + "".join(f"a=candidate:{n} 1 UDP {n} 192.0.2.1 {n} typ host\r\n" for n in range(1000, 1300))
+    out = Outgoing(a, b.aor, long)
+    inc = Incoming(b)
+    head = ("Session-Expires", f"{S};refresher=uac")
+    accept(inc, head)
+    out.confirm()
+    for _ in range(2):
+        inc.invite = inc.next("INVITE", S)
+        assert inc.invite.body.decode() == long and interval(inc.invite) == (S, "uac")
+        accept(inc, head)
+    assert not came(a, "INVITE", "BYE") and not came(b, "BYE", "UPDATE")
+    assert out.bye().code == 200
+    inc.next("BYE")
+
+
 @pytest.mark.parametrize("code,ends", [(481, "unreachable"), (500, "expired")])
 def test_our_refresh_is_refused(pair, over, code, ends):
     a, b = pair()
@@ -337,6 +355,35 @@ def test_a_page_is_no_side_of_it(pair, over, until):
     hung_up(inc)
     assert over(a) == {"expired"}
     assert a.owner.request("GET", url).json()["state"] == "active"
+
+
+def test_a_page_offers_during_our_refresh(pair, until):
+    """It is made once that is over: nobody but us knows of the refresh."""
+    a, b = pair()
+    made = a.owner.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
+                                                  "invite": [b.owner.login]})
+    assert made.status_code == 201, made.text
+    url = made.json()["url"]
+    inc = Incoming(b)
+    head = ("Session-Expires", f"{S};refresher=uac")
+    accept(inc, head)
+
+    def page():
+        return next(c for c in a.owner.request("GET", url).json()["children"] if c["email"] == a.owner.email)
+    until(lambda: len([c for c in a.owner.request("GET", url).json()["children"] if c["state"] == "joined"]) == 2, 10)
+    inc.invite = inc.next("INVITE", S)
+    said = a.owner.request("PUT", page()["url"], json={"session": {"type": "offer", "sdp": sdp(5)}})
+    assert said.status_code == 202, said.text
+    assert "pending" in page()
+    accept(inc, head)
+    refresh, inc.invite = inc.invite, inc.next("INVITE")
+    while inc.invite.get("cseq") == refresh.get("cseq"):  # it has come again meanwhile
+        inc.invite = inc.next("INVITE")
+    assert "m=audio 40005" in inc.invite.body.decode()
+    accept(inc, head, body=sdp(6))
+    until(lambda: "pending" not in page() and page()["session"]["sdp"] == sdp(5), 10)
+    assert a.owner.request("DELETE", url).status_code == 204
+    inc.next("BYE")
 
 
 def test_our_refresh_crosses_its_offer(pair, over):

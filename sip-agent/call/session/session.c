@@ -19,6 +19,7 @@
 enum {
 	EARLY_S = 32,	     /* before its end it is given up (section 10) */
 	KEPT_MAX = 8 * 1024, /* of an SDP, for each leg for as long as it is */
+	BORROWED_MAX = 64,   /* legs whose longer ones are in memory */
 };
 
 static const struct config *config_of(const struct leg *l)
@@ -213,7 +214,8 @@ void session_begin(struct leg *l)
 		session_wait(l, session_ends_ms(l) - ss->agreed_ms);
 }
 
-/* What is longer is passed on whatever it is, and refreshed by UPDATE alone */
+/* What is longer is passed on whatever it is, and read from its row where it is
+   needed */
 static void keep(struct buf *b, const char *sdp, size_t len)
 {
 	buf_reset(b);
@@ -253,6 +255,48 @@ void session_load(struct leg *l, const struct pg_answer *ans)
 	ss->takes_update = pgres_bool(ans->res, 0, "takes_update");
 	load_sdp(&ss->said, ans, "said");
 	load_sdp(&ss->heard, ans, "heard");
+}
+
+static void borrow(struct buf *b, const char *sdp)
+{
+	buf_reset(b);
+	buf_str(b, sdp ? sdp : "");
+}
+
+/**
+ * Have in memory what is too long to be kept, until session_give_back
+ *
+ * @param ans Of api.leg_sdps
+ *
+ * @return false: there is none, or too many are
+ */
+bool session_borrow(struct leg *l, const struct pg_answer *ans)
+{
+	struct leg_session *ss = &l->session;
+
+	if (l->legs->borrowed >= BORROWED_MAX || !pg_rows(ans))
+		return false;
+	ss->borrowed = true;
+	l->legs->borrowed++;
+	borrow(&ss->said, pgres_text(ans->res, 0, "said"));
+	borrow(&ss->heard, pgres_text(ans->res, 0, "heard"));
+
+	return true;
+}
+
+/** Forget it again, if it was borrowed */
+void session_give_back(struct leg *l)
+{
+	struct leg_session *ss = &l->session;
+
+	if (!ss->borrowed)
+		return;
+	ss->borrowed = false;
+	l->legs->borrowed--;
+	if (ss->said.len > KEPT_MAX)
+		buf_free(&ss->said);
+	if (ss->heard.len > KEPT_MAX)
+		buf_free(&ss->heard);
 }
 
 /* --- what is said in it ------------------------------------------------------

@@ -28,6 +28,8 @@ uint64_t session_ends_ms(const struct leg *l);
 uint32_t session_probe_s(const struct leg *l);
 void session_json(struct buf *b, const struct leg *l);
 void session_load(struct leg *l, const struct pg_answer *ans);
+bool session_borrow(struct leg *l, const struct pg_answer *ans);
+void session_give_back(struct leg *l);
 void session_said(struct leg *l, const char *sdp, size_t len);
 void session_heard(struct leg *l, const char *sdp, size_t len);
 bool session_is_refresh(const struct leg *l, const struct sip_msg *msg,

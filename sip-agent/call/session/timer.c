@@ -3,6 +3,8 @@
  */
 #include "call/session/timer.h"
 
+#include <errno.h>
+
 #include "agent.h"
 #include "call/alive.h"
 #include "call/bye.h"
@@ -12,12 +14,19 @@
 #include "call/session/session.h"
 #include "call/tell/told.h"
 #include "common/log.h"
+#include "pg/pgloop.h"
 #include "transaction/body.h"
 #include "transaction/uas.h"
 
 enum {
 	AGAIN_MS = 4000,
 	SILENT_MAX = 2, /* times in turn */
+};
+
+static const struct pg_stmt stmt_sdps = {
+	.name = "leg_sdps",
+	.sql = "select * from api.leg_sdps($1, $2)",
+	.nparams = 2,
 };
 
 /* Both sides hear of it (section 10) */
@@ -97,6 +106,7 @@ static void on_invited(struct leg *l, int code, const struct sip_msg *msg)
 	struct body body;
 
 	if (!msg || code < 200 || code >= 300) {
+		session_give_back(l);
 		refused(l, code, msg);
 		return;
 	}
@@ -105,6 +115,7 @@ static void on_invited(struct leg *l, int code, const struct sip_msg *msg)
 	    !session_is_same(l, &body.data))
 		relay_offer(l, &body.data);
 	body_close(&body);
+	session_give_back(l);
 }
 
 static int update(struct leg *l)
@@ -124,6 +135,45 @@ static int update(struct leg *l)
 	return err;
 }
 
+static int refresh_borrowed(struct leg *l, const struct pg_answer *ans)
+{
+	int err;
+
+	if (leg_is_busy(l) || !session_borrow(l, ans))
+		return EAGAIN;
+	err = refresh_send(l, on_invited);
+	if (err)
+		session_give_back(l);
+
+	return err == ENODATA ? update(l) : err; /* it may know that after all */
+}
+
+static void on_sdps(const struct pg_answer *ans, void *arg)
+{
+	struct leg *l = arg;
+
+	if (l->state == LEG_UP && refresh_borrowed(l, ans))
+		try_in(l, AGAIN_MS);
+	mem_deref(l);
+}
+
+/* What its phone has is too long to be kept, and is read for that */
+static int refresh_by_row(struct leg *l)
+{
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+	};
+	int err;
+
+	err = pgloop_query_in(l->legs->ag->pl, PG_ALONE, 0, &stmt_sdps, valv,
+			      on_sdps, mem_ref(l));
+	if (err)
+		mem_deref(l);
+
+	return err;
+}
+
 /* By re-INVITE only where its phone knows no UPDATE: that changes nothing, and
    needs no SDP */
 static void refresh(struct leg *l)
@@ -136,9 +186,9 @@ static void refresh(struct leg *l)
 	}
 	/* where none of them is answered */
 	try_in(l, UINT32_MAX);
-	err = l->session.takes_update || !l->session.said.len
-		      ? update(l)
-		      : refresh_send(l, on_invited);
+	err = l->session.takes_update ? update(l)
+	      : l->session.said.len   ? refresh_send(l, on_invited)
+				      : refresh_by_row(l);
 	if (err)
 		try_in(l, AGAIN_MS);
 }
