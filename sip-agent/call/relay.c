@@ -48,6 +48,13 @@ static const struct pg_stmt stmt_session = {
 	.write = true,
 };
 
+static const struct pg_stmt stmt_late = {
+	.name = "leg_late",
+	.sql = "select * from api.leg_late($1, $2, $3)",
+	.nparams = 3,
+	.write = true,
+};
+
 static void let_go(struct relay *r, struct leg *l)
 {
 	if (!l || l->relay != r)
@@ -200,6 +207,22 @@ static void agreed(struct relay *r)
 	end(r, 0);
 }
 
+/* Who has offered was told so long ago that nobody takes it: who has now taken
+   it is to have what it had */
+static void accepted_late(struct relay *r)
+{
+	const struct pl told = {r->offer.p, r->offer.len};
+	const struct leg *to = r->to;
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(to->legs->ag->pl)),
+		pg_int(to->id),
+		pg_pl(&told),
+	};
+
+	say_until_heard(to->legs, (uint64_t)to->call, &stmt_late, valv);
+	end(r, 0);
+}
+
 static void accepted(struct relay *r, const struct sip_msg *msg)
 {
 	struct body body;
@@ -224,7 +247,7 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 		return;
 	}
 	if (r->u && uas_is_answered(r->u)) { /* an UPDATE, by too_late */
-		fail(r, "media");
+		accepted_late(r);
 		return;
 	}
 	r->answered = true;

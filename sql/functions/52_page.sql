@@ -189,15 +189,20 @@ begin
 	return v_far;
 end $$;
 
--- Whether the SDP of who is at the other end has another origin than a phone was told: a transfer has joined them in dialogs that
--- were of others.
+-- Whether the SDP of who is at the other end has another origin than a phone was told, or an older version: a transfer has joined
+-- them in dialogs that were of others, or it was told what did not come to be.
 create function app.leg_told_apart(p_leg app.leg, p_far app.leg) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	c_origin constant text := '\no=(\S+ \S+) \d';
+	c_origin constant text := '\no=(\S+ \S+) (\d{1,20})';
+	v_told text[] := regexp_match(p_leg.local_sdp, c_origin);
+	v_theirs text[];
 begin
-	return p_leg.other_id is not null and coalesce(substring(p_leg.local_sdp from c_origin)
-		<> substring((app.leg_participant(p_far)).session ->> 'sdp' from c_origin), false);
+	if p_leg.other_id is null or v_told is null then
+		return false;
+	end if;
+	v_theirs := regexp_match((app.leg_participant(p_far)).session ->> 'sdp', c_origin);
+	return coalesce(v_told[1] <> v_theirs[1] or v_told[2]::numeric > v_theirs[2]::numeric, false);
 end $$;
 
 -- The same of either of the two: what they offer goes by here, also where one agent has both.
@@ -220,6 +225,38 @@ begin
 	update app.leg l set local_sdp = v_sdp
 	where l.id = p_leg.id and l.other_id is not null and v_sdp is not null and (v_apart or not p_is_offer);
 	return v_sdp;
+end $$;
+
+-- A phone has taken an offer (p_told) that was refused meanwhile to who has made it: it is offered what it had.
+create function app.leg_restore(p_leg app.leg, p_far app.leg, p_agent int, p_told text) returns text[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_sdp text := app.sdp_next(p_told, (app.leg_participant(p_far)).session ->> 'sdp');
+begin
+	if v_sdp is null then
+		return app.call_over(app.leg_participant(p_leg), p_agent, 'media', 488);
+	end if;
+	update app.leg l set other_id = p_leg.participant_id, local_sdp = (app.leg_sdps(p_far)).said
+	where l.id = p_far.id and l.other_id is null;
+	update app.leg l set other_id = p_far.participant_id, local_sdp = v_sdp, asking = now(), kept = null where l.id = p_leg.id;
+	return app.leg_order(p_leg, p_agent, 'offer', p_sdp => v_sdp) || app.transfer_pair(p_agent, p_leg, p_far);
+end $$;
+
+-- The same where one agent has both, and has passed it on by itself.
+create function api.leg_late(p_agent int, p_leg bigint, p_told text) returns setof app.leg_work
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_leg app.leg;
+	v_far app.leg;
+	v_bell text[];
+begin
+	perform app.leg_lock_calls(array[p_leg]);
+	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state = 'up';
+	v_far := app.leg_far(v_leg);
+	if v_far.id is not null then
+		v_bell := app.leg_restore(v_leg, v_far, p_agent, p_told);
+	end if;
+	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
 -- A page's new session: its phone is offered it, or answered with it, where it has asked. The call is locked.
@@ -359,6 +396,7 @@ declare
 	v_page app.participant := app.leg_page(p_leg);
 	v_move app.transfer := app.transfer_of(p_leg.call_id);
 	v_far app.leg;
+	v_told text;
 	v_bell text[];
 begin
 	if v_page.id is null then
@@ -370,13 +408,21 @@ begin
 		return app.transfer_joined(v_move, p_leg, p_agent, p_code, p_reason, p_sdp);
 	elsif p_leg.asking is null and v_far.id is not null then
 		delete from app.leg_job j where j.leg_id = v_far.id and j.kind = 'offer';
-		update app.leg l set asking = null where l.id = v_far.id;
+		v_told := case when found then null when app.leg_told_apart(v_far, p_leg) then v_far.local_sdp
+			else (app.leg_participant(p_leg)).pending ->> 'sdp' end;
+		-- it may take it yet
+		v_bell := case when v_told is not null then app.leg_order(v_far, p_agent, 'refuse') end;
+		update app.leg l set asking = case when v_told is not null then l.asking end, kept = app.sdp_session('offer', v_told)
+		where l.id = v_far.id;
 		update app.leg l set answering = null where l.id = p_leg.id;
 		update app.participant p set pending = null where p.id = p_leg.participant_id;
 	elsif p_leg.asking is null then
 		update app.participant p set session = p_leg.kept, hold = coalesce(app.sdp_holds(p_leg.kept ->> 'sdp'), false)
 		where p.id = p_leg.participant_id and p.state = 'joined' and p_leg.kept is not null;
 		update app.leg l set answering = null, kept = null where l.id = p_leg.id;
+	elsif p_leg.kept is not null and v_far.id is not null then
+		update app.leg l set asking = null, kept = null where l.id = p_leg.id;
+		v_bell := case when p_sdp is not null then app.leg_restore(p_leg, v_far, p_agent, p_leg.kept ->> 'sdp') end;
 	elsif v_far.answering is not null then
 		v_bell := app.far_answered(p_leg, v_far, p_agent, p_code, p_sdp);
 	else
@@ -428,4 +474,4 @@ begin
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
-grant execute on function api.leg_offer, api.leg_offered, api.leg_acked to restsip_agent;
+grant execute on function api.leg_offer, api.leg_offered, api.leg_acked, api.leg_late to restsip_agent;

@@ -9,6 +9,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 from phone import new_account
 from test_calls import HOLD, offer, up
 from test_transfer import changes_over, refer, request as of_dialog, telling, told
+from test_update import answers_too_late
 
 CALLS = 100 if os.environ.get("RESTSIP_LONG") == "1" else 20
 WAIT_S = 20
@@ -89,6 +90,15 @@ def test_hold_and_resume(pair, accepts, child, over, until, transport):
                 c for c in [child(alice, s.phone)] if c["session"] == {"type": "offer", "sdp": d} and "pending" not in c), 5)
             assert bool(mine.get("hold")) == held
             assert child(alice, other.phone)["session"] == {"type": "answer", "sdp": sdp(4)}
+    assert out.bye().code == 200
+    request(b, "BYE")
+    assert over(alice) == {"hangup"}
+
+
+def test_an_answer_that_is_too_late(pair, over):
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    answers_too_late(out, inc)
     assert out.bye().code == 200
     request(b, "BYE")
     assert over(alice) == {"hangup"}

@@ -29,10 +29,10 @@ class Update:
         self.thread.start()
 
     def _run(self, side, body):
-        self.answer = side.request("UPDATE", [("Contact", f"<{side.phone.contact}>"), *SDP_TYPE], body, timeout_s=15)
+        self.answer = side.request("UPDATE", [("Contact", f"<{side.phone.contact}>"), *SDP_TYPE], body, timeout_s=32)
 
     def wait(self):
-        self.thread.join(20)
+        self.thread.join(40)
         return self.answer
 
 
@@ -129,6 +129,37 @@ def test_bye_is_quicker(pair):
     inc.next("INVITE")
     assert inc.bye().code == 200
     assert update.wait().code == 487
+
+
+def test_an_answer_that_is_too_late(pair, until):
+    """Nobody takes it any more: who has given it is offered what there was, and the call goes on."""
+    a, b, alice = pair
+    out, inc = up(a, b)
+    answers_too_late(out, inc)
+    assert {c["state"] for c in call_of(alice, until)["children"]} == {"joined"}
+    assert out.bye().code == 200
+    inc.next("BYE")
+
+
+def answers_too_late(one, other):
+    """An UPDATE that is answered within 32 s, whatever the other side does, which then has what there was."""
+    update = Update(one, sdp(1).replace(" 1 IN", " 2 IN").replace("sendrecv", "sendonly"))
+    request = Incoming.next(other, "INVITE")
+    Incoming.say(other, 100, "Trying", request=request)
+    cancel = Incoming.next(other, "CANCEL", 30)
+    assert update.wait().code == 504
+    Incoming.say(other, 200, "OK", request=cancel)
+    Incoming.say(other, 200, "OK", sdp(9), request)
+    assert Incoming.next(other, "ACK").body == b""
+    again = Incoming.next(other, "INVITE")
+    assert again.body.decode() == sdp(1).replace(" 1 IN", " 3 IN")
+    Incoming.say(other, 200, "OK", sdp(2), again)
+    Incoming.next(other, "ACK")
+    found = offer(one, sdp(1).replace(" 1 IN", " 3 IN").replace("sendrecv", "sendonly"))
+    request = Incoming.next(other, "INVITE")
+    assert "o=- 1 4 IN" in request.body.decode() and "sendonly" in request.body.decode(), "a version that it has not seen"
+    Incoming.say(other, 200, "OK", sdp(9), request)
+    assert found.get(timeout=10).body.decode() == sdp(9)
 
 
 def test_what_is_no_session_is_refused(pair):

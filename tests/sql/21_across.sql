@@ -1,6 +1,6 @@
 -- Two phones of a call at two agents: what one asks of the other goes by orders, and comes back by one.
 begin;
-select plan(35);
+select plan(39);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset a_
@@ -59,8 +59,13 @@ select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o4'), 'wait', '
 select pg_temp.b() \g /dev/null
 select pg_temp.offered((select a from ids), pg_temp.leg('in'), 488, null) \g /dev/null
 select is(pg_temp.sides(), 'offer o2, answer a2', 'is over when its agent gives up');
-select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'a4') \g /dev/null
-select is(pg_temp.a(), null, 'what comes after that is nobody''s');
+select is(pg_temp.b(), 'refuse', 'and not to be taken any more');
+select is((select string_agg(concat_ws(' ', kind, sdp), ', ') from api.leg_offered((select b from ids), pg_temp.leg('out'), 200, null, 'a4') w
+	where kind is not null), 'offer o2, pair', 'whose phone has taken it all the same is offered what there was');
+select is(pg_temp.a(), 'pair 0', 'the caller''s hears nothing of it');
+select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o5'), 'refuse 491', 'and waits with the next');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'a2') \g /dev/null
+select is(pg_temp.sides(), 'offer o2, answer a2', 'so it is as it was');
 select is(pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o5'), 'wait', 'there may be another');
 select pg_temp.offered((select a from ids), pg_temp.leg('in'), 488, null) \g /dev/null
 select is(pg_temp.b(), null, 'one that is over is not even ordered');

@@ -181,6 +181,9 @@ class Client(Web):
     def leg_offered(self, _):
         self.tell("api.leg_offered", *self.leg(), *self.rng.choice([(200, "OK", self.sdp()), (488, "No", None)]))
 
+    def leg_late(self, _):
+        self.tell("api.leg_late", *self.leg(), self.sdp())
+
     def leg_acked(self, _):
         self.tell("api.leg_acked", *self.leg(), self.rng.choice([None, self.sdp()]))
 
@@ -197,7 +200,7 @@ class Client(Web):
                "sip_register": 8, "sip_register_many": 4, "first_use": 1, "sip_message": 4, "subscribe": 4, "publish": 2,
                "flow_lost": 2, "call_invite": 3, "command": 5, "sip_invite": 5, "sip_invite_many": 4, "leg_news": 5, "leg_answered": 3,
                "leg_answered_many": 4, "leg_ended": 6,
-               "leg_session": 1, "leg_offer": 2, "leg_offered": 2, "leg_acked": 1, "leg_load": 1}
+               "leg_session": 1, "leg_offer": 2, "leg_offered": 2, "leg_acked": 1, "leg_late": 1, "leg_load": 1}
 
     def loop(self):
         names, weights = list(self.WEIGHTS), list(self.WEIGHTS.values())
