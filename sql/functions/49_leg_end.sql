@@ -269,7 +269,8 @@ begin
 	loop
 		exit when clock_timestamp() > v_end;
 		perform from app.resource r where r.kind = 'call' and r.id = v_due.call_id for update skip locked;
-		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_due.call_id);
+		continue when not found and exists (select from app.resource r where r.kind = 'call' and r.id = v_due.call_id)
+			or not app.transfer_holds_other(v_due.call_id);
 		-- It may have been answered, or have ended, before the lock.
 		select l.* into v_leg from app.leg l where l.id = v_due.id and l.ended_at is null and app.leg_is_overdue(l);
 		continue when v_leg.id is null;

@@ -140,6 +140,7 @@ begin
 		order by l.id
 	loop
 		exit when clock_timestamp() > v_end;
+		continue when not app.transfer_holds_other((select l.call_id from app.leg l where l.id = v_leg));
 		begin
 			bell := bell || app.leg_inherit(v_leg, v_heir, 0);
 			more := true;

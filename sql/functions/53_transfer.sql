@@ -358,8 +358,7 @@ begin
 		-- what is ahead is from before the clock was set back
 		where t.made_at not between now() - interval '4 min' and now() + interval '1 s' order by t.call_id limit 20
 	loop
-		perform from app.resource r where r.kind = 'call' and r.id = v_t.call_id for update skip locked;
-		continue when not found or v_t.from_call_id is not null and not app.transfer_holds(v_t.from_call_id);
+		continue when not app.transfer_holds(v_t.call_id) or not app.transfer_holds_other(v_t.call_id);
 		v_t := app.transfer_of(v_t.call_id);
 		if v_t.state = 'undone' then
 			delete from app.transfer t where t.call_id = v_t.call_id;

@@ -10,12 +10,21 @@ begin
 	return (app.transfer_of(p_call)).from_call_id;
 end $$;
 
--- Whether the other call of a transfer can be changed too.
+-- Whether the other call of a transfer can be changed too: one that is no more keeps nobody from it.
 create function app.transfer_holds(p_call bigint) returns bool
 language plpgsql volatile as $$
 begin
 	perform from app.resource r where r.kind = 'call' and r.id = p_call for update skip locked;
-	return found;
+	return found or not exists (select from app.resource r where r.kind = 'call' and r.id = p_call);
+end $$;
+
+-- The same of the other of a call that is locked, if there is one.
+create function app.transfer_holds_other(p_call bigint) returns bool
+language plpgsql volatile as $$
+declare
+	v_t app.transfer := app.transfer_of(p_call);
+begin
+	return v_t.from_call_id is null or app.transfer_holds(case p_call when v_t.call_id then v_t.from_call_id else v_t.call_id end);
 end $$;
 
 -- p_call_id, p_tag and p_other_tag: of the dialog that its phone has in the second call; the URI that they come in is not looked at.

@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(46);
+select plan(50);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -129,6 +129,20 @@ select throws_ok($$ select pg_temp.refer(pg_temp.leg(0), 8) $$, 'RS403', null, '
 select inspect.set_bound('invites', 1000), pg_temp.refer(pg_temp.leg(0), 9),
 	pg_temp.answered(pg_temp.leg(2), E'v=0\r\no=- 3 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 3 RTP/AVP 0\r\n') \g /dev/null
 select is(pg_temp.payers(), 'a -, c a', 'of the two who talk the page has called the other');
+
+-- The second call of an attended transfer is no more: the first is not kept from going on.
+select pg_temp.up('d2'), pg_temp.up('d1') \g /dev/null
+select is((select string_agg(pg_temp.said(kind, code, reason, sdp), ', ') from api.leg_refer_join((select agent from ids), pg_temp.leg(0), 7, true,
+	'd2', 'l', 'r') where kind is not null), 'refer 202, notify 100 Trying, notify 488 Not Acceptable Here', 'nobody is joined with themselves');
+update app.participant p set account_id = (select id from app.account where email = 'carol@example.net')
+where p.side = 'callee' and p.call_id = (select call_id from app.leg where sip_call_id = 'd2');
+select is((select string_agg(kind, ', ') from api.leg_refer_join((select agent from ids), pg_temp.leg(0), 8, true, 'd2', 'l', 'r')
+	where kind is not null), 'refer, pair, pair, pair, pair, notify, offer', 'two calls are to be one');
+delete from app.resource r using app.transfer t where r.kind = 'call' and r.id = t.from_call_id;
+update app.transfer t set made_at = now() - interval '5 min';
+select app.expire_legs(), app.expire_legs() \g /dev/null
+select is(pg_temp.moves(), 0::bigint, 'what nobody answers is over, though one of the calls has gone');
+select is(pg_temp.who(), 'a joined, b joined', 'and the other goes on');
 
 select * from finish();
 rollback;
