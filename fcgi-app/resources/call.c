@@ -189,7 +189,8 @@ static void created(struct exchange *x, const struct pg_result *res)
 	exchange_answer(x);
 }
 
-/* The email of a login's URL, or as such; false: it is neither */
+/* The email of a login's URL, or as such, and "me" of /login/me, which the
+   database knows; false: it is none of these */
 static bool read_login(struct exchange *x, const struct json *v,
 		       char email[static AOR_BUF])
 {
@@ -197,6 +198,10 @@ static bool read_login(struct exchange *x, const struct json *v,
 	const size_t n = sizeof(under) - 1;
 	const char *text = v->type == JSON_STRING ? v->text : NULL;
 
+	if (text && !strcmp(text, "/login/me")) {
+		memcpy(email, "me", sizeof("me"));
+		return true;
+	}
 	if (text && !strncmp(text, under, n))
 		text = link_unescape(x->arena, text + n);
 

@@ -27,6 +27,15 @@ begin
 	return (app.command_put(v_command, p_account, p_by, null, 'application/json', null, true, null)).bell;
 end $$;
 
+-- As they were given, "me" being who asks.
+create function app.call_invite_mine(p_emails jsonb, p_account bigint) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return (
+		select jsonb_agg(case e.value when 'me' then app.email(p_account) else e.value end order by e.n)
+		from jsonb_array_elements_text(p_emails) with ordinality e (value, n));
+end $$;
+
 create function app.call_invite_accounts(p_emails jsonb) returns bigint[]
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -34,13 +43,17 @@ begin
 		join app.account a on a.email_key = app.email_key(e) order by a.id);
 end $$;
 
--- Rings accounts of a call of p_by's; app.callees_lock() has locked them.
+-- Rings accounts of a call of p_by's, or has one dialled; app.callees_lock() has locked them.
 create function app.call_invite_now(p_call bigint, p_by bigint, p_emails jsonb) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_account bigint;
 	v_bell text[];
+	v_to text := app.dial_to(p_call, p_by, p_emails);
 begin
+	if v_to is not null then
+		return app.dial_begin(p_call, p_by, p_emails, v_to);
+	end if;
 	perform app.call_invite_check(p_emails);
 	foreach v_account in array app.call_invite_accounts(p_emails) loop
 		v_bell := v_bell || app.call_invite_one(p_call, p_by, v_account);
@@ -56,6 +69,12 @@ declare
 	v_call app.call;
 begin
 	select c.* into v_call from app.call c where c.id = p_call;
+	if v_call.dials then
+		if p_given then
+			perform app.refuse(409, 'exchange-pending', 'Your phone is being rung for that; DELETE of the call ends it.', '/invite');
+		end if;
+		return;
+	end if;
 	if p_given and (v_call.state = 'scheduled' or p_emails is null) then
 		perform app.call_invite_check(p_emails) where p_emails is not null;
 		v_call.invite := p_emails;
@@ -65,7 +84,7 @@ begin
 	where c.id = p_call and (c.invite is not null or v_call.invite is not null);
 end $$;
 
--- A scheduled call has started, and rings whom it is to: each once, whatever becomes of the others. Who cannot be rung for a
+-- A scheduled call has started, or the phone of who dials has answered, and it rings whom it is to: each once, whatever becomes of the others. Who cannot be rung for a
 -- moment, or one too many in a second, is asked for once more. One a turn: who calls has the profile of whoever pays, then the call, then who is called.
 create function app.ring_due_calls(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -74,6 +93,7 @@ declare
 	v_call app.call;
 	v_account bigint;
 	v_again jsonb;
+	v_to text;
 begin
 	select c.id into v_id
 	from app.call c join app.resource p on p.kind = 'profile' and p.id = c.owner_id
@@ -91,9 +111,18 @@ begin
 		update app.call c set ring_at = now() + interval '1 s' where c.id = v_id;
 		return;
 	end;
+	if v_call.dials then
+		bell := app.dial_on(v_call, 0);
+		return;
+	end if;
 	update app.call c set invite = null, ring_at = null, state = 'active' where c.id = v_id;
 	bell := app.call_changed(v_id);
 	if exists (select from app.account a where a.id = v_call.owner_id and a.disabled_at is not null) then
+		return;
+	end if;
+	v_to := app.dial_to(v_id, v_call.owner_id, v_call.invite);
+	if v_to is not null then
+		bell := bell || app.dial_due(v_call, v_to);
 		return;
 	end if;
 	foreach v_account in array app.call_invite_accounts(v_call.invite) loop

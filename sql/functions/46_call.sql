@@ -106,7 +106,8 @@ begin
 	end if;
 end $$;
 
--- p_session: the owner joins with it; p_invite: emails who are rung, at once, by whom a session of none is one too, or when it starts.
+-- p_session: the owner joins with it; p_invite: emails who are rung, at once, by whom a session of none is one too, or when it starts; without
+-- a session two, of whom one is the owner, are dialled (53_dial.sql).
 create function api.call_create(p_who text, p_proof bytea, p_subject text, p_starts_at timestamptz, p_open bool,
 	p_invited jsonb, p_extra jsonb, p_key text, p_print bytea, p_session jsonb default null, p_invite jsonb default null)
 returns table (id bigint, doc text, version bigint, bell text[])
@@ -122,6 +123,7 @@ begin
 		return query select (v_done ->> 'id')::bigint, v_done ->> 'doc', (v_done ->> 'version')::bigint, null::text[];
 		return;
 	end if;
+	p_invite := app.call_invite_mine(p_invite, v_caller);
 	perform app.refuse_large('call_members', v_extra, 'A call''s own members');
 	perform app.call_make_room(v_caller, true, coalesce(p_open, true));
 	perform app.callees_lock(p_invite);
@@ -133,7 +135,7 @@ begin
 	if p_invited is not null then
 		perform app.call_invite(id, p_invited);
 	end if;
-	if p_session is not null or p_invite is not null and not v_is_later then
+	if p_session is not null or p_invite is not null and not v_is_later and app.dial_to(id, v_caller, p_invite) is null then
 		perform app.refuse_large_session(p_session);
 		insert into app.participant (call_id, n, account_id, session)
 		values (id, app.take_n('call', id), v_caller, p_session);
@@ -245,6 +247,7 @@ begin
 	if not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
 	end if;
+	p_invite := app.call_invite_mine(p_invite, app.caller(p_who, p_proof));
 	perform app.refuse_set(p_extra, 'state', (select c.state::text from app.call c where c.id = p_call),
 		'DELETE of the call ends it, starts_at schedules it.');
 	if p_set && array['open', 'invite'] then -- the owner's profile is locked before the call

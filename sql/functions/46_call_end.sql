@@ -64,7 +64,8 @@ begin
 	loop
 		v_bell := v_bell || app.ring_over(v_part, p_why);
 	end loop;
-	update app.call c set state = 'ended', ended_at = now(), extra = '{}', invite = null, ring_at = null, ended_by = p_by,
+	v_bell := v_bell || app.dial_over(p_call, p_cause, p_by);
+	update app.call c set state = 'ended', ended_at = now(), extra = '{}', invite = null, ring_at = null, dials = false, ended_by = p_by,
 		cause = app.end_cause(p_cause, exists (select from app.participant p where p.call_id = p_call and p.state = 'joined'))
 	where c.id = p_call and c.state <> 'ended';
 	for v_part in

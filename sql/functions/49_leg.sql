@@ -246,6 +246,7 @@ begin
 		select l.* into v_leg from app.leg l where l.id = p_leg;
 		v_bell := v_bell || app.transfer_picked(v_move, v_leg, p_agent, p_sdp);
 	end if;
+	v_bell := v_bell || app.dial_picked(v_part, p_agent);
 	v_first.kind := 'won';
 	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);

@@ -127,6 +127,7 @@ begin
 		v_bell := app.transfer_void(p_part.call_id, p_agent);
 	end if;
 	v_prior := app.version_of('call', p_part.call_id);
+	p_header := app.dial_reason(p_part, p_cause, p_code, p_header);
 	if p_part.side = 'callee' and (not v_alone or p_cancel is distinct from p_header) then
 		v_bell := v_bell || app.legs_hang_up(p_part.call_id, p_agent, p_cause, p_header => p_cancel, p_which => p_part.id);
 	end if;

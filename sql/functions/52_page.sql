@@ -303,7 +303,7 @@ begin
 end $$;
 
 -- A phone offers, or asks for an offer (p_sdp null), and a page is at the other end, or a phone of another agent. Kind of the
--- first row: accept (with sdp, at once: the page has no media, or is asked for what it has already), refuse (code), or wait:
+-- first row: accept (with sdp, at once: the page has no media, or is asked for what it has already; or who dials waits), refuse (code), or wait:
 -- for an order to accept, or to refuse, ring_s at most.
 create function api.leg_offer(p_agent int, p_leg bigint, p_sdp text) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -314,6 +314,7 @@ declare
 	v_far app.leg;
 	v_page app.participant;
 	v_phone app.participant;
+	v_is_alone bool;
 	v_first app.leg_work;
 	v_bell text[];
 begin
@@ -324,11 +325,10 @@ begin
 		v_far := app.leg_far(v_leg);
 	end if;
 	v_first.leg := p_leg;
-	if v_page.id is null and v_far.id is null
-		or greatest(v_leg.asking, v_far.asking) > now() - interval '90 s' or v_far.answering > now()
-	then
+	v_is_alone := v_page.id is null and v_far.id is null and not app.dial_is_waiting(v_leg.call_id);
+	if v_is_alone or greatest(v_leg.asking, v_far.asking) > now() - interval '90 s' or v_far.answering > now() then
 		v_first.kind := 'refuse';
-		v_first.code := case when v_page.id is null and v_far.id is null then 488 else 491 end;
+		v_first.code := case when v_is_alone then 488 else 491 end;
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
 	end if;

@@ -92,7 +92,7 @@ begin
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null, web = false,
 		session = app.sdp_session('answer', p_sdp)
 	where p.id = v_part.id;
-	return v_bell || app.transfer_pair(p_agent, v_caller, v_new) || app.call_changed(p_old.call_id);
+	return v_bell || app.transfer_pair(p_agent, v_caller, v_new) || app.call_changed(p_old.call_id) || app.dial_picked(v_part, p_agent);
 end $$;
 
 grant execute on function api.sip_pickup to restsip_agent;

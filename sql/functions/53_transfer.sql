@@ -3,11 +3,12 @@
 -- failure restores nothing. Whoever asked for it may hang up meanwhile: that ends their own leg only. A row of app.transfer is
 -- there for as long as it is under way; its steps are orders as any others. The call is locked in all of these.
 
--- What a participant is to the transfer that is under way: by, kept, to; null: nothing.
+-- What a participant is to the transfer that is under way: by, kept, to; null: nothing. Whom REST has dialled (53_dial.sql) are a call's two
+-- as any others.
 create function app.transfer_role(p_part app.participant) returns text
 language sql stable as $$
 	select case p_part.id when t.by_id then 'by' when t.from_by_id then 'by' when t.kept_id then 'kept' when t.to_id then 'to' end
-	from app.transfer t where p_part.call_id in (t.call_id, t.from_call_id) and t.state <> 'undone'
+	from app.transfer t where p_part.call_id in (t.call_id, t.from_call_id) and t.state <> 'undone' and t.by_id is not null
 $$;
 
 create function app.transfer_of(p_call bigint) returns app.transfer
@@ -110,16 +111,16 @@ end $$;
 
 -- ---- it begins ----
 
--- The one way by which a transfer begins, for REFER and for REST: p_by hands p_kept on to an account, whose login is locked, as is
--- the profile of who asks. p_cseq: of a REFER, whose phone is told what becomes of it where p_tells says so. p_asks: who asks, and
--- pays for whom that rings, where it is not p_by.
+-- The one way by which a transfer begins, for REFER and for REST: p_by (null: nobody, p_kept dials) hands p_kept on to an account, whose
+-- login is locked, as is the profile of who asks. p_cseq: of a REFER, whose phone is told what becomes of it where p_tells says so.
+-- p_asks: who asks, and pays for whom that rings, where it is not p_by.
 create function app.transfer_begin(p_by app.participant, p_kept app.participant, p_account bigint, p_agent int,
 	p_cseq bigint default null, p_tells bool default false, p_asks bigint default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	c_ring_s constant int := 60;
 	c_legs constant int := 32; -- of a call, whatever became of them
-	v_call bigint := p_by.call_id;
+	v_call bigint := p_kept.call_id;
 	v_t app.transfer := app.transfer_of(v_call);
 	v_by app.leg := app.part_leg(p_by.id);
 	v_kept app.leg := app.part_leg(p_kept.id);
@@ -183,14 +184,14 @@ begin
 	select l.* into v_leg from app.leg l where l.id = p_leg and l.agent_id = p_agent and l.state in ('answered', 'up');
 	v_by := app.participant_of(v_leg.participant_id);
 	v_kept := app.leg_other(v_leg);
-	if v_by.id is null or v_kept.id is null then
+	v_t := app.transfer_of(v_leg.call_id);
+	if v_by.id is null or v_kept.id is null and not app.dial_is_waiting(v_leg.call_id) then
 		perform app.refuse(481, 'no-dialog', 'The call is over.');
 	end if;
-	v_t := app.transfer_of(v_leg.call_id);
 	v_first.kind := 'refer';
 	v_first.leg := p_leg;
-	v_first.code := case when v_t.call_id is null or v_t.by_id = v_by.id and v_t.cseq = p_cseq then 202 else 491 end;
-	if v_t.call_id is null then
+	v_first.code := case when v_t.call_id is null and v_kept.id is not null or v_t.by_id = v_by.id and v_t.cseq = p_cseq then 202 else 491 end;
+	if v_t.call_id is null and v_first.code = 202 then
 		v_bell := app.transfer_begin(v_by, v_kept, v_account, p_agent, p_cseq, p_tells);
 	end if;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);

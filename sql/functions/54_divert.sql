@@ -13,8 +13,8 @@ declare
 	v_room int;
 	v_bell text[];
 begin
-	-- One that was sent on itself is not again: so it ends, wherever accounts send to each other.
-	if p_leg.account_id is not null or coalesce(v_part.state, '') not in ('calling', 'ringing')
+	-- One that was sent on itself is not again: so it ends, wherever accounts send to each other. Nor is who dials: their own phone is first.
+	if p_leg.account_id is not null or v_part.side <> 'callee' or coalesce(v_part.state, '') not in ('calling', 'ringing')
 		or p_leg.hops < 1 or p_leg.ring_until <= now()
 	then
 		return null;

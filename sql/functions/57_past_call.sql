@@ -29,7 +29,18 @@ begin
 	return null;
 end $$;
 
--- The same of plain calls in which two have talked, and which have just ended.
+-- Of a call in which nobody was called yet, a row for who has made it.
+create function app.past_call_made(p_call app.call, p_other text, p_cause text, p_by bigint) returns text[]
+language plpgsql volatile as $$
+begin
+	insert into app.past_call (account_id, call_id, type, other, started_at, cause, ended_by)
+	values (p_call.owner_id, p_call.id, 'made', p_other, coalesce((
+		select min(p.rung_at) from app.participant p where p.call_id = p_call.id), now()), p_cause, app.email(p_by));
+	return case when exists (select from app.watch w where w.kind = 'calls' and w.id = p_call.owner_id) then
+		array['restsip_change|calls/' || app.email(p_call.owner_id)] end;
+end $$;
+
+-- A row for each of the two of plain calls in which they have talked, and which have just ended.
 create function app.past_calls_add(p_calls bigint[]) returns text[]
 language plpgsql volatile as $$
 begin

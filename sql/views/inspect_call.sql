@@ -4,7 +4,7 @@ create view inspect.call as
 select c.id, a.email as owner, c.subject, c.state, c.open, c.starts_at, c.created_at, c.ended_at,
 	(select count(*) from app.participant p where p.call_id = c.id and p.state = 'joined') as participants,
 	c.empty_since, (select count(*) from app.invitation i where i.call_id = c.id) as invited, r.version, c.extra, c.cause,
-	b.email as ended_by
+	b.email as ended_by, c.invite, c.ring_at, c.dials
 from app.call c
 join app.account a on a.id = c.owner_id
 left join app.account b on b.id = c.ended_by
@@ -25,6 +25,9 @@ comment on column inspect.call.version is 'Its version: the ETag.';
 comment on column inspect.call.extra is 'Further members that its owner gave.';
 comment on column inspect.call.cause is 'How it ended, as in inspect.leg; expired: nobody was in it for long.';
 comment on column inspect.call.ended_by is 'Who ended it; null: nobody did, as where no phone answered.';
+comment on column inspect.call.invite is 'Who is still to be rung.';
+comment on column inspect.call.ring_at is 'When.';
+comment on column inspect.call.dials is 'Once the owner''s own phone has answered (ring_at: infinity).';
 
 create view inspect.participant as
 select p.call_id as call, p.n, a.email, p.side, p.state, p.contact_n as contact, p.lifetime, p.joined_at, p.left_at,
@@ -87,7 +90,7 @@ left join app.participant k on k.id = t.kept_id
 left join app.participant o on o.id = t.to_id;
 comment on view inspect.transfer is 'Calls in which one hands the other on, and the two do not talk yet.';
 comment on column inspect.transfer.call is 'The call: /call/{call}.';
-comment on column inspect.transfer.by is 'The participant who has asked for it.';
+comment on column inspect.transfer.by is 'The participant who has asked for it; null: who is kept dials, by REST.';
 comment on column inspect.transfer.kept is 'The participant who stays.';
 comment on column inspect.transfer.comes is 'The participant who comes.';
 comment on column inspect.transfer.state is 'ringing: who comes has not answered. asking: who stays is asked to change over. undone: it has failed meanwhile.';

@@ -8,7 +8,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import new_account
 from test_calls import HOLD, offer, up
-from test_transfer import changes_over, refer, request as of_dialog, telling, told
+from test_transfer import changes_over, next_of, passes, refer, request as of_dialog, telling, told
 from test_update import answers_too_late
 
 CALLS = 100 if os.environ.get("RESTSIP_LONG") == "1" else 20
@@ -281,3 +281,22 @@ def test_calls_between_them(pair, accepts, two, until):
         return all(r["state"] == "ended" for r in rows) and [r["cause"] for r in rows]
     assert until(ended, WAIT_S) == ["hangup"] * (2 * CALLS)
     until(lambda: not two.query_owner("select from app.leg_job"), WAIT_S)
+
+
+def test_two_are_dialled(pair, over):
+    """REST has the phone of one ring, and when that has answered the other's, which is another agent's."""
+    a, b, alice = pair()
+    made = alice.request("POST", "/call", json={"open": False, "invite": ["/login/me", b.aor[4:]]})
+    assert made.status_code == 201, made.text
+    first = Incoming(a, WAIT_S)
+    assert "a=inactive" in first.invite.body.decode()
+    first.accept(sdp(1))
+    second = Incoming(b, WAIT_S)
+    assert not second.invite.body
+    second.say(200, "OK", sdp(3))
+    offered = changes_over(first, second, sdp(4))
+    assert "m=audio 40003" in offered
+    assert passes(second, first, HOLD, sdp(5)) == (next_of(offered, HOLD, 1), sdp(5))
+    assert first.bye().code == 200
+    of_dialog(second, "BYE")
+    assert over(alice) == {"hangup"}

@@ -619,3 +619,46 @@ def test_a_transfer_at_a_kill(own_system, pair, phone, restarted, until, step):
     hung_up(inc)
     found = until(lambda: over(own_system, a), 10)
     assert found and None not in found
+
+
+@pytest.mark.parametrize("step", ["one's own rings", "the other rings", "one's own is asked", "all is done"])
+def test_a_dial_at_a_kill(own_system, pair, restarted, until, step):
+    """Nobody is left in a call with nobody, however far it was."""
+    a, b = pair()
+    call = a.owner.request("POST", "/call", json={"open": False, "invite": ["/login/me", b.owner.login]}).json()["url"]
+    first = Incoming(a)
+    first.say(180)
+    if step != "one's own rings":
+        first.accept(sdp(1))
+        second = Incoming(b)
+        second.say(180)
+    if step == "one's own is asked":
+        second.say(200, "OK", sdp(3))
+        of_dialog(first, "INVITE")
+    elif step == "all is done":
+        second.say(200, "OK", sdp(3))
+        changes_over(first, second, sdp(4))
+        until(lambda: not own_system.query("select from inspect.transfer where call = %s", [call.split("/")[-1]]), 10)
+    else:
+        until(lambda: own_system.query("select from inspect.leg where call = %s and state = 'ringing'", [call.split("/")[-1]]), 10)
+    restarted()
+    if step == "one's own rings" or step == "the other rings":
+        ringing = first if step == "one's own rings" else second
+        cancel = ringing.next("CANCEL", 10)
+        ringing.say(200, request=cancel)
+        ringing.say(487)
+    if step == "the other rings":
+        assert hung_up(first).get("call-id") == first.call_id
+    elif step == "one's own is asked":
+        hung_up(first)
+        hung_up(second)
+    elif step == "all is done":
+        assert second.bye().code == 200
+        hung_up(first)
+    causes = until(lambda: over(own_system, a), 40)
+    assert causes == ({"hangup"} if step == "all is done" else {"agent-lost"} if step == "one's own rings" else causes)
+    for owner in (a.owner, b.owner):
+        past = owner.request("GET", "/user/me/calls").json()
+        assert [c["type"] for c in past] == (
+            [] if owner is b.owner and step == "one's own rings" else ["made" if owner is a.owner else
+                                                                      "missed" if step == "the other rings" else "received"])

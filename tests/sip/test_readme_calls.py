@@ -1,4 +1,5 @@
 """The calls of README.md, run as they stand there, with a phone at the other end."""
+import json
 import re
 import subprocess
 import tempfile
@@ -7,7 +8,10 @@ import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
 from restsip_system import TOP
 
+from test_transfer import changes_over, request
+
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = 5  # to call, to answer, to dial, to hand on, past calls
 
 
 @pytest.fixture(name="people")
@@ -19,10 +23,14 @@ def fixture_people(phone, account):
     return dave, alice, a
 
 
-def start(dave, alice, number):
-    """Runs one of the blocks of "Calls with curl"."""
+def start(dave, alice, *numbers, bob=None):
+    """Runs blocks of "Calls with curl"."""
     text = (TOP / "README.md").read_text().split("\n## Calls with curl\n")[1].split("\n## ")[0]
-    script = BLOCK.findall(text)[number].replace("alice@example.net", alice.email)
+    blocks = BLOCK.findall(text)
+    assert len(blocks) == BLOCKS
+    script = "".join(blocks[n] for n in numbers).replace("alice@example.net", alice.email)
+    if bob:
+        script = script.replace("bob@example.net", bob.email)
     env = {"PATH": "/usr/bin:/bin", "TOKEN": dave.token(), "RESTSIP_URL": dave.system.url}
     out = tempfile.TemporaryFile("w+")  # what waits in the background has it open for a while
     return out, subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", script + 'echo; echo "state=$STATE"'], env=env,
@@ -59,3 +67,29 @@ def test_curl_answers_a_phone(people, until):
     assert "a=inactive" in answer.body.decode()
     assert a.requests.get(timeout=20).method == "BYE"
     assert '"state":"joined"' in said(shell)
+
+
+def test_curl_has_two_phones_talk(people, account, phone, until):
+    """Its own and another's; hands that on; and reads what calls it has had."""
+    dave, alice, a = people
+    bob = account("bob")
+    d, b = rings(phone(dave)), rings(phone(bob))
+    assert d.register().code == b.register().code == 200
+    shell = start(dave, alice, 2, 3, bob=bob)
+    first = Incoming(d, 20)
+    first.accept(sdp(1))
+    second = Incoming(a, 20)
+    second.say(200, "OK", sdp(3))
+    changes_over(first, second, sdp(4))
+    third = Incoming(b, 20)
+    assert alice.email in third.invite.get("from")
+    third.say(200, "OK", sdp(5))
+    changes_over(second, third, sdp(6))
+    request(first, "BYE")
+    out = said(shell)
+    assert "state=joined" in out and '"status":"delivered"' in out
+    assert second.bye().code == 200
+    request(third, "BYE")
+    until(lambda: len(dave.request("GET", "/user/me/calls").json()) == 2, 20)
+    past = json.loads(said(start(dave, alice, 4)).split("\nstate=")[0])
+    assert {(c["type"], c["with"]) for c in past} == {("made", alice.email), ("made", bob.email)}
