@@ -10,6 +10,8 @@
 #include "parse/nameaddr.h"
 
 static const struct event_package packages[] = {
+	{"conference", "application", "conference-info+xml"},
+	{"dialog", "application", "dialog-info+xml"},
 	{"message-summary", "application", "simple-message-summary"},
 	{"presence", "application", "pidf+xml"},
 	{"reg", "application", "reginfo+xml"},

@@ -1,6 +1,7 @@
 /*
  * Event packages (RFC 6665 section 7.2): presence (RFC 3856), reg (RFC 3680),
- * message-summary (RFC 3842); and the headers Event and Accept.
+ * message-summary (RFC 3842), dialog (RFC 4235), conference (RFC 4575); and the
+ * headers Event and Accept.
  */
 #ifndef EVENT_H
 #define EVENT_H

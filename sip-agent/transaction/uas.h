@@ -19,7 +19,8 @@ struct uas_list;
 #define UAS_ALLOW \
 	"Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, " \
 	"PRACK, PUBLISH, REFER, REGISTER, SUBSCRIBE, UPDATE\r\n"
-#define UAS_ALLOW_EVENTS "Allow-Events: message-summary, presence, reg\r\n"
+#define UAS_ALLOW_EVENTS \
+	"Allow-Events: conference, dialog, message-summary, presence, reg\r\n"
 #define UAS_SUPPORTED "Supported: 100rel, outbound, path, replaces, timer\r\n"
 
 enum {

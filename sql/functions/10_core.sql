@@ -278,7 +278,8 @@ declare
 begin
 	select exists (select from app.watch w where w.kind = p_kind and w.id = p_id) as watched,
 		exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) as listed,
-		exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) as subscribed into v_is;
+		case p_kind when 'call' then exists (select from app.subscription s where s.event in ('conference', 'dialog'))
+			else exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) end as subscribed into v_is;
 	if v_is.watched and app.is_watched(p_kind, p_id) then
 		perform app.log_change(p_kind, p_id, p_version, p_prior, false, p_recheck, p_parts);
 		v_bell := array[app.change_bell(p_kind, p_id)];
@@ -286,7 +287,9 @@ begin
 	if v_is.listed then
 		v_bell := v_bell || app.list_publish(p_kind::text, p_id, false, p_before);
 	end if;
-	if v_is.subscribed then
+	if v_is.subscribed and p_kind = 'call' then
+		v_bell := v_bell || app.lamps_tell(array[p_id]);
+	elsif v_is.subscribed then
 		v_bell := v_bell || app.notify_due(p_kind, p_id);
 	end if;
 	return v_bell;
@@ -308,6 +311,8 @@ begin
 	end if;
 	if p_kind in ('login', 'mailbox') then
 		v_bell := v_bell || app.notify_due(p_kind, p_id, 'noresource');
+	elsif p_kind = 'call' then
+		v_bell := v_bell || app.lamps_tell(array[p_id]);
 	end if;
 	return v_bell;
 end $$;

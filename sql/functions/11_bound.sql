@@ -33,6 +33,7 @@ from (values
 	('deliveries_contact', 128, 'deliveries', 'that wait for one contact; what comes then waits for the account'),
 	('deliveries_destination', 8, 'deliveries', 'to a destination that has not answered lately'),
 	('deliveries_first', 16, 'deliveries', 'of what waits that a contact gets when it registers; the rest once it answers'),
+	('dialogs', 32, 'phones', 'in calls that a document about an account''s calls shows; those that talk come first'),
 	('document', 1048576, 'bytes', 'of any one document'),
 	('email_rest', 30, 'days', 'until the email of a deleted account may sign up again'),
 	('idempotency', 33554432, 'bytes', 'of results kept under an account''s Idempotency-Keys; the oldest make way'),

@@ -22,20 +22,29 @@ begin
 		select from app.participant p where p.call_id = p_call and p.left_at is null);
 end $$;
 
--- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all. RS404 to
--- whom it does not concern.
+-- What an account is to a live call: owner, inside (participant or invited: sees sessions), sees it at all.
+create function app.call_sight(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool, out sees bool)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	select c.owner_id = p_account, c.open, coalesce(s.inside, false), c.open or s.call_id is not null
+	into owner, open, inside, sees
+	from app.call c left join app.call_seer s on s.call_id = c.id and s.account_id = p_account
+	where c.id = p_call and c.state <> 'ended';
+	sees := coalesce(sees, false);
+end $$;
+
+-- The same; RS404 to whom it does not concern.
 create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_seer bool;
+	v_sight record := app.call_sight(p_account, p_call);
 begin
-	select c.owner_id = p_account, c.open, coalesce(s.inside, false), s.call_id is not null
-	into owner, open, inside, v_seer
-	from app.call c left join app.call_seer s on s.call_id = c.id and s.account_id = p_account
-	where c.id = p_call and c.state <> 'ended';
-	if owner is null or not (open or v_seer) then
+	if not v_sight.sees then
 		perform app.refuse(404, 'call-not-found', 'There is no such call.');
 	end if;
+	owner := v_sight.owner;
+	inside := v_sight.inside;
+	open := v_sight.open;
 end $$;
 
 create function app.call_invite(p_call bigint, p_invited jsonb) returns void

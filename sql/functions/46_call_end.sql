@@ -157,6 +157,7 @@ begin
 		select c.id from app.call c
 		where c.id = any (p_calls) and c.owner_id <> p_account and c.state <> 'ended' and not c.ends_alone
 			and not exists (select from app.watch w where w.kind = 'call' and w.id = c.id)
+			and not app.is_lamp('conference', c.id)
 			and not exists (select from app.participant p -- is somebody's past call
 				where p.call_id = c.id and p.account_id = p_account and p.side = 'callee' and p.left_at is null)
 			and not exists (select from app.leg l where l.call_id = c.id and l.ended_at is null));

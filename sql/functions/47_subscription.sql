@@ -6,24 +6,39 @@
 create function app.event_kind(p_event text) returns app.resource_kind
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-	return case p_event when 'presence' then 'login' when 'reg' then 'login' when 'message-summary' then 'mailbox' end;
+	return case p_event when 'presence' then 'login' when 'reg' then 'login' when 'dialog' then 'login'
+		when 'message-summary' then 'mailbox' when 'conference' then 'call' end;
 end $$;
 
 create function app.event_type(p_event text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event when 'presence' then 'application/pidf+xml' when 'reg' then 'application/reginfo+xml'
-		when 'message-summary' then 'application/simple-message-summary' end;
+		when 'message-summary' then 'application/simple-message-summary' when 'dialog' then 'application/dialog-info+xml'
+		when 'conference' then 'application/conference-info+xml' end;
 end $$;
 
--- What a NOTIFY carries. p_documents: how many this subscription has had; p_gone: as login_reginfo has it.
-create function app.event_doc(p_event text, p_account bigint, p_documents int, p_gone bigint default null) returns text
+-- What a NOTIFY carries, about an account, or a call. p_documents: how many this subscription has had; p_gone: as login_reginfo has
+-- it; p_watcher, p_legs, p_told: as dialog_info has them.
+create function app.event_doc(p_event text, p_about bigint, p_documents int, p_gone bigint default null,
+	p_watcher bigint default null, p_legs bigint[] default '{}', p_told bigint[] default '{}') returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return case p_event
-		when 'presence' then app.login_pidf(p_account)
-		when 'reg' then app.login_reginfo(p_account, p_documents, p_gone)
-		when 'message-summary' then app.mailbox_summary(p_account) end;
+		when 'presence' then app.login_pidf(p_about)
+		when 'reg' then app.login_reginfo(p_about, p_documents, p_gone)
+		when 'message-summary' then app.mailbox_summary(p_about)
+		when 'dialog' then app.dialog_info(p_about, p_watcher, p_documents, p_legs, p_told)
+		when 'conference' then app.call_info(p_about, p_documents) end;
+end $$;
+
+-- By what documents are compared: of a call's, which count, without their number. Nothing that others have written stands before it
+-- with its quotes as they were.
+create function app.event_sum(p_event text, p_doc text) returns bytea
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return sha256(convert_to(case when p_event in ('conference', 'dialog') then regexp_replace(p_doc, ' version="[0-9]+"', '')
+		else p_doc end, 'UTF8'));
 end $$;
 
 create function app.notify_bell(p_agent int) returns text
@@ -60,7 +75,8 @@ begin
 	return least(greatest(p_due_at, now()), now() + app.notify_pause());
 end $$;
 
--- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it.
+-- The resource, which is locked, has changed (p_ended: is gone): its subscribers are to hear of it. Not a call: app.lamps_tell; nor
+-- what an account has in calls, which is no business of its contacts.
 create function app.notify_due(p_kind app.resource_kind, p_id bigint, p_ended text default null) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -72,11 +88,13 @@ begin
 	-- A claim under way may have read the state of before: without waiting for it here, its row would still look due.
 	perform app.notify_lock(p_id);
 	perform from app.subscription s
-	where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
+	where s.account_id = p_id and s.kind = p_kind and s.ended is null
+		and (not s.due and s.event <> 'dialog' or p_ended is not null)
 	order by s.id for update;
 	with marked as (
 		update app.subscription s set due = true, due_at = app.notify_from(s.due_at), ended = p_ended
-		where s.account_id = p_id and s.kind = p_kind and s.ended is null and (not s.due or p_ended is not null)
+		where s.account_id = p_id and s.kind = p_kind and s.ended is null
+			and (not s.due and s.event <> 'dialog' or p_ended is not null)
 		returning s.agent_id),
 	-- A claim may have passed over what is due already, because of this change.
 	waiting as (
@@ -160,7 +178,7 @@ begin
 			until = case when s.agent_id = p_agent then s.until end, credential_id = p_ask.credential_id,
 			expires_at = now() + make_interval(secs => p_expires_s),
 			ended = case when p_expires_s = 0 then 'timeout' end, due = true, due_at = app.notify_from(s.due_at),
-			sum = null
+			sum = null, fence = null
 		where s.id = v_now.id;
 	end if;
 	local_tag := v_now.local_tag;
@@ -194,7 +212,8 @@ begin
 	end if;
 	perform app.refuse_disabled(v_watcher);
 	v_ask.kind := app.event_kind(v_ask.event);
-	v_target := app.watch_target(v_watcher, v_ask.kind, p_aor);
+	-- A call's URI has its number as the user.
+	v_target := app.watch_target(v_watcher, v_ask.kind, case v_ask.kind when 'call' then split_part(p_aor, '@', 1) else p_aor end);
 	return query
 		select s.local_tag, p_expires_s from app.subscription s
 		where s.call_id = v_ask.call_id and s.remote_tag = v_ask.remote_tag and s.first_cseq = v_ask.remote_cseq
@@ -209,7 +228,7 @@ begin
 	end if;
 	with old as (
 		select s.id, s.due_at, s.ended from app.subscription s
-		where s.watcher_id = v_watcher and s.account_id = v_target.id and s.event = v_ask.event
+		where s.watcher_id = v_watcher and coalesce(s.about_call, s.account_id) = v_target.id and s.event = v_ask.event
 			and coalesce(s.flow, s.remote_target) = coalesce(v_ask.flow, v_ask.remote_target)
 		order by s.id for update),
 	-- One that only fetches ends none that lives.
@@ -222,11 +241,12 @@ begin
 	end if;
 	insert into app.subscription (account_id, watcher_id, kind, event, event_id, call_id, local_tag, remote_tag,
 		local_uri, remote_uri, local_target, remote_target, route, flow, peer, agent_id, first_cseq, remote_cseq,
-		expires_at, ended, due_at, credential_id)
-	values (v_target.id, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
+		expires_at, ended, due_at, credential_id, about_call)
+	values (case when v_ask.kind <> 'call' then v_target.id end, v_watcher, v_ask.kind, v_ask.event, v_ask.event_id, v_ask.call_id, v_ask.local_tag,
 		v_ask.remote_tag, v_ask.local_uri, v_ask.remote_uri, v_ask.local_target, v_ask.remote_target, v_ask.route,
 		v_ask.flow, v_ask.peer, p_agent, v_ask.remote_cseq, v_ask.remote_cseq, now() + make_interval(secs => p_expires_s),
-		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()), p_credential);
+		case when p_expires_s = 0 then 'timeout' end, coalesce(v_due_at, now()), p_credential,
+		case when v_ask.kind = 'call' then v_target.id end);
 	return query select v_ask.local_tag, p_expires_s;
 end $$;
 
@@ -257,7 +277,11 @@ declare
 	v_gone bigint;
 	v_now record;
 	v_pause interval := app.notify_pause();
+	v_about bigint;
+	v_legs bigint[];
+	v_again bool;
 begin
+	perform app.lamps_due();
 	for v_sub in
 		select s.* from app.subscription s
 		where (s.agent_id = p_agent or s.agent_id is null)
@@ -266,12 +290,14 @@ begin
 	loop
 		exit when v_made >= p_limit;
 		continue when app.notify_is_full(v_sub);
-		continue when v_sub.account_id is not null and not app.notify_try_lock(v_sub.account_id);
+		v_about := coalesce(v_sub.about_call, v_sub.account_id);
+		continue when v_about is not null and not app.notify_try_lock(v_about);
 		select s.* into v_sub from app.subscription s
 		where s.id = v_sub.id and s.agent_id is not distinct from v_sub.agent_id
 			and (s.due and s.due_at <= now() and s.until is null or p_lost and s.until < now())
 		for update skip locked;
 		continue when v_sub.id is null;
+		v_about := coalesce(v_sub.about_call, v_sub.account_id); -- the account may have gone meanwhile
 		if v_sub.lost is not null then
 			v_now := app.contact_flow(v_sub.watcher_id, v_sub.credential_id, v_sub.remote_target, v_sub.lost,
 				v_sub.peer);
@@ -284,31 +310,42 @@ begin
 				update app.subscription s set flow = v_now.flow, lost = null where s.id = v_sub.id;
 			end if;
 		end if;
-		v_sub.ended := coalesce(v_sub.ended, case when v_sub.account_id is null then 'noresource' end);
+		-- An account that is gone; a call that has ended, or that the watcher may not see any more.
+		v_sub.ended := coalesce(v_sub.ended, case when v_about is null
+			or v_sub.about_call is not null and not (app.call_sight(v_sub.watcher_id, v_sub.about_call)).sees then 'noresource' end);
+		v_again := v_sub.ended is null and app.is_fenced(v_sub); -- before its legs are read
+		v_legs := case when v_sub.event = 'dialog' then app.dialog_legs(v_sub.account_id) else '{}' end;
 		v_gone := case when v_sub.event = 'reg' then coalesce((
 			select max(g.id) from app.contact_gone g where g.account_id = v_sub.account_id), 0) end;
 		begin
 			body := case when v_sub.ended is null or v_sub.ended not in ('noresource', 'rejected')
-				then app.event_doc(v_sub.event, v_sub.account_id, v_sub.documents,
-					coalesce(v_sub.gone_told, v_gone)) end;
+				then app.event_doc(v_sub.event, v_about, v_sub.documents, coalesce(v_sub.gone_told, v_gone),
+					v_sub.watcher_id, v_legs) end;
+			-- By what goes on alone: what has ended is told once.
+			v_sum := app.event_sum(v_sub.event, body);
+			if body is not null and not v_sub.dialogs_told <@ v_legs then
+				body := app.event_doc(v_sub.event, v_about, v_sub.documents, p_watcher => v_sub.watcher_id, p_legs => v_legs,
+					p_told => v_sub.dialogs_told);
+			end if;
 		exception when data_exception then
 			-- What cannot be written holds up nobody else.
-			raise warning 'no % document of account %: %', v_sub.event, v_sub.account_id, sqlerrm;
+			raise warning 'no % document of %: %', v_sub.event, v_about, sqlerrm;
 			update app.subscription s set due_at = now() + interval '1 min' where s.id = v_sub.id;
 			continue;
 		end;
-		v_sum := sha256(convert_to(body, 'UTF8'));
 		if v_sub.ended is null and v_sub.sum = v_sum and v_sub.until is null then
-			update app.subscription s set due = false where s.id = v_sub.id;
+			update app.subscription s set due = v_again, due_at = case when v_again then now() + v_pause else s.due_at end
+			where s.id = v_sub.id;
 			continue;
 		end if;
-		update app.subscription s set due = false, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
+		update app.subscription s set due = v_again, until = now() + make_interval(secs => p_lease_s), sum = v_sum,
 			due_at = now() + v_pause, ended = v_sub.ended,
 			local_cseq = greatest(s.local_cseq, (select e.n * 1000000 from app.epoch e)) + 1,
 			documents = s.documents + 1, agent_id = p_agent, claimed_after = s.remote_cseq,
-			gone_told = coalesce(s.gone_told, v_gone), gone_claimed = v_gone,
+			gone_told = coalesce(s.gone_told, v_gone), gone_claimed = v_gone, dialogs_claimed = v_legs,
+			fence = coalesce(s.fence, case when s.event = 'dialog' then app.xid() end),
 			local_target = case when s.agent_id = p_agent then s.local_target else p_target end,
-			version = (select r.version from app.resource r where r.kind = s.kind and r.id = s.account_id)
+			version = (select r.version from app.resource r where r.kind = s.kind and r.id = v_about)
 		where s.id = v_sub.id returning s.* into v_sub;
 		subscription := v_sub.id;
 		cseq := v_sub.local_cseq;
@@ -343,7 +380,7 @@ begin
 	v_mine := array(
 		select s.id from app.subscription s
 		where s.id = any (p_subscriptions) and s.agent_id = p_agent and s.until is not null
-			and (s.account_id is null or app.notify_try_lock(s.account_id)));
+			and (coalesce(s.about_call, s.account_id) is null or app.notify_try_lock(coalesce(s.about_call, s.account_id))));
 	v_mine := array(
 		select s.id from app.subscription s
 		where s.id = any (v_mine) and s.agent_id = p_agent and s.until is not null
@@ -412,7 +449,7 @@ begin
 	-- What ended meanwhile has its last NOTIFY still to come.
 	elsif p_code between 200 and 299 and (v_sub.ended is null or v_sub.due) then
 		update app.subscription s set until = null, code = p_code, notified_at = now(), gone_told = s.gone_claimed,
-			lost = null
+			dialogs_told = s.dialogs_claimed, lost = null
 		where s.id = v_sub.id;
 		return query select 'active';
 	else

@@ -146,6 +146,9 @@ begin
 		continue when i = any (v_done) or p_items -> i ->> 'state' = 'up';
 		v_bell := v_bell || app.leg_heard(p_agent, v_legs[i + 1], p_items -> i);
 	end loop;
+	if p_items @> '[{"state": "ringing"}]' then
+		v_bell := v_bell || app.legs_tell(v_legs);
+	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 
@@ -212,7 +215,7 @@ begin
 		v_first.cause := case when v_part.web and v_part.joined_at is not null or exists (
 			select from app.leg l where l.participant_id = v_leg.participant_id and l.answered_at is not null)
 			then 'SIP;cause=200;text="Call completed elsewhere"' end;
-		return query select * from app.leg_take(p_agent, v_first, null);
+		return query select * from app.leg_take(p_agent, v_first, app.legs_tell(array[p_leg]));
 		return;
 	end if;
 	v_offer := coalesce(v_caller.remote_sdp, nullif(v_leg.local_sdp, ''));

@@ -240,6 +240,7 @@ begin
 		continue when i - 1 = any (v_plain.done);
 		v_bell := v_bell || app.leg_ended(p_agent, v_legs[i], p_items -> i - 1);
 	end loop;
+	v_bell := v_bell || app.legs_tell(v_legs);
 	return query select * from app.leg_take(p_agent, null, v_bell);
 end $$;
 

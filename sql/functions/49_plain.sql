@@ -187,6 +187,11 @@ begin
 		update app.credential c set used_at = now() where c.id in (
 			select o.id from app.credential o where o.id = any (v_unused) for update skip locked);
 	end if;
+	bell := app.lamps_tell('{}', v_callers || v_callees);
+	if bell is not null then
+		i := -1;
+		return next;
+	end if;
 end $$;
 
 -- ---- it rings ----
@@ -303,6 +308,11 @@ begin
 			select -1, null, null, null, null, null, array_agg(distinct 'restsip_job_' || u.caller_agent || '|call'), 2
 			from usual u where u.caller_agent <> p_agent having count(*) > 0)
 		select s.i, s.kind, s.leg, s.call, s.peer, s.sdp, s.bell from said s order by s.i < 0, s.i, s.place;
+	bell := app.lamps_tell(v_calls);
+	if bell is not null then
+		i := -1;
+		return next;
+	end if;
 end $$;
 
 -- ---- it ends ----

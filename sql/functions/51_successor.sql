@@ -14,7 +14,7 @@ begin
 	if v_leg.state in ('calling', 'ringing') and v_leg.direction = 'out' then
 		v_bell := app.leg_order(v_leg, p_asks, 'cancel');
 		update app.leg l set state = 'ending', ending_at = now(), cause = 'agent-lost' where l.id = v_leg.id returning l.* into v_leg;
-		return v_bell || app.leg_refused(v_leg, p_asks);
+		return v_bell || app.leg_refused(v_leg, p_asks) || app.legs_tell(array[p_leg]);
 	elsif v_leg.state = 'answered' and v_leg.remote_sdp is not null and v_leg.agent_id = p_asks then
 		if app.leg_waits_for_ack(v_leg) then
 			v_bell := app.leg_order(v_leg, p_asks, 'answer');

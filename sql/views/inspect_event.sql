@@ -1,7 +1,7 @@
 -- Subscriptions and publications of phones, for people.
 
 create view inspect.subscription as
-select a.email as resource, w.email as watcher, s.event, s.event_id, s.expires_at,
+select coalesce(a.email, '/call/' || s.about_call) as resource, w.email as watcher, s.event, s.event_id, s.expires_at,
 	greatest(ceil(extract(epoch from s.expires_at - now()))::int, 0) as left_s, s.ended, s.due, s.until, s.version,
 	s.documents, s.notified_at, s.code, g.name as agent, s.flow, s.remote_target, s.route, s.call_id, s.local_cseq,
 	s.remote_cseq, s.created_at
@@ -10,9 +10,9 @@ join app.account w on w.id = s.watcher_id
 left join app.account a on a.id = s.account_id
 left join app.agent g on g.id = s.agent_id;
 comment on view inspect.subscription is 'Subscriptions of phones (RFC 6665).';
-comment on column inspect.subscription.resource is 'Whose presence, registrations or mailbox; null: the account is gone.';
+comment on column inspect.subscription.resource is 'Whose presence, registrations, calls or mailbox, or which call; null: the account is gone.';
 comment on column inspect.subscription.watcher is 'Who subscribes.';
-comment on column inspect.subscription.event is 'presence, reg or message-summary.';
+comment on column inspect.subscription.event is 'presence, reg, dialog, message-summary or conference.';
 comment on column inspect.subscription.event_id is 'The id that the phone gave to tell subscriptions of one dialog apart.';
 comment on column inspect.subscription.expires_at is 'When it lapses unless it is refreshed.';
 comment on column inspect.subscription.left_s is 'Seconds until then.';
