@@ -1,6 +1,6 @@
 -- Who is alive. A process is alive while its session holds its advisory lock and it says every two seconds, on that
 -- connection, that it is there. Advisory classes: 29284 migrate, 29285 agents, 29286 stream processes, 29288 subscriptions
--- (by account). Only the owner's functions may take one.
+-- (by account, or call). Only the owner's functions may take one.
 
 create function app.lock_is_held(p_class int, p_id int) returns bool
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$

@@ -100,6 +100,7 @@ def test_what_the_server_can_is_said(account, phone, transport):
                                    "UPDATE")
     assert answer.get("supported") == "100rel, outbound, path, replaces, timer"
     answer = p.exchange(p.build("OPTIONS", "sip:example.net"))
+    assert answer.get("allow-events") == "conference, dialog, message-summary, presence, reg"
     assert (answer.get("accept-encoding"), answer.get("accept-language")) == ("deflate, identity", "en")
 
 

@@ -74,6 +74,7 @@ def test_everything_at_once(owner):
     agents, streams, janitors, lists = run_load(world, rng)
     report(world)
     assert not world.failed, world.failed
+    lamps_are_right(owner, agents)
     settle(agents, janitors, streams)
     for one in lists:
         # what lapses meanwhile is out of the list at once, and out of what its readers know by the janitor
@@ -100,6 +101,20 @@ def report(world):
         print("WRONG", n, *what)
 
 
+def lamps_are_right(owner, agents):
+    """Once all that is due has been told, each lamp says what is: of calls in whatever state they were left."""
+    def are_told():
+        for agent in agents:
+            agent.claim()
+            agent.settle(end=True)
+        return not owner.execute("""select 1 from app.lamp_news union all select 1 from app.subscription s
+            where s.event in ('conference', 'dialog') and s.ended is null and (s.due or s.until is not null)""").fetchall()
+    until(are_told, "what is told of calls")
+    print("lamps", owner.execute("select event, count(*), count(*) filter (where dialogs_told <> '{}') from app.subscription"
+                                 " where event in ('conference', 'dialog') group by event").fetchall())
+    assert owner.execute(RECOUNTS["lamps that say something else"]).fetchall() == []
+
+
 def settle(agents, janitors, streams):
     """Until there is nothing to be delivered, told, or given up any more."""
     db = janitors[0].db
@@ -116,7 +131,7 @@ def settle(agents, janitors, streams):
             and not exists (select from app.send s where s.inbox is null and s.due_at <= now() + interval '2 s')
             and not exists (select from app.subscription s where s.until is not null or s.due)
             and not exists (select from app.leg l where l.state <> 'ended')
-            and not exists (select from app.ring_news)""").fetchone()[0]
+            and not exists (select from app.ring_news) and not exists (select from app.lamp_news)""").fetchone()[0]
     until(is_quiet, "deliveries, NOTIFYs and what has lapsed")
 
 

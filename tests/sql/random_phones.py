@@ -72,8 +72,10 @@ class Client(Web):
                  self.rng.choice([0, 1, 600]))
             return
         n = next(NUMBERS)
-        event = self.rng.choice(["presence", "reg", "message-summary"])
+        event = self.rng.choice(["presence", "reg", "message-summary", "dialog", "dialog", "conference"])
         aor = p.email if event == "message-summary" else self.person().email
+        if event == "conference":
+            aor = f"{self.some(self.world.calls) or 0}@example.net"
         dialog = {"event": event, "call_id": f"sub{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": n,
                   "local_uri": "sip:a@b", "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": "sip:g@h",
                   "flow": self.flow()}

@@ -64,6 +64,10 @@ RECOUNTS = {
     "logins that say something else": """select l.id from app.login l join app.account a on a.id = l.account_id
         where l.doc <> app.login_doc(l.n, a.email, l.source, l.contact, l.expires_s, l.expires_at, l.q, l.user_agent, l.extra)
             and l.source <> 'stream' or l.email <> a.email""",
+    "lamps that say something else": """select s.id, s.event from app.subscription s
+        where s.event in ('conference', 'dialog') and s.ended is null and not s.due and s.until is null
+            and s.sum is distinct from app.event_sum(s.event, app.event_doc(s.event, coalesce(s.about_call, s.account_id), 0, null,
+                s.watcher_id, app.dialog_legs(s.account_id)))""",
     "what a list's log takes": """select l.*, c.* from app.list_log l cross join lateral (
             select coalesce(sum(c.size), 0) as size from app.list_change c where c.list = l.list and c.xid < l.counted) c
         where l.bytes <> c.size""",
