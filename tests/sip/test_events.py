@@ -145,15 +145,15 @@ def test_the_mailbox_lights_the_lamp(account, phone, transport):
 def test_options_and_489_say_which_events(account, phone):
     p = phone(account())
     for answer in (p.exchange(p.build("OPTIONS", "sip:example.net")),
-                   p.request("SUBSCRIBE", p.aor, [("Event", "dialog"), ("Contact", f"<{p.contact}>")])):
-        assert {e.strip() for e in answer.get("allow-events").split(",")} == {"message-summary", "presence", "reg"}
+                   p.request("SUBSCRIBE", p.aor, [("Event", "refer"), ("Contact", f"<{p.contact}>")])):
+        assert {e.strip() for e in answer.get("allow-events").split(",")} == {"conference", "dialog", "message-summary", "presence", "reg"}
     assert "SUBSCRIBE" in p.exchange(p.build("OPTIONS", "sip:example.net")).get("allow")
 
 
 # ---- refusals ----
 
 @pytest.mark.parametrize("event,headers,code", [
-    ("dialog", [], 489), ("presence.winfo", [], 489), ("presence;id=(x)", [], 400), ("presence x", [], 400),
+    ("dialogue", [], 489), ("presence.winfo", [], 489), ("presence;id=(x)", [], 400), ("presence x", [], 400),
     ("presence;id=a,b", [], 400), ("presence;id=a b", [], 400),
     (None, [], 489), ("presence", [("Accept", "application/xpidf+xml, text/*")], 406),
     ("presence", [("Accept", "")], 406), ("reg", [("Accept", PIDF)], 406),
