@@ -217,6 +217,10 @@ static int tls_open(struct certificate *c, const struct settings *set)
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					       SSL_OP_NO_COMPRESSION |
 					       SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* pjsip on GnuTLS (Jami) stops reading at a session ticket, with the
+	   answer behind it unread; and each agent has its own key for them */
+	if (SSL_CTX_set_num_tickets(ctx, 0) != 1)
+		return EPROTO;
 	/* an idle connection keeps 34 KB otherwise, in a handshake too */
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	err = trust(ctx, settings_tls_authorities(set));
