@@ -23,6 +23,7 @@ struct wheel;
 
 enum {
 	LEGS_MAX = 10000,
+	LEG_LOADS_MAX = 256, /* under way at once, see load.c */
 	LEG_INVITE_CSEQ = 1, /* of ours that makes the dialog */
 	LEG_CSEQ_TOLD = 500, /* the database hears of each so many */
 	LEG_SDP_MAX = 48 * 1024,
@@ -63,9 +64,9 @@ struct legs {
 	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays, infos, keys, sayings, words, notifies;
 	size_t count;
-	size_t loads;  /* that are under way */
+	size_t loads;	 /* that are under way */
 	size_t borrowed; /* legs whose SDP is read, see session_borrow */
-	bool draining; /* nothing new is begun */
+	bool draining;	 /* nothing new is begun */
 	struct lately lately;
 	void (*overh)(struct leg *l); /* of leg_over */
 };
@@ -76,8 +77,7 @@ struct leg {
 	int64_t id;   /**< of its row; 0: there is none yet */
 	int64_t call; /**< its call */
 	int64_t peer; /**< the other side's, where that is ours too; else 0 */
-	bool apart;   /**< the other side's SDP has another origin than its
-			 phone was told: offers go by the database */
+	bool apart;   /**< app.leg_is_apart: offers go by the database */
 	bool in;      /**< a phone calls */
 	int64_t invite_cseq; /**< of the INVITE that makes the dialog */
 	enum leg_state state;
@@ -97,13 +97,14 @@ struct leg {
 	struct leg_session session;
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	struct offer *offer; /**< the same with a page, owned */
-	struct offer *later; /**< one that waits for the end of a refresh, owned */
+	struct offer
+		*later; /**< one that waits for the end of a refresh, owned */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
 	uint64_t refreshes_ms; /**< when those that it has sent are forgotten */
-	int infos; /**< that are passed on */
-	int said;  /**< those that the database was told, since said_ms */
+	int infos;	       /**< that are passed on */
+	int said; /**< those that the database was told, since said_ms */
 	uint64_t said_ms;
 	int keys; /**< of REST: how many times it has pressed some */
 	const char *takes_info; /**< "true", "false", NULL: not said */

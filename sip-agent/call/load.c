@@ -185,7 +185,7 @@ int load_leg(struct legs *ls, int64_t id, load_h *h, void *arg)
 		pg_null(),
 	};
 
-	return ask(ls, LOADS_MAX, valv, h, arg);
+	return ask(ls, LEG_LOADS_MAX, valv, h, arg);
 }
 
 static bool is_text(const struct pl *pl)

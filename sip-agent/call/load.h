@@ -10,7 +10,6 @@
 struct pg_answer;
 
 enum {
-	LOADS_MAX = 256, /* under way at once */
 	LOADS_BY_MSGS =
 		128, /* of these for what comes in: anybody can send that,
 			and orders must find their legs all the same */

@@ -154,7 +154,7 @@ static void refresh(struct leg *l, struct uas *u)
 	if (!leg_may_refresh(l))
 		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
 	else if (!session_refuses(u) &&
-	    !(update_is(u) ? update_serve : refresh_serve)(l, u))
+		 !(update_is(u) ? update_serve : refresh_serve)(l, u))
 		pass(l, u);
 }
 

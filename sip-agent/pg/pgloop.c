@@ -36,7 +36,7 @@ static const struct {
 	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS,
 		      "select count(*) from api.leg_news(0, '[]')", 1},
 	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
-		      "select count(*) from api.leg_claim(0)", 1},
+		      "select count(*) from api.leg_claim(0, 0)", 1},
 	[PG_SETTLE] = {"settle", 2, 1, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
 		       "select count(*) from api.leg_ended(0, '[]')", 1},
 	[PG_JANITOR] = {"janitor", 1, 1, TURN_MS, 0, NULL, 0},

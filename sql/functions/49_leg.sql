@@ -304,7 +304,8 @@ begin
 	return v_part;
 end $$;
 
-create function api.leg_claim(p_agent int) returns setof app.leg_work
+-- p_asks: so many legs that are not in memory it can look after now.
+create function api.leg_claim(p_agent int, p_asks int default 50) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
@@ -315,7 +316,7 @@ begin
 		set local synchronous_commit = off; -- an order that comes back is done once more
 	end if;
 	return query select * from app.leg_take(p_agent, null, v_bell);
-	return query select * from app.legs_ask(p_agent);
+	return query select * from app.legs_ask(p_agent, p_asks);
 end $$;
 
 grant execute on function api.leg_news, api.leg_answered, api.leg_session, api.leg_claim to restsip_agent;

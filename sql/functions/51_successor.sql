@@ -398,8 +398,8 @@ end $$;
 create function app.asked_every() returns interval language sql immutable as $$ select interval '10 min' $$;
 
 -- Phones of an agent, in calls that are up, that are to be asked whether they are there: nobody else notices that both have
--- gone.
-create function app.legs_ask(p_agent int) returns setof app.leg_work
+-- gone. Whose session is short is asked first: of a new process nobody knows how much of it is left.
+create function app.legs_ask(p_agent int, p_most int) returns setof app.leg_work
 language plpgsql volatile as $$
 declare
 	v_work app.leg_work;
@@ -409,7 +409,7 @@ begin
 		with due as materialized (
 			select l.id from app.leg l
 			where l.agent_id = p_agent and l.ended_at is null and l.state = 'up' and l.asked_at < now() - app.asked_every()
-			order by l.asked_at limit 50 for update skip locked)
+			order by l.asked_at, nullif(l.session_s, 0) limit p_most for update skip locked)
 		update app.leg l set asked_at = now() from due where l.id = due.id returning l.id
 	loop
 		return next v_work;

@@ -442,6 +442,31 @@ def test_a_timer_goes_on_with_the_next_process(pair, over, until, own_system, ph
         assert over(a) == {"expired"}
 
 
+def test_a_thousand_legs_of_the_process_before(pair, own_system, until):
+    """All are looked after soon: whose session is short has no time to wait for its turn."""
+    a, b = pair()
+    out, inc, _ = up(a, b)
+    until(lambda: not own_system.query("select from inspect.leg where state = 'answered'"), 10)
+    n = 1000
+    made = own_system.query_owner("""
+        with o as (select l.* from app.leg l join app.participant p on p.id = l.participant_id join app.account c on c.id = p.account_id
+                   where c.email = %s and l.state = 'up'),
+        c as (insert into app.call overriding system value select (jsonb_populate_record(c,
+                jsonb_build_object('id', nextval(pg_get_serial_sequence('app.call', 'id'))))).*
+                from o join app.call c on c.id = o.call_id, generate_series(1, %s) returning id),
+        r as (insert into app.resource (kind, id) select 'call', c.id from c)
+        insert into app.leg overriding system value select (jsonb_populate_record(o::app.leg, jsonb_build_object(
+            'id', nextval(pg_get_serial_sequence('app.leg', 'id')), 'call_id', c.id, 'sip_call_id', 'copy' || c.id))).* from o, c
+        returning id""", [a.owner.email, n])
+    assert len(made) == n
+    own_system.kill_and_wait("restsip-agent")
+    until(lambda: len({m.get("call-id") for m in came(a, "OPTIONS") if m.get("call-id").startswith("copy")}) == n, 32)
+    own_system.query_owner("with l as (delete from app.leg where sip_call_id like 'copy%%' returning call_id) "
+                           "delete from app.call where id in (select call_id from l) returning 1")
+    assert out.bye().code == 200
+    inc.next("BYE")
+
+
 # ---- phones that know none ----
 
 def test_a_phone_without_a_timer_is_asked(pair, over, until):

@@ -1,6 +1,6 @@
 -- Calls of phones: who wins, what is ordered, and that nothing is left behind.
 begin;
-select plan(68);
+select plan(69);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -112,8 +112,12 @@ select is(pg_temp.jobs(), 'cancel', 'what was to end is ordered to once more');
 select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 1001', 'a dialog is read from its row');
 select is(pg_temp.load(0, '192.0.2.9'), 'up udp:192.0.2.9:5060 2001', 'and its numbers never go back');
 select is_empty($$select * from api.leg_load((select agent from ids), null, 'c7', 'l', 'made up', '192.0.2.9')$$, 'tags that are made up');
-select is((select string_agg(kind, ' ' order by leg) from api.leg_claim((select agent from ids))), 'ask ask cancel',
-	'whether they are there is asked');
+update app.leg l set session_s = 90 where l.id = pg_temp.leg(1);
+select is((select string_agg(kind || ' ' || (leg = pg_temp.leg(1)), ', ' order by leg) from api.leg_claim((select agent from ids), 1)),
+	'ask true, cancel false', 'whether they are there is asked, first where the session is short');
+select is((select string_agg(kind || ' ' || (leg = pg_temp.leg(0)), ', ') from api.leg_claim((select agent from ids), 1) where kind is not null),
+	'ask true', 'so many at once as the agent can read');
+update app.leg l set session_s = null where l.id = pg_temp.leg(1);
 -- Its 200 may not have gone out.
 select pg_temp.call('c8', '{"last_word": "503", "last_word_to": "192.0.2.9:5060", "flow": "udp:192.0.2.9:5060"}'), pg_temp.answered(1)
 \g /dev/null

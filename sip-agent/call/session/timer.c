@@ -145,7 +145,8 @@ static int refresh_borrowed(struct leg *l, const struct pg_answer *ans)
 	if (err)
 		session_give_back(l);
 
-	return err == ENODATA ? update(l) : err; /* it may know that after all */
+	return err == ENODATA ? update(l)
+			      : err; /* it may know that after all */
 }
 
 static void on_sdps(const struct pg_answer *ans, void *arg)

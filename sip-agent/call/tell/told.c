@@ -22,6 +22,8 @@ enum {
 	NEWS_NOW_MS = 1,       /* who waits hears it */
 	NEWS_LATE_MS = 500,    /* nobody does */
 	POLL_MS = 2000,	       /* for bells that were missed */
+	ASKS_MAX = 50,	       /* legs to look after, of a claim; */
+	ASKS_ON_MS = 100,      /* and so soon the next, while there are more */
 };
 
 struct told {
@@ -33,6 +35,7 @@ struct told {
 	struct buf news; /* JSON without its brackets */
 	size_t newsc;
 	bool news_under_way, claiming, claim_again;
+	int asks; /* of that claim */
 };
 
 static const struct pg_stmt stmt_news = {
@@ -43,8 +46,8 @@ static const struct pg_stmt stmt_news = {
 };
 static const struct pg_stmt stmt_claim = {
 	.name = "leg_claim",
-	.sql = "select * from api.leg_claim($1)",
-	.nparams = 1,
+	.sql = "select * from api.leg_claim($1, $2)",
+	.nparams = 2,
 	.write = true,
 };
 
@@ -295,11 +298,31 @@ void told_asks(struct told *t, const struct leg *l,
 /* --- what others have caused ------------------------------------------------
  */
 
+/* Each is to be read from its row: no more than can be, while others are */
+static int may_ask(const struct told *t)
+{
+	const size_t most = LEG_LOADS_MAX / 2, loads = t->legs->loads;
+
+	return loads < most ? (int)MIN(ASKS_MAX, most - loads) : 0;
+}
+
+static int count_asks(const struct pg_answer *ans)
+{
+	int n = 0;
+
+	for (int row = 0; row < pg_rows(ans); row++)
+		n += !str_cmp(pgres_text(ans->res, row, "kind"), "ask");
+
+	return n;
+}
+
 static void on_claimed(const struct pg_answer *ans, void *arg)
 {
 	struct told *t = arg;
 
 	t->claiming = false;
+	if (ans->end == PG_OK && count_asks(ans) >= t->asks)
+		tmr_start(&t->tmr_poll, ASKS_ON_MS, poll, t);
 	told_answer(t, ans);
 	if (t->claim_again)
 		told_claim(t);
@@ -308,11 +331,16 @@ static void on_claimed(const struct pg_answer *ans, void *arg)
 /** Ask for orders: a bell has rung, or might have */
 void told_claim(struct told *t)
 {
-	const struct pg_val valv[] = {pg_int(pgloop_agent(t->ag->pl))};
+	const int asks = may_ask(t);
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(t->ag->pl)),
+		pg_int(asks),
+	};
 
 	t->claim_again = t->claiming;
-	if (!t->claiming)
-		t->claiming = !pgloop_query_in(t->ag->pl, PG_CLAIM, 0,
-					       &stmt_claim, valv, on_claimed,
-					       t);
+	if (t->claiming)
+		return;
+	t->asks = asks;
+	t->claiming = !pgloop_query_in(t->ag->pl, PG_CLAIM, 0, &stmt_claim,
+				       valv, on_claimed, t);
 }
