@@ -97,8 +97,7 @@ struct leg {
 	struct leg_session session;
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	struct offer *offer; /**< the same with a page, owned */
-	struct offer
-		*later; /**< one that waits for the end of a refresh, owned */
+	struct offer *later; /**< waits for a refresh's end, owned */
 	void (*goneh)(struct leg *l); /**< it is over, or about to be */
 	int offers; /**< of its phone in a while, from offers_ms on */
 	uint64_t offers_ms;
