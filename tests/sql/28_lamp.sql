@@ -1,7 +1,7 @@
 -- Lamps: phones subscribe to the calls of an account (dialog), and to who is in a call (conference): who sees what, what is told
 -- when, and that nothing is written where nobody watches.
 begin;
-select plan(60);
+select plan(61);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -179,6 +179,11 @@ select is(pg_temp.tell(), 0::bigint, 'that alone is no document');
 select is((select bool_or(due) from app.subscription), false, 'and it ends');
 select pg_temp.bind('bob', 'sip:b9@192.0.2.9') \g /dev/null
 select is((select bool_or(due) from app.subscription), false, 'contacts are no calls');
+
+select inspect.set_bound('subscriptions', 2) \g /dev/null
+select throws_ok($$ select pg_temp.subscribe('carol', 'carol@example.net', 'dialog', 'carols-own') $$, 'RS403', 'too-many-subscriptions',
+	'lamps count as any subscription');
+select inspect.set_bound('subscriptions') \g /dev/null
 
 -- Conferences
 select id as call from api.call_create(null, pg_temp.proof('alice'), 'tea & <b>', null, false, '["carol@example.net"]', '{}', null, null) \gset
