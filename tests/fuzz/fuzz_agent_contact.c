@@ -1,12 +1,11 @@
 /*
  * The contacts of a REGISTER, and the JSON that the database is given.
  */
-#include "fuzz.h"
+#include "fuzz_sound.h"
 
 #include <yajl/yajl_tree.h>
 
 #include "common/utf8.h"
-#include "parse/sanity.h"
 #include "registrar/contact.h"
 #include "settings.h"
 
@@ -36,24 +35,7 @@ static void decode(const struct sip_msg *msg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char head[] =
-		"REGISTER sip:a SIP/2.0\r\n"
-		"Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
-		"To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 REGISTER\r\nContact: ";
-	struct mbuf *mb = mbuf_alloc(sizeof(head) + size + 4);
-	struct sip_msg *msg;
-	struct sanity m;
-
-	HOLDS(mb && !mbuf_write_str(mb, head) &&
-	      !mbuf_write_mem(mb, data, size) &&
-	      !mbuf_write_str(mb, "\r\n\r\n"));
-	mbuf_set_pos(mb, 0);
-	(void)sanity_parse(&m, (const char *)mb->buf, mb->end);
-	if (!m.scode && !sip_msg_decode(&msg, mb)) {
-		decode(msg);
-		mem_deref(msg);
-	}
-	mem_deref(mb);
+	fuzz_sound(FUZZ_HEAD("REGISTER") "Contact: ", data, size, decode);
 
 	return 0;
 }
