@@ -178,6 +178,12 @@ begin
 		select c.id from app.call c where c.owner_id = p_account
 		union select p.call_id from app.participant p where p.account_id = p_account))
 	order by r.id for update;
+	-- Who still talks to those that this account has handed on to them keeps the past call of it.
+	select array_agg(b.bell) into v_bell
+	from (
+		select distinct p.call_id as id from app.participant p
+		where p.account_id = p_account and p.side = 'callee' and p.cause = 'transferred' and not p.past_made) c
+	cross join lateral unnest(app.past_calls_made(null, 'transferred', p_account, c.id)) b (bell);
 	foreach v_call in array app.calls_leave(v_calls, p_account) loop
 		v_bell := v_bell || app.call_forget(v_call, p_account);
 	end loop;

@@ -191,9 +191,7 @@ create function app.command_holds(p_sender bigint, p_command text, p_call bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return exists (select from app.call c where c.id = p_call and c.state <> 'ended' and (
-		p_command <> 'reject' and c.owner_id = p_sender and not exists (
-			select from app.participant p
-			where p.call_id = p_call and p.account_id = p_sender and p.cause = 'transferred')
+		p_command <> 'reject' and c.owner_id = p_sender and not app.call_is_handed_on(p_call, p_sender)
 		or exists (
 			select from app.participant p
 			where p.call_id = p_call and p.account_id = p_sender and p.left_at is null

@@ -33,8 +33,26 @@ begin
 	sees := coalesce(sees, false);
 end $$;
 
--- The same; RS404 to whom it does not concern.
-create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool)
+-- Whether somebody has handed a call on: who owns it commands it no more then.
+create function app.call_is_handed_on(p_call bigint, p_account bigint) returns bool
+language plpgsql volatile as $$
+begin
+	return exists (
+		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.cause = 'transferred');
+end $$;
+
+create function app.refuse_not_owner(p_owner bool, p_handed_on bool) returns void
+language plpgsql volatile as $$
+begin
+	if p_handed_on then
+		perform app.refuse(403, 'not-owner', 'You have handed this call on; only who is in it may end it, by leaving.');
+	elsif not p_owner then
+		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
+	end if;
+end $$;
+
+-- The same, but that an owner who has handed it on (handed_on) is none; RS404 to whom it does not concern.
+create function app.call_access(p_account bigint, p_call bigint, out owner bool, out inside bool, out open bool, out handed_on bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_sight record := app.call_sight(p_account, p_call);
@@ -42,7 +60,8 @@ begin
 	if not v_sight.sees then
 		perform app.refuse(404, 'call-not-found', 'There is no such call.');
 	end if;
-	owner := v_sight.owner;
+	handed_on := v_sight.owner and app.call_is_handed_on(p_call, p_account);
+	owner := v_sight.owner and not handed_on;
 	inside := v_sight.inside;
 	open := v_sight.open;
 end $$;
@@ -253,9 +272,7 @@ declare
 	v_extra jsonb;
 	v_bell text[];
 begin
-	if not v_access.owner then
-		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
-	end if;
+	perform app.refuse_not_owner(v_access.owner, v_access.handed_on);
 	p_invite := app.call_invite_mine(p_invite, app.caller(p_who, p_proof));
 	perform app.refuse_set(p_extra, 'state', (select c.state::text from app.call c where c.id = p_call),
 		'DELETE of the call ends it, starts_at schedules it.');
@@ -264,6 +281,7 @@ begin
 	end if;
 	v_prior := app.lock('call', p_call, p_if_match);
 	v_access := app.call_access(app.caller(p_who, p_proof), p_call);
+	perform app.refuse_not_owner(v_access.owner, v_access.handed_on);
 	if 'open' = any (p_set) and coalesce(p_open, true) and not v_access.open then
 		perform app.call_make_room(app.caller(p_who, p_proof), false, true);
 	end if;

@@ -68,6 +68,7 @@ begin
 	update app.call c set state = 'ended', ended_at = now(), extra = '{}', invite = null, ring_at = null, dials = false, ended_by = p_by,
 		cause = app.end_cause(p_cause, exists (select from app.participant p where p.call_id = p_call and p.state = 'joined'))
 	where c.id = p_call and c.state <> 'ended';
+	v_bell := v_bell || app.past_calls_made(null, app.end_cause(p_cause, true), p_by, p_call);
 	for v_part in
 		update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', ring_until = null,
 			cause = coalesce(p.cause, app.end_cause(p_cause, p.state = 'joined')),
@@ -98,11 +99,10 @@ declare
 	v_access record := app.call_access(v_caller, p_call);
 	v_prior bigint;
 begin
-	if not v_access.owner then
-		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
-	end if;
+	perform app.refuse_not_owner(v_access.owner, v_access.handed_on);
 	v_prior := app.lock('call', p_call, p_if_match);
-	perform app.call_access(v_caller, p_call);
+	v_access := app.call_access(v_caller, p_call);
+	perform app.refuse_not_owner(v_access.owner, v_access.handed_on);
 	perform app.advance('call', p_call);
 	return query select app.call_end(p_call, v_prior, p_by => v_caller);
 end $$;

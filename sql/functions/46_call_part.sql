@@ -18,15 +18,20 @@ create function app.participant_leave(p_part app.participant, p_cause text defau
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_cause text := case when p_cause is not null then app.end_cause(p_cause, p_part.state = 'joined') end;
+	v_caller app.participant := case when p_cause = 'transferred' then app.past_caller(p_part) end;
+	-- Who has called them talks on.
+	v_later bool := v_caller.id is not null and v_caller.left_at is null;
+	v_bell text[];
 begin
 	update app.participant p set state = 'left', left_at = now(), session = null, pending = null, extra = '{}', hold = false,
-		ring_until = null, cause = v_cause
+		ring_until = null, cause = v_cause, past_made = p.past_made or not v_later
 	where p.id = p_part.id;
 	delete from app.transfer t where t.call_id = p_part.call_id and t.state <> 'undone' and p_part.id in (t.kept_id, t.to_id);
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
-	return case when p_part.side = 'callee' then app.past_call_add(p_part, v_cause, p_by) end;
+	v_bell := app.past_calls_made(p_part, v_cause, p_by);
+	return v_bell || case when p_part.side = 'callee' then app.past_call_add(p_part, v_cause, p_by, not v_later) end;
 end $$;
 
 -- One of a call, whose resource is locked, leaves it. p_by: who has them leave; null: they themselves.
@@ -239,7 +244,9 @@ declare
 	v_prior bigint := app.lock('call', p_call, p_if_match);
 	v_part app.participant := app.participant(p_call, p_n);
 begin
-	if v_part.account_id <> v_caller and not v_access.owner then
+	if v_part.account_id <> v_caller and v_access.handed_on then
+		perform app.refuse_not_owner(false, true);
+	elsif v_part.account_id <> v_caller and not v_access.owner then
 		perform app.refuse(403, 'not-owner', 'Only the participant or the call''s owner may do this.');
 	end if;
 	return query select e.version, e.bell from app.participant_end(v_part, v_prior, v_caller) e;

@@ -241,7 +241,7 @@ begin
 	if v_leg.account_id is not null then
 		v_moved := array[v_part.account_id, v_leg.account_id];
 		v_before := app.call_seers_before(v_leg.call_id);
-		perform app.divert_answered(v_leg);
+		v_bell := v_bell || app.divert_answered(v_leg);
 		perform app.call_seers_set(v_leg.call_id);
 	end if;
 	v_bell := v_bell || app.call_changed(v_leg.call_id, v_moved, v_before);

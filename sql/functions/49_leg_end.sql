@@ -122,7 +122,7 @@ begin
 	elsif v_role = 'to' and p_part.call_id = app.transfer_from(p_part.call_id) then
 		v_bell := app.transfer_closes(p_part.call_id, p_agent);
 	elsif v_role in ('by', 'to') then
-		return app.transfer_left(p_part, v_role, p_agent, p_cause, p_code, p_reason, p_why, p_cancel);
+		return app.transfer_left(p_part, v_role, p_agent, p_cause, p_code, p_reason, p_why, p_cancel, v_by);
 	elsif v_role = 'kept' then
 		v_bell := app.transfer_void(p_part.call_id, p_agent);
 	end if;

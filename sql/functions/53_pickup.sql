@@ -83,16 +83,25 @@ declare
 	v_caller app.leg := app.leg_caller(p_old.call_id);
 	v_part app.participant := app.leg_participant(p_old);
 	v_page app.participant := app.leg_page(p_old);
+	v_before bigint[] := app.call_seers_before(p_old.call_id);
+	v_moved bigint[];
 	v_bell text[];
 begin
 	update app.leg l set other_id = coalesce(v_caller.participant_id, v_page.id) where l.id = p_new returning l.* into v_new;
 	update app.leg l set other_id = v_part.id where l.id = v_caller.id;
 	v_bell := app.leg_order(v_new, p_agent, 'answer', p_sdp => v_new.local_sdp)
-		|| app.caller_answered(v_caller, p_agent, p_sdp) || app.ring_won(v_part, p_agent, p_new);
+		|| app.caller_answered(v_caller, p_agent, p_sdp)
+		|| app.ring_won(v_part, p_agent, p_new);
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null, web = false,
 		session = app.sdp_session('answer', p_sdp)
 	where p.id = v_part.id;
-	return v_bell || app.transfer_pair(p_agent, v_caller, v_new) || app.call_changed(p_old.call_id) || app.dial_picked(v_part, p_agent);
+	if p_old.account_id is not null then -- the call had been sent on to who answers
+		v_moved := array[v_part.account_id, p_old.account_id];
+		v_bell := v_bell || app.divert_answered(p_old);
+		perform app.call_seers_set(p_old.call_id);
+	end if;
+	return v_bell || app.transfer_pair(p_agent, v_caller, v_new) || app.call_changed(p_old.call_id, v_moved, v_before)
+		|| app.dial_picked(v_part, p_agent);
 end $$;
 
 grant execute on function api.sip_pickup to restsip_agent;

@@ -147,7 +147,8 @@ begin
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;
 	update app.participant p set send_id = v_pages.send_id, web = v_rung.made = 0,
-		ring_until = now() + make_interval(secs => c_ring_s)
+		ring_until = now() + make_interval(secs => c_ring_s), past_made = p_by.id is not null,
+		past_with = case when p_by.id is not null then app.email(p_kept.account_id) end
 	where p.id = v_id;
 	insert into app.transfer (call_id, by_id, kept_id, to_id, cseq, tells)
 	values (v_call, p_by.id, p_kept.id, v_id, p_cseq, p_tells) returning * into v_t;
@@ -372,7 +373,7 @@ end $$;
 
 -- Of a transfer that is under way one leaves who is not kept, as of app.call_over: the call goes on without them.
 create function app.transfer_left(p_part app.participant, p_role text, p_agent int, p_cause text, p_code int, p_reason text,
-	p_why text, p_cancel text) returns text[]
+	p_why text, p_cancel text, p_by bigint) returns text[]
 language plpgsql volatile as $$
 declare
 	v_t app.transfer := app.transfer_of(p_part.call_id);
@@ -386,7 +387,7 @@ begin
 	if p_role = 'to' and p_part.state <> 'joined' then
 		update app.participant p set code = p_code, reason = p_reason where p.id = p_part.id;
 	end if;
-	v_bell := v_bell || app.participant_leave(p_part, v_cause);
+	v_bell := v_bell || app.participant_leave(p_part, v_cause, p_by);
 	perform app.call_seers_set(p_part.call_id);
 	v_bell := v_bell || app.call_changed(p_part.call_id, array[p_part.account_id], v_before);
 	return v_bell || app.transfer_goes_on(v_t, p_role, p_agent, p_cause, p_code, p_reason);
@@ -442,7 +443,8 @@ declare
 begin
 	return app.transfer_closes(p_call, p_agent) || app.transfer_tell(v_t, p_agent, '487 Request Terminated')
 		|| case when v_t.from_call_id is null and not app.call_is_of_phone(p_call) then
-			app.call_over(app.participant_of(v_t.to_id), p_agent, 'cancelled', 487) end;
+			app.call_over(app.participant_of(v_t.to_id), p_agent, 'cancelled', 487,
+				p_by => (app.participant_of(v_t.kept_id)).account_id) end;
 end $$;
 
 -- ---- by REST ----

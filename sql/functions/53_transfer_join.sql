@@ -157,9 +157,11 @@ declare
 	v_leg app.leg := app.part_leg(p_t.to_id);
 	v_id bigint;
 begin
-	insert into app.participant (call_id, n, account_id, side, state, session, joined_at, by_id, code, reason, hold)
+	insert into app.participant (call_id, n, account_id, side, state, session, joined_at, by_id, code, reason, hold, past_made,
+		past_with)
 	values (p_t.call_id, app.take_n('call', p_t.call_id), v_was.account_id, 'callee', 'joined', app.sdp_session('offer', v_leg.remote_sdp), now(),
-		(select p.account_id from app.participant p where p.id = p_t.by_id), 200, 'OK', v_was.hold)
+		(select p.account_id from app.participant p where p.id = p_t.by_id), 200, 'OK', v_was.hold, true,
+		app.email((app.participant_of(p_t.kept_id)).account_id))
 	returning id into v_id;
 	update app.leg l set call_id = p_t.call_id, participant_id = v_id where l.id = v_leg.id;
 	perform app.participant_leave(v_was, 'transferred');

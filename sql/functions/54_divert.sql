@@ -38,14 +38,17 @@ begin
 end $$;
 
 -- Whoever has answered a call that was sent on is in it in the place of who was called.
-create function app.divert_answered(p_leg app.leg) returns void
+create function app.divert_answered(p_leg app.leg) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_was app.participant := app.leg_participant(p_leg);
 begin
 	-- The other phones stay whose they are.
-	update app.leg l set account_id = (app.leg_participant(p_leg)).account_id
+	update app.leg l set account_id = v_was.account_id
 	where l.participant_id = p_leg.participant_id and l.account_id is null;
 	update app.participant p set account_id = p_leg.account_id
 	where p.id = p_leg.participant_id and p_leg.account_id is not null and not exists (
 		select from app.participant o
 		where o.call_id = p.call_id and o.account_id = p_leg.account_id and o.side = p.side and o.left_at is null);
+	return case when found then app.past_call_sent_on(v_was) end;
 end $$;

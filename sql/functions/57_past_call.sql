@@ -5,28 +5,117 @@
 -- committed in another order than they were numbered: each commit is a new version all the same. Who reads sees the
 -- rows and their number in one snapshot. (A reader that comes in the instant of a commit may miss its bell: the poll has it.)
 
--- One who was called is in the call no more: a row for them, and one for who called. p_part: as it was before, but for its
--- cause; p_by: who has ended it; null: nobody.
-create function app.past_call_add(p_part app.participant, p_cause text, p_by bigint) returns text[]
+-- What one call was to somebody is one row, written when that is over for them, though others go on: who was called has it when
+-- they leave, and who has had them called when either of the two does; but who is handed on by whom they have called has it when
+-- their own call is over. p_part: as it was before, but for its cause; p_by: who has ended it; null: nobody.
+
+-- Who is in the call that has had somebody called for it, or has left it last.
+create function app.past_caller(p_part app.participant) returns app.participant
+language plpgsql volatile as $$
+declare
+	v_caller app.participant;
+begin
+	select p.* into v_caller from app.participant p
+	where p.call_id = p_part.call_id and p.account_id = p_part.by_id and p.id <> p_part.id
+	order by p.left_at desc nulls first, p.n desc limit 1;
+	return v_caller;
+end $$;
+
+-- From when on two were both in it; null: they never were.
+create function app.past_joined(p_callee app.participant, p_caller app.participant) returns timestamptz
+language plpgsql immutable as $$
+begin
+	return case when p_caller.left_at is null or p_caller.left_at >= p_callee.joined_at then
+		case when p_callee.joined_at is not null and p_caller.joined_at is not null
+			then greatest(p_callee.joined_at, p_caller.joined_at) end end;
+end $$;
+
+create function app.past_call_bells(p_accounts bigint[]) returns text[]
+language plpgsql volatile as $$
+begin
+	if not exists (select from app.watch w where w.kind = 'calls' and w.id = any (p_accounts)) then
+		return null;
+	end if;
+	return array(
+		select 'restsip_change|calls/' || a.email from app.account a
+		where a.id = any (p_accounts) and exists (select from app.watch w where w.kind = 'calls' and w.id = a.id));
+end $$;
+
+-- Of one who was called: theirs, and, if p_made, that of who has had them called. Who declines, or is busy, has not missed it.
+create function app.past_call_add(p_part app.participant, p_cause text, p_by bigint, p_made bool default true) returns text[]
 language plpgsql volatile as $$
 declare
 	v_callee text := app.email(p_part.account_id);
 	v_caller text := app.email(p_part.by_id);
+	v_made bool := p_made and not p_part.past_made and v_caller is not null;
 	v_by text;
 begin
 	if p_by is not null then
 		v_by := case p_by when p_part.account_id then v_callee when p_part.by_id then v_caller else app.email(p_by) end;
 	end if;
 	insert into app.past_call (account_id, call_id, type, other, started_at, joined_at, cause, ended_by)
-	select w.account_id, p_part.call_id, w.type, w.other, coalesce(p_part.rung_at, now()), p_part.joined_at, coalesce(p_cause, 'cancelled'), v_by
-	from (values (p_part.account_id, v_callee, v_caller, case
-			when p_part.joined_at is not null or p_cause = 'declined' then 'received' else 'missed' end),
-		(p_part.by_id, v_caller, v_callee, 'made')) w (account_id, email, other, type)
-	where w.email is not null;
-	if exists (select from app.watch w where w.kind = 'calls' and w.id in (p_part.account_id, p_part.by_id)) then
-		return array['restsip_change|calls/' || v_callee, 'restsip_change|calls/' || v_caller];
-	end if;
-	return null;
+	select w.account_id, p_part.call_id, w.type, w.other, coalesce(p_part.rung_at, now()), w.joined_at, coalesce(p_cause, 'cancelled'), v_by
+	from (values (v_callee is not null, p_part.account_id, coalesce(p_part.past_with, v_caller), case
+			when p_part.joined_at is not null or p_by = p_part.account_id and p_cause <> 'cancelled' then 'received' else 'missed' end,
+			p_part.joined_at),
+		(v_made, p_part.by_id, v_callee, 'made', case when v_made then app.past_joined(p_part, app.past_caller(p_part)) end))
+		w (is_one, account_id, other, type, joined_at)
+	where w.is_one;
+	return app.past_call_bells(array[p_part.account_id, p_part.by_id]) || case when p_part.joined_at is null
+		then app.past_calls_sent_on(p_part, coalesce(p_part.past_with, v_caller), p_cause, v_by) end;
+end $$;
+
+-- The same of those to whom who was called has sent it on: nobody has answered.
+create function app.past_calls_sent_on(p_part app.participant, p_other text, p_cause text, p_by text) returns text[]
+language plpgsql volatile as $$
+declare
+	v_accounts bigint[];
+begin
+	with rung as (
+		select l.account_id, min(l.cause) filter (where l.cause in ('busy', 'declined')) as said
+		from app.leg l
+		where l.call_id = p_part.call_id and l.participant_id = p_part.id and l.account_id <> p_part.account_id
+		group by l.account_id),
+	added as (
+		insert into app.past_call (account_id, call_id, type, other, started_at, cause, ended_by)
+		select r.account_id, p_part.call_id, case when r.said is null then 'missed' else 'received' end, p_other,
+			coalesce(p_part.rung_at, now()), coalesce(r.said, p_cause, 'cancelled'),
+			case when r.said is null then p_by else app.email(r.account_id) end
+		from rung r returning account_id)
+	select array_agg(a.account_id) into v_accounts from added a;
+	return app.past_call_bells(v_accounts);
+end $$;
+
+-- Of one who has had others called, and leaves them behind. p_call: all such of a call, which ends.
+create function app.past_calls_made(p_part app.participant, p_cause text, p_by bigint, p_call bigint default null) returns text[]
+language plpgsql volatile as $$
+declare
+	v_accounts bigint[];
+begin
+	with made as (
+		update app.participant o set past_made = true
+		where o.call_id = coalesce(p_call, p_part.call_id) and o.side = 'callee' and not o.past_made and o.id is distinct from p_part.id
+			and (o.cause = 'transferred' or p_call is null and o.left_at is null) and (p_call is not null or o.by_id = p_part.account_id)
+		returning o.*),
+	added as (
+		insert into app.past_call (account_id, call_id, type, other, started_at, joined_at, cause, ended_by)
+		select m.by_id, m.call_id, 'made', app.email(m.account_id), coalesce(m.rung_at, now()),
+			app.past_joined(m.*::app.participant, case when p_call is null then p_part else app.past_caller(m.*::app.participant) end),
+			coalesce(p_cause, 'hangup'), app.email(p_by)
+		from made m where app.email(m.by_id) is not null
+		returning account_id)
+	select array_agg(a.account_id) into v_accounts from added a;
+	return app.past_call_bells(v_accounts);
+end $$;
+
+-- Another has answered in the place of who was called, who has sent the call on.
+create function app.past_call_sent_on(p_part app.participant) returns text[]
+language plpgsql volatile as $$
+begin
+	insert into app.past_call (account_id, call_id, type, other, started_at, cause, ended_by)
+	values (p_part.account_id, p_part.call_id, 'received', coalesce(p_part.past_with, app.email(p_part.by_id)),
+		coalesce(p_part.rung_at, now()), 'transferred', app.email(p_part.account_id));
+	return app.past_call_bells(array[p_part.account_id]);
 end $$;
 
 -- Of a call in which nobody was called yet, a row for who has made it.

@@ -50,14 +50,15 @@ def test_who_calls_and_who_is_called_have_one_each(people):
 
 
 @pytest.mark.parametrize("how, by, cause, kind", [
-    ("cancel", 0, "cancelled", "missed"), ("reject", 1, "declined", "received"), ("busy", 1, "busy", "missed")])
+    ("cancel", 0, "cancelled", "missed"), ("reject", 1, "declined", "received"),
+    ("unavailable", 1, "unreachable", "received"), ("busy", 1, "busy", "received")])
 def test_how_it_ended(people, how, by, cause, kind):
     alice, bob = people
     call = ring(alice, bob)
     if how == "cancel":
         alice.request("SEND", bob.login, json={"command": "cancel", "url": call})
     else:
-        bob.request("SEND", alice.login, json={"command": "reject", "url": call, **({"reason": "busy"} if how == "busy" else {})})
+        bob.request("SEND", alice.login, json={"command": "reject", "url": call, **({"reason": how} if how != "reject" else {})})
     (made,), (got,) = past(alice), past(bob)
     assert made["ended"] == got["ended"] == {"by": people[by].email, "cause": cause}
     assert made["type"] == "made" and got["type"] == kind and "duration" not in got and "joined_at" not in got

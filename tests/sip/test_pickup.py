@@ -3,6 +3,7 @@ import pytest
 from call_phone import Incoming, Outgoing, rings, sdp, tag_of
 
 from test_calls import up
+from test_divert import send_on
 from test_page_calls import COMPLETED, call, children
 from test_page_calls import offer as session_offer
 from test_transfer import request
@@ -53,6 +54,11 @@ def test_it_answers_in_its_place(people, until, more):
     until(lambda: alice.request("GET", url).json()["state"] == "ended", WAIT_S)
 
 
+def past(account):
+    """type, with, cause of an account's past calls, and whether they have talked; newest first."""
+    return [(c["type"], c["with"], c["ended"]["cause"], "duration" in c) for c in account.request("GET", "/user/me/calls").json()]
+
+
 def test_of_a_page_that_calls(people, until):
     alice, bob, _, b, d = people
     url = call(alice, bob, session=session_offer())
@@ -67,6 +73,31 @@ def test_of_a_page_that_calls(people, until):
     assert found[bob.email]["session"] == {"type": "answer", "sdp": sdp(5)}
     assert alice.request("DELETE", found[alice.email]["url"]).status_code == 204
     request(picked, "BYE")
+
+
+def test_of_a_call_that_was_sent_on(people, account, phone, until):
+    """By the account that it was sent on to, which is in it then."""
+    alice, bob, a, b, _ = people
+    carol = account("carol")
+    c, e = rings(phone(carol)), rings(phone(carol))
+    assert c.register().code == 200
+    out = Outgoing(a, b.aor, sdp(1))
+    send_on(Incoming(b), c.aor)
+    inc = Incoming(c)
+    inc.say(180)
+    assert out.next(WAIT_S).code == 180
+    picked = Outgoing(e, c.aor, sdp(5), replaces(inc))
+    assert picked.confirm().body.decode() == sdp(1)
+    assert out.confirm().body.decode() == sdp(5)
+    cancel = inc.next("CANCEL", WAIT_S)
+    assert cancel.get("reason") == COMPLETED
+    inc.say(200, request=cancel)
+    inc.say(487)
+    assert picked.bye().code == 200
+    request(out, "BYE")
+    until(lambda: past(carol) == [("received", alice.email, "hangup", True)], WAIT_S)
+    assert past(alice) == [("made", carol.email, "hangup", True)]
+    assert past(bob) == [("received", alice.email, "transferred", False)]
 
 
 def test_by_others_and_of_others(people, account, phone):

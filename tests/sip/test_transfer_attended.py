@@ -8,6 +8,7 @@ from stream_client import Stream
 from phone import new_account
 from test_calls import HOLD, up
 from test_page_calls import children, command, origin
+from test_pickup import past
 from test_transfer import causes, next_of, passes, refer, request, say, telling, told, url_of
 
 WAIT_S = 10
@@ -86,6 +87,9 @@ def test_the_two_others_talk(two, system, until, gone, swapped):
     assert s.inc2.bye().code == 200
     request(s.inc, "BYE")
     assert until(lambda: causes(system, s.url), WAIT_S)[s.carol.email] == "hangup"
+    assert sorted(past(s.alice)) == sorted([("made", who.email, "transferred", True) for who in (s.bob, s.carol)])
+    assert past(s.bob) == [("received", s.alice.email, "hangup", True)]
+    assert past(s.carol) == [("received", s.bob.email, "hangup", True), ("received", s.alice.email, "transferred", True)]
 
 
 def test_who_is_asked_refuses(two):
