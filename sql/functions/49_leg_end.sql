@@ -45,7 +45,9 @@ create function app.leg_end_tell(p_leg app.leg, p_code int, p_reason text) retur
 language plpgsql volatile as $$
 begin
 	return case when p_leg.answered_at is null then app.ring_heard(p_leg,
-		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, p_code, p_reason)
+		case when p_leg.state = 'ending' then 'cancelled' else 'failed' end, p_code,
+		case when p_leg.state = 'ending' and (app.leg_participant(p_leg)).joined_at is not null then 'Call completed elsewhere'
+			else p_reason end)
 		else app.keys_settle(p_leg, null, 480, 'The call is over') end;
 end $$;
 

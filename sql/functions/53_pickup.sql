@@ -90,7 +90,7 @@ begin
 	update app.leg l set other_id = coalesce(v_caller.participant_id, v_page.id) where l.id = p_new returning l.* into v_new;
 	update app.leg l set other_id = v_part.id where l.id = v_caller.id;
 	v_bell := app.leg_order(v_new, p_agent, 'answer', p_sdp => v_new.local_sdp)
-		|| app.caller_answered(v_caller, p_agent, p_sdp)
+		|| app.caller_answered(v_caller, p_agent, p_sdp) || app.ring_heard(p_old, 'delivered', 200, 'Call completed elsewhere')
 		|| app.ring_won(v_part, p_agent, p_new);
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null, web = false,
 		session = app.sdp_session('answer', p_sdp)

@@ -54,12 +54,19 @@ def test_it_answers_in_its_place(people, until, more):
     until(lambda: alice.request("GET", url).json()["state"] == "ended", WAIT_S)
 
 
+def delivered(system, account):
+    """What became of the SENDs that have rung the account's phones."""
+    rows = system.query("select state, code, reason from inspect.delivery where recipient = %s and kind = 'contact' order by contact",
+                        [account.email])
+    return [tuple(row.values()) for row in rows]
+
+
 def past(account):
     """type, with, cause of an account's past calls, and whether they have talked; newest first."""
     return [(c["type"], c["with"], c["ended"]["cause"], "duration" in c) for c in account.request("GET", "/user/me/calls").json()]
 
 
-def test_of_a_page_that_calls(people, until):
+def test_of_a_page_that_calls(people, system, until):
     alice, bob, _, b, d = people
     url = call(alice, bob, session=session_offer())
     inc = Incoming(b)
@@ -71,6 +78,7 @@ def test_of_a_page_that_calls(people, until):
     inc.say(487)
     found = until(lambda: next(f for f in [children(alice, url)] if f[bob.email]["state"] == "joined"), WAIT_S)
     assert found[bob.email]["session"] == {"type": "answer", "sdp": sdp(5)}
+    until(lambda: delivered(system, bob) == [("delivered", 200, "Call completed elsewhere")], WAIT_S)
     assert alice.request("DELETE", found[alice.email]["url"]).status_code == 204
     request(picked, "BYE")
 
