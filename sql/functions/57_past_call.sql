@@ -1,7 +1,7 @@
 -- Past calls: what an account has made, received and missed. It outlives the call, and whoever was at its other end.
 --
 -- Calls end all the time, many in one transaction, and who ends them holds their locks. So what is written here waits for
--- nobody and locks nothing: a row is added, and the version of an account's past is how many rows there are. They may be
+-- nobody and locks nothing: a row is added, and the version of an account's past is how many rows there have been. They may be
 -- committed in another order than they were numbered: each commit is a new version all the same. Who reads sees the
 -- rows and their number in one snapshot. (A reader that comes in the instant of a commit may miss its bell: the poll has it.)
 
@@ -156,7 +156,7 @@ create function app.past_calls_version(p_account bigint) returns bigint
 language plpgsql stable as $$
 begin
 	return (
-		select p.version + e.floor + (select count(*) from app.past_call c where c.account_id = p_account)
+		select p.version + e.floor + (select count(*) from app.past_call c where c.account_id = p_account and c.n > p.upto)
 		from app.past_calls p cross join app.epoch e where p.account_id = p_account);
 end $$;
 
@@ -277,6 +277,52 @@ begin
 		bell := (app.past_call_remove(v_rows)).bell;
 		more := true;
 	end if;
+end $$;
+
+-- Where an account has many new calls that are no more just being written, they are counted for good, which changes no version:
+-- its streams look at that every two seconds. It is too late for one whose transaction was open for so long; its version is then the next one's.
+create function app.past_calls_count(p_account bigint) returns void
+language plpgsql volatile as $$
+declare
+	c_many constant int := 100;
+	v_upto bigint;
+	v_new record;
+begin
+	select p.upto into v_upto from app.past_calls p where p.account_id = p_account for update skip locked;
+	select count(*) as calls, max(c.n) as upto into v_new
+	from app.past_call c
+	where c.account_id = p_account and c.n > v_upto and c.n < coalesce((
+		select min(o.n) from app.past_call o
+		where o.account_id = p_account and o.n > v_upto and app.past_call_is_new(o.ended_at)), 9223372036854775807);
+	if v_new.calls >= c_many then
+		update app.past_calls p set version = p.version + v_new.calls, upto = v_new.upto where p.account_id = p_account;
+	end if;
+end $$;
+
+create function app.past_call_is_new(p_ended_at timestamptz) returns bool
+language sql stable as $$ select p_ended_at between now() - interval '30 s' and now() + interval '1 s' $$;
+
+-- Each call is come to once.
+create function app.count_past_calls(out bell text[], out more bool)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	c_batch constant int := 500;
+	v_end timestamptz := app.turn_end();
+	v_new app.past_call;
+	v_seen bigint[] := '{}';
+	v_place bigint;
+begin
+	select d.place into v_place from app.duty d where d.name = 'count_past_calls';
+	for v_new in select c.* from app.past_call c where c.n > v_place order by c.n limit c_batch loop
+		exit when app.past_call_is_new(v_new.ended_at) or clock_timestamp() > v_end;
+		if v_new.account_id <> all (v_seen) then
+			v_seen := v_seen || v_new.account_id;
+			perform app.past_calls_count(v_new.account_id);
+		end if;
+		v_place := v_new.n;
+	end loop;
+	update app.duty d set place = v_place where d.name = 'count_past_calls' and d.place <> v_place;
+	more := found;
 end $$;
 
 grant execute on function api.past_call_list to restsip_api;

@@ -304,7 +304,7 @@ end $$;
 -- ---- the janitor ----
 
 insert into app.duty as d (name, pause) values
-	('bury_agents', '500 ms'), ('bury_dead_legs', '500 ms'), ('bury_processes', '500 ms'), ('end_empty_calls', '2 s'),
+	('bury_agents', '500 ms'), ('bury_dead_legs', '500 ms'), ('bury_processes', '500 ms'), ('count_past_calls', '10 s'), ('end_empty_calls', '2 s'),
 	('end_idle_sessions', '5 s'),
 	('expire_legs', '5 s'), ('expire_logins', '500 ms'),
 	('expire_publications', '500 ms'), ('expire_rings', '500 ms'), ('expire_subscriptions', '500 ms'), ('keep_logins', '500 ms'),

@@ -1,6 +1,6 @@
 -- Past calls: written where a call ends, whoever ends it, and kept for so long.
 begin;
-select plan(41);
+select plan(45);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -123,6 +123,20 @@ insert into app.past_call (n, account_id, call_id, type, started_at, cause) over
 select 2000000000 - i, a.id, 1, 'missed', now(), 'cancelled'
 from app.account a, generate_series(1, 5) i where a.email = 'bob@example.net';
 select is(pg_temp.version('bob'), version + 5, 'each counts') from seen;
+
+-- A long past is not counted each time.
+insert into app.past_call (account_id, call_id, type, started_at, cause, ended_at)
+select a.id, 1, 'missed', now(), 'cancelled', now() - case when i < 301 then interval '31 s' else interval '0' end
+from app.account a, generate_series(1, 302) i where a.email = 'bob@example.net';
+update seen set version = pg_temp.version('bob');
+select pg_temp.do_duties() \g /dev/null
+select is(pg_temp.version('bob'), version, 'to count them for good changes no version') from seen;
+select is((select count(*) from app.past_call c join app.past_calls p using (account_id) join app.account a on a.id = p.account_id
+	where a.email = 'bob@example.net' and c.n > p.upto), 7::bigint, 'but for those that may be written just now');
+select is((app.past_call_remove(array(select c.n from app.past_call c order by c.n limit 50))).gone, 50, 'some go');
+select ok(pg_temp.version('bob') > version, 'which is another version') from seen;
+delete from app.past_call c where c.n < 1999999000;
+select pg_temp.version('bob') \g /dev/null
 
 -- Kept for so long, and so many.
 select throws_ok($$ select * from api.past_call_list(null, pg_temp.proof('bob'), 'alice@example.net', null, 10) $$, 'RS403', 'not-owner',
