@@ -12,11 +12,11 @@ end $$;
 
 -- In a merge patch: a member of the server's may be sent back as it is, and not as anything else. p_is: what it is now;
 -- p_how: what to do instead.
-create function app.refuse_set(p_patch jsonb, p_member text, p_is text, p_how text) returns void
+create function app.refuse_set(p_patch jsonb, p_member text, p_is text, p_how text, p_method text default 'PATCH') returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_patch ? p_member and p_patch ->> p_member is distinct from p_is then
-		perform app.refuse(400, 'invalid-member', format('%s is not set by a PATCH: %s', p_member, p_how), '/' || p_member);
+		perform app.refuse(400, 'invalid-member', format('%s is not set by a %s: %s', p_member, p_method, p_how), '/' || p_member);
 	end if;
 end $$;
 

@@ -18,6 +18,10 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_command record;
 begin
+	-- Who is in it, or rings, has nothing to be told of: so a request that is sent once more rings nobody twice.
+	if exists (select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.left_at is null) then
+		return null;
+	end if;
 	select 'invite' as command, p_call as call, null::int as code, null::text as reason, null::text as digits into v_command;
 	perform app.send_check(p_by);
 	if app.has_contact(p_account) then

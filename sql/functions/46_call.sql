@@ -153,6 +153,8 @@ begin
 	end if;
 	p_invite := app.call_invite_mine(p_invite, v_caller);
 	perform app.refuse_large('call_members', v_extra, 'A call''s own members');
+	perform app.refuse_set(p_extra, 'state', case when v_is_later then 'scheduled' else 'active' end,
+		'a call is scheduled where starts_at is later, else active; DELETE ends it.', 'POST');
 	perform app.call_make_room(v_caller, true, coalesce(p_open, true));
 	perform app.callees_lock(p_invite);
 	insert into app.call (owner_id, subject, state, open, starts_at, extra)

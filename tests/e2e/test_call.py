@@ -45,7 +45,7 @@ def test_a_call_needs_no_members(account):
 
 def test_members_of_the_server_cannot_be_taken(account):
     alice = account("alice")
-    call = make_call(alice, id="7", url="/x", owner="x@example.net", state="ended", children=[1], created_at="x")
+    call = make_call(alice, id="7", url="/x", owner="x@example.net", state="active", children=[1], created_at="x")
     assert call["id"] != "7" and call["owner"] == alice.email and call["state"] == "active"
     assert call["children"] == [] and TIME.match(call["created_at"])
 
@@ -54,6 +54,9 @@ def test_members_of_the_server_cannot_be_taken(account):
     ({"subject": 5}, "/subject"),
     ({"subject": "x" * 1001}, "/subject"),
     ({"starts_at": "tomorrow"}, "/starts_at"),
+    ({"state": "ended"}, "/state"),
+    ({"state": "scheduled"}, "/state"),
+    ({"state": "active", "starts_at": "2099-01-01T00:00:00Z"}, "/state"),
     ({"starts_at": "2027-02-29T00:00:00Z"}, "/starts_at"),
     ({"starts_at": "2027-01-01T24:00:00Z"}, "/starts_at"),
     ({"starts_at": "2027-01-01T00:00:00"}, "/starts_at"),

@@ -54,6 +54,7 @@ WRONG = [
     ("POST", "/user/me/credential", body('{"label":"' + "x" * 300 + '"}'), 400, r"`label` has 0 to 200 bytes; this has 300"),
     ("POST", "/call", body('{"open":"yes"}'), 400, r'`open` is true or false; this is the string "yes"'),
     ("POST", "/call", body('{"starts_at":"tomorrow"}'), 400, r'`starts_at` is a time such as \S+ .*; this is the string "tomorrow"'),
+    ("POST", "/call", body('{"state":"ended"}'), 400, r"state is not set by a POST: a call is scheduled where starts_at is later"),
     ("POST", "/call", body('{"invited":["bob"]}'), 400, r'`invited/0` is an email such as \S+; this is the string "bob"'),
     ("POST", "/call", body('{"invited":["nobody@example.net"]}'), 400, r"There is no user nobody@example\.net\."),
     ("POST", "/call", body('{"invite":["nobody@example.net"]}'), 400, r"There is no user nobody@example\.net\."),

@@ -43,6 +43,21 @@ def test_a_patch_rings(people):
     assert state_of(alice, call) == {bob.email: "joined"}
 
 
+def test_who_is_in_it_already_is_not_rung_again(people):
+    """Whoever has had no answer to a PATCH sends it once more: the answer shows that they ring, or are there."""
+    alice, bob, stream = people
+    call = make_call(alice)
+    is_json(alice.request("POST", call["url"], json={}), 201)
+    for state in ("calling", "calling", "joined"):
+        if state == "joined":
+            is_json(bob.request("POST", call["url"], json={}), 201)
+        doc = is_json(alice.request("PATCH", call["url"], json={"invite": [bob.login, alice.login]}))
+        assert {c["email"]: c["state"] for c in doc["children"]} == {alice.email: "joined", bob.email: state}
+    assert alice.request("SEND", bob.login, data="last").status_code == 202
+    stream.wait(lambda e: e.name == "message" and e.data["body"] == "last", WAIT_S)
+    assert len([e for e in stream.named("message") if e.data.get("json", {}).get("command") == "invite"]) == 1
+
+
 def test_a_watcher_sees_each_step_of_it(people, opened):
     alice, bob, _ = people
     call = make_call(alice)
