@@ -256,19 +256,6 @@ void mail_post(struct exchange *x)
 	exchange_query(x, &post_stmt, &args, posted);
 }
 
-static void listed(struct exchange *x, const struct pg_result *res)
-{
-	const char *version = pgres_text(res, 0, "version");
-
-	response_etag(&x->res, version);
-	if (response_not_modified(&x->req, version)) {
-		response_empty(&x->res, 304);
-		exchange_answer(x);
-		return;
-	}
-	page_answer(x, res);
-}
-
 void mail_list(struct exchange *x)
 {
 	const char *path = link_to(x->arena, "/user/", x->path.email,
@@ -285,7 +272,7 @@ void mail_list(struct exchange *x)
 	else
 		pg_arg_null(&args);
 	pg_arg_int(&args, p->limit);
-	exchange_query(x, &list_stmt, &args, listed);
+	exchange_query(x, &list_stmt, &args, page_answer_version);
 }
 
 static void patched(struct exchange *x, const struct pg_result *res)

@@ -1,7 +1,6 @@
 /*
  * past_call.c: GET /user/{email}/calls: what calls its owner has had.
  */
-#include "common/pgres.h"
 #include "resources/handlers.h"
 #include "worker/link.h"
 #include "worker/page.h"
@@ -12,19 +11,6 @@ static const struct pg_stmt list_stmt = {
 	       "from api.past_call_list($1, $2, $3, $4, $5)",
 	.nparams = 5,
 };
-
-static void listed(struct exchange *x, const struct pg_result *res)
-{
-	const char *version = pgres_text(res, 0, "version");
-
-	response_etag(&x->res, version);
-	if (response_not_modified(&x->req, version)) {
-		response_empty(&x->res, 304);
-		exchange_answer(x);
-		return;
-	}
-	page_answer(x, res);
-}
 
 void past_call_list(struct exchange *x)
 {
@@ -42,5 +28,5 @@ void past_call_list(struct exchange *x)
 	else
 		pg_arg_null(&args);
 	pg_arg_int(&args, p->limit);
-	exchange_query(x, &list_stmt, &args, listed);
+	exchange_query(x, &list_stmt, &args, page_answer_version);
 }

@@ -91,3 +91,16 @@ void page_answer(struct exchange *x, const struct pg_result *res)
 	buf_char(b, ']');
 	exchange_answer(x);
 }
+
+void page_answer_version(struct exchange *x, const struct pg_result *res)
+{
+	const char *version = pgres_text(res, 0, "version");
+
+	response_etag(&x->res, version);
+	if (response_not_modified(&x->req, version)) {
+		response_empty(&x->res, 304);
+		exchange_answer(x);
+		return;
+	}
+	page_answer(x, res);
+}

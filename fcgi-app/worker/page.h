@@ -38,4 +38,10 @@ struct page *page_begin(struct exchange *x, const char *path, const char *key,
  */
 void page_answer(struct exchange *x, const struct pg_result *res);
 
+/**
+ * The same of a list that has a version, in each row's `version`: with an
+ * ETag, or 304 (RFC 9110, section 15.4.5).
+ */
+void page_answer_version(struct exchange *x, const struct pg_result *res);
+
 #endif

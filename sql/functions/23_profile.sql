@@ -15,28 +15,17 @@ begin
 		where p.value is distinct from 'null'), '{}');
 end $$;
 
--- Accounts, by email: a page, see app.login_items.
+-- Accounts, by email: a page, see app.page_items.
 create function app.user_items(p_after text, p_limit int) returns table (email text, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+	set cursor_tuple_fraction = 1 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 declare
-	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
-	v_most bigint := app.bound('page');
-	v_bytes bigint := 0;
-	v_rows int := 0;
-	v_profile jsonb;
+	v_items refcursor;
 begin
-	for email, v_profile in
-		select a.email, a.profile from app.account a where a.email > coalesce(p_after, '')
-		order by a.email limit v_limit + 1
-	loop
-		doc := app.profile_doc(email, v_profile, false);
-		v_bytes := v_bytes + octet_length(doc) + 1;
-		v_rows := v_rows + 1;
-		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
-		return next;
-		exit when not fits;
-	end loop;
+	open v_items for
+		select a.email, app.profile_doc(a.email, a.profile, false) from app.account a
+		where a.email > coalesce(p_after, '') order by a.email limit app.page_limit(p_limit) + 1;
+	return query select i.key, i.doc, i.fits from app.page_items(v_items, app.page_limit(p_limit)) i;
 end $$;
 
 create function api.user_list(p_who text, p_proof bytea, p_after text, p_limit int)

@@ -170,31 +170,19 @@ begin
 	return next;
 end $$;
 
--- Messages of a mailbox, newest first, those below p_before: a page, see app.login_items.
+-- Messages of a mailbox, newest first, those below p_before: a page, see app.page_items.
 create function app.mail_items(p_account bigint, p_email text, p_before bigint, p_limit int)
 returns table (n bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+	set cursor_tuple_fraction = 1 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 declare
-	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
-	v_most bigint := app.bound('page');
-	v_bytes bigint := 0;
-	v_rows int := 0;
-	v_message app.message;
+	v_items refcursor;
 begin
-	for v_message in
-		select m.* from app.message m
+	open v_items for
+		select m.n, app.message_doc(p_email, m.*::app.message) from app.message m
 		where m.account_id = p_account and m.n < coalesce(p_before, 9223372036854775807)
-		order by m.n desc limit v_limit + 1
-	loop
-		n := v_message.n;
-		doc := app.message_doc(p_email, v_message);
-		v_bytes := v_bytes + octet_length(doc) + 1;
-		v_rows := v_rows + 1;
-		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
-		return next;
-		exit when not fits;
-	end loop;
+		order by m.n desc limit app.page_limit(p_limit) + 1;
+	return query select i.key::bigint, i.doc, i.fits from app.page_items(v_items, app.page_limit(p_limit)) i;
 end $$;
 
 create function api.mail_list(p_who text, p_proof bytea, p_email text, p_before bigint, p_limit int)

@@ -191,21 +191,18 @@ begin
 		select count(*) from app.participant p where p.call_id = p_call.id and p.left_at is null and p.state = 'joined'), p_call.extra);
 end $$;
 
--- Live calls that an account may see, by id: a page, see app.login_items. Open ones and those that it is named in come
+-- Live calls that an account may see, by id: a page, see app.page_items. Open ones and those that it is named in come
 -- from an index each; others are not walked through, whatever the statistics say.
 create function app.call_items(p_account bigint, p_after bigint, p_limit int, p_state text default null)
 returns table (id bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-	set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+	set cursor_tuple_fraction = 1 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
-	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
-	v_most bigint := app.bound('page');
-	v_bytes bigint := 0;
-	v_rows int := 0;
-	v_call app.call;
+	v_limit int := app.page_limit(p_limit);
+	v_items refcursor;
 begin
-	for v_call in
-		select c.* from (
+	open v_items for
+		select c.id, app.call_item_doc(c.*::app.call) from (
 			(select o.id from app.call o
 			where p_state is null and o.open and o.state <> 'ended' and o.id > coalesce(p_after, 0)
 			order by o.id limit v_limit + 1)
@@ -220,16 +217,8 @@ begin
 			order by s.call_id limit v_limit + 1)
 			order by 1 limit v_limit + 1) i
 		join app.call c on c.id = i.id
-		order by i.id
-	loop
-		id := v_call.id;
-		doc := app.call_item_doc(v_call);
-		v_bytes := v_bytes + octet_length(doc) + 1;
-		v_rows := v_rows + 1;
-		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
-		return next;
-		exit when not fits;
-	end loop;
+		order by i.id;
+	return query select i.key::bigint, i.doc, i.fits from app.page_items(v_items, v_limit) i;
 end $$;
 
 -- p_state: scheduled or active alone.

@@ -173,33 +173,21 @@ begin
 		|| ',"ended":{' || coalesce('"by":' || to_json(p_call.ended_by) || ',', '') || '"cause":"' || p_call.cause || '"}}';
 end $$;
 
--- An account's past calls, newest first, those below p_before: a page, see app.login_items.
+-- An account's past calls, newest first, those below p_before: a page, see app.page_items.
 create function app.past_call_items(p_account bigint, p_before bigint, p_limit int)
 returns table (n bigint, doc text, fits bool)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-	set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+	set cursor_tuple_fraction = 1 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 declare
-	v_limit int := least(greatest(coalesce(p_limit, 100), 1), 1000);
-	v_most bigint := app.bound('page');
 	v_since timestamptz := now() - make_interval(days => app.bound('past_calls_kept')::int);
-	v_bytes bigint := 0;
-	v_rows int := 0;
-	v_call app.past_call;
+	v_items refcursor;
 begin
-	for v_call in
-		select c.* from app.past_call c
+	open v_items for
+		select c.n, app.past_call_doc(c.*::app.past_call) from app.past_call c
 		where c.account_id = p_account and c.n < coalesce(p_before, 9223372036854775807)
-		order by c.n desc limit v_limit + 1
-	loop
-		continue when v_call.ended_at < v_since; -- the janitor has not been there yet
-		n := v_call.n;
-		doc := app.past_call_doc(v_call);
-		v_bytes := v_bytes + octet_length(doc) + 1;
-		v_rows := v_rows + 1;
-		fits := v_rows <= v_limit and (v_rows = 1 or v_bytes < v_most);
-		return next;
-		exit when not fits;
-	end loop;
+			and c.ended_at >= v_since -- the janitor has not been there yet
+		order by c.n desc limit app.page_limit(p_limit) + 1;
+	return query select i.key::bigint, i.doc, i.fits from app.page_items(v_items, app.page_limit(p_limit)) i;
 end $$;
 
 create function api.past_call_list(p_who text, p_proof bytea, p_email text, p_before bigint, p_limit int)

@@ -231,3 +231,30 @@ begin
 end $$;
 
 grant execute on function api.list_page, api.list_rest, api.list_read to restsip_stream;
+
+-- ---- a page of any list ----
+
+-- A page of what an open cursor gives, key and document of each item, in order: p_limit rows (of app.page_limit), or what fits into
+-- the bound `page`, and one more that does not, where there is more. So the cursor is to give one more than p_limit; no document
+-- is made that is not read.
+create function app.page_items(p_items refcursor, p_limit int) returns table (key text, doc text, fits bool)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_most bigint := app.bound('page');
+	v_bytes bigint := 0;
+	v_rows int := 0;
+begin
+	loop
+		fetch p_items into key, doc;
+		exit when not found;
+		v_bytes := v_bytes + octet_length(doc) + 1;
+		v_rows := v_rows + 1;
+		fits := v_rows <= p_limit and (v_rows = 1 or v_bytes < v_most);
+		return next;
+		exit when not fits;
+	end loop;
+	close p_items;
+end $$;
+
+create function app.page_limit(p_limit int) returns int
+language sql immutable as $$ select least(greatest(coalesce(p_limit, 100), 1), 1000) $$;

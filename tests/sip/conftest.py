@@ -7,8 +7,10 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 # pylint: disable=wrong-import-position
 from baresip import Baresip
+from call_phone import rings
 from linphone import Linphone
 from phone import Phone
+from stream_client import Stream
 
 
 @pytest.fixture
@@ -30,6 +32,32 @@ def phone():
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(params=["udp", "tcp"])
+def pair(request, phone, account):  # pylint: disable=redefined-outer-name
+    """Alice's phone, bob's phone, registered, and their accounts."""
+    alice, bob = account("alice"), account("bob")
+    made = [rings(phone(owner, transport=request.param)) for owner in (alice, bob)]
+    for one in made:
+        assert one.register().code == 200
+    return made[0], made[1], alice, bob
+
+
+@pytest.fixture
+def page():
+    """Opens a page of an account: its stream, which has begun."""
+    made = []
+
+    def make(account):
+        stream = Stream(account.system, account.login, token=account.token())
+        made.append(stream)
+        stream.wait("state")
+        return stream
+
+    yield make
+    for stream in made:
+        stream.close()
 
 
 @pytest.fixture

@@ -2,22 +2,11 @@
 import re
 import xml.etree.ElementTree as ET
 
-import pytest
 from answers import TIME, is_json, is_problem
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, sdp
 
 WAIT_S = 15
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(name="pair", params=["udp", "tcp"])
-def fixture_pair(request, phone, account):
-    """Alice's phone, bob's phone, registered, and their accounts."""
-    alice, bob = account("alice"), account("bob")
-    made = [rings(phone(owner, transport=request.param)) for owner in (alice, bob)]
-    for p in made:
-        assert p.register().code == 200
-    return made[0], made[1], alice, bob
 
 
 def last_call(owner):

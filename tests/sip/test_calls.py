@@ -8,16 +8,6 @@ import pytest
 from call_phone import Incoming, Outgoing, rings, sdp, uri_of
 
 
-@pytest.fixture(name="pair", params=["udp", "tcp"])
-def fixture_pair(request, phone, account):
-    """Alice's phone, bob's phone, registered, and bob's account."""
-    alice, bob = account("alice"), account("bob")
-    made = [rings(phone(owner, transport=request.param)) for owner in (alice, bob)]
-    for p in made:
-        assert p.register().code == 200
-    return made[0], made[1], alice, bob
-
-
 @pytest.fixture(name="legs")
 def fixture_legs(system, until):
     """The legs of a phone's calls, by direction: (state, cause), once no live one is left."""

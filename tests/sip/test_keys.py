@@ -1,9 +1,9 @@
 """Keys that are pressed in a call: by REST at a phone, and by a phone at a page."""
 import psycopg
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, sdp
 
-from test_page_calls import call, children, command, fixture_called, fixture_page, fixture_people, offer, status  # noqa: F401 pylint: disable=unused-import
+from test_page_calls import call, children, command, fixture_called, fixture_people, offer, status  # noqa: F401 pylint: disable=unused-import
 
 WAIT_S = 20
 

@@ -6,26 +6,9 @@ import threading
 
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
-from stream_client import Stream
 
 WEBRTC = sdp(9).replace("RTP/AVP", "UDP/TLS/RTP/SAVPF") + "a=fingerprint:sha-256 00\r\n"
 COMPLETED = 'SIP;cause=200;text="Call completed elsewhere"'
-
-
-@pytest.fixture(name="page")
-def fixture_page():
-    """Opens a page of an account: its stream, which has begun."""
-    made = []
-
-    def make(account):
-        stream = Stream(account.system, account.login, token=account.token())
-        made.append(stream)
-        stream.wait("state")
-        return stream
-
-    yield make
-    for stream in made:
-        stream.close()
 
 
 @pytest.fixture(name="people")

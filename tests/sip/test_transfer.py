@@ -4,7 +4,6 @@ import time
 
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
-from stream_client import Stream
 
 from test_calls import HOLD, offer, up
 from test_page_calls import WEBRTC, call, children, command, origin
@@ -23,21 +22,6 @@ def fixture_people(phone, account):
             assert one.register().code == 200
         return accounts, phones
     return make
-
-
-@pytest.fixture(name="page_of")
-def fixture_page_of():
-    """Opens a page of an account: its stream, which has begun."""
-    made = []
-
-    def make(account):
-        stream = Stream(account.system, account.login, token=account.token())
-        made.append(stream)
-        stream.wait("state")
-        return stream
-    yield make
-    for stream in made:
-        stream.close()
 
 
 def telling(phone):
@@ -298,11 +282,11 @@ def test_so_many_and_no_more(people):
 
 # ---- pages ----
 
-def test_a_page_that_is_kept_answers_who_comes(people, account, until, page_of):
+def test_a_page_that_is_kept_answers_who_comes(people, account, until, page):
     """As it answers a re-INVITE."""
     (alice, carol), (a, c) = people(2)
     bob = account("bob")
-    stream = page_of(bob)
+    stream = page(bob)
     out = Outgoing(a, f"sip:{bob.email}", sdp(1))
     url = command(stream, "invite")["json"]["url"]
     me = bob.request("POST", url, json={"session": {"type": "answer", "sdp": sdp(2)}}).json()["url"]
@@ -320,11 +304,11 @@ def test_a_page_that_is_kept_answers_who_comes(people, account, until, page_of):
     new.next("BYE", WAIT_S)
 
 
-def test_a_page_comes(people, account, until, page_of):
+def test_a_page_comes(people, account, until, page):
     """Its session is an offer, which is answered in the call."""
     (alice, bob), (a, b) = people(2)
     carol = account("carol")
-    stream = page_of(carol)
+    stream = page(carol)
     out, inc = up(a, b)
     url = url_of(alice)
     assert refer(out, f"<sip:{carol.email}>").code == 202
@@ -342,10 +326,10 @@ def test_a_page_comes(people, account, until, page_of):
     until(lambda: carol.request("GET", url).json()["state"] == "ended", WAIT_S)
 
 
-def test_media_that_do_not_go_together(people, account, until, page_of):
+def test_media_that_do_not_go_together(people, account, until, page):
     (alice, carol), (a, c) = people(2)
     bob = account("bob")
-    stream = page_of(bob)
+    stream = page(bob)
     out = Outgoing(a, f"sip:{bob.email}", WEBRTC)
     url = command(stream, "invite")["json"]["url"]
     assert bob.request("POST", url, json={"session": {"type": "answer", "sdp": WEBRTC}}).status_code == 201

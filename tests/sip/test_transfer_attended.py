@@ -2,8 +2,7 @@
 import types
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp, tag_of
-from stream_client import Stream
+from call_phone import Outgoing, rings, sdp, tag_of
 
 from phone import new_account
 from test_calls import HOLD, up
@@ -149,12 +148,11 @@ def test_one_of_the_others_hangs_up(two, until, step, who):
     until(lambda: not [c for c in s.alice.request("GET", "/call").json() if c["owner"] == s.alice.email], WAIT_S)
 
 
-def test_a_page_cannot_be_asked_for_an_offer(account, phone, until):
+def test_a_page_cannot_be_asked_for_an_offer(account, phone, until, page):
     alice, bob, carol = (account(name) for name in ("alice", "bob", "carol"))
     a, c = telling(rings(phone(alice))), rings(phone(carol))
     assert a.register().code == c.register().code == 200
-    stream = Stream(bob.system, bob.login, token=bob.token())
-    stream.wait("state")
+    stream = page(bob)
     out = Outgoing(a, f"sip:{bob.email}", sdp(1))
     url = command(stream, "invite")["json"]["url"]
     assert bob.request("POST", url, json={"session": {"type": "answer", "sdp": sdp(2)}}).status_code == 201
@@ -166,7 +164,6 @@ def test_a_page_cannot_be_asked_for_an_offer(account, phone, until):
         assert side.bye().code == 200
     request(inc2, "BYE")
     until(lambda: bob.request("GET", url).json()["state"] == "ended", WAIT_S)
-    stream.close()
 
 
 @pytest.fixture(scope="module", name="agents")
