@@ -23,6 +23,10 @@ def new_account(system, name):
     return system.account(f"{name}-{secrets.token_hex(4)}@example.net")
 
 
+class Silence(AssertionError):
+    """No answer has come in time."""
+
+
 class Message:
     """A request or response that came in."""
 
@@ -292,7 +296,7 @@ class Phone:
             while True:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"no answer within {timeout_s} s to {raw[:200]!r}")
+                    raise Silence(f"no answer within {timeout_s} s to {raw[:200]!r}")
                 try:
                     answer = answers.get(timeout=min(wait_s, left))
                 except queue.Empty:
@@ -359,12 +363,23 @@ class Phone:
         more.setdefault("call_id", secrets.token_hex(8))
         return self.request("PUBLISH", self.aor, headers, body or b"", **more)
 
-    def next_request(self, timeout_s=5):
-        """The next request that came in."""
+    def next_request(self, timeout_s=5, method=None):
+        """The next request that came in; of that method."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                found = self.requests.get(timeout=max(deadline - time.monotonic(), 0.01))
+            except queue.Empty:
+                raise AssertionError(f"no {method or 'request'} within {timeout_s} s") from None
+            if method in (None, found.method):
+                return found
+
+    def is_served(self, timeout_s=1):
+        """Whether it can register: an agent that is being started anew is silent."""
         try:
-            return self.requests.get(timeout=timeout_s)
-        except queue.Empty:
-            raise AssertionError(f"no request within {timeout_s} s") from None
+            return self.register(timeout_s=timeout_s).code == 200
+        except Silence:
+            return False
 
     def next_requests(self, count, timeout_s=5):
         """So many of them; a retransmission, as to a phone that has answered late, is none."""

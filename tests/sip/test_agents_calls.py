@@ -55,9 +55,7 @@ def fixture_over(two, until):
 
 def request(phone, method, timeout_s=WAIT_S):
     """The next request of that method that comes to a phone."""
-    while (found := phone.requests.get(timeout=timeout_s)).method != method:
-        pass
-    return found
+    return phone.next_request(timeout_s, method)
 
 
 def say(side, code, reason, body, to):

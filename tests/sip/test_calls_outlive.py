@@ -46,13 +46,7 @@ def fixture_restarted(own_system, phone, until):
         until(lambda: not acked or not own_system.query("select from inspect.leg where state = 'answered'"), 10)
         probe = phone(new_account(own_system, "probe"))
         own_system.kill_and_wait(AGENT, sig)
-
-        def served():
-            try:
-                return probe.register(timeout_s=1).code == 200
-            except AssertionError:
-                return False
-        until(served, 20)
+        until(probe.is_served, 20)
     return kill
 
 

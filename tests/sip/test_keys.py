@@ -160,8 +160,7 @@ def test_keys_of_rest_do_not_take_the_place_of_the_phones_own(people, page):
     stream, out, url = answered(a, bob, page)
     a.answer = lambda r: None if r.method in ("INVITE", "ACK", "INFO") else 200  # it never answers a key
     assert [press(bob, alice, url, "1" * 32).status_code for _ in range(3)] == [202] * 3
-    while a.requests.get(timeout=WAIT_S).method != "INFO":
-        pass
+    a.next_request(WAIT_S, "INFO")
     for _ in range(3):
         relay = [("Content-Type", "application/dtmf-relay")]
         assert out.request("INFO", relay, "Signal=5\r\n", timeout_s=WAIT_S).code == 200

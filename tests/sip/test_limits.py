@@ -92,11 +92,5 @@ def test_an_agent_without_memory_ends_and_is_started_anew(limited, alice, phone)
     take_memory(pid, 0)
     assert one.register().code == 200, "it still has enough for that"
     until(lambda: limited.pid(AGENT) != pid, 20, "the next agent")
-
-    def served():
-        try:
-            return one.register().code == 200
-        except AssertionError:
-            return False
-    until(served, 20)
+    until(lambda: one.is_served(5), 20)
     assert memory_is_taken(limited.log(AGENT)) and "event=stopped" in limited.log(AGENT)

@@ -423,12 +423,7 @@ def test_a_timer_goes_on_with_the_next_process(pair, over, until, own_system, ph
     own_system.kill_and_wait("restsip-agent")
     probe = phone(new_account(own_system, "probe"))
 
-    def served():
-        try:
-            return probe.register(timeout_s=1).code == 200
-        except AssertionError:
-            return False
-    until(served, 20)
+    until(probe.is_served, 20)
     if ours:
         for _ in range(2):
             assert interval(Incoming.next(out, "UPDATE", S + 10)) == (S, "uac")
