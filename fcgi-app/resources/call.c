@@ -161,8 +161,8 @@ static bool add_members(struct exchange *x, struct pg_args *args,
 		if (!starts_at) {
 			body_form_refuse_value(
 				x, "/starts_at",
-				"a time such as 2030-01-31T09:00:00Z (RFC "
-				"3339)",
+				"a time such as 2030-01-31T09:00:00Z, with "
+				"its zone, Z or +01:00 (RFC 3339)",
 				found[STARTS_AT]);
 			return false;
 		}
@@ -204,6 +204,8 @@ static bool read_login(struct exchange *x, const struct json *v,
 	}
 	if (text && !strncmp(text, under, n))
 		text = link_unescape(x->arena, text + n);
+	else if (text && *text == '/')
+		return false;
 
 	return text && !aor_parse(email, text, strlen(text));
 }

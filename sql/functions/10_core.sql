@@ -20,6 +20,15 @@ begin
 	end if;
 end $$;
 
+-- What came in the place of what a refusal asks for, as the programs say it.
+create function app.value_text(p_value jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case coalesce(jsonb_typeof(p_value), 'nothing') when 'nothing' then 'it is missing.' when 'object' then 'this is an object.'
+		when 'array' then 'this is an array.' when 'string' then 'this is the string ' || left(p_value::text, 100) || '.'
+		else 'this is ' || left(p_value::text, 100) || '.' end;
+end $$;
+
 -- The same where it is only too soon: p_retry_s, seconds, rounded up, is what the answer says in Retry-After.
 create function app.refuse_for(p_status int, p_slug text, p_detail text, p_retry_s numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp set log_min_messages = log as $$

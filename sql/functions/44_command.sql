@@ -176,7 +176,8 @@ begin
 	if v_command = 'dtmf' then
 		digits := upper(v_json ->> 'digits');
 		if coalesce(jsonb_typeof(v_json -> 'digits'), '') <> 'string' or digits !~ '^[0-9A-D*#]{1,32}$' then
-			perform app.refuse(400, 'invalid-member', 'digits is a string of 1 to 32 keys: 0 to 9, *, #, A to D.', '/digits');
+			perform app.refuse(400, 'invalid-member', '`digits` is a string of 1 to 32 keys: 0 to 9, *, #, A to D; '
+				|| app.value_text(v_json -> 'digits'), '/digits');
 		end if;
 	end if;
 	if v_command = 'transfer' then

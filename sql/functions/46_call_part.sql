@@ -8,6 +8,10 @@ declare
 		- array['id', 'url', 'email', 'login', 'via', 'lifetime', 'state', 'sip', 'hold', 'session', 'truncated', 'joined_at',
 			'pending', 'ended_at', 'ended'];
 begin
+	if p_extra ? 'invite' then
+		perform app.refuse(400, 'invalid-member', 'Whom to ring is said by PATCH of the call, or by SEND of {"command":"invite"}; '
+			'this is who joins.', '/invite');
+	end if;
 	perform app.refuse_large('participant_members', v_members, 'A participant''s own members');
 	return v_members;
 end $$;
@@ -227,6 +231,8 @@ begin
 	if v_part.account_id <> v_caller then
 		perform app.refuse(403, 'not-owner', 'Only the participant may do this.');
 	end if;
+	perform app.refuse_set(p_extra, 'state', v_part.state, 'DELETE of the participant leaves the call.', 'PUT');
+	perform app.refuse_set(p_extra, 'hold', v_part.hold::text, 'a session whose media are sendonly or inactive is what holds.', 'PUT');
 	v_version := app.advance('call', p_call);
 	v_bell := app.page_session(v_part, p_session, v_extra);
 	v_part := app.participant(p_call, p_n);

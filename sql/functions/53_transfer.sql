@@ -449,18 +449,19 @@ end $$;
 
 -- ---- by REST ----
 
--- Whom a SEND of the command names, as `/login/c@x`.
+-- Whom a SEND of the command names, as `/login/c@x`, or as an email.
 create function app.transfer_target(p_to jsonb) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_email text := substring(p_to #>> '{}' from '^/login/([^/]{1,254})$');
+	v_email text := case when jsonb_typeof(p_to) = 'string' then substring(p_to #>> '{}' from '^(?:/login/)?([^/:@]{1,64}@[^/:@]{1,189})$') end;
 	v_account bigint;
 begin
 	select a.id into v_account from app.account a where a.email_key = app.email_key(v_email);
 	if v_email is not null and v_account is null then
 		perform app.refuse(400, 'invalid-member', format('There is no user %s.', v_email), '/to');
 	elsif v_account is null then
-		perform app.refuse(400, 'invalid-member', 'to is whom the other is handed on to, as /login/carol@example.net.', '/to');
+		perform app.refuse(400, 'invalid-member', '`to` is whom the other is handed on to, as /login/carol@example.net; '
+			|| app.value_text(p_to), '/to');
 	end if;
 	return v_account;
 end $$;
@@ -485,10 +486,14 @@ begin
 	v_leg := app.part_leg(v_kept.id);
 	v_by := case when v_leg.id is not null then app.leg_other(v_leg)
 		else app.participant_of((app.page_leg(v_kept)).participant_id) end;
-	if v_kept.id is null or v_by.id is null or v_by.account_id <> p_sender
-		and not exists (select from app.call c where c.id = p_call and c.owner_id = p_sender)
-	then
-		perform app.refuse(404, 'participant-not-found', 'They are not in the call, or you are not at their other end.');
+	if v_kept.id is null then
+		perform app.refuse(404, 'participant-not-found', format('%s is not in the call.', app.email(p_account)));
+	elsif v_by.id is null then
+		perform app.refuse(404, 'participant-not-found', format('%s has nobody at the other end who could hand them on: '
+			'one of the two is to be there by phone.', app.email(p_account)));
+	elsif v_by.account_id <> p_sender and not exists (select from app.call c where c.id = p_call and c.owner_id = p_sender) then
+		perform app.refuse(404, 'participant-not-found', format('You are not at the other end of %s, nor is the call yours.',
+			app.email(p_account)));
 	end if;
 	if (app.part_leg(v_by.id)).id is null and (
 		select count(*) from app.leg l where l.call_id = p_call and l.state in ('answered', 'up')) > 1

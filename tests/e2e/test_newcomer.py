@@ -115,6 +115,59 @@ def test_what_is_wrong_is_said(quick, method, path, more, status, said):
     assert re.search(said, problem["detail"]), problem
 
 
+# The same of calls: who (of CALL alice is the owner and bob is in it, both by page; carol is not), method, path, what else, ...
+WRONG_CALLS = [
+    ("alice", "GET", "/user/BOB/calls", None, 403, r"Only bob\S+ may do this; these are the credentials of alice"),
+    ("alice", "GET", "/user/me/calls?type=missed", None, 400, r"no parameter `type` here; there are: limit after stream"),
+    ("alice", "GET", "/user/me/calls?after=yesterday", None, 400, r"`after` is a number, of the page before this; this is `yesterday`"),
+    ("alice", "GET", "/user/me/calls/5", None, 404, r"there are: .* /user/{email}/calls\."),
+    ("alice", "DELETE", "/user/me/calls", None, 405, r"takes GET, HEAD, OPTIONS; DELETE is none"),
+    ("bob", "GET", "CALL/trace", None, 403, r"Only the call's owner"),
+    ("carol", "GET", "CALL/trace", None, 404, r"no such call"),
+    ("alice", "GET", "CALL/trace?stream", None, 406, r"not to be had as a stream"),
+    ("alice", "GET", "CALL/trace?format=svg", None, 400, r"takes no parameters; there is `format`"),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer"}, 400, r"`to` is whom .* as /login/carol@example.net; it is missing\."),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer", "to": "carol"}, 400, r'`to` is whom .*; this is the string "carol"\.'),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer", "to": "sip:CAROL"}, 400, r'`to` is whom .*; this is the string "sip:carol'),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer", "to": ["/login/CAROL"]}, 400, r"`to` is whom .*; this is an array\."),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer", "to": "no@example.net"}, 400, r"There is no user no@example\.net\."),
+    ("alice", "SEND", "/login/CAROL", {"command": "transfer", "to": "/login/BOB"}, 404, r"carol\S+ is not in the call\."),
+    ("alice", "SEND", "/login/BOB", {"command": "transfer", "to": "CAROL"}, 404, r"bob\S+ has nobody at the other end .* by phone\."),
+    ("alice", "SEND", "/login/BOB", {"command": "dtmf", "digits": 5}, 400, r"`digits` is a string of 1 to 32 keys: .*; this is 5\."),
+    ("alice", "SEND", "/login/BOB", {"command": "dtmf", "digits": "hello"}, 400, r'`digits` is .*; this is the string "hello"\.'),
+    ("alice", "POST", "/call", {"invite": "/login/BOB"}, 400, r'`invite` is an array; this is the string "/login/bob'),
+    ("alice", "POST", "/call", {"invite": ["/user/BOB"]}, 400, r'`invite/0` is a login such as /login/\S+; this is the string "/user/bob'),
+    ("alice", "POST", "/call", {"invite": ["sip:BOB"]}, 400, r'`invite/0` is a login such as /login/\S+; this is the string "sip:bob'),
+    ("alice", "POST", "CALL", {"invite": ["/login/CAROL"]}, 400, r"Whom to ring is said by PATCH of the call"),
+    ("bob", "PATCH", "CALL", {"invite": ["/login/CAROL"]}, 403, r"Only the call's owner"),
+    ("alice", "POST", "/call", {"starts_at": "2030-01-31T09:00:00"}, 400, r'`starts_at` is a time such as .*, with its zone, Z or \+01:00'),
+    ("alice", "POST", "/call", {"starts_at": 1900000000}, 400, r"`starts_at` is a string; this is 1900000000\."),
+    ("alice", "PATCH", "CALL", {"state": "ended"}, 400, r"state is not set by a PATCH: DELETE of the call ends it"),
+    ("alice", "PUT", "CALL/1", {"state": "hold"}, 400, r"state is not set by a PUT: DELETE of the participant leaves the call\."),
+    ("alice", "PUT", "CALL/1", {"hold": True}, 400, r"hold is not set by a PUT: a session whose media are sendonly or inactive is what holds"),
+]
+
+
+def test_what_is_wrong_of_calls_is_said(account):
+    who = {name: account(name) for name in ("alice", "bob", "carol")}
+    call = is_json(who["alice"].request("POST", "/call", json={"open": False, "session": "x", "invited": [who["bob"].email]}), 201)["url"]
+    is_json(who["bob"].request("POST", call, json={}), 201)
+
+    def fill(text):
+        for name in ("bob", "carol"):
+            text = text.replace(name.upper(), who[name].email)
+        return text.replace("CALL", call)
+
+    for name, method, path, members, status, said in WRONG_CALLS:
+        more = {} if members is None else body(fill(json.dumps({"url": call, **members} if method == "SEND" else members)))
+        problem = is_problem(who[name].request(method, fill(path), **more), status)
+        assert re.search(said, problem["detail"]), (name, method, path, members, problem)
+        if status == 400 and members:
+            assert problem["errors"][0]["pointer"].startswith(tuple(f"/{m}" for m in ("to", *members) if m != "command")), problem
+    doc = is_json(who["alice"].request("GET", call))
+    assert doc["children"][0]["session"] == "x" and doc["state"] == "active", "nothing has come of it"
+
+
 def test_there_are_forty_of_them():
     assert len(WRONG) >= 40
 
