@@ -1,7 +1,8 @@
 /*
  * Kept in memory, and told to the database for all legs together a moment
- * later: no message costs a statement, and a call that is done in a second
- * costs one place in one.  What is not told when we are killed is lost.
+ * later: no message costs a statement, and a leg that is done in a second or
+ * two costs one row, for what it has to say waits for as long as that.  What
+ * is not told when we are killed is lost.
  */
 #include "call/tell/ladder.h"
 
@@ -17,11 +18,11 @@
 #include "pg/pgval.h"
 
 enum {
-	TELL_MS = 2000,
+	TELL_MS = 2000, /* between two looks, and what waits at least */
 	MORE_MS = 10,
 	ITEMS_MAX = 256,	   /* of a statement */
 	TOLD_MAX = 512 * 1024,	   /* bytes of its JSON */
-	WAITING_MAX = 4096 * 1024, /* bytes of what is not told */
+	WAITING_MAX = 8192 * 1024, /* bytes of what is not told */
 	ENTRY_MAX = 4096,
 };
 
@@ -29,7 +30,8 @@ enum {
 struct ladders {
 	struct agent *ag;
 	struct tmr tmr;
-	struct list untold; /* struct ladder, each with a reference */
+	struct list untold; /* struct ladder, each with a reference, oldest
+			       first */
 	size_t bytes;	    /* most of one leg; 0: none is kept */
 	size_t waiting;	    /* bytes in those */
 	bool under_way;
@@ -41,6 +43,7 @@ struct ladder {
 	struct le le;
 	int64_t leg;
 	struct buf new; /* JSON objects, commas between */
+	uint64_t since; /* when the first of these came, ms */
 	size_t bytes;	/* of all that there was */
 };
 
@@ -120,9 +123,13 @@ static bool write_item(struct buf *b, const struct ladder *d)
 	return true;
 }
 
-/* Those that have no id yet may get one; whose leg has gone will not */
+/*
+ * Those that have waited long enough.  One that has no id yet may get one;
+ * whose leg has gone will not.
+ */
 static void write_items(struct buf *b, struct ladders *ls)
 {
+	const uint64_t now = tmr_jiffies();
 	int n = 0;
 
 	ls->more = false;
@@ -130,6 +137,8 @@ static void write_items(struct buf *b, struct ladders *ls)
 		struct ladder *d = le->data;
 
 		le = le->next;
+		if (d->since + TELL_MS > now && ls->waiting < WAITING_MAX / 2)
+			break;
 		ls->more = n >= ITEMS_MAX || b->len + d->new.len > TOLD_MAX / 2;
 		if (ls->more)
 			break;
@@ -205,8 +214,10 @@ void ladder_note(struct leg *l, const struct rung *r)
 		buf_add(&d->new, b.p, b.len);
 		d->bytes += b.len;
 		ls->waiting += d->new.len - had;
-		if (!d->le.list)
+		if (!d->le.list) {
+			d->since = tmr_jiffies();
 			list_append(&ls->untold, &d->le, mem_ref(d));
+		}
 		if (!ls->under_way && !tmr_isrunning(&ls->tmr))
 			tmr_start(&ls->tmr, TELL_MS, tell, ls);
 	}
