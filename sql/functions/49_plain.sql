@@ -3,10 +3,11 @@
 -- means is said by app.leg_heard, api.sip_invite, api.leg_answered and app.leg_ended, for any call: change those and this together.
 -- What is not plain, or has members that are not known here, is left to them.
 
--- Of calls whose resources are locked those that are plain.
+-- Of calls whose resources are locked those that are plain. place: of its resource, which stays where it is while it is locked; to look
+-- it up by its kind and number again, a plan of when there were few goes through all calls.
 create function app.plain_calls(p_calls bigint[])
 returns table (call bigint, caller bigint, callee bigint, caller_agent int, callee_agent int, caller_state text, callee_state text,
-	caller_part bigint, callee_part bigint, caller_is text, callee_is text, callee_code int, offered bool)
+	caller_part bigint, callee_part bigint, caller_is text, callee_is text, callee_code int, offered bool, place tid)
 language plpgsql volatile as $$
 begin
 	if exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('call')) then
@@ -14,8 +15,9 @@ begin
 	end if;
 	return query
 		select u.id, l.caller, l.callee, l.caller_agent, l.callee_agent, l.caller_state, l.callee_state,
-			p.caller, p.callee, p.caller_state, p.callee_state, p.callee_code, l.offered
+			p.caller, p.callee, p.caller_state, p.callee_state, p.callee_code, l.offered, r.place
 		from unnest(p_calls) u (id)
+		cross join lateral (select o.ctid as place from app.resource o where o.kind = 'call' and o.id = u.id offset 0) r
 		cross join lateral (select from app.call o where o.id = u.id and o.ends_alone and o.state <> 'ended' offset 0) c
 		cross join lateral (
 			select count(*) as n, bool_and(o.ended_at is null and o.delivery_id is null and o.pressing = '{}' and o.other_id is null
@@ -85,33 +87,38 @@ begin
 		order by u.n);
 
 	return query
-		with usual as materialized (
-			select t.i, t.credential, t.leg, t.sdp, least(coalesce(t.ring_s, 60), 180) as ring_s, m.caller, m.callee,
+		-- by itself, or what follows is asked of every pair of them
+		with asked as materialized (
+			select t.*, m.caller, m.callee
+			from jsonb_to_recordset(p_items) as t(i int, credential bigint, leg jsonb, sdp text, ring_s int)
+			join unnest(v_items, v_callers, v_callees) as m(i, caller, callee) on m.i = t.i),
+		usual as materialized (
+			select t.i, t.credential, t.leg, t.sdp, least(coalesce(t.ring_s, 60), 180) as ring_s, t.caller, t.callee,
 				a.email as caller_email, case jsonb_typeof(a.profile -> 'name') when 'string' then a.profile ->> 'name' end as name,
 				b.email as callee_email, greatest(1, (select e.floor from app.epoch e)) as n,
 				nextval('app.call_id_seq') as call_id, nextval('app.leg_id_seq') as leg_id,
 				nextval('app.participant_id_seq') as from_id, nextval('app.participant_id_seq') as to_id
-			from jsonb_to_recordset(p_items) as t(i int, credential bigint, leg jsonb, sdp text, ring_s int)
-			join unnest(v_items, v_callers, v_callees) as m(i, caller, callee) on m.i = t.i
+			from asked t
 			cross join lateral (
 				select o.email, o.profile from app.account o
-				where o.id = m.caller and o.disabled_at is null and exists (
+				where o.id = t.caller and o.disabled_at is null and exists (
 					select from app.credential c where c.id = t.credential) offset 0) a
 			cross join lateral (
-				select o.email from app.account o where o.id = m.callee and o.disabled_at is null offset 0) b
+				select o.email from app.account o where o.id = t.callee and o.disabled_at is null offset 0) b
 			where t.leg - c_known = '{}'
 				and concat_ws('', t.leg ->> 'call_id', t.leg ->> 'remote_tag', t.leg ->> 'local_uri', t.leg ->> 'remote_uri',
 					t.leg ->> 'remote_target') !~ '[[:cntrl:]<>"]'
 				and length(concat(t.leg ->> 'call_id', t.leg ->> 'remote_tag')) <= 1024
 				and not exists (
-					select from app.leg o
-					where o.sip_call_id = t.leg ->> 'call_id' and o.remote_tag = t.leg ->> 'remote_tag' and o.direction = 'in'
-						and o.ended_at is null)
-				and (select count(*) from app.participant o where o.by_id = m.caller and o.left_at is null) < c_calls
-				and (select count(*) from app.leg o where o.by_id = m.caller and o.ended_at is null) < c_legs
+					select from (
+						-- this alone, or a plan of when there were few goes through all that are live
+						select o.remote_tag, o.direction, o.ended_at from app.leg o where o.sip_call_id = t.leg ->> 'call_id' offset 0) d
+					where d.remote_tag = t.leg ->> 'remote_tag' and d.direction = 'in' and d.ended_at is null)
+				and (select count(*) from app.participant o where o.by_id = t.caller and o.left_at is null) < c_calls
+				and (select count(*) from app.leg o where o.by_id = t.caller and o.ended_at is null) < c_legs
 				and (select count(*) from app.participant o
-					where o.by_id = m.caller and o.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp()) < c_invites
-				and not app.has_page(m.callee)
+					where o.by_id = t.caller and o.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp()) < c_invites
+				and not app.has_page(t.callee)
 				and not exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('call'))),
 		phone as materialized (
 			select u.i, u.call_id, u.to_id, u.caller, u.caller_email, u.callee_email, u.name, u.ring_s, (u.leg ->> 'hops')::int as hops,
@@ -234,7 +241,7 @@ begin
 			from usual u where p.id = any (array(select o.callee_part from usual o)) and p.id = u.callee_part),
 		version as (
 			update app.resource r set version = nextval('app.version_seq')
-			from usual u where r.kind = 'call' and r.id = any (array(select o.call from usual o)) and r.id = u.call),
+			from usual u where r.ctid = any (array(select o.place from usual o)) and r.id = u.call),
 		job as (
 			insert into app.leg_job (leg_id, agent_id, kind, code, reason, sdp)
 			select u.caller, u.caller_agent, 'progress', u.code, u.reason, u.sdp from usual u where u.caller_agent <> p_agent)
@@ -294,7 +301,7 @@ begin
 				and p.id in (u.caller_part, u.callee_part)),
 		version as (
 			update app.resource r set version = nextval('app.version_seq')
-			from usual u where r.kind = 'call' and r.id = any (array(select o.call from usual o)) and r.id = u.call),
+			from usual u where r.ctid = any (array(select o.place from usual o)) and r.id = u.call),
 		job as (
 			insert into app.leg_job (leg_id, agent_id, kind, sdp)
 			select u.caller, u.caller_agent, 'answer', u.sdp from usual u where u.caller_agent <> p_agent),
@@ -381,7 +388,7 @@ begin
 			and p.id in (u.caller_part, u.callee_part)),
 	version as (
 		update app.resource r set version = nextval('app.version_seq')
-		from usual u where r.kind = 'call' and r.id = any (array(select o.call from usual o)) and r.id = u.call),
+		from usual u where r.ctid = any (array(select o.place from usual o)) and r.id = u.call),
 	seer as (
 		delete from app.call_seer s where s.call_id = any (array(select o.call from usual o)))
 	select array_agg(u.i), (select array_agg(o.id) from ended_call o), array_agg(distinct u.other_agent) filter (where u.other_agent <> p_agent)
