@@ -466,11 +466,14 @@ begin
 	return v_account;
 end $$;
 
--- The logins of who is kept and of who comes, in order.
+-- The logins of who is kept and of who comes, in order. Who comes may have gone since they were named.
 create function app.transfer_lock(p_account bigint, p_to bigint) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	perform from app.resource r where r.kind = 'login' and r.id in (p_account, p_to) order by r.id for update;
+	if not exists (select from app.account a where a.id = p_to) then
+		perform app.refuse(400, 'invalid-member', 'That user has just gone.', '/to');
+	end if;
 end $$;
 
 -- What the phone's REFER does: an account is handed on by the other end of theirs, which is the sender, or in the sender's call.

@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(50);
+select plan(51);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -144,5 +144,7 @@ select app.expire_legs(), app.expire_legs() \g /dev/null
 select is(pg_temp.moves(), 0::bigint, 'what nobody answers is over, though one of the calls has gone');
 select is(pg_temp.who(), 'a joined, b joined', 'and the other goes on');
 
+select throws_ok($$select app.transfer_lock((select id from app.account where email = 'bob@example.net'), -1)$$, 'RS400', null,
+	'who is to come has just gone');
 select * from finish();
 rollback;

@@ -131,6 +131,7 @@ def settle(agents, janitors, streams):
             and not exists (select from app.send s where s.inbox is null and s.due_at <= now() + interval '2 s')
             and not exists (select from app.subscription s where s.until is not null or s.due)
             and not exists (select from app.leg l where l.state <> 'ended')
+            and not exists (select from app.call c where c.ring_at < 'infinity')
             and not exists (select from app.ring_news) and not exists (select from app.lamp_news)""").fetchone()[0]
     until(is_quiet, "deliveries, NOTIFYs and what has lapsed")
 

@@ -15,6 +15,8 @@ LEASE_S = 2
 class Client(Web):
     """Requests of SIP too, as agents make them."""
 
+    ANSWERED = {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
+
     def agent(self):
         return self.rng.choice(list(self.world.agents))
 
@@ -108,6 +110,7 @@ class Client(Web):
         for kind, leg, call, *_ in rows:
             if leg is None:
                 continue
+            self.world.counts[f"order {kind}", "ok"] += 1
             self.world.legs.append((agent, leg))
             if kind == "made":
                 self.world.calls.append(call)
@@ -154,13 +157,12 @@ class Client(Web):
         self.tell("api.leg_news", agent, json.dumps(items))
 
     def leg_answered(self, _):
-        dialog = {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
-        self.tell("api.leg_answered", *self.leg(), json.dumps(dialog), self.rng.choice([None, self.sdp(), self.sdp()]))
+        self.tell("api.leg_answered", *self.leg(), json.dumps(self.ANSWERED), self.rng.choice([None, self.sdp(), self.sdp()]))
 
     def leg_answered_many(self, _):
-        agent, dialog = self.agent(), {"remote_tag": "t", "remote_target": "sip:x@y", "local_target": "sip:e@f", "peer": "192.0.2.9"}
+        agent = self.agent()
         self.tell_many("api.leg_answered_many", agent, [
-            {"i": i, "leg": leg, "dialog": dialog, "sdp": self.sdp()}
+            {"i": i, "leg": leg, "dialog": self.ANSWERED, "sdp": self.sdp()}
             for i, leg in enumerate({leg for of, leg in self.world.legs[-8:] if of == agent and leg})])
 
     def leg_ended(self, _):
@@ -189,6 +191,43 @@ class Client(Web):
     def leg_acked(self, _):
         self.tell("api.leg_acked", *self.leg(), self.rng.choice([None, self.sdp()]))
 
+    def one_of(self, what):
+        """A leg that a query finds: its agent, now and then another, and the rest; None: there is none."""
+        found = self.some(self.db.execute(f"{what} order by l.id desc limit 20").fetchall())
+        return found and (self.agent() if self.rng.random() < 0.05 else found[0], *found[1:])
+
+    def leg_refer(self, _):
+        up = self.one_of("select l.agent_id, l.id from app.leg l where l.state in ('answered', 'up')")
+        if up:
+            self.tell("api.leg_refer", *up, next(NUMBERS), self.person().email, self.rng.random() < 0.7)
+
+    def leg_refer_join(self, p):
+        """Who makes two calls has the two others talk to each other."""
+        credential, agent, mine = self.some(p.credentials), self.agent(), []
+        for dialog in (self.dialog(), self.dialog()) if credential else ():
+            rows = self("api.sip_invite", agent, *credential[:2], self.person().email, json.dumps(dialog), self.sdp(), None, None, False)
+            if not rows:
+                return
+            self.world.calls.append(self.heard(agent, rows))
+            mine.append((rows[0][1], dialog))
+            for rung in self.db.execute("select agent_id, id from app.leg where call_id = %s and direction = 'out'", (rows[0][2],)).fetchall():
+                self.tell("api.leg_answered", *rung, json.dumps(self.ANSWERED), self.sdp())
+        if mine:
+            (leg, _), (_, second) = mine
+            self.tell("api.leg_refer_join", agent, leg, next(NUMBERS), self.rng.random() < 0.7, second["call_id"], second["local_tag"],
+                      second["remote_tag"])
+
+    def moves(self, _):
+        """What a transfer waits for, or who dials: one who is rung answers, or one who is asked."""
+        rung = self.one_of("""select l.agent_id, l.id from app.leg l where l.state in ('calling', 'ringing') and l.direction = 'out'
+            and (exists (select from app.transfer t where t.to_id = l.participant_id)
+                or exists (select from app.call c where c.id = l.call_id and c.dials))""")
+        asked = self.one_of("select l.agent_id, l.id from app.leg l where l.asking is not null and l.ended_at is null")
+        if rung and self.rng.random() < 0.6:
+            self.tell("api.leg_answered", *rung, json.dumps(self.ANSWERED), self.sdp())
+        elif asked:
+            self.tell("api.leg_offered", *asked, *self.rng.choice([(200, "OK", self.sdp()), (200, "OK", self.sdp()), (488, "No", None)]))
+
     def leg_load(self, _):
         self("api.leg_load", *self.leg(), None, None, None, None)
 
@@ -202,7 +241,8 @@ class Client(Web):
                "sip_register": 8, "sip_register_many": 4, "first_use": 1, "sip_message": 4, "subscribe": 4, "publish": 2,
                "flow_lost": 2, "call_invite": 3, "command": 5, "sip_invite": 5, "sip_invite_many": 4, "leg_news": 5, "leg_answered": 3,
                "leg_answered_many": 4, "leg_ended": 6,
-               "leg_session": 1, "leg_offer": 2, "leg_offered": 2, "leg_acked": 1, "leg_late": 1, "leg_load": 1}
+               "leg_session": 1, "leg_refer": 3, "leg_refer_join": 2, "moves": 8, "dial": 4, "transfer": 2, "leg_offer": 2,
+               "leg_offered": 2, "leg_acked": 1, "leg_late": 1, "leg_load": 1}
 
     def loop(self):
         names, weights = list(self.WEIGHTS), list(self.WEIGHTS.values())

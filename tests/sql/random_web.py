@@ -135,6 +135,28 @@ class Web(Caller):
             self.ringing(people[0], rows[0][0])
             self.ringing(p, rows[0][0])
 
+    def dial(self, p):
+        """One's own phone, and somebody's."""
+        at = f"{time.strftime('%FT%T', time.gmtime())}.999Z" if self.rng.random() < 0.2 else None
+        other = self.person()
+        rows = self("api.call_create", *self.proof(p), "s", at, False, "[]", "{}", *self.key("dial"), None,
+                    json.dumps(["me", other.email]))
+        if rows:
+            self.world.calls.append(rows[0][0])
+            self.ringing(other, rows[0][0])
+
+    def transfer(self, _):
+        """Whoever is in a call is handed on, by its owner or by who talks to them."""
+        found = self.some(self.db.execute(
+            "select p.call_id, p.account_id, o.account_id from app.participant p join app.participant o on o.call_id = p.call_id"
+            " and o.id <> p.id and o.state = 'joined' where p.state = 'joined' order by p.id desc limit 20").fetchall())
+        people = {person.id: person for person in self.world.people}
+        if found and found[1] in people and found[2] in people:
+            sender, kept = people[found[2]], people[found[1]]
+            body = {"command": "transfer", "url": f"/call/{found[0]}", "to": f"/login/{self.person().email}"}
+            self("api.send_post", *self.proof(sender), kept.email, None, "application/json", json.dumps(body).encode(), True, None, "r",
+                 None, None)
+
     def command(self, p):
         call = self.some(self.world.calls)
         if self.world.rings and self.rng.random() < 0.5:

@@ -54,6 +54,9 @@ RECOUNTS = {
     "calls of phones that have gone": """select c.id from app.call c where c.ends_alone and c.state <> 'ended'""",
     "rings that go on": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
         where p.state in ('calling', 'ringing') and c.state <> 'ended' and p.ring_until is null""",
+    "transfers of nobody": "select t.call_id, t.state from app.transfer t where t.state <> 'undone'",
+    "calls that dial for nobody": """select c.id from app.call c where c.dials and not exists (
+        select from app.participant p where p.call_id = c.id and p.side = 'caller' and p.state <> 'left')""",
     "who has left what has ended": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
         where c.state = 'ended' and p.state <> 'left'""",
     "empty calls": """select c.id, c.empty_since from app.call c where c.state <> 'ended' and (c.empty_since is null) <> exists (
