@@ -258,7 +258,7 @@ declare
 	v_bell text[];
 begin
 	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
-	if p_t.state = 'asking' and p_sdp is not null then
+	if p_t.state = 'asking' and p_sdp is not null and (app.participant_of(p_t.to_id)).id is not null then
 		update app.participant p set session = app.sdp_session('answer', p_sdp), hold = false where p.id = p_leg.participant_id;
 		if v_to.id is not null then
 			v_said := app.sdp_cut(v_to.remote_sdp,
@@ -268,7 +268,8 @@ begin
 		end if;
 		return v_bell || app.transfer_done(p_t, p_agent);
 	elsif p_t.state = 'asking' then
-		v_bell := app.transfer_fail(p_t, p_agent, p_code, p_reason, 'media');
+		-- or who comes has left the other call, while somebody else had this one
+		v_bell := app.transfer_fail(p_t, p_agent, case when p_sdp is null then p_code else 480 end, case when p_sdp is null then p_reason end, 'media');
 	else
 		delete from app.transfer t where t.call_id = p_t.call_id;
 		v_bell := app.call_changed(p_leg.call_id);

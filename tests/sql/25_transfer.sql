@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(51);
+select plan(53);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -143,6 +143,17 @@ update app.transfer t set made_at = now() - interval '5 min';
 select app.expire_legs(), app.expire_legs() \g /dev/null
 select is(pg_temp.moves(), 0::bigint, 'what nobody answers is over, though one of the calls has gone');
 select is(pg_temp.who(), 'a joined, b joined', 'and the other goes on');
+
+-- The same while who is kept changes over.
+select pg_temp.up('d4'), pg_temp.up('d3') \g /dev/null
+update app.participant p set account_id = (select id from app.account where email = 'carol@example.net')
+where p.side = 'callee' and p.call_id = (select call_id from app.leg where sip_call_id = 'd4');
+select count(*) from api.leg_refer_join((select agent from ids), pg_temp.leg(0), 8, true, 'd4', 'l', 'r') \g /dev/null
+select pg_temp.offered((select l.id from app.leg l join app.transfer t on l.participant_id = t.to_id), 200, 'offer8') \g /dev/null
+update app.participant p set state = 'left', left_at = now(), session = null from app.transfer t where p.id = t.to_id;
+select is(pg_temp.offered(pg_temp.leg(1), 200, 'answer8'), 'accept offer, pair, pair, notify 480 Temporarily Unavailable, pair, pair, offer offer',
+	'it has what it had again');
+select is(pg_temp.who() || ' ' || pg_temp.moves(), 'a joined, b joined 0', 'and the two talk on');
 
 select throws_ok($$select app.transfer_lock((select id from app.account where email = 'bob@example.net'), -1)$$, 'RS400', null,
 	'who is to come has just gone');
