@@ -16,6 +16,7 @@ from test_calls import call_of, offer
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 S, MIN_S, PROBE_S = (90, 90, 20) if LONG else (4, 3, 2)
 TIMER = [("Supported", "timer")]
+pytestmark = pytest.mark.timeout(600 if LONG else 180)
 
 
 @pytest.fixture(scope="module", name="own_system")
