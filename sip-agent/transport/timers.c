@@ -38,7 +38,8 @@ static unsigned slot_of(uint64_t at, unsigned level)
 	return (unsigned)(at >> (level * SLOT_BITS)) % SLOTS;
 }
 
-/* Of those that are due in one millisecond it is the last; first: the first */
+/* Of those that are due in one millisecond it is the last, as in libre's list;
+   first: the first */
 static void place(struct tmr *tmr, bool first)
 {
 	const uint64_t due = tmr->jfs > wheel.now ? tmr->jfs : wheel.now;
@@ -147,7 +148,7 @@ void tmr_start(struct tmr *tmr, uint64_t delay, tmr_h *th, void *arg)
 		wheel.now = tmr->jfs;
 	}
 	tmr->jfs += delay;
-	place(tmr, !delay);
+	place(tmr, false);
 }
 
 /** As libre's; called by its loop in each turn: calls what is due */
