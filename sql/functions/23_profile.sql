@@ -180,6 +180,7 @@ begin
 	v_login := app.lock('login', p_account, p_mine => true);
 	v_mailbox := app.lock('mailbox', p_account, p_mine => true);
 	perform app.sends_end(p_account);
+	perform app.notify_lock(p_account);
 	perform from app.subscription s where s.account_id = p_account or s.watcher_id = p_account order by s.id for update;
 	v_bell := v_bell || app.publish_gone('login', p_account, v_login) || app.publish_gone('mailbox', p_account, v_mailbox)
 		|| app.publish_gone('profile', p_account, v_profile);

@@ -196,7 +196,10 @@ begin
 		or exists (
 			select from app.participant p
 			where p.call_id = p_call and p.account_id = p_sender and p.left_at is null
-				and (p_command <> 'reject' or p.state <> 'joined') and (p_command <> 'dtmf' or p.state = 'joined'
+				and (p_command <> 'reject' or p.state <> 'joined')
+				-- who has come to look at a call of two rings nobody in it, and ends no ring: that might end it
+				and (p_command not in ('invite', 'cancel') or p.side <> 'in' or not c.ends_alone)
+				and (p_command <> 'dtmf' or p.state = 'joined'
 					and (p.side <> 'in' or exists (select from app.participant o
 						where o.call_id = p_call and o.by_id = p_sender and o.left_at is null))))));
 end $$;
@@ -235,6 +238,9 @@ begin
 		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.left_at is null)
 	then
 		return;
+	end if;
+	if app.call_is_of_phone(p_call) then
+		perform app.refuse(409, 'needs-mixer', 'The call is of a phone, or was dialled: it is for two, and nobody mixes here.');
 	end if;
 	v_sdp := app.call_offer(p_call, p_by);
 	v_to := app.participant_phone(p_call, p_account, 'callee', null, p_by);

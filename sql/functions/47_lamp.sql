@@ -54,21 +54,28 @@ begin
 		from unnest(p_legs) u (id) cross join lateral (select g.call_id from app.leg g where g.id = u.id offset 0) l));
 end $$;
 
--- What has changed of calls makes subscriptions due: the first step of a claim, before it has locked anything. It waits for other
--- claims, as a writer does (app.notify_due), and so it locks in order: what they are about, then the subscriptions. News that
--- another claim is at are that one's.
+-- What has changed of calls makes subscriptions due: the first step of a claim, before it has locked anything. It locks in order: what
+-- they are about, then the subscriptions. A writer may have several of the former, in any order (app.notify_due): so this waits for
+-- one alone, while it has none, and leaves what it cannot have at once to the next claim. News that another claim is at are that one's.
 create function app.lamps_due() returns void
 language plpgsql volatile as $$
 declare
 	v_news bigint[];
+	v_abouts bigint[];
 	v_subs bigint[];
 begin
 	if not exists (select from app.lamp_news) then
 		return;
 	end if;
 	v_news := array(select n.id from app.lamp_news n order by n.id limit 500 for update skip locked);
-	perform app.notify_lock(d.about)
-	from (select distinct n.about from app.lamp_news n where n.id = any (v_news) order by 1) d;
+	perform app.notify_lock(n.about) from app.lamp_news n where n.id = v_news[1];
+	v_abouts := array(
+		select d.about from (select distinct n.about from app.lamp_news n where n.id = any (v_news)) d
+		where pg_try_advisory_xact_lock(29288, hashint8(d.about)));
+	if exists (select from app.lamp_news n where n.id = any (v_news) and n.about <> all (v_abouts)) then
+		perform pg_notify('restsip_job', 'notify');
+	end if;
+	v_news := array(select n.id from app.lamp_news n where n.id = any (v_news) and n.about = any (v_abouts));
 	v_subs := array(
 		select s.id
 		from (select distinct n.event, n.about from app.lamp_news n where n.id = any (v_news)) n

@@ -311,8 +311,11 @@ begin
 			end if;
 		end if;
 		-- An account that is gone; a call that has ended, or that the watcher may not see any more.
-		v_sub.ended := coalesce(v_sub.ended, case when v_about is null
-			or v_sub.about_call is not null and not (app.call_sight(v_sub.watcher_id, v_sub.about_call)).sees then 'noresource' end);
+		if v_sub.ended is distinct from 'rejected' and (v_about is null
+			or v_sub.about_call is not null and not (app.call_sight(v_sub.watcher_id, v_sub.about_call)).sees)
+		then
+			v_sub.ended := 'noresource';
+		end if;
 		v_again := v_sub.ended is null and app.is_fenced(v_sub); -- before its legs are read
 		v_legs := case when v_sub.event = 'dialog' then app.dialog_legs(v_sub.account_id) else '{}' end;
 		v_gone := case when v_sub.event = 'reg' then coalesce((

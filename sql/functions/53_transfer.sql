@@ -495,7 +495,9 @@ begin
 	elsif v_by.id is null then
 		perform app.refuse(404, 'participant-not-found', format('%s has nobody at the other end who could hand them on: '
 			'one of the two is to be there by phone.', app.email(p_account)));
-	elsif v_by.account_id <> p_sender and not exists (select from app.call c where c.id = p_call and c.owner_id = p_sender) then
+	elsif v_by.account_id <> p_sender and (app.call_is_handed_on(p_call, p_sender)
+		or not exists (select from app.call c where c.id = p_call and c.owner_id = p_sender))
+	then
 		perform app.refuse(404, 'participant-not-found', format('You are not at the other end of %s, nor is the call yours.',
 			app.email(p_account)));
 	end if;

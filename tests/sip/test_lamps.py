@@ -10,8 +10,9 @@ from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import new_account
 from test_calls import up
-from test_events import AGENT, state, subscriptions
+from test_events import state, subscriptions
 
+AGENT = "restsip-agent"
 DIALOG, CONFERENCE = "application/dialog-info+xml", "application/conference-info+xml"
 DIALOG_NS, CONFERENCE_NS = "{urn:ietf:params:xml:ns:dialog-info}", "{urn:ietf:params:xml:ns:conference-info}"
 CALLS = 200 if os.environ.get("RESTSIP_LONG") == "1" else 10  # of all pairs together
