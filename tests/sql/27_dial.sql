@@ -1,6 +1,6 @@
 -- REST has two phones talk: what is rung and ordered at each step, what is kept of it, also where agents die and locks are held.
 begin;
-select plan(41);
+select plan(44);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -50,6 +50,22 @@ select is(pg_temp.answered(1, 'offer1'), 'won, offer offer1', 'whose offer goes 
 select is(pg_temp.offered(0, 200, 'answer1'), 'accept answer1, pair, pair', 'and the answer back');
 select is(pg_temp.who(), 'a joined, b joined', 'they talk');
 select is((select w.peer from api.leg_load((select agent from ids), pg_temp.leg(1), null, null, null, null) w), pg_temp.leg(0), 'to each other');
+\o /dev/null
+insert into caller values ('carol', sha256('c'));
+select email from api.user_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', '{}');
+select email from api.session_create('carol@example.net', '$y$j9T$ccccccccccccccccccccc.$carolhash', pg_temp.proof('carol'), 600);
+select pg_temp.bind('carol', 'sip:c@192.0.2.3');
+\o
+update app.call set open = true where id = :dialled;
+select n from api.call_join(null, pg_temp.proof('carol'), :dialled, 'carol@example.net', null, '{}', null, null) \g /dev/null
+select is((select string_agg(c || ' ' || left(a.email, 1), ', ' order by c, a.id)
+	from app.account a, unnest(array['invite', 'cancel']) c where app.command_holds(a.id, c, :dialled)),
+	'cancel a, cancel b, invite a, invite b', 'who has come to look at it commands nothing');
+select api.participant_delete(null, pg_temp.proof('carol'), :dialled, 3, null) \g /dev/null
+select is(pg_temp.who(), 'a joined, b joined, c left', 'and goes without them');
+select throws_ok(format('select app.call_ring(%s, a.id, c.id, null, 1) from app.account a, app.account c
+	where a.email = %L and c.email = %L', :dialled, 'alice@example.net', 'carol@example.net'), 'RS409', null,
+	'nobody is rung into it');
 select is(pg_temp.ended(1), 'bye', 'either ends it');
 select is(pg_temp.past(), 'b received a hangup b, a made b hangup b', 'and both have had a call');
 
