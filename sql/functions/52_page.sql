@@ -431,7 +431,12 @@ begin
 		where p.id = v_page.id;
 		update app.participant p set session = app.sdp_session('answer', p_sdp)
 		where p.id = p_leg.participant_id and p.state = 'joined' and p_sdp is not null;
-		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
+		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp), local_sdp = case
+			-- what it has refused is not what a refresh says: that is what it had, as the next version
+			when p_sdp is null and p_reason is not null and v_page.session ->> 'sdp' ~ '\nm='
+				then app.sdp_next(l.local_sdp, v_page.session ->> 'sdp')
+			else l.local_sdp end
+		where l.id = p_leg.id;
 	end if;
 	return v_bell || app.call_changed(p_leg.call_id);
 end $$;

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(53);
+select plan(54);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -73,6 +73,7 @@ select is((select p.session = pg_temp.offer() and p.pending is not null from app
 select api.leg_offered((select agent from ids), pg_temp.leg(), 488, 'No', null) \g /dev/null
 select is((select p.session = pg_temp.offer() and p.pending is null and p.code = 488 from app.participant p where p.call_id = pg_temp.last() and p.n = 1),
 	true, 'and never, if it does not');
+select is((select l.local_sdp ~ 'm=audio 1 ' from app.leg l where l.id = pg_temp.leg()), true, 'and a refresh says what it had');
 select api.participant_delete(null, pg_temp.proof('alice'), pg_temp.last(), 1, null) \g /dev/null
 select is((select kind from app.leg_job where leg_id = pg_temp.leg() order by id desc limit 1), 'bye', 'who leaves hangs up');
 
