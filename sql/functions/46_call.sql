@@ -41,6 +41,17 @@ begin
 		select from app.participant p where p.call_id = p_call and p.account_id = p_account and p.cause = 'transferred');
 end $$;
 
+-- Of those with that cause, whether it is the one that says so of the call's owner, which stays for as long as the call is up.
+create function app.participant_is_mark(p_part app.participant) returns bool
+language plpgsql volatile as $$
+begin
+	return exists (
+		select from app.call c where c.id = p_part.call_id and c.owner_id = p_part.account_id and c.state <> 'ended')
+		and not exists (
+			select from app.participant p
+			where p.call_id = p_part.call_id and p.account_id = p_part.account_id and p.cause = 'transferred' and p.id > p_part.id);
+end $$;
+
 create function app.refuse_not_owner(p_owner bool, p_handed_on bool) returns void
 language plpgsql volatile as $$
 begin

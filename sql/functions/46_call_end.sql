@@ -42,6 +42,7 @@ begin
 		select c.id from app.call c where c.state = 'ended' and c.ended_at < v_before order by c.ended_at limit 200)) > 0;
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.state = 'left' and o.left_at < v_before
+			and (o.cause is distinct from 'transferred' or not app.participant_is_mark(o))
 		order by o.left_at limit 1000 for update skip locked);
 	more := more or found;
 end $$;

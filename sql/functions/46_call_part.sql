@@ -33,6 +33,7 @@ begin
 	delete from app.transfer t where t.call_id = p_part.call_id and t.state <> 'undone' and p_part.id in (t.kept_id, t.to_id);
 	delete from app.participant p where p.id in (
 		select o.id from app.participant o where o.call_id = p_part.call_id and o.state = 'left'
+			and (o.cause is distinct from 'transferred' or not app.participant_is_mark(o))
 		order by o.left_at desc, o.n desc offset app.bound('call_children_left'));
 	v_bell := app.past_calls_made(p_part, v_cause, p_by);
 	return v_bell || case when p_part.side = 'callee' then app.past_call_add(p_part, v_cause, p_by, not v_later) end;

@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(54);
+select plan(55);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -57,6 +57,10 @@ select is((select string_agg(left(a.email, 1), '' order by a.id) from app.accoun
 	where app.command_holds(a.id, 'transfer', (select max(call_id) from app.leg))), 'bc', 'and commands it no more, though it is theirs');
 select throws_ok('select app.transfer_by_rest((select max(call_id) from app.leg), a.id, b.id, a.id) from app.account a, app.account b
 	where a.email = ''alice@example.net'' and b.email = ''bob@example.net''', 'RS404', null, 'nor by having come to look at it');
+update app.participant set left_at = now() - interval '1 year' where cause = 'transferred';
+select app.sweep_calls() \g /dev/null
+select is(app.command_holds((select id from app.account where email = 'alice@example.net'), 'transfer', (select max(call_id) from app.leg)), false,
+	'nor by having waited');
 select is(pg_temp.moves(), 0::bigint, 'it is over');
 select is((select w.sdp from api.leg_load((select agent from ids), pg_temp.leg(2), null, null, null, null) w), 'answer2',
 	'an ACK that has not come is sent with that by another process');
