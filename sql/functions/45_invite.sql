@@ -88,6 +88,14 @@ begin
 	where c.id = p_call and (c.invite is not null or v_call.invite is not null);
 end $$;
 
+-- Whose call is one too many for the moment has none rung for a second, so that others' come meanwhile.
+create function app.rings_wait(p_owner bigint) returns void
+language plpgsql volatile as $$
+begin
+	update app.call c set ring_at = now() + interval '1 s' where c.id in (
+		select o.id from app.call o where o.ring_at <= now() and o.owner_id = p_owner for update skip locked);
+end $$;
+
 -- A scheduled call has started, or the phone of who dials has answered, and it rings whom it is to: each once, whatever becomes of the others. Who cannot be rung for a
 -- moment, or one too many in a second, is asked for once more. One a turn: who calls has the profile of whoever pays, then the call, then who is called.
 create function app.ring_due_calls(out bell text[], out more bool)
@@ -97,6 +105,7 @@ declare
 	v_call app.call;
 	v_account bigint;
 	v_again jsonb;
+	v_waits bool := false;
 	v_to text;
 begin
 	select c.id into v_id
@@ -135,10 +144,14 @@ begin
 		exception when others then
 			if sqlstate in ('55P03', '40P01', '40001', 'RS429') then
 				v_again := coalesce(v_again, '[]') || to_jsonb(app.email(v_account));
+				v_waits := v_waits or sqlstate = 'RS429';
 			elsif sqlstate not like 'RS%' then -- what is refused, as where there are too many calls, is refused
 				perform app.duty_failed('ring_due_calls', sqlstate, sqlerrm);
 			end if;
 		end;
 	end loop;
 	update app.call c set invite = v_again, ring_at = now() + interval '1 s' where c.id = v_id and v_again is not null; -- behind others
+	if v_waits then
+		perform app.rings_wait(v_call.owner_id);
+	end if;
 end $$;

@@ -64,6 +64,9 @@ begin
 exception when others then
 	if sqlstate in ('55P03', '40P01', '40001', 'RS429') then
 		update app.call c set invite = p_call.invite, ring_at = now() + interval '1 s' where c.id = p_call.id; -- behind others
+		if sqlstate = 'RS429' then
+			perform app.rings_wait(p_call.owner_id);
+		end if;
 		return null;
 	elsif sqlstate not like 'RS%' then
 		perform app.duty_failed('ring_due_calls', sqlstate, sqlerrm);

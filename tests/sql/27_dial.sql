@@ -1,6 +1,6 @@
 -- REST has two phones talk: what is rung and ordered at each step, what is kept of it, also where agents die and locks are held.
 begin;
-select plan(44);
+select plan(46);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -142,5 +142,10 @@ select (app.ring_due_calls()).more \g /dev/null
 select is((select state || ' ' || cause from app.call where id = :dialled), 'ended not-found', 'where it cannot be any more it is over');
 select is((select string_agg(concat_ws(' ', c.type, c.other, c.cause), ', ') from app.past_call c where c.call_id = :dialled),
 	'made gone@example.net not-found', 'and its owner reads why');
+-- Who has too many at once holds up nobody else's.
+select inspect.set_bound('invites', 0), pg_temp.dial(p_starts_at => now() + interval '1 hour'), pg_temp.dial(p_starts_at => now() + interval '1 hour') \g /dev/null
+update app.call set ring_at = now() where invite is not null and state = 'scheduled';
+select is((app.ring_due_calls()).more, true, 'one of two is one too many');
+select is((app.ring_due_calls()).more, false, 'and the other is not tried before a second has passed');
 select * from finish();
 rollback;
