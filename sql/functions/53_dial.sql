@@ -116,6 +116,7 @@ declare
 	c_wait constant interval := '60 s'; -- for who calls too often
 	v_part app.participant;
 	v_to bigint;
+	v_cause text;
 begin
 	select p.* into v_part from app.participant p where p.call_id = p_call.id and p.side = 'caller' and p.left_at is null;
 	if coalesce(v_part.state, '') <> 'joined' then -- its time has been changed
@@ -134,8 +135,9 @@ begin
 		elsif sqlstate not like 'RS%' then
 			perform app.duty_failed('ring_due_calls', sqlstate, sqlerrm);
 		end if;
-		return app.call_over(v_part, p_agent, app.dial_cause(sqlstate), 480,
-			p_header => 'SIP;cause=' || case app.dial_cause(sqlstate) when 'not-found' then 404 else 480 end);
+		v_cause := case when v_to is null then app.dial_cause(sqlstate) else 'unreachable' end; -- there, but not to be rung
+		return app.call_over(v_part, p_agent, v_cause, 480,
+			p_header => 'SIP;cause=' || case v_cause when 'not-found' then 404 else 480 end);
 	end;
 end $$;
 
