@@ -163,8 +163,13 @@ static void serve(struct leg *l, struct uas *u)
 {
 	const struct sip_msg *msg = uas_msg(u);
 
-	if ((int64_t)msg->cseq.num <= l->d.remote_cseq) {
+	if ((int64_t)msg->cseq.num < l->d.remote_cseq) {
 		uas_reply(u, 500, "CSeq Out Of Order", NULL);
+		return;
+	}
+	if ((int64_t)msg->cseq.num == l->d.remote_cseq) {
+		/* again, and its transaction went with an earlier process */
+		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
 		return;
 	}
 	follow(l, msg);

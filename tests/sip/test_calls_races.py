@@ -85,6 +85,7 @@ RACES = {
         ("200", "200 BYE", "hangup cancelled hangup"),  # the CANCEL comes too late, as above
         ("200", "200 BYE", "cancelled cancelled cancelled"),
         ("487", "481", "cancelled cancelled"),
+        ("487", "200 BYE", "cancelled cancelled cancelled"),  # it comes while who picks up is answered, and is hung up on for it
     },
     "two REFERs": {  # one at a time in a call
         ("202 603", "491", "hangup hangup declined"),
@@ -381,12 +382,14 @@ def pickup_against_cancel(s):
     cancel = inc.next("CANCEL")
     inc.say(200, request=cancel)
     inc.say(487)
-    if final.code == 200:
+    if code.code == 200:
         picked.confirm(code)
+    if final.code == 200:
         out.confirm(final)
         assert out.bye().code == 200
+    if code.code == 200:
         Incoming.next(picked, "BYE")
-    return str(final.code), f"{code.code} BYE" if final.code == 200 else str(code.code), s.ended(out)
+    return str(final.code), f"{code.code} BYE" if code.code == 200 else str(code.code), s.ended(out)
 
 
 def two_refers(s):
