@@ -148,18 +148,66 @@ void page_lost(struct legs *ls, int64_t leg)
 	tell_of(ls, leg, 0, 480, NULL, NULL);
 }
 
+/* Which offer of a phone's the database is asked about */
+struct question {
+	struct leg *l; /* referenced */
+	uint32_t cseq;
+};
+
+static void question_destructor(void *arg)
+{
+	struct question *q = arg;
+
+	mem_deref(q->l);
+}
+
+static int question_alloc(struct question **qp, struct leg *l)
+{
+	struct question *q = mem_zalloc(sizeof(*q), question_destructor);
+
+	if (!q)
+		return ENOMEM;
+	q->l = mem_ref(l);
+	q->cseq = uas_msg(l->offer->u)->cseq.num;
+	*qp = q;
+
+	return 0;
+}
+
+/* Its phone has had no answer yet */
+static bool waits(const struct question *q)
+{
+	const struct offer *o = q->l->offer;
+
+	return o && o->u && !o->answered && uas_msg(o->u)->cseq.num == q->cseq;
+}
+
+static void not_asked(struct leg *l, const struct pg_answer *ans)
+{
+	if (ans->err == APP_OUTCOME_UNKNOWN) /* it may be done */
+		tell(l, 488, NULL, NULL);
+	page_refuse(l, 500);
+}
+
+/* The first row is of the offer, the others are not */
 static void on_asked(const struct pg_answer *ans, void *arg)
 {
-	struct leg *l = arg;
+	struct question *q = arg;
+	struct told *told = q->l->legs->told;
 
-	told_answer(l->legs->told, ans);
-	if (ans->end != PG_OK)
-		page_refuse(l, 500);
-	mem_deref(l);
+	if (waits(q)) {
+		told_answer(told, ans);
+		if (ans->end != PG_OK)
+			not_asked(q->l, ans);
+	} else {
+		told_rows(told, ans, 1, pg_rows(ans) - 1);
+	}
+	mem_deref(q);
 }
 
 static int ask(struct leg *l, const struct pl *sdp)
 {
+	struct question *q;
 	const struct pg_val valv[] = {
 		pg_int(pgloop_agent(l->legs->ag->pl)),
 		pg_int(l->id),
@@ -167,10 +215,13 @@ static int ask(struct leg *l, const struct pl *sdp)
 	};
 	int err;
 
-	err = pgloop_query_in(l->legs->ag->pl, PG_ALONE, (uint64_t)l->call,
-			      &stmt_offer, valv, on_asked, mem_ref(l));
+	err = question_alloc(&q, l);
 	if (err)
-		mem_deref(l);
+		return err;
+	err = pgloop_query_in(l->legs->ag->pl, PG_ALONE, (uint64_t)l->call,
+			      &stmt_offer, valv, on_asked, q);
+	if (err)
+		mem_deref(q);
 
 	return err;
 }
@@ -346,18 +397,29 @@ bool page_accept(struct leg *l, const char *sdp)
 	return true;
 }
 
-/** The database has refused it; or what the other side has offered is not to
-    be taken any more */
+/* What the other side has offered is not to be taken any more */
+static void withdraw(struct leg *l)
+{
+	if (l->later) { /* its phone has not heard of it */
+		l->later = mem_deref(l->later);
+		tell(l, 487, NULL, NULL);
+	} else if (l->offer && l->offer->uac && !l->offer->answered) {
+		uac_cancel(l->offer->uac, NULL);
+	}
+}
+
+/**
+ * What its phone has offered is refused; or, without a code, what the other
+ * side has offered is withdrawn
+ */
 void page_refuse(struct leg *l, int code)
 {
 	struct offer *o = l->offer;
 
-	if (!o || o->answered)
-		return;
-	if (o->u)
+	if (!code)
+		withdraw(l);
+	else if (code >= 300 && o && o->u && !o->answered)
 		end(o, (uint16_t)code);
-	else
-		uac_cancel(o->uac, NULL);
 }
 
 /** An ACK of a leg's phone; whether it is of a re-INVITE */
@@ -477,7 +539,7 @@ void page_go_on(struct leg *l)
 	l->later = NULL;
 	if (o && l->state == LEG_UP)
 		page_offer(l, o->wants ? NULL : o->answer.p);
-	else if (o)
+	else if (o && l->legs->ag->pl) /* this process is not at its end */
 		tell(l, 480, NULL, NULL);
 	mem_deref(o);
 }

@@ -393,9 +393,12 @@ void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...)
 	va_end(ap);
 }
 
-/** Answer with a code, its usual phrase and the headers that go with it */
+/** Answer with a code, its usual phrase and the headers that go with it. One
+    that is not final would leave whoever has asked without an answer */
 void uas_refuse(struct uas *u, uint16_t scode)
 {
+	if (scode < 200)
+		scode = 500;
 	if (scode == 503)
 		uas_reply(u, 503, NULL, "Retry-After: %u\r\n", RETRY_AFTER_S);
 	else

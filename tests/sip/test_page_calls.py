@@ -4,6 +4,7 @@ import queue
 import secrets
 import threading
 
+import psycopg
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
 
@@ -443,6 +444,52 @@ def test_a_phone_holds_and_the_page_answers(up, until):
     assert alice.request("PUT", me, json={"session": {"type": "answer", "sdp": sdp(6)}}).status_code == 200
     answer = found.get(timeout=5)
     assert answer.code == 200 and "m=audio 40006" in answer.body.decode()
+    assert inc.bye().code == 200
+
+
+def leg_of(system, owner):
+    """The only leg of an account's only call."""
+    leg, = system.query("select l.id from inspect.leg l join inspect.call c on c.id = l.call where c.owner = %s", [owner.email])
+    return leg["id"]
+
+
+def order(system, leg, kind, body=None):
+    """What an agent is to do with a leg, by the database."""
+    system.query_owner("with job as (insert into app.leg_job (leg_id, agent_id, kind, sdp) "
+                       "select l.id, l.agent_id, %s::text, %s::text from app.leg l where l.id = %s returning agent_id) "
+                       "select pg_notify('restsip_job_' || j.agent_id, 'call') from job j", [kind, body, leg])
+
+
+def test_both_offer_at_once(up, system, until):
+    """The page's was first: what is said of the phone's, which has had its answer by then, is not said of the page's."""
+    alice, bob, inc, url, _ = up
+    leg = leg_of(system, alice)
+    with psycopg.connect(system.pg_owner) as db:
+        db.execute("select 1 from app.resource r join app.leg l on l.call_id = r.id where r.kind = 'call' and l.id = %s "
+                   "for update of r", [leg])
+        db.execute("update app.leg set asking = now() where id = %s", [leg])
+        found = reinvite(inc, HOLD)
+        until(lambda: db.execute("select exists (select from pg_locks where not granted)").fetchone()[0], 5)
+        order(system, leg, "offer", sdp(6))
+        request = inc.next("INVITE")
+        inc.say(100, "Trying", request=request)
+        assert found.get(timeout=5).code == 491
+    with pytest.raises(queue.Empty):
+        inc.next("CANCEL", 1)
+    inc.say(200, "OK", sdp(7), request)
+    inc.next("ACK")
+    until(lambda: children(alice, url)[bob.email]["session"] == {"type": "answer", "sdp": sdp(7)}, 5)
+    assert inc.bye().code == 200
+
+
+def test_what_is_withdrawn_is_no_offer_of_the_phone(up, system, until):
+    """An order that comes late, of what the other side had offered before."""
+    alice, bob, inc, url, me = up
+    found = reinvite(inc, HOLD)
+    until(lambda: children(alice, url)[bob.email].get("hold"), 5)
+    order(system, leg_of(system, alice), "refuse")
+    assert alice.request("PUT", me, json={"session": {"type": "answer", "sdp": sdp(6)}}).status_code == 200
+    assert found.get(timeout=10).code == 200
     assert inc.bye().code == 200
 
 

@@ -12,6 +12,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import new_account
 from test_calls import call_of, offer
+from test_page_calls import leg_of, order
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 S, MIN_S, PROBE_S = (90, 90, 20) if LONG else (4, 3, 2)
@@ -385,6 +386,30 @@ def test_a_page_offers_during_our_refresh(pair, until):
     until(lambda: "pending" not in page() and page()["session"]["sdp"] == sdp(5), 10)
     assert a.owner.request("DELETE", url).status_code == 204
     inc.next("BYE")
+
+
+def test_what_is_withdrawn_during_our_refresh_is_not_offered(pair, own_system, until):
+    a, b = pair()
+    made = a.owner.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
+                                                  "invite": [b.owner.login]})
+    assert made.status_code == 201, made.text
+    url = made.json()["url"]
+    inc = Incoming(b)
+    head = ("Session-Expires", f"{max(S, 18)};refresher=uac")  # a phone has a sixth of it for our refresh
+    accept(inc, head)
+
+    def page():
+        return next(c for c in a.owner.request("GET", url).json()["children"] if c["email"] == a.owner.email)
+    inc.invite = inc.next("INVITE", max(S, 18))
+    said = a.owner.request("PUT", page()["url"], json={"session": {"type": "offer", "sdp": sdp(5)}})
+    assert said.status_code == 202, said.text
+    order(own_system, leg_of(own_system, a.owner), "refuse")
+    mine = until(lambda: next(c for c in [page()] if "pending" not in c), 5)
+    assert mine["session"]["sdp"] == sdp(1) and mine["sip"]["code"] == 487
+    accept(inc, head)
+    assert a.owner.request("DELETE", url).status_code == 204
+    inc.next("BYE")
+    assert len({request.get("cseq") for request in came(b, "INVITE")}) == 2, "the first, and our refresh"
 
 
 def test_our_refresh_crosses_its_offer(pair, over):

@@ -242,6 +242,16 @@ static void an_invite_that_comes_again_gets_the_last_answer_again(void **state)
 	assert_string_equal(came[0], came[1]);
 }
 
+static void a_refusal_is_final_whatever_its_code(void **state)
+{
+	(void)state;
+	serve("INVITE", "n1");
+	uas_refuse(served, 0);
+	run(1);
+	assert_came(0, "SIP/2.0 500 Server Internal Error\r\n");
+	assert_true(uas_is_answered(served));
+}
+
 static void a_cancel_is_told_to_who_serves_it(void **state)
 {
 	(void)state;
@@ -322,6 +332,7 @@ int main(void)
 		TEST(provisional_answers_go_before_the_final_one),
 		TEST(an_answer_has_a_body),
 		TEST(an_invite_that_comes_again_gets_the_last_answer_again),
+		TEST(a_refusal_is_final_whatever_its_code),
 		TEST(a_cancel_is_told_to_who_serves_it),
 		TEST(a_cancel_ends_what_nobody_has_taken_on),
 		TEST(a_cancel_after_the_answer_does_nothing),
