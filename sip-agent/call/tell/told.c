@@ -148,7 +148,7 @@ static void send_news(void *arg)
 {
 	struct told *t = arg;
 
-	if (t->news_under_way || !t->newsc)
+	if (t->news_under_way || !t->newsc || !t->ag->pl)
 		return;
 	buf_char(&t->news, ']');
 	if (!t->news.failed) {
@@ -298,10 +298,11 @@ void told_asks(struct told *t, const struct leg *l,
 /* --- what others have caused ------------------------------------------------
  */
 
-/* Each is to be read from its row: no more than can be, while others are */
+/* Each is to be read from its row: no more than can be while others are, of
+   which strangers' (LOADS_BY_MSGS) leave some room */
 static int may_ask(const struct told *t)
 {
-	const size_t most = LEG_LOADS_MAX / 2, loads = t->legs->loads;
+	const size_t most = LEG_LOADS_MAX * 3 / 4, loads = t->legs->loads;
 
 	return loads < most ? (int)MIN(ASKS_MAX, most - loads) : 0;
 }
@@ -321,7 +322,7 @@ static void on_claimed(const struct pg_answer *ans, void *arg)
 	struct told *t = arg;
 
 	t->claiming = false;
-	if (ans->end == PG_OK && count_asks(ans) >= t->asks)
+	if (ans->end == PG_OK && t->asks && count_asks(ans) >= t->asks)
 		tmr_start(&t->tmr_poll, ASKS_ON_MS, poll, t);
 	told_answer(t, ans);
 	if (t->claim_again)
