@@ -232,8 +232,6 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 	if (session_of_answer(r->to, msg))
 		told_moved(r->to->legs->told, r->to);
 	session_begin(r->to);
-	if (r->u)
-		request_take_target(r->from, uas_msg(r->u));
 	r->to->to = *uac_sent_to(r->uac);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err && r->offer.len)
@@ -250,6 +248,8 @@ static void accepted(struct relay *r, const struct sip_msg *msg)
 		accepted_late(r);
 		return;
 	}
+	if (r->u)
+		request_take_target(r->from, uas_msg(r->u));
 	r->answered = true;
 	tmr_cancel(&r->tmr);
 	if (!r->u) {
