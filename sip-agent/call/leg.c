@@ -124,6 +124,7 @@ void leg_forget(struct leg *l)
 	tmr_cancel(&l->tmr);
 	tmr_cancel(&l->session.tmr);
 	list_unlink(&l->session.le);
+	list_unlink(&l->session.borrows);
 	list_flush(&l->session.early);
 	l->session.reliable = mem_deref(l->session.reliable);
 	l->again = mem_deref(l->again);

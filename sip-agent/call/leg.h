@@ -64,9 +64,9 @@ struct legs {
 	struct hash *by_id, *by_call_id, *by_aor;
 	struct list relays, infos, keys, sayings, words, notifies;
 	size_t count;
-	size_t loads;	 /* that are under way */
-	size_t borrowed; /* legs whose SDP is read, see session_borrow */
-	bool draining;	 /* nothing new is begun */
+	size_t loads;	       /* that are under way */
+	struct list borrowers; /* legs whose SDP is read, see session_borrow */
+	bool draining;	       /* nothing new is begun */
 	struct lately lately;
 	void (*overh)(struct leg *l); /* of leg_over */
 };

@@ -19,7 +19,8 @@
 enum {
 	EARLY_S = 32,	     /* before its end it is given up (section 10) */
 	KEPT_MAX = 8 * 1024, /* of an SDP, for each leg for as long as it is */
-	BORROWED_MAX = 64,   /* legs whose longer ones are in memory */
+	BORROWED_MAX = 64,   /* legs whose longer ones are in memory, */
+	BORROWED_BY_ONE = 8, /* and of calls of one account */
 };
 
 static const struct config *config_of(const struct leg *l)
@@ -263,6 +264,23 @@ static void borrow(struct buf *b, const char *sdp)
 	buf_str(b, sdp ? sdp : "");
 }
 
+/* Phones that do not answer keep theirs for long */
+static bool may_borrow(const struct leg *l)
+{
+	size_t all = 0, mine = 0;
+	const struct le *le;
+
+	LIST_FOREACH(&l->legs->borrowers, le)
+	{
+		const struct leg *other = le->data;
+
+		all++;
+		mine += other->account == l->account;
+	}
+
+	return all < BORROWED_MAX && mine < BORROWED_BY_ONE;
+}
+
 /**
  * Have in memory what is too long to be kept, until session_give_back
  *
@@ -274,10 +292,9 @@ bool session_borrow(struct leg *l, const struct pg_answer *ans)
 {
 	struct leg_session *ss = &l->session;
 
-	if (l->legs->borrowed >= BORROWED_MAX || !pg_rows(ans))
+	if (!may_borrow(l) || !pg_rows(ans))
 		return false;
-	ss->borrowed = true;
-	l->legs->borrowed++;
+	list_append(&l->legs->borrowers, &ss->borrows, l);
 	borrow(&ss->said, pgres_text(ans->res, 0, "said"));
 	borrow(&ss->heard, pgres_text(ans->res, 0, "heard"));
 
@@ -289,10 +306,9 @@ void session_give_back(struct leg *l)
 {
 	struct leg_session *ss = &l->session;
 
-	if (!ss->borrowed)
+	if (!ss->borrows.list)
 		return;
-	ss->borrowed = false;
-	l->legs->borrowed--;
+	list_unlink(&ss->borrows);
 	if (ss->said.len > KEPT_MAX)
 		buf_free(&ss->said);
 	if (ss->heard.len > KEPT_MAX)

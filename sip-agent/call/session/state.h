@@ -25,7 +25,7 @@ struct leg_session {
 	struct list early;  /**< dialogs before the 2xx of our INVITE */
 	struct reliable *reliable; /**< 1xx that its phone gets, owned */
 	struct refresh *refresh;   /**< a re-INVITE that changes nothing */
-	bool borrowed;		   /**< those two are read for a while */
+	struct le borrows;	   /**< those two are read for a while */
 	struct buf said, heard;	   /**< SDP: our last, and its phone's; empty:
 				      unknown */
 };
