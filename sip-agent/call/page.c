@@ -201,7 +201,12 @@ static void on_asked(const struct pg_answer *ans, void *arg)
 			not_asked(q->l, ans);
 	} else {
 		told_rows(told, ans, 1, pg_rows(ans) - 1);
+		if (pg_rows(ans) &&
+		    !str_cmp(pgres_text(ans->res, 0, "kind"), "wait"))
+			tell(q->l, 488, NULL, NULL); /* nobody waits for it */
 	}
+	if (q->l->later && !q->l->session.refresh)
+		page_go_on(q->l);
 	mem_deref(q);
 }
 
@@ -513,12 +518,20 @@ static void too_late(void *arg)
 	uac_cancel(o->uac, NULL);
 }
 
-/* A refresh is under way, which nobody else knows of */
-static bool wait_for_refresh(struct leg *l, const char *sdp)
+/* The phone has offered, and the database has not said yet whether it may */
+static bool is_asked(const struct leg *l)
+{
+	return l->offer && l->offer->u && l->offer->asked;
+}
+
+/* A refresh is under way, which nobody else knows of; or both offer at once,
+   and the other side was first (section 14.2): the database is about to say so,
+   and the phone takes no offer before its own has had its answer */
+static bool put_off(struct leg *l, const char *sdp)
 {
 	struct offer *o;
 
-	if (l->state != LEG_UP || !l->session.refresh)
+	if (l->state != LEG_UP || (!l->session.refresh && !is_asked(l)))
 		return false;
 	o = offer_make(l);
 	if (!o)
@@ -551,13 +564,9 @@ void page_offer(struct leg *l, const char *sdp)
 	struct pl body;
 	int err;
 
-	if (wait_for_refresh(l, sdp))
+	if (put_off(l, sdp))
 		return;
 
-	/* Both offer at once, and the other side was first (section 14.2): the
-	   database will say so too */
-	if (l->offer && l->offer->u && l->offer->asked)
-		end(l->offer, 491);
 	if (l->state != LEG_UP || leg_is_busy(l) || offer_alloc(&o, l)) {
 		tell(l, 491, "Request Pending", NULL);
 		return;

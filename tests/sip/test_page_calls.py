@@ -471,9 +471,9 @@ def test_both_offer_at_once(up, system, until):
         found = reinvite(inc, HOLD)
         until(lambda: db.execute("select exists (select from pg_locks where not granted)").fetchone()[0], 5)
         order(system, leg, "offer", sdp(6))
-        request = inc.next("INVITE")
-        inc.say(100, "Trying", request=request)
-        assert found.get(timeout=5).code == 491
+    assert found.get(timeout=5).code == 491
+    request = inc.next("INVITE")
+    inc.say(100, "Trying", request=request)
     with pytest.raises(queue.Empty):
         inc.next("CANCEL", 1)
     inc.say(200, "OK", sdp(7), request)
