@@ -17,7 +17,6 @@
 #include "transaction/uas.h"
 
 enum {
-	LATER_S = 2,
 	ASKED_MS = 40 * 1000, /* until the database says who is to answer */
 	PHONE_MS = 60 * 1000, /* for a phone that says 100 and no more */
 	HELD_MS = 40 * 1000,  /* for an answer to what a phone has offered */
@@ -311,7 +310,7 @@ void page_invite(struct leg *l, struct uas *u)
 
 	if (l->state <= LEG_ANSWERED || (l->offer && l->offer->u) ||
 	    !leg_may_offer(l)) {
-		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		uas_refuse_for_now(u);
 		return;
 	}
 	if (leg_is_busy(l)) {

@@ -22,7 +22,6 @@
 #include "transaction/uas.h"
 
 enum {
-	LATER_S = 2,
 	ANSWER_MS = 60 * 1000, /* for a phone that says 100 and no more */
 };
 
@@ -314,7 +313,7 @@ void relay_invite(struct leg *l, struct uas *u)
 
 	if (l->state <= LEG_ANSWERED || (l->relay && l->relay->from == l) ||
 	    !leg_may_offer(l)) {
-		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		uas_refuse_for_now(u);
 		return;
 	}
 	if (!peer || peer->state != LEG_UP) {

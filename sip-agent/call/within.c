@@ -29,10 +29,6 @@
 #include "transaction/next_hop.h"
 #include "transaction/uas.h"
 
-enum {
-	LATER_S = 2,
-};
-
 static void hang_up(struct leg *l)
 {
 	struct leg *peer = leg_find(l->legs, l->peer);
@@ -152,7 +148,7 @@ static void follow(struct leg *l, const struct sip_msg *msg)
 static void refresh(struct leg *l, struct uas *u)
 {
 	if (!leg_may_refresh(l))
-		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		uas_refuse_for_now(u);
 	else if (!session_refuses(u) &&
 		 !(update_is(u) ? update_serve : refresh_serve)(l, u))
 		pass(l, u);
@@ -169,7 +165,7 @@ static void serve(struct leg *l, struct uas *u)
 	}
 	if ((int64_t)msg->cseq.num == l->d.remote_cseq) {
 		/* again, and its transaction went with an earlier process */
-		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		uas_refuse_for_now(u);
 		return;
 	}
 	follow(l, msg);

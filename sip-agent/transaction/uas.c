@@ -405,6 +405,12 @@ void uas_refuse(struct uas *u, uint16_t scode)
 		uas_reply(u, scode, NULL, NULL);
 }
 
+/** Answer 500, to what may come again in a moment (RFC 3261 section 14.2) */
+void uas_refuse_for_now(struct uas *u)
+{
+	uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+}
+
 /** Answer what a refusal or a failure of the database means in SIP */
 void uas_db_failed(struct uas *u, const struct pg_answer *ans)
 {

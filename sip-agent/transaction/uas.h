@@ -27,6 +27,7 @@ enum {
 	UAS_ID_SIZE = 17,
 	UAS_TAG_SIZE = 17,
 	RETRY_AFTER_S = 1,
+	LATER_S = 2,	  /* of what is under way in a dialog */
 	TOO_OFTEN_S = 60, /* where the database does not say */
 };
 
@@ -53,6 +54,7 @@ void uas_reply(struct uas *u, uint16_t scode, const char *reason,
 	       const char *fmt, ...);
 void uas_reply_dialog(struct uas *u, const char *tag, const char *fmt, ...);
 void uas_refuse(struct uas *u, uint16_t scode);
+void uas_refuse_for_now(struct uas *u);
 void uas_db_failed(struct uas *u, const struct pg_answer *ans);
 void uas_fail(struct uas *u, int err);
 

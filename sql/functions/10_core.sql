@@ -287,9 +287,7 @@ declare
 begin
 	select exists (select from app.watch w where w.kind = p_kind and w.id = p_id) as watched,
 		exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id(p_kind::text)) as listed,
-		case p_kind when 'call' then (
-				select s.event from app.subscription s where s.event in ('conference', 'dialog') -- see app.lamps_tell
-				order by coalesce(s.about_call, s.account_id), s.event limit 1) is not null
+		case p_kind when 'call' then app.has_lamps()
 			else exists (select from app.subscription s where s.account_id = p_id and s.kind = p_kind) end as subscribed into v_is;
 	if v_is.watched and app.is_watched(p_kind, p_id) then
 		perform app.log_change(p_kind, p_id, p_version, p_prior, false, p_recheck, p_parts);

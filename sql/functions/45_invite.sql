@@ -96,8 +96,9 @@ begin
 		select o.id from app.call o where o.ring_at <= now() and o.owner_id = p_owner for update skip locked);
 end $$;
 
--- A scheduled call has started, or the phone of who dials has answered, and it rings whom it is to: each once, whatever becomes of the others. Who cannot be rung for a
--- moment, or one too many in a second, is asked for once more. One a turn: who calls has the profile of whoever pays, then the call, then who is called.
+-- A scheduled call has started, or the phone of who dials has answered, and it rings whom it is to: each once, whatever becomes of the
+-- others. Who cannot be rung for a moment, or one too many in a second, is asked for once more. One a turn: who calls has the profile
+-- of whoever pays, then the call, then who is called.
 create function app.ring_due_calls(out bell text[], out more bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -14,14 +14,21 @@ begin
 		where s.event in ('conference', 'dialog') and coalesce(s.about_call, s.account_id) = p_about and s.event = p_event);
 end $$;
 
+-- Whether there are any at all, found by the index whatever the statistics say: they would have it that some of many subscriptions
+-- are met with soon.
+create function app.has_lamps() returns bool
+language plpgsql stable as $$
+begin
+	return (select s.event from app.subscription s where s.event in ('conference', 'dialog')
+		order by coalesce(s.about_call, s.account_id), s.event limit 1) is not null;
+end $$;
+
 -- Calls have changed, or what these accounts have in calls: who watches them by phone is to hear of it. Must not run in the
--- statement that has changed them. That nobody watches is found by the index whatever the statistics say: they would have it that some
--- of many subscriptions are met with soon.
+-- statement that has changed them.
 create function app.lamps_tell(p_calls bigint[], p_accounts bigint[] default '{}') returns text[]
 language plpgsql volatile as $$
 begin
-	if (select s.event from app.subscription s where s.event in ('conference', 'dialog')
-		order by coalesce(s.about_call, s.account_id), s.event limit 1) is null then
+	if not app.has_lamps() then
 		return null;
 	end if;
 	insert into app.lamp_news (event, about)
@@ -36,8 +43,7 @@ begin
 			select g.account_id, g.participant_id from app.leg g
 			where g.call_id = c.id and (g.ended_at is null or g.ended_at >= now()) offset 0) l
 		left join app.participant p on p.id = l.participant_id) n
-	where exists (select from app.subscription s
-		where s.event in ('conference', 'dialog') and coalesce(s.about_call, s.account_id) = n.about and s.event = n.event);
+	where app.is_lamp(n.event, n.about);
 	return case when found then array[app.notify_bell(null)] end;
 end $$;
 
@@ -45,8 +51,7 @@ end $$;
 create function app.legs_tell(p_legs bigint[]) returns text[]
 language plpgsql volatile as $$
 begin
-	if (select s.event from app.subscription s where s.event in ('conference', 'dialog')
-		order by coalesce(s.about_call, s.account_id), s.event limit 1) is null then
+	if not app.has_lamps() then
 		return null;
 	end if;
 	return app.lamps_tell(array(
@@ -71,9 +76,9 @@ begin
 	perform app.notify_lock(n.about) from app.lamp_news n where n.id = v_news[1];
 	v_abouts := array(
 		select d.about from (select distinct n.about from app.lamp_news n where n.id = any (v_news)) d
-		where pg_try_advisory_xact_lock(29288, hashint8(d.about)));
+		where app.notify_try_lock_alone(d.about));
 	if exists (select from app.lamp_news n where n.id = any (v_news) and n.about <> all (v_abouts)) then
-		perform pg_notify('restsip_job', 'notify');
+		perform app.ring_now(array[app.notify_bell(null)]);
 	end if;
 	v_news := array(select n.id from app.lamp_news n where n.id = any (v_news) and n.about = any (v_abouts));
 	v_subs := array(

@@ -55,6 +55,12 @@ begin
 	perform pg_advisory_xact_lock(29288, hashint8(p_account));
 end $$;
 
+create function app.notify_try_lock_alone(p_account bigint) returns bool
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+	return pg_try_advisory_xact_lock(29288, hashint8(p_account));
+end $$;
+
 create function app.notify_try_lock(p_account bigint) returns bool
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin

@@ -4,7 +4,6 @@ import queue
 import pytest
 from answers import is_json, is_problem, time_in
 from call_phone import Incoming, rings, sdp
-from stream_client import Stream
 
 from test_calls import HOLD, offer
 from test_page_calls import WEBRTC, children, command
@@ -22,21 +21,6 @@ def fixture_people(phone, account):
     for one in phones:
         assert one.register().code == 200
     return alice, bob, *phones
-
-
-@pytest.fixture(name="page_of")
-def fixture_page_of():
-    """Opens a page of an account: its stream, which has begun."""
-    made = []
-
-    def make(account):
-        stream = Stream(account.system, account.login, token=account.token())
-        made.append(stream)
-        stream.wait("state")
-        return stream
-    yield make
-    for stream in made:
-        stream.close()
 
 
 def dial(alice, bob, **members):
@@ -276,11 +260,11 @@ def test_the_other_has_no_offer(people, system, until):
     assert set(ends(system, until, call)) == {alice.email, bob.email}
 
 
-def test_a_page_is_dialled(people, account, page_of, until):
+def test_a_page_is_dialled(people, account, page, until):
     """Its session is an offer to the phone that has answered first; a page of who dials does not ring."""
     alice, _, a, _ = people
     carol = account("carol")
-    stream, own = page_of(carol), page_of(alice)
+    stream, own = page(carol), page(alice)
     call = dial(alice, carol)
     first = Incoming(a, WAIT_S)
     first.accept(sdp(1))

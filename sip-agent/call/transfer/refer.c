@@ -20,7 +20,6 @@
 #include "transaction/uas.h"
 
 enum {
-	LATER_S = 2,
 	NOTIFIES_MAX = 10000, /* of all legs */
 	HDRS_SIZE = 256,
 	BODY_SIZE = 256,
@@ -201,7 +200,7 @@ void refer_take(struct leg *l, struct uas *u)
 	int err;
 
 	if (l->state != LEG_UP || !leg_may_offer(l)) {
-		uas_reply(u, 500, NULL, "Retry-After: %u\r\n", LATER_S);
+		uas_refuse_for_now(u);
 		return;
 	}
 	err = read_target(&r, to, l->legs->ag, uas_msg(u));
