@@ -51,7 +51,12 @@ RECOUNTS = {
     "legs without an end": """select l.id, l.state, c.state from app.leg l left join app.call c on c.id = l.call_id
         where l.state <> 'ended'""",
     "orders for nobody": "select j.leg_id, j.agent_id, j.kind from app.leg_job j join app.leg l on l.id = j.leg_id where l.state = 'ended'",
-    "calls of phones that have gone": """select c.id from app.call c where c.ends_alone and c.state <> 'ended'""",
+    "who is in a call by a phone that has gone": """select p.call_id, p.id, p.state from app.participant p
+        join app.call c on c.id = p.call_id and c.state <> 'ended'
+        where p.side <> 'in' and p.state <> 'left' and not p.web and not app.pages_ring_on(p)
+            and not exists (select from app.leg l where l.participant_id = p.id and l.state <> 'ended')""",
+    "calls of two with fewer": """select c.id from app.call c where c.ends_alone and c.state <> 'ended' and 2 > (
+        select count(*) from app.participant p where p.call_id = c.id and p.side <> 'in' and p.state <> 'left')""",
     "rings that go on": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
         where p.state in ('calling', 'ringing') and c.state <> 'ended' and p.ring_until is null""",
     "transfers of nobody": "select t.call_id, t.state from app.transfer t where t.state <> 'undone'",
