@@ -78,7 +78,7 @@ class Client(Web):
         aor = p.email if event == "message-summary" else self.person().email
         if event == "conference":
             aor = f"{self.some(self.world.calls) or 0}@example.net"
-        dialog = {"event": event, "call_id": f"sub{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": n,
+        dialog = {"event": event, "call_id": f"sub{n}-{os.getpid()}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": n,
                   "local_uri": "sip:a@b", "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": "sip:g@h",
                   "flow": self.flow()}
         if self("api.sip_subscribe", self.agent(), *credential[:2], aor, json.dumps(dialog), False,
@@ -122,7 +122,7 @@ class Client(Web):
     def dialog(self):
         """Of an INVITE."""
         n = next(NUMBERS)
-        return {"call_id": f"in{n}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": 1, "local_uri": "sip:a@b",
+        return {"call_id": f"in{n}-{os.getpid()}", "remote_tag": "r", "local_tag": f"l{n}", "remote_cseq": 1, "local_uri": "sip:a@b",
                 "remote_uri": "sip:c@d", "local_target": "sip:e@f", "remote_target": self.contact()[0], "flow": self.flow(),
                 "peer": "192.0.2.9", "hops": 70}
 
