@@ -16,6 +16,7 @@ enum {
 	NAME_MAX_BYTES = 128,
 	PORT_MAX = 65535,
 	PORT_DIGITS_MAX = 5,
+	TURN_SECRET_MAX = 256, /* bytes */
 };
 
 enum type {
@@ -23,6 +24,7 @@ enum type {
 	TYPE_CONNINFO, /* text that libpq understands */
 	TYPE_INT,      /* from min to max */
 	TYPE_LEVEL,    /* of the log */
+	TYPE_SECRET,   /* text that is not told */
 	TYPE_SIGNUP,   /* open or closed */
 	TYPE_TEXT,
 };
@@ -161,6 +163,14 @@ static const struct setting settings[] = {
 	 "too-slow"},
 	{"log", "level", TYPE_LEVEL, AT(log.level), "info", 0, 0,
 	 "error, warn, info or debug"},
+	{"media", "ice_servers", TYPE_TEXT, AT(media.ice_servers), "", 0, 0,
+	 "STUN and TURN servers that GET /session names to pages, as "
+	 "stun:stun.example.net or turn:turn.example.net:3478?transport=tcp, "
+	 "with commas between, at most 8"},
+	{"media", "turn_secret", TYPE_SECRET, AT(media.turn_secret), "", 0,
+	 TURN_SECRET_MAX,
+	 "what the TURN servers have as static-auth-secret (coturn); it is "
+	 "never told"},
 	{"stream", "listen", TYPE_TEXT, AT(stream.listen),
 	 "unix:/run/restsip/stream", 0, 0,
 	 "FastCGI socket of the stream process, as for the workers"},
@@ -291,6 +301,9 @@ static int set(struct config *c, const struct setting *s, const char *value)
 		return set_int(member, s, value);
 	case TYPE_LEVEL:
 		return log_level_parse(member, value);
+	case TYPE_SECRET:
+		return strlen(value) <= (size_t)s->max ? set_text(member, value)
+						       : EINVAL;
 	case TYPE_SIGNUP:
 		return set_signup(member, value);
 	case TYPE_TEXT:
@@ -310,6 +323,8 @@ static void say_no(char *why, const char *name, const struct setting *s,
 
 	if (fault)
 		say(why, "%s: %s", name, fault);
+	else if (s->type == TYPE_SECRET)
+		say(why, "%s: longer than %d bytes", name, s->max);
 	else
 		say(why, "%s: not a value it can have: %.100s", name, value);
 }
@@ -403,7 +418,7 @@ void config_free(struct config *c)
 		const struct setting *s = &settings[i];
 
 		if (s->type == TYPE_TEXT || s->type == TYPE_CIDR ||
-		    s->type == TYPE_CONNINFO)
+		    s->type == TYPE_CONNINFO || s->type == TYPE_SECRET)
 			free(*(char **)(void *)((char *)c + s->offset));
 	}
 	*c = (struct config){.http = {.signup_open = true}};

@@ -70,6 +70,10 @@ struct config {
 		enum log_level level;
 	} log;
 	struct {
+		char *ice_servers;
+		char *turn_secret;
+	} media;
+	struct {
 		char *listen;
 		char *name;
 	} stream;

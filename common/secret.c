@@ -63,6 +63,17 @@ int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
 	return 0;
 }
 
+/** For what others have laid down so, as TURN's credentials */
+int secret_hmac_sha1(uint8_t out[static SHA1_SIZE], const void *key,
+		     size_t key_len, const void *p, size_t n)
+{
+	if (key_len > INT32_MAX ||
+	    !HMAC(EVP_sha1(), key, (int)key_len, p, n, out, NULL))
+		return EIO;
+
+	return 0;
+}
+
 /* Made once: to find the algorithm and to set up its state takes ten times as
    long as the hash itself. */
 static EVP_MAC_CTX *siphash_new(void)
@@ -157,4 +168,15 @@ int secret_base64_decode(uint8_t *out, size_t size, size_t *len, const char *p,
 	*len = (size_t)r - pad;
 
 	return 0;
+}
+
+/**
+ * The same the other way.
+ *
+ * @param out  BASE64_SIZE(n) bytes
+ * @param n    At most 3072
+ */
+void secret_base64_encode(char *out, const uint8_t *p, size_t n)
+{
+	(void)EVP_EncodeBlock((unsigned char *)out, p, (int)n); /* its length */
 }

@@ -19,6 +19,7 @@
 #include "shared/loop.h"
 #include "shared/routes.h"
 #include "worker/exchange.h"
+#include "worker/ice.h"
 #include "worker/large.h"
 #include "worker/metrics.h"
 
@@ -139,7 +140,7 @@ static int serve(const char *file)
 	char why[CONFIG_WHY_SIZE];
 	int err;
 
-	if (config_load(&w.config, file, why)) {
+	if (config_load(&w.config, file, why) || ice_check(&w.config, why)) {
 		log_error("settings", LOG_STR("why", why));
 		config_free(&w.config);
 		return 2;

@@ -1,12 +1,14 @@
 /*
  * session.c: /session and /session/ticket: bearer tokens for a password, and
- * tickets for a token. Each is shown once; the database keeps its SHA-256.
+ * tickets for a token. Each is shown once; the database keeps its SHA-256. Who
+ * is signed in reads which ICE servers there are for media.
  */
 #include "common/json_write.h"
 #include "common/pgres.h"
 #include "common/secret.h"
 #include "resources/handlers.h"
 #include "worker/body_form.h"
+#include "worker/ice.h"
 
 enum {
 	EXPIRES_MIN_S = 60,
@@ -25,6 +27,12 @@ static const struct pg_stmt create_stmt = {
 	       "from api.session_create($1, $2, $3, $4)",
 	.nparams = 4,
 	.write = true,
+};
+static const struct pg_stmt get_stmt = {
+	.name = "session_get",
+	.sql = "select email, expires_at, ice_expires, ice_expires_at "
+	       "from api.session_get($1, $2)",
+	.nparams = 2,
 };
 static const struct pg_stmt delete_stmt = {
 	.name = "session_delete",
@@ -102,6 +110,35 @@ void session_create(struct exchange *x)
 	else
 		pg_arg_null(&args);
 	exchange_query(x, &create_stmt, &args, session_created);
+}
+
+static void session_shown(struct exchange *x, const struct pg_result *res)
+{
+	const char *email = pgres_text(res, 0, "email");
+	struct buf *b = &x->res.body;
+
+	buf_char(b, '{');
+	json_member(b, "email", email);
+	json_member(b, "expires_at", pgres_text(res, 0, "expires_at"));
+	json_key(b, "ice_servers");
+	if (ice_write(b, x->app->config, email,
+		      pgres_int(res, 0, "ice_expires"))) {
+		exchange_error(x, APP_INTERNAL);
+		return;
+	}
+	json_member(b, "ice_expires_at", pgres_text(res, 0, "ice_expires_at"));
+	buf_char(b, '}');
+	x->res.type = "application/json";
+	response_secret(&x->res);
+	exchange_answer(x);
+}
+
+void session_get(struct exchange *x)
+{
+	struct pg_args args;
+
+	exchange_args(x, &args);
+	exchange_query(x, &get_stmt, &args, session_shown);
 }
 
 static void session_deleted(struct exchange *x, const struct pg_result *res)

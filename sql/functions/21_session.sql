@@ -28,6 +28,20 @@ begin
 	return query select app.email(v_account), v_lifetime_s, app.time_text(v_expires_at), v_bell;
 end $$;
 
+-- Who is signed in, until when (null: by a password), and until when what they are told of media servers is good: the
+-- worker makes a credential of that (TURN), which calls made until then go on with.
+create function api.session_get(p_who text, p_proof bytea)
+returns table (email text, expires_at text, ice_expires bigint, ice_expires_at text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	v_account bigint := app.caller(p_who, p_proof);
+	v_ice timestamptz := date_trunc('second', now()) + interval '1 hour';
+begin
+	return query select app.email(v_account),
+		(select app.time_text(s.expires_at) from app.session s where p_who is null and s.token = p_proof),
+		extract(epoch from v_ice)::bigint, app.time_text(v_ice);
+end $$;
+
 -- All tokens and tickets of an account end, tickets first: one that is just used becomes a session.
 create function app.sessions_end(p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -78,4 +92,4 @@ begin
 	return query select 60, app.time_text(v_expires_at);
 end $$;
 
-grant execute on function api.session_create, api.session_delete, api.ticket_create to restsip_api;
+grant execute on function api.session_create, api.session_get, api.session_delete, api.ticket_create to restsip_api;

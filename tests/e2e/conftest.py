@@ -12,9 +12,11 @@ NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def strict(lasting_systems):
-    """A system where nobody may sign up, and pages of one origin may call."""
+    """A system where nobody may sign up, pages of one origin may call, and media have STUN and TURN."""
     return lasting_systems("strict", {"RESTSIP_HTTP_SIGNUP": "closed", "RESTSIP_DEMO": "no",
-                              "RESTSIP_HTTP_CORS_ORIGINS": "https://app.example.org, https://b.example.org:8443"})
+                              "RESTSIP_HTTP_CORS_ORIGINS": "https://app.example.org, https://b.example.org:8443",
+                              "RESTSIP_MEDIA_TURN_SECRET": "north-star-that-is-not-told", "RESTSIP_MEDIA_ICE_SERVERS":
+                              "stun:192.0.2.1, turn:turn.example.net:3478?transport=udp, turns:[2001:db8::1]"})
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,7 @@ TABLE = [
     Row("POST", "/session", {"expires": 60}, {
         400: own(MEMBER, "/expires", {"expires": 0}, who="basic"), 401: ALL, 405: ALL, 413: own("content-too-large", body=BIG, who="basic"),
         415: own("unsupported-media-type", body=TEXT, who="basic", headers=PNG), 429: ALL}),
+    Row("GET", "/session", None, {401: ALL, 405: ALL, 429: ALL}),
     Row("DELETE", "/session", None, {401: ALL, 405: ALL, 429: ALL}),
     Row("POST", "/session/ticket", None, {401: ALL, 405: ALL, 429: ALL}),
 

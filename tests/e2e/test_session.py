@@ -1,7 +1,9 @@
 """/session: who calls. Passwords, bearer tokens, tickets."""
 import base64
 import concurrent.futures
+import datetime
 import hashlib
+import hmac
 import http.client
 import json
 import statistics
@@ -10,6 +12,7 @@ import time
 import pytest
 
 from answers import TIME, is_empty, is_json, is_problem
+from restsip_system import Account
 from stream_client import Stream
 
 pytestmark = pytest.mark.usefixtures("forgiven")
@@ -66,6 +69,40 @@ def test_deleting_the_session_ends_that_token(system, account):
     assert system.request("GET", "/login/me", headers=headers).status_code == 200
     is_empty(system.request("DELETE", "/session", auth=alice.auth))
     is_problem(system.request("GET", "/login/me", headers=headers), 401)
+
+
+def seconds(text):
+    return int(datetime.datetime.fromisoformat(text).timestamp())
+
+
+def test_who_is_signed_in_and_until_when(system, account):
+    alice = account("alice")
+    made = is_json(system.request("POST", "/session", auth=alice.auth, json={"expires": 600}), 201)
+    answer = system.request("GET", "/session", headers={"Authorization": f"Bearer {made['token']}"})
+    body = is_json(answer)
+    assert answer.headers["Cache-Control"] == "no-store" and "token" not in body
+    assert (body["email"], body["expires_at"], body["ice_servers"]) == (alice.email, made["expires_at"], [])
+    by_password = is_json(system.request("GET", "/session", auth=alice.auth))
+    assert by_password["email"] == alice.email and "expires_at" not in by_password
+    is_problem(system.request("GET", "/session"), 401)
+
+
+def test_media_servers_come_with_a_credential_of_an_hour(strict):
+    """user name expiry:account, HMAC-SHA1 of the secret that the server knows: as coturn's use-auth-secret has it."""
+    servers, secret = (strict.settings[f"RESTSIP_MEDIA_{name}"] for name in ("ICE_SERVERS", "TURN_SECRET"))
+    alice = Account(strict, "media@example.net", "")
+    strict.query_owner("select email from api.user_create(%s, 'x', null)", (alice.email,))
+    before = time.time()
+    body = is_json(alice.request("GET", "/session"))
+    expires = seconds(body["ice_expires_at"])
+    assert before + 3500 < expires < time.time() + 3700
+    stun, *turns = body["ice_servers"]
+    assert stun == {"urls": "stun:192.0.2.1"}
+    user = f"{expires}:{alice.email}"
+    password = base64.b64encode(hmac.digest(secret.encode(), user.encode(), "sha1")).decode()
+    assert turns == [{"urls": url, "username": user, "credential": password} for url in servers.split(", ")[1:]]
+    logs = "".join(path.read_text(errors="replace") for path in strict.logs.glob("*.log"))
+    assert secret not in logs and password not in logs
 
 
 def test_a_ticket_is_for_a_minute(account):

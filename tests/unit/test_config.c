@@ -123,6 +123,7 @@ static void what_is_unknown_or_impossible_is_refused(void **state)
 
 static void what_libpq_could_only_fail_with_is_refused(void **state)
 {
+	char long_secret[258] = "";
 	struct loaded l;
 
 	(void)state;
@@ -136,6 +137,15 @@ static void what_libpq_could_only_fail_with_is_refused(void **state)
 	load(&l, "[database]\nconninfo = password=very secret port=x\n");
 	assert_int_not_equal(l.err, 0);
 	assert_null(strstr(l.why, "secret"));
+	config_free(&l.c);
+	memset(long_secret, 's', sizeof(long_secret) - 1);
+	assert_int_equal(setenv("RESTSIP_MEDIA_TURN_SECRET", long_secret, 1),
+			 0);
+	load(&l, NULL);
+	assert_int_equal(unsetenv("RESTSIP_MEDIA_TURN_SECRET"), 0);
+	assert_int_not_equal(l.err, 0);
+	assert_non_null(strstr(l.why, "TURN_SECRET"));
+	assert_null(strstr(l.why, "sss"));
 	config_free(&l.c);
 	load(&l, "[database]\nconninfo = host=a,b,c port=1,,65535\n");
 	assert_int_equal(l.err, 0);

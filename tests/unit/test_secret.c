@@ -71,6 +71,22 @@ static void digests_are_those_of_the_standards(void **state)
 				 "5a003f089d2739839dec58b964ec3843");
 }
 
+static void hmac_sha1_is_that_of_the_standard(void **state)
+{
+	uint8_t d[SHA1_SIZE];
+	char hex[2 * SHA1_SIZE + 1], base64[BASE64_SIZE(SHA1_SIZE)];
+
+	(void)state;
+	/* RFC 2202, test case 2 */
+	assert_int_equal(secret_hmac_sha1(d, "Jefe", 4,
+					  "what do ya want for nothing?", 28),
+			 0);
+	hex_encode(hex, d, sizeof(d));
+	assert_string_equal(hex, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+	secret_base64_encode(base64, d, sizeof(d));
+	assert_string_equal(base64, "7/zfauXrL6LSdBbV8YTfnCWafHk=");
+}
+
 static void assert_decodes(const char *text, const char *bytes, size_t n)
 {
 	uint8_t out[64];
@@ -144,6 +160,7 @@ int main(void)
 		cmocka_unit_test(a_token_is_43_characters_of_base64url),
 		cmocka_unit_test(every_bit_of_a_token_may_vary),
 		cmocka_unit_test(digests_are_those_of_the_standards),
+		cmocka_unit_test(hmac_sha1_is_that_of_the_standard),
 		cmocka_unit_test(base64_is_decoded),
 		cmocka_unit_test(what_is_no_base64_is_refused),
 		cmocka_unit_test(comparing_tells_equal_from_not),
