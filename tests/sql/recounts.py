@@ -51,9 +51,10 @@ RECOUNTS = {
     "legs without an end": """select l.id, l.state, c.state from app.leg l left join app.call c on c.id = l.call_id
         where l.state <> 'ended'""",
     "orders for nobody": "select j.leg_id, j.agent_id, j.kind from app.leg_job j join app.leg l on l.id = j.leg_id where l.state = 'ended'",
+    # a ring to pages has an end of its own, and its send may have gone to the bounds of the load
     "who is in a call by a phone that has gone": """select p.call_id, p.id, p.state from app.participant p
         join app.call c on c.id = p.call_id and c.state <> 'ended'
-        where p.side <> 'in' and p.state <> 'left' and not p.web and not app.pages_ring_on(p)
+        where p.side <> 'in' and p.state <> 'left' and not p.web and coalesce(p.ring_until, '-infinity') < now()
             and not exists (select from app.leg l where l.participant_id = p.id and l.state <> 'ended')""",
     "calls of two with fewer": """select c.id from app.call c where c.ends_alone and c.state <> 'ended' and 2 > (
         select count(*) from app.participant p where p.call_id = c.id and p.side <> 'in' and p.state <> 'left')""",
