@@ -167,6 +167,10 @@ static const struct setting settings[] = {
 	 "STUN and TURN servers that GET /session names to pages, as "
 	 "stun:stun.example.net or turn:turn.example.net:3478?transport=tcp, "
 	 "with commas between, at most 8"},
+	{"media", "rtpengine", TYPE_TEXT, AT(media.rtpengine), "", 0, 0,
+	 "concrete addresses where rtpengines listen for the ng protocol, with "
+	 "commas between: they relay media between WebRTC and phones; empty: "
+	 "such calls end with 488"},
 	{"media", "turn_secret", TYPE_SECRET, AT(media.turn_secret), "", 0,
 	 TURN_SECRET_MAX,
 	 "what the TURN servers have as static-auth-secret (coturn); it is "

@@ -71,6 +71,7 @@ struct config {
 	} log;
 	struct {
 		char *ice_servers;
+		char *rtpengine;
 		char *turn_secret;
 	} media;
 	struct {

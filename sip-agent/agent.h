@@ -15,6 +15,7 @@ struct inbound;
 struct janitor;
 struct ladders;
 struct legs;
+struct ng;
 struct nonce_pool;
 struct notifier;
 struct outbox;
@@ -49,6 +50,7 @@ struct agent {
 	struct fleeting *fleeting;
 	struct janitor *janitor;
 	struct legs *legs;
+	struct ng *ng;		 /* media relays; NULL: there are none */
 	struct ladders *ladders; /* call/tell/ladder.c's */
 	struct notifier *notifier;
 	struct strans_table *strans;

@@ -30,6 +30,7 @@
 #include "gate/nonce.h"
 #include "gate/trust.h"
 #include "logre.h"
+#include "media/ng.h"
 #include "message/inbound.h"
 #include "message/fleeting.h"
 #include "message/outbox.h"
@@ -231,6 +232,7 @@ static void close_all(struct program *p)
 	p->ag.invites = mem_deref(p->ag.invites);
 	p->ag.answers = mem_deref(p->ag.answers);
 	p->ag.credcache = mem_deref(p->ag.credcache);
+	p->ag.ng = mem_deref(p->ag.ng); /* what is up talks on */
 	p->ag.legs = mem_deref(p->ag.legs);
 	p->ag.ladders = mem_deref(p->ag.ladders);
 	p->ag.inbound = mem_deref(p->ag.inbound);
@@ -265,12 +267,22 @@ static void bound_connections(struct budget_conf *conf, size_t descriptors)
 		*most = (uint32_t)(descriptors - reserve);
 }
 
+static int open_relays(struct program *p)
+{
+	const struct sa *sav;
+	const size_t sac = settings_relays(p->set, &sav);
+
+	return sac ? ng_alloc(&p->ag.ng, sav, sac) : 0;
+}
+
 static int open_all(struct program *p)
 {
+	const struct sa *relayv;
 	const struct pgloop_conf conf = {
 		.conninfo = settings_conninfo(p->set),
 		.name = settings_name(p->set),
 		.addresses = settings_addresses(p->set),
+		.relays = settings_relays(p->set, &relayv) > 0,
 		.ready = on_ready,
 		.bell = on_bell,
 		.fatal = on_fatal,
@@ -309,6 +321,8 @@ static int open_all(struct program *p)
 		err = notifier_alloc(&p->ag.notifier, &p->ag);
 	if (!err)
 		err = janitor_alloc(&p->ag.janitor, &p->ag);
+	if (!err)
+		err = open_relays(p);
 	if (!err)
 		err = legs_alloc(&p->ag.legs, &p->ag);
 	if (!err)

@@ -35,6 +35,8 @@ struct settings {
 	struct config cfg;
 	struct sa listenv[LISTEN_MAX], tls_listenv[LISTEN_MAX];
 	size_t listenc, tls_listenc;
+	struct sa relayv[LISTEN_MAX];
+	size_t relayc;
 	char name[NAME_SIZE];
 	char domain[AOR_BUF]; /* the one that is hosted; empty: there are more
 			       */
@@ -111,6 +113,9 @@ static int read_listen(struct settings *s)
 		err = read_addresses(s->tls_listenv, &s->tls_listenc,
 				     "agent.tls_listen",
 				     s->cfg.agent.tls_listen);
+	if (!err)
+		err = read_addresses(s->relayv, &s->relayc, "media.rtpengine",
+				     s->cfg.media.rtpengine);
 	if (err)
 		return err;
 	if (!s->listenc)
@@ -326,6 +331,14 @@ size_t settings_tls_listen(const struct settings *s, const struct sa **sav)
 	*sav = s->tls_listenv;
 
 	return s->tls_listenc;
+}
+
+/** Where media relays are asked; @return how many */
+size_t settings_relays(const struct settings *s, const struct sa **sav)
+{
+	*sav = s->relayv;
+
+	return s->relayc;
 }
 
 /** PEM file of authorities beside the system's; empty where there is none */

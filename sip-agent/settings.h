@@ -24,6 +24,7 @@ const char *settings_addresses(const struct settings *s);
 const char *settings_name(const struct settings *s);
 const char *settings_conninfo(const struct settings *s);
 size_t settings_listen(const struct settings *s, const struct sa **sav);
+size_t settings_relays(const struct settings *s, const struct sa **sav);
 size_t settings_tls_listen(const struct settings *s, const struct sa **sav);
 const char *settings_tls_authorities(const struct settings *s);
 const char *settings_tls_certificate(const struct settings *s);

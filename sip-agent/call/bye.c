@@ -97,3 +97,17 @@ void bye_lost(struct leg *l)
 	if (peer)
 		bye_hang_up(peer, NULL);
 }
+
+/** What passed the media on between the two has lost it: neither hears the
+    other */
+void bye_no_media(struct leg *l)
+{
+	struct leg *peer = leg_find(l->legs, l->peer);
+	const struct told_end end = {.cause = "media",
+				     .peer = peer ? peer->id : 0};
+
+	told_end(l->legs->told, l, &end, NULL);
+	bye_hang_up(l, NULL);
+	if (peer)
+		bye_hang_up(peer, NULL);
+}

@@ -9,6 +9,7 @@
 
 void bye_send(struct leg *l, const char *reason);
 void bye_lost(struct leg *l);
+void bye_no_media(struct leg *l);
 void bye_hang_up(struct leg *l, const char *reason);
 
 #endif

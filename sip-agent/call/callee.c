@@ -9,9 +9,11 @@
 
 #include "agent.h"
 #include "call/bye.h"
+#include "call/callee_encode.h"
 #include "call/confirm.h"
 #include "call/divert.h"
 #include "call/info.h"
+#include "call/session/border.h"
 #include "call/session/early.h"
 #include "call/session/session.h"
 #include "call/tell/answered.h"
@@ -28,7 +30,6 @@
 #include "transaction/uas.h"
 
 enum {
-	NAME_MAX_LEN = 128, /* bytes of a display name */
 	FORKS_MAX = 8,
 	RING_MORE_S = 32, /* than the caller's leg: it is who ends it */
 	PROGRESSES_MAX = 10,
@@ -76,6 +77,7 @@ void callee_won(struct leg *l, const char *sdp)
 		return;
 	l->state = LEG_UP;
 	session_begin(l);
+	border_watch(l->session.border, bye_no_media);
 	if (!l->offerless)
 		(void)confirm_send(l, l->invite_cseq, NULL);
 	if (l->offerless && sdp) {
@@ -181,6 +183,43 @@ static int take_answer(struct leg *l, const struct sip_msg *msg,
 	return err;
 }
 
+/* It has answered, and nobody can say to its call what */
+static void unsaid(struct leg *l, int err)
+{
+	const struct told_end end = {.code = 488, .reason = bridge_why(err)};
+
+	told_end(l->legs->told, l, &end, NULL);
+	callee_lost(l, NULL);
+}
+
+/* What it has answered, as its call is told */
+static void on_translated(struct leg *l, int err, const struct pl *sdp,
+			  void *arg)
+{
+	(void)arg;
+	if (l->state != LEG_ANSWERED)
+		return;
+	if (err)
+		unsaid(l, err);
+	else if (answered_ask(l, sdp, on_unknown))
+		callee_lost(l, NULL);
+}
+
+static void ask_who_won(struct leg *l, const struct pl *sdp)
+{
+	int err;
+
+	if (!l->session.border) {
+		if (answered_ask(l, sdp, on_unknown))
+			callee_lost(l, NULL);
+		return;
+	}
+	err = border_say(l->session.border, BRIDGE_ANSWER, true, sdp,
+			 on_translated, NULL);
+	if (err)
+		unsaid(l, err);
+}
+
 static void answered(struct leg *l, const struct sip_msg *msg)
 {
 	struct body body;
@@ -208,8 +247,11 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 		err = 0;
 	if (!err)
 		session_heard(l, sdp.p, sdp.l);
-	if (err || answered_ask(l, &sdp, on_unknown))
+	buf_free(&l->session.offer);
+	if (err)
 		callee_lost(l, NULL);
+	else
+		ask_who_won(l, &sdp);
 	body_close(&body);
 	early_over(l);
 }
@@ -217,55 +259,90 @@ static void answered(struct leg *l, const struct sip_msg *msg)
 static void on_end(int code, const char *reason, const struct sip_msg *msg,
 		   void *arg);
 
-static const char *find(const struct mbuf *mb, const char *text)
+static int start(struct leg *l)
 {
-	return memmem(mb->buf, mb->end, text, strlen(text));
-}
-
-/* What of it changes stands together: see encode */
-static int write_again(struct leg *l)
-{
-	struct mbuf *old = l->req.out.mb, *mb;
-	const char *from = find(old, "\r\nCSeq: ");
-	const char *to = find(old, "\r\nExpires: ");
-	char timer[SESSION_HDRS_SIZE];
 	int err;
 
-	if (!from || !to || to < from)
-		return EBADMSG;
-	mb = mbuf_alloc(old->end + sizeof(timer));
-	if (!mb)
-		return ENOMEM;
-	l->invite_cseq = ++l->d.local_cseq;
-	err = mbuf_write_mem(mb, old->buf,
-			     (size_t)(from - (const char *)old->buf));
-	err |= mbuf_printf(mb, "\r\nCSeq: %lld INVITE\r\n%s", l->invite_cseq,
-			   session_offer(timer, l));
-	to += strlen("\r\n");
-	err |= mbuf_write_mem(mb, (const uint8_t *)to,
-			      old->end - (size_t)(to - (const char *)old->buf));
-	if (err) {
-		mem_deref(mb);
-		return ENOMEM;
-	}
-	mem_deref(old);
-	l->req.out.mb = mb;
+	early_over(l);
+	l->uac = mem_deref(l->uac);
+	err = uac_alloc(&l->uac, l->legs->ag, &l->req.out, on_end, l);
+	if (err)
+		return err;
+	uac_set_progress(l->uac, on_progress);
+	uac_start(l->uac);
 
 	return 0;
+}
+
+static bool rings(const struct leg *l)
+{
+	return l->state == LEG_CALLING || l->state == LEG_RINGING;
 }
 
 /* Its phone wants a session to be good for longer (RFC 4028 section 7.3) */
 static bool invite_again(struct leg *l, const struct sip_msg *msg)
 {
-	if ((l->state != LEG_CALLING && l->state != LEG_RINGING) ||
-	    !session_raise(l, msg) || write_again(l))
+	return rings(l) && session_raise(l, msg) && !callee_encode_again(l) &&
+	       !start(l);
+}
+
+/* --- in the other kind of media ---------------------------------------------
+ */
+
+static void unoffered(struct leg *l, int err)
+{
+	l->uac = mem_deref(l->uac);
+	ended(l, 488, bridge_why(err), NULL);
+}
+
+static void on_offer(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	(void)arg;
+	if (!rings(l))
+		return;
+	if (!err)
+		err = callee_encode_body(l, sdp);
+	if (!err)
+		err = start(l);
+	if (err)
+		unoffered(l, err);
+}
+
+/* Its phone is to hear what its call offers in the other kind: first the relay
+   is asked */
+static int offer_translated(struct leg *l)
+{
+	const struct pl offer = {l->session.offer.p, l->session.offer.len};
+	int err;
+
+	err = border_open(&l->session.border, l, l->legs->ag->ng, l->d.call_id,
+			  !bridge_is_web(&offer));
+
+	return err ? err
+		   : border_say(l->session.border, BRIDGE_OFFER, false, &offer,
+				on_offer, NULL);
+}
+
+/* It refuses what it was offered: once more, in the other kind */
+static bool try_other(struct leg *l, int code)
+{
+	const struct pl offer = {l->session.offer.p, l->session.offer.len};
+
+	if ((code != 488 && code != 415 && code != 606) || !rings(l) ||
+	    l->session.tried || !offer.l ||
+	    (!bridge_is_web(&offer) && !bridge_is_plain(&offer)))
+		return false;
+	l->session.tried = true;
+	if (callee_encode_again(l))
 		return false;
 	early_over(l);
-	l->uac = mem_deref(l->uac);
-	if (uac_alloc(&l->uac, l->legs->ag, &l->req.out, on_end, l))
+	if (l->session.border) {
+		border_close(&l->session.border);
+		return !callee_encode_body(l, &offer) && !start(l);
+	}
+	if (offer_translated(l))
 		return false;
-	uac_set_progress(l->uac, on_progress);
-	uac_start(l->uac);
+	l->uac = mem_deref(l->uac);
 
 	return true;
 }
@@ -277,138 +354,14 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 
 	if (code >= 200 && code < 300 && msg)
 		answered(l, msg);
-	else if (code != 422 || !msg || !invite_again(l, msg))
+	else if (!try_other(l, code) &&
+		 (code != 422 || !msg || !invite_again(l, msg)))
 		ended(l, code, reason, msg);
 	mem_deref(l);
 }
 
 /* --- the INVITE -------------------------------------------------------------
  */
-
-/* A display name as a quoted string (section 25.1), or nothing */
-static int write_name(struct mbuf *mb, const char *name)
-{
-	struct pl pl;
-	int err;
-
-	pl_set_str(&pl, name ? name : "");
-	if (!pl.l || pl.l > NAME_MAX_LEN || !pg_is_text(pl.p, pl.l))
-		return 0;
-	err = mbuf_write_u8(mb, '"');
-	for (size_t i = 0; i < pl.l; i++) {
-		const uint8_t c = (uint8_t)pl.p[i];
-
-		if (c == '"' || c == '\\')
-			err |= mbuf_write_u8(mb, '\\');
-		err |= mbuf_write_u8(mb, c < 0x20 || c == 0x7f ? ' ' : c);
-	}
-
-	return err | mbuf_write_str(mb, "\" ");
-}
-
-static int encode(struct leg *l, const struct pg_answer *ans, int row)
-{
-	const char *sdp = pgres_text(ans->res, row, "sdp");
-	const size_t len = sdp ? strlen(sdp) : 0;
-	struct mbuf *mb = mbuf_alloc(1024 + len);
-	char timer[SESSION_HDRS_SIZE];
-	int err;
-
-	if (!mb)
-		return ENOMEM;
-	l->req.out.mb = mb;
-	l->req.out.body_len = len;
-	l->offerless = !len;
-	l->invite_cseq = LEG_INVITE_CSEQ;
-	session_said(l, sdp, len);
-	err = mbuf_printf(mb, "Max-Forwards: %lld\r\n",
-			  pgres_int(ans->res, row, "hops"));
-	if (l->req.out.route)
-		err |= mbuf_printf(mb, "Route: %s\r\n", l->req.out.route);
-	err |= mbuf_printf(mb, "To: <%s>\r\nFrom: ", l->d.remote_uri);
-	err |= write_name(mb, pgres_text(ans->res, row, "name"));
-	err |= mbuf_printf(
-		mb,
-		"<%s>;tag=%s\r\n"
-		"Call-ID: %s\r\n"
-		"CSeq: %lld INVITE\r\n%s"
-		"Expires: %lld\r\n" UAS_ALLOW "Supported: %sreplaces, timer\r\n"
-		"User-Agent: restsip\r\n",
-		l->d.local_uri, l->d.local_tag, l->d.call_id, l->invite_cseq,
-		session_offer(timer, l), pgres_int(ans->res, row, "ring_s"),
-		len ? "100rel, " : "");
-	if (len)
-		err |= mbuf_write_str(mb, "Content-Type: application/sdp\r\n");
-	err |= mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%s", len,
-			   sdp ? sdp : "");
-	mbuf_set_pos(mb, 0);
-
-	return err ? ENOMEM : 0;
-}
-
-static int copy(char **sp, const struct pg_answer *ans, int row,
-		const char *column)
-{
-	const char *text = pgres_text(ans->res, row, column);
-	struct pl pl;
-
-	if (!text || !*text)
-		return 0;
-	pl_set_str(&pl, text);
-	if (!uri_is_line(&pl))
-		return EINVAL;
-
-	return str_dup(sp, text);
-}
-
-static int read_row(struct leg *l, const struct pg_answer *ans, int row)
-{
-	const char *contact = pgres_text(ans->res, row, "contact");
-	struct uac_request *req = &l->req.out;
-	const struct {
-		char **to;
-		const char *name;
-	} columns[] = {
-		{&l->d.call_id, "sip_call_id"},
-		{&l->d.local_tag, "local_tag"},
-		{&l->d.local_uri, "local_uri"},
-		{&l->d.remote_uri, "remote_uri"},
-		{&l->flow, "flow"},
-		{&l->req.route, "path"},
-	};
-	int err;
-
-	l->call = pgres_int(ans->res, row, "call");
-	l->account = pgres_int(ans->res, row, "account");
-	l->rest = pgres_bool(ans->res, row, "rest");
-	l->secure = pgres_bool(ans->res, row, "secure");
-	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
-		err = copy(columns[i].to, ans, row, columns[i].name);
-		if (err)
-			return err;
-	}
-	if (!contact || !l->d.call_id || !l->d.local_tag || !l->d.local_uri ||
-	    !l->d.remote_uri)
-		return EINVAL;
-	str_ncpy(l->aor, l->d.remote_uri + strlen("sip:"), sizeof(l->aor));
-	err = uri_of_contact(&l->contact, contact);
-	if (!err)
-		err = str_dup(&l->req.uri, l->contact);
-	if (err)
-		return err;
-	*req = (struct uac_request){
-		.method = "INVITE",
-		.uri = l->req.uri,
-		.route = l->req.route,
-		.flow = l->flow,
-		.tls = l->secure,
-		.contact = true,
-		.rest = l->rest,
-		.account = l->account,
-	};
-
-	return encode(l, ans, row);
-}
 
 /* The order to cancel it was lost */
 static void rings_too_long(void *arg)
@@ -448,21 +401,25 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
 	l->state = LEG_CALLING;
 	leg_set_id(l, id);
 	err = ls->draining	     ? ECANCELED
-	      : ls->count < LEGS_MAX ? read_row(l, ans, row)
+	      : ls->count < LEGS_MAX ? callee_encode(l, ans, row)
 				     : ENOSPC;
 	l->req.out.sort_key = (uint64_t)id;
-	if (!err)
-		err = uac_alloc(&l->uac, ls->ag, &l->req.out, on_end, l);
 	if (err) {
 		ended(l, 0, "", NULL);
-	} else {
-		leg_insert(l);
-		tmr_start(&l->tmr,
-			  1000 * (RING_MORE_S +
-				  (uint64_t)pgres_int(ans->res, row, "ring_s")),
-			  rings_too_long, l);
-		uac_set_progress(l->uac, on_progress);
-		uac_start(l->uac);
+		mem_deref(l);
+		return;
+	}
+	leg_insert(l);
+	tmr_start(&l->tmr,
+		  1000 * (RING_MORE_S +
+			  (uint64_t)pgres_int(ans->res, row, "ring_s")),
+		  rings_too_long, l);
+	if (pgres_int(ans->res, row, "number")) {
+		err = offer_translated(l);
+		if (err)
+			unoffered(l, err);
+	} else if (start(l)) {
+		ended(l, 0, "", NULL);
 	}
 	mem_deref(l);
 }
@@ -483,7 +440,10 @@ void callee_cancel(struct leg *l, const char *reason)
 	tmr_cancel(&l->tmr);
 	if (reason)
 		(void)str_dup(&l->why, reason);
-	uac_cancel(l->uac, reason);
+	if (l->uac)
+		uac_cancel(l->uac, reason);
+	else /* its relay has not answered yet, and the phone heard nothing */
+		ended(l, 487, NULL, NULL);
 }
 
 /** We end while it rings: who calls may be at another agent */

@@ -12,6 +12,7 @@
 #include "call/confirm.h"
 #include "call/page.h"
 #include "call/repeat.h"
+#include "call/session/border.h"
 #include "call/session/reliable.h"
 #include "call/session/session.h"
 #include "call/session/timer.h"
@@ -187,12 +188,14 @@ static void unacknowledged(void *arg)
 	bye_send(l, NULL);
 }
 
-/**
- * A phone of the callee's has answered, and was the first
- *
- * @param sdp Of its 200; NULL: it had none
- */
-void caller_answer(struct leg *l, const char *sdp)
+static bool waits(const struct leg *l)
+{
+	return (l->state == LEG_CALLING || l->state == LEG_RINGING ||
+		l->state == LEG_ENDING) &&
+	       l->u && !uas_is_answered(l->u);
+}
+
+static void answer(struct leg *l, const char *sdp)
 {
 	char hdrs[HDRS_SIZE], timer[SESSION_HDRS_SIZE];
 	const struct answer a = {
@@ -203,10 +206,6 @@ void caller_answer(struct leg *l, const char *sdp)
 		.body = {sdp, str_len(sdp)},
 	};
 
-	if ((l->state != LEG_CALLING && l->state != LEG_RINGING &&
-	     l->state != LEG_ENDING) ||
-	    !l->u || uas_is_answered(l->u))
-		return;
 	/* its end came too late (section 9.1) */
 	l->bye_after_ack = l->state == LEG_ENDING;
 	uas_set_cancel(l->u, NULL, NULL);
@@ -217,6 +216,60 @@ void caller_answer(struct leg *l, const char *sdp)
 	uas_set_tag(l->u, l->d.local_tag);
 	if (repeat_answer(&l->again, l->u, &a, unacknowledged, l))
 		unacknowledged(l);
+}
+
+/* Nobody can say to its phone what the page has answered */
+static void unsaid(struct leg *l, int err)
+{
+	const struct told_end end = {
+		.code = 488, .reason = bridge_why(err), .cause = "media"};
+
+	told_end(l->legs->told, l, &end, NULL);
+	caller_fail(l, 488, bridge_why(err), NULL);
+}
+
+static void on_translated(struct leg *l, int err, const struct pl *sdp,
+			  void *arg)
+{
+	char *text = NULL;
+
+	(void)arg;
+	if (!waits(l))
+		return;
+	if (!err)
+		err = pl_strdup(&text, sdp);
+	if (err) {
+		unsaid(l, err);
+		return;
+	}
+	answer(l, text);
+	mem_deref(text);
+	if (l->session.border)
+		told_moved(l->legs->told, l);
+}
+
+/**
+ * A phone of the callee's has answered, or a page, and was the first
+ *
+ * @param sdp Of its 200; NULL: it had none
+ */
+void caller_answer(struct leg *l, const char *sdp)
+{
+	struct pl pl;
+	int err;
+
+	if (!waits(l))
+		return;
+	pl_set_str(&pl, sdp ? sdp : "");
+	if (!l->session.border || !bridge_is_web(&pl)) {
+		border_close(&l->session.border); /* that was for pages */
+		answer(l, sdp);
+		return;
+	}
+	err = border_say(l->session.border, BRIDGE_ANSWER, false, &pl,
+			 on_translated, NULL);
+	if (err)
+		unsaid(l, err);
 }
 
 /* The process before may have had the ACK: its phone knows */
@@ -346,6 +399,7 @@ void caller_ack(struct leg *l, const struct sip_msg *msg)
 	}
 	told_up(l->legs->told, l);
 	session_begin(l);
+	border_watch(l->session.border, bye_no_media);
 	pass_answer(l, msg);
 }
 

@@ -12,6 +12,7 @@
 #include "call/caller.h"
 #include "call/info.h"
 #include "call/orders.h"
+#include "call/session/border.h"
 #include "call/session/session.h"
 #include "call/tell/ladder.h"
 #include "call/tell/told.h"
@@ -30,8 +31,9 @@
 
 enum {
 	JSON_MAX = 16 * 1024,
-	ITEM_MAX = 512 * 1024, /* bytes of an INVITE, as JSON */
-	ITEMS_MAX = 64,	       /* INVITEs of a statement */
+	SHOWN_MAX = 6 * LEG_SDP_MAX, /* as JSON: what pages are offered */
+	ITEM_MAX = 512 * 1024,	     /* bytes of an INVITE, as JSON */
+	ITEMS_MAX = 64,		     /* INVITEs of a statement */
 	/* each costs by itself: what waits meanwhile goes together */
 	BATCHES_AT_ONCE = 1,
 	HOPS = 70,
@@ -143,9 +145,17 @@ static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 	orders_do(ls, ans, row, rows);
 }
 
+static void show(struct asking *a);
+
 static void take_answer(struct asking *a, const struct pg_answer *ans, int row,
 			int rows)
 {
+	if (ans->end == PG_OK &&
+	    !str_cmp(pgres_text(ans->res, row, "kind"), "show")) {
+		orders_do(a->l->legs, ans, row + 1, rows - 1); /* others' */
+		show(a);
+		return;
+	}
 	if (ans->end == PG_OK)
 		made(a->l, ans, row, rows);
 	else
@@ -255,6 +265,14 @@ static int ask_pickup(struct asking *a)
 				  on_invited, a);
 }
 
+static void not_asked(struct asking *a, int err)
+{
+	uas_set_cancel(a->l->u, NULL, NULL);
+	uas_fail(a->l->u, err);
+	leg_forget(a->l);
+	mem_deref(a);
+}
+
 static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
 {
 	struct asking *a = arg;
@@ -264,12 +282,48 @@ static void on_batch(const struct pg_answer *ans, int row, int rows, void *arg)
 		take_answer(a, ans, row, rows);
 	else
 		err = ask_alone(a);
-	if (err) {
-		uas_set_cancel(a->l->u, NULL, NULL);
-		uas_fail(a->l->u, err);
-		leg_forget(a->l);
-		mem_deref(a);
-	}
+	if (err)
+		not_asked(a, err);
+}
+
+/* What the callee's pages are to be offered, or that no relay can say it */
+static void on_shown(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	struct asking *a = arg;
+	char *shown = NULL;
+
+	if (!err)
+		err = pl_strdup(&shown, sdp);
+	a->leg.p[--a->leg.len] = '\0'; /* its closing bracket */
+	a->leg.max += SHOWN_MAX;
+	json_member(&a->leg, "shown", shown ? shown : "");
+	if (err)
+		border_close(&l->session.border);
+	else
+		json_member(&a->leg, "relay", border_relay(l->session.border));
+	buf_char(&a->leg, '}');
+	mem_deref(shown);
+	err = a->leg.failed	     ? ENOMEM
+	      : l->state == LEG_GONE ? ECANCELED
+				     : ask_alone(a);
+	if (err)
+		not_asked(a, err);
+}
+
+/* The callee has pages, which do not speak what the caller's phone does */
+static void show(struct asking *a)
+{
+	const struct pl sdp = {a->sdp, str_len(a->sdp)};
+	struct leg *l = a->l;
+	int err;
+
+	err = border_open(&l->session.border, l, l->legs->ag->ng, l->d.call_id,
+			  false);
+	if (!err)
+		err = border_say(l->session.border, BRIDGE_OFFER, true, &sdp,
+				 on_shown, a);
+	if (err)
+		on_shown(l, err, NULL, a);
 }
 
 /* The usual one, together with others of the moment */

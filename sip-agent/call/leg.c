@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/session/border.h"
 #include "common/json_write.h"
 #include "transaction/dialog.h"
 #include "transaction/next_hop.h"
@@ -60,6 +61,7 @@ static void destructor(void *arg)
 	buf_free(&l->sdp);
 	buf_free(&l->session.said);
 	buf_free(&l->session.heard);
+	buf_free(&l->session.offer);
 	free_dialog(&l->d);
 }
 
@@ -85,6 +87,7 @@ int leg_alloc(struct leg **lp, struct legs *ls, bool in)
 	buf_init(&l->sdp, LEG_SDP_MAX + 1);
 	buf_init(&l->session.said, LEG_SDP_MAX + 1);
 	buf_init(&l->session.heard, LEG_SDP_MAX + 1);
+	buf_init(&l->session.offer, LEG_SDP_MAX + 1);
 	*lp = l;
 
 	return 0;
@@ -127,6 +130,10 @@ void leg_forget(struct leg *l)
 	list_unlink(&l->session.borrows);
 	list_flush(&l->session.early);
 	l->session.reliable = mem_deref(l->session.reliable);
+	if (l->unloaded || !l->legs->ag->ng) /* its relay stays */
+		l->session.border = mem_deref(l->session.border);
+	else
+		border_close(&l->session.border);
 	l->again = mem_deref(l->again);
 	hash_unlink(&l->by_id);
 	hash_unlink(&l->by_aor);

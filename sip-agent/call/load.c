@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/bye.h"
 #include "call/caller.h"
+#include "call/session/border.h"
 #include "call/session/session.h"
 #include "call/word.h"
 #include "common/log.h"
@@ -39,6 +41,17 @@ bool load_says(const struct pg_answer *ans, const char *state)
 	       !str_cmp(pgres_text(ans->res, 0, "state"), state);
 }
 
+/* Where its relay is not one of ours any more, that is nobody's to ask */
+static void load_border(struct leg *l, const struct pg_answer *ans)
+{
+	const char *relay = pgres_text(ans->res, 0, "relay");
+
+	if (relay &&
+	    !border_resume(&l->session.border, l, l->legs->ag->ng, relay,
+			   l->d.call_id, pgres_bool(ans->res, 0, "web")))
+		border_watch(l->session.border, bye_no_media);
+}
+
 static int read_leg(struct leg *l, const struct pg_answer *ans)
 {
 	const char *aor = pgres_text(ans->res, 0, "aor");
@@ -68,6 +81,8 @@ static int read_leg(struct leg *l, const struct pg_answer *ans)
 	if (!err && contact)
 		err = uri_of_contact(&l->contact, contact);
 	l->cseq_told = l->d.local_cseq;
+	if (!err && l->d.call_id)
+		load_border(l, ans);
 
 	return err ? err : l->d.call_id ? 0 : EBADMSG;
 }

@@ -14,6 +14,7 @@
 #include "call/keys.h"
 #include "call/load.h"
 #include "call/page.h"
+#include "call/session/border.h"
 #include "call/session/timer.h"
 #include "call/tell/told.h"
 #include "call/transfer/refer.h"
@@ -162,6 +163,16 @@ static void hand_on(struct late *late)
 		lost_for(late);
 }
 
+/* That the process before had made */
+static void end_relay(const struct legs *ls, const struct pg_answer *ans)
+{
+	const char *relay = pgres_text(ans->res, 0, "relay");
+	const char *call_id = pgres_text(ans->res, 0, "call_id");
+
+	if (relay && call_id)
+		bridge_delete(ls->ag->ng, relay, call_id);
+}
+
 static void not_ours(struct late *late, const struct pg_answer *ans)
 {
 	if (load_says(ans, "elsewhere")) {
@@ -171,6 +182,7 @@ static void not_ours(struct late *late, const struct pg_answer *ans)
 	lost_for(late);
 	if (!ans || !pg_rows(ans))
 		return;
+	end_relay(late->legs, ans);
 	if (!load_says(ans, "gone") && !load_says(ans, "expired"))
 		last_word(late->legs, ans);
 	gone(late->legs, late->leg,
@@ -258,8 +270,10 @@ static void answer(const struct order *o)
 	}
 	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
 	peer = leg_find(o->legs, o->l->peer);
-	if (peer)
+	if (peer) {
 		peer->peer = o->l->id;
+		o->l->apart = peer->apart = peer->session.border != NULL;
+	}
 	caller_answer(o->l, text(o, "sdp"));
 }
 

@@ -6,6 +6,7 @@
 #include "call/bye.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/border.h"
 #include "call/session/session.h"
 #include "call/session/update.h"
 #include "call/tell/say.h"
@@ -77,6 +78,7 @@ static void end(struct offer *o, uint16_t scode)
 
 	l->offer = NULL;
 	l->goneh = NULL;
+	border_forget(l->session.border);
 	if (o->u)
 		confirm_asks(l, NULL);
 	if (o->u && !o->answered)
@@ -115,6 +117,27 @@ static int offer_alloc(struct offer **op, struct leg *l)
 	*op = o;
 
 	return 0;
+}
+
+/* At the border of a leg that has a relay it says it in the other side's words,
+   later; else it is what it is, and done at once */
+static void translate(struct leg *l, enum bridge_what what, bool of_phone,
+		      const struct pl *sdp, border_h *h)
+{
+	struct border *b = l->session.border;
+	int err = 0;
+
+	if (b && sdp->l)
+		err = border_say(b, what, of_phone, sdp, h, NULL);
+	if (!b || !sdp->l || err)
+		h(l, err, sdp, NULL);
+}
+
+/* Its phone has something else than its row says */
+static void tell_own(struct leg *l)
+{
+	if (l->session.border)
+		told_moved(l->legs->told, l);
 }
 
 /* --- what the database is told ----------------------------------------------
@@ -230,26 +253,42 @@ static int ask(struct leg *l, const struct pl *sdp)
 	return err;
 }
 
-/* The answer to what the other side has offered; without it neither side knows
+/* The offer of one side has no answer that the other could hear: neither knows
    what it may send */
-static void take_answer(struct leg *l, const struct sip_msg *msg)
+static void no_media(struct leg *l)
 {
 	const struct told_end over = {.cause = "media"};
+
+	told_end(l->legs->told, l, &over, NULL);
+	bye_send(l, NULL);
+}
+
+static void tell_acked(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	const struct pg_val valv[] = {
+		pg_int(pgloop_agent(l->legs->ag->pl)),
+		pg_int(l->id),
+		sdp ? pg_pl(sdp) : pg_null(),
+	};
+
+	(void)arg;
+	if (err)
+		no_media(l);
+	else
+		say_until_heard(l->legs, (uint64_t)l->account, &stmt_acked,
+				valv);
+}
+
+/* The answer to what the other side has offered */
+static void take_answer(struct leg *l, const struct sip_msg *msg)
+{
 	struct body body;
 
 	if (body_open_sdp(&body, msg, LEG_SDP_MAX)) {
-		told_end(l->legs->told, l, &over, NULL);
-		bye_send(l, NULL);
+		no_media(l);
 	} else {
-		const struct pg_val valv[] = {
-			pg_int(pgloop_agent(l->legs->ag->pl)),
-			pg_int(l->id),
-			pg_pl(&body.data),
-		};
-
 		session_heard(l, body.data.p, body.data.l);
-		say_until_heard(l->legs, (uint64_t)l->account, &stmt_acked,
-				valv);
+		translate(l, BRIDGE_ANSWER, true, &body.data, tell_acked);
 	}
 	body_close(&body);
 }
@@ -296,6 +335,20 @@ static void on_cancel(struct uas *u, void *arg)
 	(void)arg;
 }
 
+/* What it offers, as the other side is told */
+static void on_heard(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	struct offer *o = l->offer;
+
+	(void)arg;
+	if (!o || !o->u || o->answered)
+		return;
+	if (err)
+		end(o, 488);
+	else if (ask(l, sdp))
+		end(o, 500);
+}
+
 /**
  * An offer, or the wish for one, where no phone of this agent is at the other
  * end
@@ -336,9 +389,7 @@ void page_invite(struct leg *l, struct uas *u)
 		uas_set_waiting(u);
 		tmr_start(&o->tmr, limit(o, ASKED_MS), unanswered, o);
 		confirm_asks(l, uas_msg(u));
-		err = ask(l, &body.data);
-		if (err)
-			end(o, 500);
+		translate(l, BRIDGE_OFFER, true, &body.data, on_heard);
 	}
 	body_close(&body);
 }
@@ -354,15 +405,21 @@ void page_wait(struct leg *l, int64_t s)
 }
 
 /* The phone was asked for an offer, and this is the answer */
-static void confirm(struct offer *o, const char *sdp)
+static void confirm(struct leg *l, int err, const struct pl *sdp, void *arg)
 {
-	struct leg *l = o->l;
-	struct pl pl;
+	struct offer *o = l->offer;
 
-	pl_set_str(&pl, sdp ? sdp : "");
-	session_said(l, pl.p, pl.l);
-	(void)confirm_send(l, o->req.cseq, &pl);
+	(void)arg;
+	if (!o || !o->uac || !o->answered)
+		return;
+	if (err) {
+		no_media(l);
+		return;
+	}
+	session_said(l, sdp->p, sdp->l);
+	(void)confirm_send(l, o->req.cseq, sdp);
 	end(o, 0);
+	tell_own(l);
 }
 
 static void keep(struct leg *l, const struct offer *o)
@@ -373,20 +430,22 @@ static void keep(struct leg *l, const struct offer *o)
 	if (!body_open_sdp(&body, uas_msg(o->u), LEG_SDP_MAX))
 		session_heard(l, body.data.p, body.data.l);
 	body_close(&body);
+	tell_own(l);
 }
 
-/** It is answered: whether there was any */
-bool page_accept(struct leg *l, const char *sdp)
+/* Its phone has offered, and the other side has answered this */
+static void accept_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 {
 	struct offer *o = l->offer;
 
-	if (o && o->uac && o->answered) {
-		confirm(o, sdp);
-		return true;
-	}
+	(void)arg;
 	if (!o || !o->u || o->answered)
-		return false;
-	buf_str(&o->answer, sdp ? sdp : "");
+		return;
+	if (err) { /* the other side thinks that it was taken */
+		no_media(l);
+		return;
+	}
+	buf_add(&o->answer, sdp->p, sdp->l);
 	request_take_target(l, uas_msg(o->u));
 	o->answered = true;
 	tmr_cancel(&o->tmr);
@@ -397,6 +456,24 @@ bool page_accept(struct leg *l, const char *sdp)
 	} else if (confirm_say(&o->again, l, o->u, &o->answer, unacknowledged,
 			       o))
 		unacknowledged(o);
+}
+
+/** It is answered: whether there was any */
+bool page_accept(struct leg *l, const char *sdp)
+{
+	struct offer *o = l->offer;
+	struct pl pl;
+
+	pl_set_str(&pl, sdp ? sdp : "");
+	if (o && o->uac && o->answered) {
+		translate(l, BRIDGE_ANSWER, false, &pl, confirm);
+		return true;
+	}
+	if (!o || !o->u || o->answered)
+		return false;
+	/* where the phone has asked for an offer this is one */
+	translate(l, o->wants ? BRIDGE_OFFER : BRIDGE_ANSWER, false, &pl,
+		  accept_now);
 
 	return true;
 }
@@ -409,6 +486,9 @@ static void withdraw(struct leg *l)
 		tell(l, 487, NULL, NULL);
 	} else if (l->offer && l->offer->uac && !l->offer->answered) {
 		uac_cancel(l->offer->uac, NULL);
+	} else if (l->offer && !l->offer->u && !l->offer->uac) {
+		end(l->offer, 0); /* its relay has not answered yet */
+		tell(l, 487, NULL, NULL);
 	}
 }
 
@@ -449,18 +529,35 @@ bool page_ack(struct leg *l, const struct sip_msg *msg)
 /* Without an answer to its offer, it does not know what it may send */
 static void held_too_long(void *arg)
 {
-	const struct told_end over = {.cause = "media"};
 	struct offer *o = arg;
-	struct leg *l = o->l;
 
-	told_end(l->legs->told, l, &over, NULL);
-	bye_send(l, NULL);
+	no_media(o->l);
 }
 
-static void accepted(struct offer *o, int code, const char *reason,
-		     const struct sip_msg *msg)
+/* What its phone has said to the offer, as the other side is told */
+static void on_accepted(struct leg *l, int err, const struct pl *sdp, void *arg)
 {
-	const struct told_end over = {.cause = "media"};
+	struct offer *o = l->offer;
+
+	(void)arg;
+	if (!o || !o->uac)
+		return;
+	if (err) {
+		no_media(l);
+		return;
+	}
+	tell(l, 200, "OK", sdp);
+	if (o->wants) {
+		o->answered = true;
+		tmr_start(&o->tmr, HELD_MS, held_too_long, o);
+	} else {
+		end(o, 0);
+		tell_own(l);
+	}
+}
+
+static void accepted(struct offer *o, const struct sip_msg *msg)
+{
 	struct leg *l = o->l;
 	struct body body;
 	int err;
@@ -470,6 +567,7 @@ static void accepted(struct offer *o, int code, const char *reason,
 		told_moved(l->legs->told, l);
 	session_begin(l);
 	l->to = *uac_sent_to(o->uac);
+	tmr_cancel(&o->tmr);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err)
 		session_heard(l, body.data.p, body.data.l);
@@ -477,19 +575,14 @@ static void accepted(struct offer *o, int code, const char *reason,
 		session_said(l, o->answer.p, o->answer.len);
 	if (err || !o->wants)
 		(void)confirm_send(l, o->req.cseq, NULL);
-	if (!err)
-		tell(l, code, reason, &body.data);
-	body_close(&body);
-	if (!err && o->wants) {
-		o->answered = true;
-		tmr_start(&o->tmr, HELD_MS, held_too_long, o);
-		return;
-	}
-	end(o, 0);
 	if (err) { /* the offer has no answer */
-		told_end(l->legs->told, l, &over, NULL);
-		bye_send(l, NULL);
+		end(o, 0);
+		no_media(l);
+	} else {
+		translate(l, o->wants ? BRIDGE_OFFER : BRIDGE_ANSWER, true,
+			  &body.data, on_accepted);
 	}
+	body_close(&body);
 }
 
 static void on_invited(int code, const char *reason, const struct sip_msg *msg,
@@ -499,7 +592,7 @@ static void on_invited(int code, const char *reason, const struct sip_msg *msg,
 	struct leg *l = mem_ref(o->l);
 
 	if (msg && code >= 200 && code < 300) {
-		accepted(o, code, reason, msg);
+		accepted(o, msg);
 	} else {
 		tell(l, code ? code : 480, reason, NULL);
 		end(o, 0);
@@ -556,12 +649,38 @@ void page_go_on(struct leg *l)
 	mem_deref(o);
 }
 
+/* What the other side offers, as its phone hears it */
+static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	struct offer *o = l->offer;
+
+	(void)arg;
+	if (!o || o->u || o->uac)
+		return;
+	buf_add(&o->answer, sdp->p, sdp->l);
+	if (!err)
+		err = request_write(&o->req, l, "INVITE",
+				    sdp->l ? UAS_ALLOW
+					    "Content-Type: application/sdp\r\n"
+					   : UAS_ALLOW,
+				    sdp);
+	if (!err)
+		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
+				o);
+	if (err) {
+		tell(l, l->session.border ? 488 : 500, NULL, NULL);
+		end(o, 0);
+		return;
+	}
+	tmr_start(&o->tmr, PHONE_MS, too_late, o);
+	uac_start(o->uac);
+}
+
 /** The other side offers the phone another session; NULL: it asks for one */
 void page_offer(struct leg *l, const char *sdp)
 {
 	struct offer *o;
 	struct pl body;
-	int err;
 
 	if (put_off(l, sdp))
 		return;
@@ -572,21 +691,7 @@ void page_offer(struct leg *l, const char *sdp)
 	}
 	o->wants = !sdp;
 	pl_set_str(&body, sdp ? sdp : "");
-	buf_add(&o->answer, body.p, body.l);
-	err = request_write(&o->req, l, "INVITE",
-			    sdp ? UAS_ALLOW "Content-Type: application/sdp\r\n"
-				: UAS_ALLOW,
-			    &body);
-	if (!err)
-		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
-				o);
-	if (err) {
-		tell(l, 500, NULL, NULL);
-		end(o, 0);
-		return;
-	}
-	tmr_start(&o->tmr, PHONE_MS, too_late, o);
-	uac_start(o->uac);
+	translate(l, BRIDGE_OFFER, false, &body, offer_now);
 }
 
 /** The connection of a leg has closed */

@@ -37,8 +37,8 @@ struct pglisten {
 
 static const struct pg_stmt stmt_start = {
 	.name = "agent_start",
-	.sql = "select * from api.agent_start($1, $2, $3, $4)",
-	.nparams = 4,
+	.sql = "select * from api.agent_start($1, $2, $3, $4, $5)",
+	.nparams = 5,
 	.write = true,
 };
 
@@ -160,7 +160,8 @@ static void start(void *arg)
 	struct pglisten *pl = arg;
 	const struct pg_val valv[] = {
 		pg_text(pl->conf.name), pg_text(pl->conf.boot),
-		pg_text(pl->conf.addresses), pg_bool(pl->was)};
+		pg_text(pl->conf.addresses), pg_bool(pl->was),
+		pg_bool(pl->conf.relays)};
 
 	/* a listener that is down starts over when it is up again */
 	if (pg_lane_is_up(pl->lane) &&

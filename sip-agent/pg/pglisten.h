@@ -5,6 +5,7 @@
 #ifndef PGLISTEN_H
 #define PGLISTEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pg_server;
@@ -22,6 +23,7 @@ struct pglisten_conf {
 	struct pg_server *server;
 	const char *name;      /**< of this agent, as others see it */
 	const char *addresses; /**< that it listens on, commas between */
+	bool relays;	       /**< it has media relays */
 	const char *boot;      /**< names this process among all of that name */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;

@@ -178,6 +178,7 @@ static int open_all(struct pgloop *pl)
 		.server = &pl->server,
 		.name = pl->conf.name,
 		.addresses = pl->conf.addresses,
+		.relays = pl->conf.relays,
 		.boot = pl->boot,
 		.ready = on_ready,
 		.bell = on_bell,

@@ -33,6 +33,7 @@ struct pgloop_conf {
 	const char *conninfo;  /**< with the role */
 	const char *name;      /**< of this agent, as others see it */
 	const char *addresses; /**< that it listens on, commas between */
+	bool relays;	       /**< it has media relays */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
 	/** the database has a schema version that we cannot use */

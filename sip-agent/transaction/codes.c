@@ -70,6 +70,7 @@ static const uint16_t of_refusal[600] = {
 	[423] = 423, /* RFC 3261 section 21.4.17 */
 	[429] = 480, /* with Retry-After; 503 is for our own trouble alone */
 	[481] = 481, /* no such dialog: RFC 3261 section 12.2.2 */
+	[488] = 488, /* no media in common: RFC 3261 section 21.4.26 */
 	[500] = 500, /* CSeq out of order: RFC 3261 section 10.3 item 7 */
 	[503] = 503,
 	[507] = 480, /* the mailbox is full: RFC 3261 section 21.4.18 */
@@ -109,9 +110,13 @@ uint16_t codes_of_answer(const struct pg_answer *ans)
     it knows better then what to do */
 const char *codes_reason_of(const struct pg_answer *ans)
 {
-	return ans->end == PG_REFUSED && !strcmp(ans->slug, "account-disabled")
-		       ? "Account Disabled"
-		       : NULL;
+	if (ans->end != PG_REFUSED)
+		return NULL;
+	if (!strcmp(ans->slug, "no-relay"))
+		return "No Media Relay";
+
+	return strcmp(ans->slug, "account-disabled") ? NULL
+						     : "Account Disabled";
 }
 
 /** Whether an errno says that we lack memory or descriptors: later it may go,

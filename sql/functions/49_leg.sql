@@ -74,6 +74,9 @@ declare
 	v_code int := p_item ->> 'code';
 	v_bell text[];
 begin
+	if p_item ? 'relay' then
+		perform app.leg_relayed(l.id, p_item) from app.leg l where l.id = p_leg and l.agent_id = p_agent;
+	end if;
 	if p_item ->> 'state' = 'moved' then
 		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer',
 			lost_at = case when (p_item ->> 'lost')::bool then coalesce(l.lost_at, now()) end,
@@ -233,6 +236,9 @@ begin
 		v_first.sdp := app.sdp_inactive(p_sdp);
 		update app.leg l set answering = now() + interval '15 s' where l.id = p_leg;
 	end if;
+	perform app.leg_relayed(p_leg, p_dialog) where v_leg.relay is not null or p_dialog ? 'relay';
+	perform app.contact_spoke(coalesce(v_leg.account_id, v_part.account_id), v_leg.contact, p_dialog ->> 'spoke');
+	perform app.caller_unshown(v_caller);
 	v_bell := app.caller_answered(v_caller, p_agent, p_sdp) || app.ring_heard(v_leg, 'delivered', 200, 'OK')
 		|| app.ring_won(v_part, p_agent, p_leg);
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null,

@@ -57,7 +57,7 @@ language plpgsql volatile as $$
 begin
 	update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, p_code),
 		reason = coalesce(l.reason, p_reason), cause = coalesce(l.cause, p_cause),
-		local_sdp = null, remote_sdp = null, kept = null,
+		local_sdp = null, remote_sdp = null, kept = null, own_said = null, own_heard = null,
 		last_word = case when l.answered_at is null then l.last_word end
 	where l.id = p_leg.id and l.ended_at is null;
 	return app.leg_end_tell(p_leg, coalesce(p_leg.code, p_code), coalesce(p_leg.reason, p_reason));
@@ -336,7 +336,7 @@ begin
 	end;
 	if not v_told then
 		update app.leg l set state = 'ended', ended_at = now(), cause = coalesce(l.cause, 'agent-lost'), local_sdp = null,
-			remote_sdp = null, kept = null
+			remote_sdp = null, kept = null, own_said = null, own_heard = null
 		where l.id = p_leg;
 		begin
 			bell := bell || app.leg_end_tell(v_leg, 503, null);

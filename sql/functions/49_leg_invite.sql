@@ -72,11 +72,11 @@ begin
 			values (p_send, p_account, 'contact', v_login.contact, 'sending') returning id into v_delivery;
 		end if;
 		insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, contact, path, flow, rest,
-			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until, by_id, delivery_id, local_sdp)
+			secure, sip_call_id, local_tag, local_uri, remote_uri, hops, ring_until, by_id, delivery_id, local_sdp, spoke)
 		values (p_call, p_participant, case when p_instead then p_account end, v_login.credential_id, v_agent, 'out', 'calling', v_login.contact,
 			v_login.path, v_login.flow, v_login.source = 'rest', p_secure,
 			gen_random_uuid() || '@restsip', replace(left(gen_random_uuid()::text, 18), '-', ''),
-			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s), p_by, v_delivery, p_sdp)
+			p_from, 'sip:' || app.email(p_account), p_hops, now() + make_interval(secs => p_ring_s), p_by, v_delivery, p_sdp, v_login.spoke)
 		returning * into v_leg;
 		bell := bell || app.leg_order(v_leg, p_agent, 'invite', p_sdp => p_sdp);
 		made := made + 1;
@@ -84,7 +84,9 @@ begin
 end $$;
 
 -- A phone calls: the call, its two participants, the caller's leg, and one to each contact of the callee. p_leg: the
--- dialog's values, with peer and flow. Kind "made" of the first row: the caller's leg.
+-- dialog's values, with peer and flow. Kind "made" of the first row: the caller's leg. Kind "show": nothing is done yet, for the callee
+-- has pages, which do not speak plain RTP: to be asked once more with `shown` in p_leg, what they are to be offered, and its
+-- `relay`; without relay: no relay could say it, and they are not rung.
 create function api.sip_invite(p_agent int, p_credential bigint, p_ha1 text, p_aor text, p_leg jsonb, p_sdp text,
 	p_subject text, p_ring_s int, p_secure bool) returns setof app.leg_work
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -102,6 +104,7 @@ declare
 	v_pages record;
 	v_first app.leg_work;
 	v_bell text[];
+	v_shows bool := p_leg ? 'shown';
 begin
 	perform app.leg_make_room(v_caller);
 	perform app.lock('login', v_account); -- before the first row that names an account
@@ -121,25 +124,40 @@ begin
 	then
 		perform app.refuse(500, 'call-repeated', 'That INVITE is being served already.');
 	end if;
+	if not v_shows and app.sdp_kind(p_sdp) = 'rtp' and app.has_page(v_account) and app.agent_relays(p_agent) then
+		v_first.kind := 'show';
+		return query select * from app.leg_take(p_agent, v_first, null);
+		return;
+	end if;
 	insert into app.call (owner_id, subject, open, ends_alone) values (v_caller, p_subject, false, true)
 	returning id into v_call;
 	insert into app.resource (kind, id, next_n) select 'call', v_call, greatest(1, e.floor) + 2 from app.epoch e -- as of app.take_n
 	returning version, next_n into v_version, v_n;
-	v_from := app.participant_phone(v_call, v_caller, 'caller', app.sdp_session('offer', p_sdp), null, v_n - 2);
+	v_from := app.participant_phone(v_call, v_caller, 'caller',
+		app.sdp_session('offer', coalesce(nullif(p_leg ->> 'shown', ''), p_sdp)), null, v_n - 2);
 	v_to := app.participant_phone(v_call, v_account, 'callee', null, v_caller, v_n - 1);
 	insert into app.leg (call_id, participant_id, account_id, credential_id, agent_id, direction, state, flow, peer, secure, sip_call_id,
 		local_tag, remote_tag, local_uri, remote_uri, local_target, remote_target, route, remote_cseq, invite_cseq,
-		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info, session_s, session_ours, takes_update)
+		last_word, last_word_to, remote_sdp, ring_until, by_id, takes_info, session_s, session_ours, takes_update, relay)
 	values (v_call, v_from, v_caller, p_credential, p_agent, 'in', 'calling', p_leg ->> 'flow', p_leg ->> 'peer', p_secure,
 		p_leg ->> 'call_id', p_leg ->> 'local_tag', p_leg ->> 'remote_tag', p_leg ->> 'local_uri', p_leg ->> 'remote_uri',
 		p_leg ->> 'local_target', p_leg ->> 'remote_target', p_leg ->> 'route', (p_leg ->> 'remote_cseq')::bigint,
 		(p_leg ->> 'remote_cseq')::bigint, p_leg ->> 'last_word', p_leg ->> 'last_word_to', p_sdp, now() + make_interval(secs => v_ring_s), v_caller,
 		(p_leg ->> 'takes_info')::bool, (p_leg ->> 'session_s')::int, coalesce((p_leg ->> 'session_ours')::bool, false),
-		coalesce((p_leg ->> 'takes_update')::bool, false))
+		coalesce((p_leg ->> 'takes_update')::bool, false), p_leg ->> 'relay')
 	returning * into v_leg;
+	perform app.contact_spoke(v_caller, p_leg ->> 'remote_target', app.sdp_kind(p_sdp))
+	where app.sdp_kind(p_sdp) = 'webrtc' or app.agent_relays(p_agent);
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
 		v_ring_s, p_secure, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
-	v_pages := app.pages_ring(v_call, v_caller, v_account, p_sdp);
+	if v_shows and not p_leg ? 'relay' then
+		if v_rung.made = 0 then
+			perform app.refuse(488, 'no-relay', 'Whom you call has pages alone, and no media relay answers.');
+		end if;
+		select null::bigint as send_id, null::text[] as bell into v_pages;
+	else
+		v_pages := app.pages_ring(v_call, v_caller, v_account, coalesce(nullif(p_leg ->> 'shown', ''), p_sdp));
+	end if;
 	if v_rung.made = 0 and v_pages.send_id is null then
 		perform app.refuse(409, 'not-reachable', 'Nobody is logged in there.');
 	end if;

@@ -20,7 +20,7 @@ begin
 		cross join lateral (select o.ctid as place from app.resource o where o.kind = 'call' and o.id = u.id offset 0) r
 		cross join lateral (select from app.call o where o.id = u.id and o.ends_alone and o.state <> 'ended' offset 0) c
 		cross join lateral (
-			select count(*) as n, bool_and(o.ended_at is null and o.delivery_id is null and o.pressing = '{}' and o.other_id is null
+			select count(*) as n, bool_and(o.ended_at is null and o.delivery_id is null and o.pressing = '{}' and o.other_id is null and o.relay is null
 					and (o.direction = 'in' or o.account_id is null)) as is_plain,
 				max(o.id) filter (where o.direction = 'in') as caller,
 				max(o.id) filter (where o.direction = 'out') as callee,
@@ -61,6 +61,7 @@ declare
 	c_calls constant bigint := app.bound('calls_sip');
 	c_legs constant bigint := app.bound('legs');
 	c_invites constant bigint := app.bound('invites');
+	c_relays constant bool := app.agent_relays(p_agent);
 	v_items int[];
 	v_callers bigint[];
 	v_callees bigint[];
@@ -119,6 +120,11 @@ begin
 				and (select count(*) from app.participant o
 					where o.by_id = t.caller and o.rung_at between clock_timestamp() - interval '1 s' and clock_timestamp()) < c_invites
 				and not app.has_page(t.callee)
+				-- whose kinds differ, a relay is between them
+				and not (c_relays and exists (
+					select from app.login o
+					where o.account_id = t.callee and o.expires_at > now() and o.contact is not null
+						and coalesce(o.spoke, 'rtp') <> app.sdp_kind(t.sdp)))
 				and not exists (select from app.watch w where w.kind = 'list' and w.id = app.list_id('call'))),
 		phone as materialized (
 			select u.i, u.call_id, u.to_id, u.caller, u.caller_email, u.callee_email, u.name, u.ring_s, (u.leg ->> 'hops')::int as hops,
@@ -410,7 +416,7 @@ begin
 	heard as (
 		update app.leg l set state = 'ended', ended_at = now(), code = coalesce(l.code, t.code),
 			reason = coalesce(l.reason, t.reason), local_sdp = null, remote_sdp = null, kept = null,
-			cause = coalesce(l.cause, app.end_cause(coalesce(t.said, case when t.code is null then 'hangup'
+			own_said = null, own_heard = null, cause = coalesce(l.cause, app.end_cause(coalesce(t.said, case when t.code is null then 'hangup'
 				else app.leg_cause(t.code) end), l.answered_at is not null)),
 			last_word = case when l.answered_at is null then l.last_word end
 		from item t

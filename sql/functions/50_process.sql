@@ -119,9 +119,10 @@ end $$;
 -- Called on the connection that LISTENs, after every connect. The same p_boot: only the connection is a new one, and
 -- who holds the lock is the old one, if anybody. p_addresses: all that it listens on, host:port with commas between.
 -- dead: it was given up meanwhile, others do its work, and it must begin anew. So must who was that agent (p_again) and
--- finds that another process has become it. channel null: there was much that the earlier process has left, and not all of
+-- finds that another process has become it. p_relays: it has media relays. channel null: there was much that the earlier process has left, and not all of
 -- it is cleared up yet: to be called again at once.
-create function api.agent_start(p_name text, p_boot text, p_addresses text default '', p_again bool default false)
+create function api.agent_start(p_name text, p_boot text, p_addresses text default '', p_again bool default false,
+	p_relays bool default false)
 returns table (agent int, channel text, bell text[], dead bool)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
@@ -159,7 +160,7 @@ begin
 	-- Until it has begun anew it is told again: the answer may be lost.
 	update app.agent g set boot = p_boot, started_at = now(), free_since = null, beat_at = null,
 		dead_at = case when v_agent.boot = p_boot then v_agent.dead_at end,
-		addresses = string_to_array(p_addresses, ',') where g.id = v_agent.id;
+		addresses = string_to_array(p_addresses, ','), relays = p_relays where g.id = v_agent.id;
 	return query select v_agent.id, 'restsip_job_' || v_agent.id, v_bell,
 		v_agent.boot = p_boot and v_agent.dead_at is not null;
 end $$;

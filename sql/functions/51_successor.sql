@@ -42,7 +42,8 @@ create function app.leg_waits_for_ack(p_leg app.leg) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return p_leg.direction = 'in' and p_leg.state in ('answered', 'ending') and p_leg.last_word is not null
-		and p_leg.answered_at > now() - interval '32 s';
+		and p_leg.answered_at > now() - interval '32 s'
+		and (p_leg.relay is null or p_leg.own_said is not null); -- else what it was to say is not known
 end $$;
 
 -- Whether something is to be done for it with its agent's new process, and is not ordered yet.
@@ -203,7 +204,8 @@ create function api.leg_sdps(p_agent int, p_leg bigint) returns table (said text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	return query
-		select s.said, s.heard from app.leg l, app.leg_sdps(l.*::app.leg) s
+		select case when l.relay is null then s.said else l.own_said end, case when l.relay is null then s.heard else l.own_heard end
+		from app.leg l, app.leg_sdps(l.*::app.leg) s
 		where l.id = p_leg and l.agent_id = p_agent and l.state = 'up';
 end $$;
 
@@ -218,7 +220,7 @@ returns table (leg bigint, call bigint, peer bigint, direction text, state text,
 	host text, contact text, flow text, secure bool, rest bool, call_id text, local_tag text, remote_tag text, local_uri text,
 	remote_uri text, local_target text, remote_target text, route text, cseq bigint, remote_cseq bigint, invite_cseq bigint,
 	sdp text, last_word text, last_word_to text, session_s int, session_ours bool, takes_update bool, said text, heard text,
-	apart bool, bell text[])
+	apart bool, relay text, web bool, bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_leg app.leg;
@@ -331,7 +333,7 @@ begin
 	cseq := v_leg.local_cseq;
 	remote_cseq := v_leg.remote_cseq;
 	invite_cseq := v_leg.invite_cseq;
-	sdp := case when v_waits then v_leg.local_sdp
+	sdp := case when v_waits then coalesce(v_leg.own_said, v_leg.local_sdp)
 		-- its ACK waits for what it is to say
 		when exists (select from app.transfer t where t.call_id = v_leg.call_id and t.to_id = v_leg.participant_id and t.state = 'asking')
 			then '' else v_leg.acks end;
@@ -340,7 +342,14 @@ begin
 	session_s := v_leg.session_s;
 	session_ours := v_leg.session_ours;
 	takes_update := v_leg.takes_update;
-	select s.said, s.heard into said, heard from app.leg_sdps(v_leg) s;
+	relay := v_leg.relay;
+	web := app.sdp_kind(v_leg.remote_sdp) = 'rtp'; -- that is the other side's kind
+	if relay is null then
+		select s.said, s.heard into said, heard from app.leg_sdps(v_leg) s;
+	else
+		said := v_leg.own_said;
+		heard := v_leg.own_heard;
+	end if;
 	return next;
 end $$;
 

@@ -108,10 +108,15 @@ begin
 	end if;
 	v_sdp := app.session_sdp(p_session);
 	v_caller := app.leg_caller(p_call);
-	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_caller.remote_sdp) then
+	if app.sdp_kind(v_sdp) <> app.sdp_kind(app.caller_shown(v_caller)) then
 		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
 	end if;
 	v_move := app.transfer_to(v_part);
+	if v_sdp is null then
+		perform app.caller_unshown(v_caller);
+	else
+		update app.leg l set remote_sdp = app.caller_shown(v_caller) where l.id = v_caller.id and v_caller.relay is not null;
+	end if;
 	bell := app.caller_answered(v_caller, 0, coalesce(v_sdp, app.sdp_inactive(v_caller.remote_sdp)))
 		|| app.ring_won(v_part, 0);
 	update app.participant p set state = 'joined', joined_at = now(), session = p_session, extra = p_extra, web = true,
@@ -205,13 +210,14 @@ begin
 	return coalesce(v_told[1] <> v_theirs[1] or v_told[2]::numeric > v_theirs[2]::numeric, false);
 end $$;
 
--- The same of either of the two: what they offer goes by here, also where one agent has both.
+-- The same of either of the two, or a relay is between them: what they offer goes by here, also where one agent has both.
 create function app.leg_is_apart(p_leg app.leg) returns bool
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_far app.leg := app.leg_far(p_leg);
 begin
-	return app.leg_told_apart(p_leg, v_far) or app.leg_told_apart(v_far, p_leg);
+	return v_far.id is not null and (p_leg.relay is not null or v_far.relay is not null)
+		or app.leg_told_apart(p_leg, v_far) or app.leg_told_apart(v_far, p_leg);
 end $$;
 
 -- What a phone is told of what that at the other end has said: it goes on with the origin of its dialog. Once a transfer has joined

@@ -36,7 +36,10 @@ begin
 			|| case when app.is_alive(c.class, p.id, p.beat_at) then 1 else 0 end
 		from (values (29285, 'restsip-agent'), (29286, 'restsip-stream')) c (class, program)
 		cross join lateral app.processes(c.class) p
-		order by c.class, p.name limit 1000);
+		order by c.class, p.name limit 1000)
+		union all
+		(select 'restsip_relay_legs{relay="' || app.metric_label(l.relay) || '"} ' || count(*)
+		from app.leg l where l.relay is not null and l.ended_at is null group by l.relay order by l.relay limit 100);
 end $$;
 
 grant execute on function api.metrics_put, api.metrics to restsip_api;

@@ -116,7 +116,8 @@ create view inspect.leg as
 select l.id, l.call_id as call, p.n as participant, a.email, l.direction, l.state, l.contact, g.name as agent,
 	l.sip_call_id, l.code, l.reason, l.cause, l.made_at, l.ringing_at, l.answered_at, l.ended_at, l.asking as offered_at,
 	l.answering as answers_until, l.takes_info, cardinality(l.pressing) as keys, nullif(l.session_s, 0) as session_s,
-	case when l.session_s > 0 then case when l.session_ours then 'agent' else 'phone' end end as refresher
+	case when l.session_s > 0 then case when l.session_ours then 'agent' else 'phone' end end as refresher,
+	l.relay
 from app.leg l
 left join app.participant p on p.id = l.participant_id
 left join app.account a on a.id = coalesce(l.account_id, p.account_id)
@@ -143,4 +144,5 @@ comment on column inspect.leg.answers_until is 'Until when the phone''s own offe
 comment on column inspect.leg.takes_info is 'Whether the phone allows INFO; null: it has not said.';
 comment on column inspect.leg.session_s is 'For how long its session is good unless it is refreshed, in s; null: its phone knows no session timers.';
 comment on column inspect.leg.refresher is 'Who refreshes it: phone or agent.';
+comment on column inspect.leg.relay is 'The media relay between the phone and its call, of another kind of media; null: none.';
 comment on column inspect.leg.keys is 'How many SENDs of keys it has not heard all of yet.';

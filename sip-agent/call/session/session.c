@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/session/border.h"
 #include "call/session/wheel.h"
 #include "common/config.h"
 #include "common/json_write.h"
@@ -227,6 +228,21 @@ static void keep(struct buf *b, const char *sdp, size_t len)
 /* --- its row -----------------------------------------------------------------
  */
 
+/* What its phone has said, and was told: its row has what its call was */
+static void write_border(struct buf *b, const struct leg_session *ss)
+{
+	json_member(b, "relay", border_relay(ss->border));
+	json_member(b, "own_said", ss->said.len ? ss->said.p : "");
+	json_member(b, "own_heard", ss->heard.len ? ss->heard.p : "");
+}
+
+static const char *speaks(const struct leg_session *ss)
+{
+	const struct pl heard = {ss->heard.p, ss->heard.len};
+
+	return bridge_is_web(&heard) ? "webrtc" : "rtp";
+}
+
 /** Write it as members of a JSON object */
 void session_json(struct buf *b, const struct leg *l)
 {
@@ -235,6 +251,10 @@ void session_json(struct buf *b, const struct leg *l)
 	json_member_int(b, "session_s", ss->s);
 	json_member_int(b, "session_ours", ss->ours);
 	json_member_int(b, "takes_update", ss->takes_update);
+	if (ss->border)
+		write_border(b, ss);
+	if (ss->border || ss->tried)
+		json_member(b, "spoke", speaks(ss));
 }
 
 static void load_sdp(struct buf *b, const struct pg_answer *ans,

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 
+struct border;
 struct refresh;
 struct reliable;
 
@@ -28,6 +29,10 @@ struct leg_session {
 	struct le borrows;	   /**< those two are read for a while */
 	struct buf said, heard;	   /**< SDP: our last, and its phone's; empty:
 				      unknown */
+	struct border *border;	   /**< its phone speaks another kind of media
+				      than its call, owned; NULL: the same */
+	struct buf offer; /**< of its call, until its phone has answered */
+	bool tried;	  /**< its phone was offered both kinds */
 };
 
 #endif

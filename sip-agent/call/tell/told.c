@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "call/session/border.h"
 #include "call/session/session.h"
 #include "common/json_write.h"
 #include "common/log.h"
@@ -104,6 +105,7 @@ int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
 void told_end(struct told *t, struct leg *l, const struct told_end *end,
 	      told_done_h *h)
 {
+	border_close(&l->session.border);
 	ends_add(t->ends, l, end, h);
 }
 
@@ -225,6 +227,8 @@ void told_rings(struct told *t, const struct leg *l, int code,
 	json_member_int(b, "code", code);
 	json_member(b, "reason", reason);
 	told_word(b, word);
+	if (l->session.border)
+		json_member(b, "relay", border_relay(l->session.border));
 	close_news(t, NEWS_NOW_MS);
 }
 

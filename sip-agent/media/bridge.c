@@ -1,0 +1,336 @@
+/*
+ * The relay never recodes: what both ends can speak is theirs to agree on. What
+ * it is asked for each way was tried with Chromium and plain phones.
+ */
+#include "media/bridge.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "logre.h"
+#include "media/bencode.h"
+#include "media/ng.h"
+#include "pg/pgval.h"
+
+enum {
+	ADDRESS_SIZE = 64,
+	ASK_MAX = NG_BODY_MAX,
+};
+
+struct bridge {
+	struct ng *ng;
+	size_t relay;
+	char address[ADDRESS_SIZE];
+	char *id;
+	bool web;   /* the phone speaks WebRTC, its call plain RTP */
+	bool known; /* the relay has heard of both sides */
+	struct ng_ask *ask, *look;
+	enum bridge_what what;
+	bridge_h *h;
+	void *arg;
+	void (*goneh)(void *arg);
+	void *gone_arg;
+};
+
+/* The two sides, by the tags that the relay knows them by */
+static const char tag_phone[] = "phone", tag_call[] = "call";
+
+static void destructor(void *arg)
+{
+	struct bridge *b = arg;
+
+	mem_deref(b->ask);
+	mem_deref(b->look);
+	mem_deref(b->id);
+}
+
+static bool has(const struct pl *sdp, const char *text)
+{
+	return sdp->l && memmem(sdp->p, sdp->l, text, strlen(text));
+}
+
+/** Whether it is of WebRTC; as app.sdp_kind says */
+bool bridge_is_web(const struct pl *sdp)
+{
+	return has(sdp, "UDP/TLS/RTP/SAVPF") || has(sdp, "\na=fingerprint:");
+}
+
+/** Whether it is of plain RTP */
+bool bridge_is_plain(const struct pl *sdp)
+{
+	return !bridge_is_web(sdp) &&
+	       !re_regex(sdp->p, sdp->l, "\nm=[^ \r\n]+ [0-9]+ RTP/", NULL,
+			 NULL);
+}
+
+/** What its failure is, for people */
+const char *bridge_why(int err)
+{
+	switch (err) {
+	case EHOSTUNREACH:
+		return "No Media Relay";
+	case ETIMEDOUT:
+		return "Media Relay Does Not Answer";
+	case EBUSY:
+		return "Media Relay Is Busy";
+	case ENOTSUP:
+		return "Media Relay Refuses";
+	default:
+		return "Media Relay Failed";
+	}
+}
+
+static int make(struct bridge **bp, struct ng *n, size_t relay, const char *id,
+		bool web)
+{
+	struct bridge *b = mem_zalloc(sizeof(*b), destructor);
+
+	if (!b)
+		return ENOMEM;
+	b->ng = n;
+	b->relay = relay;
+	b->web = web;
+	(void)re_snprintf(b->address, sizeof(b->address), "%J",
+			  ng_address(n, relay));
+	if (str_dup(&b->id, id)) {
+		mem_deref(b);
+		return ENOMEM;
+	}
+	*bp = b;
+
+	return 0;
+}
+
+/**
+ * Allocate one at the relay whose turn it is
+ *
+ * @param bp  Set to it, owned by the caller
+ * @param id  What the relay is to call it
+ * @param web The phone speaks WebRTC
+ *
+ * @return 0, EHOSTUNREACH where no relay answers, or ENOMEM
+ */
+int bridge_alloc(struct bridge **bp, struct ng *n, const char *id, bool web)
+{
+	size_t relay;
+	int err;
+
+	err = n ? ng_pick(n, &relay) : EHOSTUNREACH;
+
+	return err ? err : make(bp, n, relay, id, web);
+}
+
+static int find_relay(size_t *relay, const struct ng *n, const char *text)
+{
+	struct sa sa;
+	int err;
+
+	err = n ? sa_decode(&sa, text, strlen(text)) : ENOENT;
+
+	return err ? err : ng_find(relay, n, &sa);
+}
+
+/** The same for one that the process before has made; ENOENT where its relay is
+    not ours any more */
+int bridge_resume(struct bridge **bp, struct ng *n, const char *relay,
+		  const char *id, bool web)
+{
+	size_t at;
+	int err;
+
+	err = find_relay(&at, n, relay);
+	if (!err)
+		err = make(bp, n, at, id, web);
+	if (!err)
+		(*bp)->known = true;
+
+	return err;
+}
+
+/** Whether its phone speaks WebRTC */
+bool bridge_web(const struct bridge *b)
+{
+	return b->web;
+}
+
+/** Where its relay is, as its row has it; borrowed */
+const char *bridge_relay(const struct bridge *b)
+{
+	return b->address;
+}
+
+/* --- what is said ------------------------------------------------------------
+ */
+
+static bool is_sdp(const struct pl *sdp)
+{
+	return sdp->l && sdp->l <= BRIDGE_SDP_MAX &&
+	       !strncmp(sdp->p, "v=0", MIN(sdp->l, 3)) && has(sdp, "\nm=") &&
+	       pg_is_text(sdp->p, sdp->l);
+}
+
+static int read_sdp(struct pl *sdp, const struct pl *dict)
+{
+	struct pl result;
+
+	if (bencode_find(&result, dict, "result"))
+		return EBADMSG;
+	if (pl_strcmp(&result, "ok"))
+		return ENOTSUP;
+
+	return !bencode_find(sdp, dict, "sdp") && is_sdp(sdp) ? 0 : EBADMSG;
+}
+
+static void on_answer(int err, const struct pl *dict, void *arg)
+{
+	struct bridge *b = arg;
+	struct pl sdp = PL_INIT;
+
+	b->ask = NULL;
+	if (!err)
+		err = read_sdp(&sdp, dict);
+	if (err)
+		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
+			       LOG_STR("why", bridge_why(err)));
+	else if (b->what == BRIDGE_ANSWER)
+		b->known = true;
+	b->h(err, &sdp, b->arg);
+}
+
+static void write_flags(struct buf *b, enum bridge_what what, bool web)
+{
+	bencode_member(b, "ICE", web ? "force" : "remove");
+	bencode_member(b, "transport-protocol",
+		       web ? "UDP/TLS/RTP/SAVPF" : "RTP/AVP");
+	if (!web) {
+		bencode_words(b, "rtcp-mux", "demux");
+		bencode_words(b, "replace", "origin session-connection");
+	} else if (what == BRIDGE_ANSWER) {
+		bencode_words(b, "rtcp-mux", "accept");
+	} else {
+		bencode_words(b, "rtcp-mux", "offer require");
+		bencode_member(b, "DTLS", "passive");
+		bencode_words(b, "flags", "SDES-off generate-mid");
+	}
+}
+
+/**
+ * Say something to the other side
+ *
+ * @param of_phone What the phone says; else what its call does
+ * @param h        Called once, and never from here, unless it is freed before
+ *
+ * @return 0, EBUSY where something is being said, or another errno
+ */
+int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
+	       const struct pl *sdp, bridge_h *h, void *arg)
+{
+	const bool of_offerer = of_phone == (what == BRIDGE_OFFER);
+	struct buf ask;
+	int err;
+
+	if (b->ask)
+		return EBUSY;
+	buf_init(&ask, ASK_MAX);
+	buf_char(&ask, 'd');
+	bencode_member(&ask, "command",
+		       what == BRIDGE_OFFER ? "offer" : "answer");
+	bencode_member(&ask, "call-id", b->id);
+	bencode_member(&ask, "from-tag", of_offerer ? tag_phone : tag_call);
+	if (what == BRIDGE_ANSWER || b->known)
+		bencode_member(&ask, "to-tag",
+			       of_offerer ? tag_call : tag_phone);
+	/* the phone's other side speaks what it does not */
+	write_flags(&ask, what, of_phone ? !b->web : b->web);
+	bencode_str(&ask, "sdp");
+	bencode_mem(&ask, sdp->p, sdp->l);
+	buf_char(&ask, 'e');
+	b->what = what;
+	b->h = h;
+	b->arg = arg;
+	err = ng_ask(&b->ask, b->ng, b->relay, &ask, on_answer, b);
+	buf_free(&ask);
+
+	return err;
+}
+
+/** Who waits for what is being said does so no more */
+void bridge_hush(struct bridge *b)
+{
+	b->ask = mem_deref(b->ask);
+}
+
+/* --- its end -----------------------------------------------------------------
+ */
+
+static void write_about(struct buf *b, const char *command, const char *id)
+{
+	buf_init(b, ASK_MAX);
+	buf_char(b, 'd');
+	bencode_member(b, "command", command);
+	bencode_member(b, "call-id", id);
+}
+
+static void on_look(int err, const struct pl *dict, void *arg)
+{
+	struct bridge *b = arg;
+	struct pl result;
+
+	b->look = NULL;
+	/* that it does not answer says nothing of what it has */
+	if (!err && !bencode_find(&result, dict, "result") &&
+	    !pl_strcmp(&result, "error"))
+		b->goneh(b->gone_arg);
+}
+
+/**
+ * Find out whether the relay still has it
+ *
+ * @param gone Called where it says that it has not
+ */
+int bridge_look(struct bridge *b, void (*gone)(void *arg), void *arg)
+{
+	struct buf ask;
+	int err;
+
+	if (b->look)
+		return EBUSY;
+	b->goneh = gone;
+	b->gone_arg = arg;
+	write_about(&ask, "query", b->id);
+	buf_char(&ask, 'e');
+	err = ng_ask(&b->look, b->ng, b->relay, &ask, on_look, b);
+	buf_free(&ask);
+
+	return err;
+}
+
+static void remove_at(struct ng *n, size_t relay, const char *id)
+{
+	struct buf ask;
+
+	write_about(&ask, "delete", id);
+	bencode_str(&ask, "delete-delay");
+	buf_str(&ask, "i0e");
+	buf_char(&ask, 'e');
+	/* what is lost ends by itself, after a minute without media */
+	(void)ng_ask(NULL, n, relay, &ask, NULL, NULL);
+	buf_free(&ask);
+}
+
+/** The relay needs it no more; the caller frees it */
+void bridge_end(struct bridge *b)
+{
+	b->ask = mem_deref(b->ask);
+	b->look = mem_deref(b->look);
+	remove_at(b->ng, b->relay, b->id);
+}
+
+/** The same by what its row says */
+void bridge_delete(struct ng *n, const char *relay, const char *id)
+{
+	size_t at;
+
+	if (!find_relay(&at, n, relay))
+		remove_at(n, at, id);
+}

@@ -1,0 +1,39 @@
+/*
+ * Media relays, asked over rtpengine's ng protocol: a dictionary behind a
+ * cookie, in a datagram, which is repeated until its answer comes.
+ */
+#ifndef NG_H
+#define NG_H
+
+#include <re.h>
+
+#include "common/buf.h"
+
+struct ng;
+struct ng_ask;
+
+enum {
+	NG_RELAYS_MAX = 8,
+	NG_ASKS_MAX = 4096,  /* under way, of all relays */
+	NG_AGAIN_MS = 1000,  /* it is repeated after that */
+	NG_TRIES_MAX = 3,    /* and given up after as many of those */
+	NG_BODY_MAX = 60000, /* bytes; a datagram has 65,507 */
+};
+
+/**
+ * What has become of a question
+ *
+ * @param err  0; ETIMEDOUT: no answer; EBADMSG: it is none
+ * @param dict The answer, whole; borrowed
+ */
+typedef void(ng_h)(int err, const struct pl *dict, void *arg);
+
+int ng_alloc(struct ng **np, const struct sa *relayv, size_t relayc);
+int ng_pick(struct ng *n, size_t *relay);
+int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
+size_t ng_count(const struct ng *n);
+const struct sa *ng_address(const struct ng *n, size_t relay);
+int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
+	   const struct buf *dict, ng_h *h, void *arg);
+
+#endif
