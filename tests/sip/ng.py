@@ -37,7 +37,7 @@ def decode(data, at=0):
         while data[at:at + 1] != b"e":
             value, at = decode(data, at)
             made.append(value)
-        return (dict(zip((k.decode() for k in made[::2]), made[1::2])) if is_dict else made), at + 1
+        return (dict(zip(made[::2], made[1::2])) if is_dict else made), at + 1
     colon = data.index(b":", at)
     end = colon + 1 + int(data[at:colon])
     return data[colon + 1:end].decode(), end

@@ -86,6 +86,11 @@ def child(account, url, email):
     return next(c for c in account.request("GET", url).json()["children"] if c["email"] == email)
 
 
+def how_it_ended(account, url, other, until):
+    """Of the other's part in a call, once it is over."""
+    return until(lambda: child(account, url, other.email).get("ended"), 40)["cause"]
+
+
 def calls(account, whom, session):
     """A page calls: the call's URL, and the caller's own in it."""
     made = account.request("POST", "/call", json={"session": session, "invite": [whom.login]})
@@ -140,9 +145,9 @@ def test_the_page_hangs_up(talk, own_system, relay, until):
 
 
 def test_the_phone_hangs_up(talk, until):
-    alice, _, side, url, _ = talk
+    alice, bob, side, url, _ = talk
     assert side.bye().code == 200
-    until(lambda: alice.request("GET", url).json()["state"] == "ended", 5)
+    assert how_it_ended(alice, url, bob, until) == "hangup"
 
 
 def test_the_page_holds(talk, relay, until):
@@ -360,10 +365,9 @@ def test_a_relay_that_fails_when_the_page_answers(person, page, relay):
 
 def test_a_relay_that_has_lost_a_call(talk, relay, until):
     """Neither hears the other any more: the call ends, and says why."""
-    alice, _, side, url, _ = talk
+    alice, bob, side, url, _ = talk
     relay.sessions.clear()
-    until(lambda: alice.request("GET", url).json()["state"] == "ended", 40)
-    assert alice.request("GET", url).json()["ended"]["cause"] == "media"
+    assert how_it_ended(alice, url, bob, until) == "media"
     until(lambda: [r for r in [side.phone.requests.get(timeout=5)] if r.method == "BYE"], 5)
 
 
@@ -470,11 +474,10 @@ def test_rtpengine(real, phone, page, until):
 def test_rtpengine_is_killed(real, phone, until):
     """Whoever it has cut off from the other is hung up, and says why; the next call works."""
     system, engine = real
-    alice, _, inc, url, _ = real_call(system, phone, until)
+    alice, bob, inc, url, _ = real_call(system, phone, until)
     engine.kill()
     engine.start()
-    until(lambda: alice.request("GET", url).json()["state"] == "ended", 40)
-    assert alice.request("GET", url).json()["ended"]["cause"] == "media"
+    assert how_it_ended(alice, url, bob, until) == "media"
     inc.next("BYE")
     _, _, inc, _, _ = real_call(system, phone, until)
     assert inc.bye().code == 200
