@@ -1,6 +1,7 @@
 """A media relay: a fake one, which says what a test has it say, and rtpengine."""
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -118,7 +119,7 @@ class Rtpengine:
     def ask(self, command, **more):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(1)
-            s.sendto(b"test " + encode({"command": command, **more}), ("127.0.0.1", self.port))
+            s.sendto(secrets.token_hex(4).encode() + b" " + encode({"command": command, **more}), ("127.0.0.1", self.port))
             return decode(s.recv(65535).partition(b" ")[2])[0]
 
     @property
