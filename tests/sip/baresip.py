@@ -1,10 +1,13 @@
 """baresip as a phone: headless, on loopback, told what to do over its control socket."""
+import array
 import json
+import math
 import pathlib
 import re
 import socket
 import subprocess
 import time
+import wave
 
 from ports import free_ports
 
@@ -22,14 +25,39 @@ module_app contact.so
 module_app ctrl_tcp.so
 """
 MWI_TIMER_S = 0.001
+TONE = """audio_source aufile,{file}
+snd_path {heard}
+module aufile.so
+module sndfile.so
+"""
+RATE = 8000  # samples a second, of G.711
+TONE_S = 180
+WAV_HEAD = 44  # bytes; what they say of the length is written last
+
+
+def play(path, hertz):
+    """A file that has one tone."""
+    second = array.array("h", (round(8000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(RATE)))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(second.tobytes() * TONE_S)
+
+
+def pitch(samples):
+    """The frequency of a tone by the times at which it rises through zero; 0: there is none."""
+    rises = [n - samples[n] / (samples[n] - samples[n - 1]) for n in range(1, len(samples)) if samples[n - 1] < 0 <= samples[n]]
+    return (len(rises) - 1) * RATE / (rises[-1] - rises[0]) if len(rises) > 1 and max(samples) > 1000 else 0
 
 
 class Baresip:
     """`peer`: the address of record that message() sends to; `modules`: mwi and presence, which subscribe, the latter to
-    the peer; `params`: more of the account, e.g. pubint=600, by which it publishes; `line`: its account, as it is."""
+    the peer; `params`: more of the account, e.g. pubint=600, by which it publishes; `line`: its account, as it is; `tone`: what
+    it plays into its calls, in hertz."""
 
     def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params="",
-                 line=None, expires=600):
+                 line=None, expires=600, tone=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.until = until
@@ -38,7 +66,7 @@ class Baresip:
         user = account.email
         (self.folder / "config").write_text(CONFIG.format(
             port=self.port, control=self.control, certificate=account.system.certificate)
-            + "".join(f"module_app {name}.so\n" for name in modules))
+            + self._audio(tone) + "".join(f"module_app {name}.so\n" for name in modules))
         line = line or (
             f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
             f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
@@ -53,6 +81,20 @@ class Baresip:
         self.socket = self.until(lambda: socket.create_connection(("127.0.0.1", self.control)), 10)
         if "mwi" in modules:
             self._register_late(line)
+
+    def _audio(self, tone):
+        self.heard = self.folder / "heard"
+        self.heard.mkdir()
+        if tone is None:
+            return ""
+        play(self.folder / "tone.wav", tone)
+        return TONE.format(file=self.folder / "tone.wav", heard=self.heard)
+
+    def hears(self):
+        """The tone that has come in within its last second, in hertz; 0: none."""
+        files = sorted(self.heard.glob("*-dec*.wav"), key=lambda f: f.stat().st_mtime_ns)
+        data = files[-1].read_bytes()[WAV_HEAD:] if files else b""
+        return pitch(array.array("h", data[len(data) % 2:])[-RATE:]) if len(data) >= 2 * RATE else 0
 
     def _register_late(self, line):
         """Gives it its account once mwi's first timer is over. When that finds a user that has registered already, it

@@ -1,6 +1,7 @@
 """Calls of phones that others have written, baresip and linphone, and of who has no phone but curl: each to each, and every
 way in which a call ends. What `make test` leaves out of the table `make test-long` runs."""
 import re
+import time
 
 import pytest
 from stream_client import Stream
@@ -209,7 +210,9 @@ def test_each_calls_each(ends, until, system, caller, callee, end, transport):
 
 
 @pytest.mark.parametrize("by,kept,comes", [("baresip", "linphone", "baresip"), ("linphone", "baresip", "linphone")])
-def test_one_hands_the_other_on(ends, until, by, kept, comes):
+@pytest.mark.parametrize("rings_s", [0, pytest.param(40, marks=pytest.mark.long)])
+def test_one_hands_the_other_on(ends, until, by, kept, comes, rings_s):
+    """Who comes may ring for longer than any request waits for its answer."""
     a, b, alice, bob = ends(by, kept, "udp")
     c, _, carol, _ = ends(comes, "curl", "udp")
     a.dial(bob)
@@ -218,6 +221,8 @@ def test_one_hands_the_other_on(ends, until, by, kept, comes):
     until(lambda: a.is_up() and b.is_up(), WAIT_S)
     a.hand_on(carol)
     until(c.rings, WAIT_S)
+    rung = time.monotonic() + rings_s
+    until(lambda: time.monotonic() >= rung, rings_s + WAIT_S)
     c.accept()
     until(a.is_free, WAIT_S)
     until(lambda: b.is_up() and c.is_up(), WAIT_S)
