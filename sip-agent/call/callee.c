@@ -315,8 +315,8 @@ static int offer_translated(struct leg *l)
 	const struct pl offer = {l->session.offer.p, l->session.offer.len};
 	int err;
 
-	err = border_open(&l->session.border, l, l->legs->ag->ng, l->d.call_id,
-			  !bridge_is_web(&offer));
+	err = border_open(&l->session.border, l, l->legs->ag->ng,
+			  !bridge_is_web(&offer), l->d.local_tag);
 
 	return err ? err
 		   : border_say(l->session.border, BRIDGE_OFFER, false, &offer,

@@ -317,8 +317,8 @@ static void show(struct asking *a)
 	struct leg *l = a->l;
 	int err;
 
-	err = border_open(&l->session.border, l, l->legs->ag->ng, l->d.call_id,
-			  false);
+	err = border_open(&l->session.border, l, l->legs->ag->ng, false,
+			  l->d.local_tag);
 	if (!err)
 		err = border_say(l->session.border, BRIDGE_OFFER, true, &sdp,
 				 on_shown, a);

@@ -48,7 +48,7 @@ static void load_border(struct leg *l, const struct pg_answer *ans)
 
 	if (relay &&
 	    !border_resume(&l->session.border, l, l->legs->ag->ng, relay,
-			   l->d.call_id, pgres_bool(ans->res, 0, "web")))
+			   pgres_bool(ans->res, 0, "web"), l->d.local_tag))
 		border_watch(l->session.border, bye_no_media);
 }
 

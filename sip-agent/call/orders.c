@@ -167,10 +167,10 @@ static void hand_on(struct late *late)
 static void end_relay(const struct legs *ls, const struct pg_answer *ans)
 {
 	const char *relay = pgres_text(ans->res, 0, "relay");
-	const char *call_id = pgres_text(ans->res, 0, "call_id");
+	const char *tag = pgres_text(ans->res, 0, "local_tag");
 
-	if (relay && call_id)
-		bridge_delete(ls->ag->ng, relay, call_id);
+	if (relay && tag)
+		bridge_delete(ls->ag->ng, relay, tag);
 }
 
 static void not_ours(struct late *late, const struct pg_answer *ans)

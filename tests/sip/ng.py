@@ -59,7 +59,7 @@ class FakeRelay:
         self.socket.bind(("127.0.0.1", port or 0))
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
         self.way = "ok"
-        self.sessions, self.said = set(), []  # Call-IDs; (command, call-id)
+        self.sessions, self.said = set(), []  # their names; (command, name)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 

@@ -448,7 +448,8 @@ def real_call(system, phone, until):
 def test_rtpengine(real, phone, page, until):
     system, engine = real
     alice, bob, inc, url, me = real_call(system, phone, until)
-    assert inc.call_id in engine.sessions
+    rows = system.query("select local_tag from app.leg where sip_call_id = %s", [inc.call_id], system.pg_owner)
+    assert [row["local_tag"] for row in rows] == list(engine.sessions)
     found = offer(inc, sdp(5).replace("sendrecv", "sendonly"))
     got = until(lambda: next(c for c in [child(alice, url, bob.email)] if c.get("hold")), 5)
     assert is_web(got["session"]["sdp"]) and "a=setup:actpass" in got["session"]["sdp"]

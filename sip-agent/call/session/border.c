@@ -40,14 +40,15 @@ static int border_alloc(struct border **bp, struct leg *l)
  * Have a relay stand there
  *
  * @param bp  Set to it, owned by the leg
- * @param id  What the relay is to know it by
  * @param web Its phone speaks WebRTC, and its call does not; else the other way
  *            round
+ * @param tag Our tag of the dialog, which is its name at the relay: a phone that
+ *            calls chooses all else that names one, and could name another's
  *
  * @return 0, EHOSTUNREACH where no relay answers, or ENOMEM
  */
-int border_open(struct border **bp, struct leg *l, struct ng *n, const char *id,
-		bool web)
+int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
+		const char *tag)
 {
 	struct border *b;
 	int err;
@@ -55,7 +56,7 @@ int border_open(struct border **bp, struct leg *l, struct ng *n, const char *id,
 	err = border_alloc(&b, l);
 	if (err)
 		return err;
-	err = bridge_alloc(&b->bridge, n, id, web);
+	err = bridge_alloc(&b->bridge, n, tag, web);
 	if (err)
 		mem_deref(b);
 	else
@@ -67,7 +68,7 @@ int border_open(struct border **bp, struct leg *l, struct ng *n, const char *id,
 /** The same where one stands there already, as its row says; ENOENT: it is not
     one of ours */
 int border_resume(struct border **bp, struct leg *l, struct ng *n,
-		  const char *relay, const char *id, bool web)
+		  const char *relay, bool web, const char *tag)
 {
 	struct border *b;
 	int err;
@@ -75,7 +76,7 @@ int border_resume(struct border **bp, struct leg *l, struct ng *n,
 	err = border_alloc(&b, l);
 	if (err)
 		return err;
-	err = bridge_resume(&b->bridge, n, relay, id, web);
+	err = bridge_resume(&b->bridge, n, relay, tag, web);
 	if (err)
 		mem_deref(b);
 	else

@@ -21,10 +21,10 @@ struct ng;
  */
 typedef void(border_h)(struct leg *l, int err, const struct pl *sdp, void *arg);
 
-int border_open(struct border **bp, struct leg *l, struct ng *n, const char *id,
-		bool web);
+int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
+		const char *tag);
 int border_resume(struct border **bp, struct leg *l, struct ng *n,
-		  const char *relay, const char *id, bool web);
+		  const char *relay, bool web, const char *tag);
 const char *border_relay(const struct border *b);
 bool border_web(const struct border *b);
 int border_say(struct border *b, enum bridge_what what, bool of_phone,
