@@ -21,6 +21,7 @@ enum {
 	ASKED_MS = 40 * 1000, /* until the database says who is to answer */
 	PHONE_MS = 60 * 1000, /* for a phone that says 100 and no more */
 	HELD_MS = 40 * 1000,  /* for an answer to what a phone has offered */
+	GONE_MS = 5 * 1000,   /* until the database says that none will come */
 };
 
 /* Of one side, until it is done with; its leg has it */
@@ -29,11 +30,13 @@ struct offer {
 	struct uas *u;	 /* the phone's UPDATE, or INVITE until its ACK; or */
 	struct uac *uac; /* ours, with what the other side offers */
 	struct leg_request req;
-	struct buf answer;    /* of our 200; or what we offer */
+	struct buf answer;    /* of our 200; or what we, or it, has offered */
 	struct repeat *again; /* our 200, until its ACK */
 	struct tmr tmr;	      /* it takes too long */
 	bool wants;	      /* it asks for an offer */
+	bool said;	      /* the phone has, in answer to our refresh */
 	bool asked;    /* the database has not said yet whether it may be */
+	bool gone;     /* nobody has answered it in time */
 	bool answered; /* by us, or by the phone, whose ACK waits for what it
 			  is to say */
 };
@@ -183,6 +186,11 @@ static void question_destructor(void *arg)
 	mem_deref(q->l);
 }
 
+static uint32_t cseq_of(const struct offer *o)
+{
+	return o->u ? uas_msg(o->u)->cseq.num : 0;
+}
+
 static int question_alloc(struct question **qp, struct leg *l)
 {
 	struct question *q = mem_zalloc(sizeof(*q), question_destructor);
@@ -190,18 +198,21 @@ static int question_alloc(struct question **qp, struct leg *l)
 	if (!q)
 		return ENOMEM;
 	q->l = mem_ref(l);
-	q->cseq = uas_msg(l->offer->u)->cseq.num;
+	q->cseq = cseq_of(l->offer);
 	*qp = q;
 
 	return 0;
 }
 
-/* Its phone has had no answer yet */
+/* The phone's, which has had no answer yet */
+static bool is_open(const struct offer *o)
+{
+	return o && (o->u || o->said) && !o->answered;
+}
+
 static bool waits(const struct question *q)
 {
-	const struct offer *o = q->l->offer;
-
-	return o && o->u && !o->answered && uas_msg(o->u)->cseq.num == q->cseq;
+	return is_open(q->l->offer) && cseq_of(q->l->offer) == q->cseq;
 }
 
 static void not_asked(struct leg *l, const struct pg_answer *ans)
@@ -313,19 +324,32 @@ static void unacknowledged(void *arg)
 	bye_send(l, NULL);
 }
 
-/* Nobody has answered it */
+static bool is_update(const struct offer *o)
+{
+	return o->u && update_is(o->u);
+}
+
+/* Nobody has answered it. The answer may be written by now, and is about to be
+   ordered: else the database says that there is none, and has its phone refused
+   once that is written */
 static void unanswered(void *arg)
 {
 	struct offer *o = arg;
+	const int code = is_update(o) ? 504 : 488; /* RFC 3311 section 5.2 */
 
-	tell(o->l, 488, NULL, NULL);
-	end(o, update_is(o->u) ? 504 : 488); /* RFC 3311 section 5.2 */
+	if (o->gone) {
+		end(o, (uint16_t)code);
+		return;
+	}
+	o->gone = true;
+	tmr_start(&o->tmr, GONE_MS, unanswered, o);
+	tell(o->l, code, NULL, NULL);
 }
 
 /* What its phone waits for less long */
 static uint64_t limit(const struct offer *o, uint64_t ms)
 {
-	return update_is(o->u) ? MIN(ms, UPDATE_ANSWER_MS) : ms;
+	return is_update(o) ? MIN(ms, UPDATE_ANSWER_MS) : ms;
 }
 
 /* It runs to its end all the same */
@@ -341,7 +365,7 @@ static void on_heard(struct leg *l, int err, const struct pl *sdp, void *arg)
 	struct offer *o = l->offer;
 
 	(void)arg;
-	if (!o || !o->u || o->answered)
+	if (!is_open(o))
 		return;
 	if (err)
 		end(o, 488);
@@ -394,10 +418,28 @@ void page_invite(struct leg *l, struct uas *u)
 	body_close(&body);
 }
 
+/**
+ * A phone has answered our refresh with another session than it had: that is
+ * offered to the other side, where no phone of this agent is. What that answers
+ * its phone is not told
+ */
+void page_said(struct leg *l, const struct pl *sdp)
+{
+	struct offer *o;
+
+	if (l->state != LEG_UP || leg_is_busy(l) || offer_alloc(&o, l))
+		return;
+	o->said = true;
+	o->asked = true;
+	buf_add(&o->answer, sdp->p, sdp->l);
+	tmr_start(&o->tmr, ASKED_MS, unanswered, o);
+	translate(l, BRIDGE_OFFER, true, sdp, on_heard);
+}
+
 /** Somebody is to answer it */
 void page_wait(struct leg *l, int64_t s)
 {
-	if (!l->offer || !l->offer->u || l->offer->answered)
+	if (!is_open(l->offer))
 		return;
 	l->offer->asked = false;
 	tmr_start(&l->offer->tmr, limit(l->offer, 1000 * (uint64_t)s),
@@ -439,10 +481,15 @@ static void accept_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 	struct offer *o = l->offer;
 
 	(void)arg;
-	if (!o || !o->u || o->answered)
+	if (!is_open(o))
 		return;
 	if (err) { /* the other side thinks that it was taken */
 		no_media(l);
+		return;
+	}
+	if (o->said) {
+		session_heard(l, o->answer.p, o->answer.len);
+		end(o, 0);
 		return;
 	}
 	buf_add(&o->answer, sdp->p, sdp->l);
@@ -469,7 +516,7 @@ bool page_accept(struct leg *l, const char *sdp)
 		translate(l, BRIDGE_ANSWER, false, &pl, confirm);
 		return true;
 	}
-	if (!o || !o->u || o->answered)
+	if (!is_open(o))
 		return false;
 	/* where the phone has asked for an offer this is one */
 	translate(l, o->wants ? BRIDGE_OFFER : BRIDGE_ANSWER, false, &pl,
@@ -486,7 +533,8 @@ static void withdraw(struct leg *l)
 		tell(l, 487, NULL, NULL);
 	} else if (l->offer && l->offer->uac && !l->offer->answered) {
 		uac_cancel(l->offer->uac, NULL);
-	} else if (l->offer && !l->offer->u && !l->offer->uac) {
+	} else if (l->offer && !l->offer->u && !l->offer->uac &&
+		   !l->offer->said) {
 		end(l->offer, 0); /* its relay has not answered yet */
 		tell(l, 487, NULL, NULL);
 	}
@@ -502,7 +550,7 @@ void page_refuse(struct leg *l, int code)
 
 	if (!code)
 		withdraw(l);
-	else if (code >= 300 && o && o->u && !o->answered)
+	else if (code >= 300 && is_open(o))
 		end(o, (uint16_t)code);
 }
 
@@ -613,7 +661,7 @@ static void too_late(void *arg)
 /* The phone has offered, and the database has not said yet whether it may */
 static bool is_asked(const struct leg *l)
 {
-	return l->offer && l->offer->u && l->offer->asked;
+	return l->offer && l->offer->asked;
 }
 
 /* A refresh is under way, which nobody else knows of; or both offer at once,
@@ -655,7 +703,7 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 	struct offer *o = l->offer;
 
 	(void)arg;
-	if (!o || o->u || o->uac)
+	if (!o || o->u || o->uac || o->said)
 		return;
 	buf_add(&o->answer, sdp->p, sdp->l);
 	if (!err)

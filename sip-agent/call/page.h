@@ -9,6 +9,7 @@
 #include "call/leg.h"
 
 void page_invite(struct leg *l, struct uas *u);
+void page_said(struct leg *l, const struct pl *sdp);
 bool page_ack(struct leg *l, const struct sip_msg *msg);
 void page_first_ack(struct leg *l, const struct sip_msg *msg);
 bool page_accept(struct leg *l, const char *sdp);

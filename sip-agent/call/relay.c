@@ -206,6 +206,24 @@ static void agreed(struct relay *r)
 	end(r, 0);
 }
 
+/* Nor can it: the two are apart for good */
+static void stays_apart(struct legs *ls, int64_t leg)
+{
+	struct leg *l = mem_ref(leg_find(ls, leg)), *peer;
+	struct told_end over = {.cause = "media"};
+
+	if (l && l->state == LEG_UP) {
+		peer = mem_ref(leg_find(ls, l->peer));
+		over.peer = peer ? peer->id : 0;
+		told_end(ls->told, l, &over, NULL);
+		bye_send(l, NULL);
+		if (peer)
+			bye_hang_up(peer, NULL);
+		mem_deref(peer);
+	}
+	mem_deref(l);
+}
+
 /* Who has offered was told so long ago that nobody takes it: who has now taken
    it is to have what it had */
 static void accepted_late(struct relay *r)
@@ -218,7 +236,8 @@ static void accepted_late(struct relay *r)
 		pg_pl(&told),
 	};
 
-	say_until_heard(to->legs, (uint64_t)to->call, &stmt_late, valv);
+	say_or(to->legs, (uint64_t)to->call, &stmt_late, valv, stays_apart,
+	       to->id);
 	end(r, 0);
 }
 
@@ -362,7 +381,7 @@ void relay_offer(struct leg *l, const struct pl *sdp)
 	struct leg *peer = leg_find(l->legs, l->peer);
 	struct relay *r;
 
-	if (!peer || l->apart || peer->state != LEG_UP || leg_is_busy(l) ||
+	if (!peer || peer->state != LEG_UP || leg_is_busy(l) ||
 	    leg_is_busy(peer) || relay_alloc(&r, l, peer, NULL))
 		return;
 	buf_add(&r->offer, sdp->p, sdp->l);

@@ -108,7 +108,25 @@ begin
 	return query select app.call_end(p_call, v_prior, p_by => v_caller);
 end $$;
 
--- An account ends: its calls end, and it leaves those of others. What has ended meanwhile is left as it is.
+-- A call that its owner has handed on, whose account ends: it is then the first one's who is in it. Null: nobody is.
+create function app.call_falls_to(p_call bigint, p_owner bigint) returns bigint
+language plpgsql volatile as $$
+declare
+	v_heir bigint;
+begin
+	if not app.call_is_handed_on(p_call, p_owner) then
+		return null;
+	end if;
+	select p.account_id into v_heir from app.participant p
+	where p.call_id = p_call and p.state = 'joined' and p.account_id <> p_owner order by p.n limit 1;
+	update app.call c set owner_id = v_heir where c.id = p_call and v_heir is not null;
+	update app.participant p set past_with = app.email(p_owner)
+	where p.call_id = p_call and p.by_id = p_owner and p.left_at is null and p.past_with is null and v_heir is not null;
+	return v_heir;
+end $$;
+
+-- An account ends: its calls end, but for those that others talk in to whom they were handed on, and it leaves those of others. What has
+-- ended meanwhile is left as it is.
 create function app.call_forget(p_call bigint, p_account bigint) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -129,7 +147,7 @@ begin
 		return null;
 	end if;
 	v_version := app.advance('call', p_call);
-	if v_owner = p_account or v_alone then
+	if v_alone or v_owner = p_account and app.call_falls_to(p_call, p_account) is null then
 		return app.call_end(p_call, v_prior);
 	end if;
 	v_before := app.call_seers_before(p_call);

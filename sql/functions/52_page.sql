@@ -70,6 +70,13 @@ begin
 	return v_sdp;
 end $$;
 
+-- What a phone has refused is not what a refresh says: that is what it had, of p_session, as the next version.
+create function app.sdp_kept(p_refused text, p_session jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return case when p_session ->> 'sdp' ~ '\nm=' then app.sdp_next(p_refused, p_session ->> 'sdp') else p_refused end;
+end $$;
+
 -- An answer has as many media as its offer (RFC 3264, section 6): what sdp_next has added to that is not told.
 create function app.sdp_cut(p_offer text, p_sdp text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -142,6 +149,15 @@ begin
 end $$;
 
 -- ---- in the call ----
+
+-- For so long what a phone is offered may wait for its answer: an agent gives it 60 s, and 32 s more when it has cancelled it.
+create function app.phone_answers() returns interval language sql immutable as $$ select interval '95 s' $$;
+
+-- Whether an offer waits for its answer, made to a phone or by it.
+create function app.leg_is_asked(p_leg app.leg) returns bool
+language sql stable as $$
+	select coalesce(p_leg.asking > now() - app.phone_answers(), false) or coalesce(p_leg.answering > now(), false)
+$$;
 
 -- Whether a phone has made it: its other end is that phone, and no page of the same account that has come.
 create function app.call_is_of_phone(p_call bigint) returns bool
@@ -293,7 +309,7 @@ begin
 		update app.participant p set session = p_session, extra = p_extra where p.id = p_part.id;
 		return v_bell;
 	end if;
-	if v_leg.state <> 'up' or v_leg.asking > now() - interval '90 s' or v_leg.answering > now() then
+	if v_leg.state <> 'up' or app.leg_is_asked(v_leg) then
 		perform app.refuse(409, 'exchange-pending', 'An offer waits for its answer.');
 	end if;
 	if exists (select from app.leg l
@@ -315,7 +331,7 @@ create function api.leg_offer(p_agent int, p_leg bigint, p_sdp text) returns set
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	c_page_s constant int := 20;
-	c_phone_s constant int := 95; -- an agent gives a phone 60 s, and 32 s more when it has cancelled it
+	c_phone_s constant int := extract(epoch from app.phone_answers());
 	v_leg app.leg;
 	v_far app.leg;
 	v_page app.participant;
@@ -332,7 +348,7 @@ begin
 	end if;
 	v_first.leg := p_leg;
 	v_is_alone := v_page.id is null and v_far.id is null and not app.dial_is_waiting(v_leg.call_id);
-	if v_is_alone or greatest(v_leg.asking, v_far.asking) > now() - interval '90 s' or v_far.answering > now() then
+	if v_is_alone or v_leg.asking > now() - app.phone_answers() or app.leg_is_asked(v_far) then
 		v_first.kind := 'refuse';
 		v_first.code := case when v_is_alone then 488 else 491 end;
 		return query select * from app.leg_take(p_agent, v_first, null);
@@ -370,19 +386,28 @@ begin
 end $$;
 
 -- What a phone has said to what that of another agent has offered, or asked for: both have it, or keep what they had.
-create function app.far_answered(p_leg app.leg, p_far app.leg, p_agent int, p_code int, p_sdp text) returns text[]
+-- p_reason null as well: nobody knows what it has said, so that it is offered what it had.
+create function app.far_answered(p_leg app.leg, p_far app.leg, p_agent int, p_code int, p_reason text, p_sdp text) returns text[]
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_offer jsonb := (app.leg_participant(p_far)).pending;
+	v_apart bool := app.leg_told_apart(p_leg, p_far);
 	v_said text;
+	v_bell text[];
 begin
 	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
 	update app.leg l set answering = null where l.id = p_far.id;
 	update app.participant p set pending = null where p.id = p_far.participant_id;
 	if p_sdp is null then
-		return app.leg_order(p_far, p_agent, 'refuse', case p_code when 481 then 480 when 491 then 491 else 488 end);
+		v_bell := app.leg_order(p_far, p_agent, 'refuse', case p_code when 481 then 480 when 491 then 491 else 488 end);
+		if p_reason is null then
+			return v_bell || app.leg_restore(p_leg, p_far, p_agent, case when v_apart then p_leg.local_sdp else v_offer ->> 'sdp' end);
+		end if;
+		update app.leg l set local_sdp = app.sdp_kept(l.local_sdp, (app.leg_participant(p_far)).session)
+		where l.id = p_leg.id and v_apart and v_offer is not null;
+		return v_bell;
 	end if;
-	if v_offer is not null and not app.leg_told_apart(p_leg, p_far) then
+	if v_offer is not null and not v_apart then
 		update app.leg l set local_sdp = v_offer ->> 'sdp' where l.id = p_leg.id and l.other_id is not null;
 	end if;
 	v_said := app.sdp_cut(v_offer ->> 'sdp', app.far_told(p_far, p_leg, p_sdp, v_offer is null));
@@ -403,10 +428,14 @@ declare
 	v_move app.transfer := app.transfer_of(p_leg.call_id);
 	v_far app.leg;
 	v_told text;
+	v_gone text[];
 	v_bell text[];
 begin
 	if v_page.id is null then
 		v_far := app.leg_far(p_leg);
+	end if;
+	if p_leg.asking is null then -- nobody takes it any more, of which its agent may be waiting to hear
+		v_gone := app.leg_order(p_leg, p_agent, 'refuse', p_code);
 	end if;
 	if p_leg.asking is not null and v_move.state in ('asking', 'undone') and v_move.kept_id = p_leg.participant_id then
 		return app.transfer_heard(v_move, p_leg, p_agent, p_code, p_reason, p_sdp);
@@ -428,9 +457,10 @@ begin
 		update app.leg l set answering = null, kept = null where l.id = p_leg.id;
 	elsif p_leg.kept is not null and v_far.id is not null then
 		update app.leg l set asking = null, kept = null where l.id = p_leg.id;
-		v_bell := case when p_sdp is not null then app.leg_restore(p_leg, v_far, p_agent, p_leg.kept ->> 'sdp') end;
+		v_bell := case when p_sdp is not null or p_reason is null then
+			app.leg_restore(p_leg, v_far, p_agent, p_leg.kept ->> 'sdp') end;
 	elsif v_far.answering is not null then
-		v_bell := app.far_answered(p_leg, v_far, p_agent, p_code, p_sdp);
+		v_bell := app.far_answered(p_leg, v_far, p_agent, p_code, p_reason, p_sdp);
 	else
 		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
 			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
@@ -438,13 +468,10 @@ begin
 		update app.participant p set session = app.sdp_session('answer', p_sdp)
 		where p.id = p_leg.participant_id and p.state = 'joined' and p_sdp is not null;
 		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp), local_sdp = case
-			-- what it has refused is not what a refresh says: that is what it had, as the next version
-			when p_sdp is null and p_reason is not null and v_page.session ->> 'sdp' ~ '\nm='
-				then app.sdp_next(l.local_sdp, v_page.session ->> 'sdp')
-			else l.local_sdp end
+			when p_sdp is null and p_reason is not null then app.sdp_kept(l.local_sdp, v_page.session) else l.local_sdp end
 		where l.id = p_leg.id;
 	end if;
-	return v_bell || app.call_changed(p_leg.call_id);
+	return v_bell || v_gone || app.call_changed(p_leg.call_id);
 end $$;
 
 create function api.leg_offered(p_agent int, p_leg bigint, p_code int, p_reason text, p_sdp text) returns setof app.leg_work

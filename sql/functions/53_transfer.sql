@@ -232,7 +232,7 @@ begin
 	elsif v_far.id is null then
 		return case when p_leg.id is not null and not app.transfer_keeps_page(p_t) then
 			app.leg_order(p_leg, p_agent, 'accept', p_sdp => app.sdp_inactive(p_sdp)) end || app.transfer_done(p_t, p_agent);
-	elsif v_far.asking > now() - interval '90 s' or v_far.answering > now() then
+	elsif app.leg_is_asked(v_far) then
 		return app.transfer_fail(p_t, p_agent, 491, 'Request Pending', 'media');
 	end if;
 	v_offer := app.sdp_next(app.transfer_said(v_far, p_t.by_id), v_offer);
@@ -241,11 +241,11 @@ begin
 	return app.leg_order(v_far, p_agent, 'offer', p_sdp => v_offer);
 end $$;
 
--- What a phone was told last; p_by: by whom.
+-- What a phone was told last; p_by: by whom. By nobody, where it dials: that is in its row alone.
 create function app.transfer_said(p_leg app.leg, p_by bigint) returns text
 language plpgsql volatile as $$
 begin
-	return coalesce((app.leg_sdps(p_leg)).said, (app.participant_of(p_by)).session ->> 'sdp');
+	return coalesce(case when p_by is null then p_leg.local_sdp end, (app.leg_sdps(p_leg)).said, (app.participant_of(p_by)).session ->> 'sdp');
 end $$;
 
 -- What who is kept has said to that; p_sdp null: it has refused, and p_reason null: nobody knows.
@@ -257,7 +257,10 @@ declare
 	v_said text;
 	v_bell text[];
 begin
-	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp) where l.id = p_leg.id;
+	update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp), local_sdp = case
+		when p_sdp is null and p_reason is not null then app.sdp_kept(l.local_sdp, (app.participant_of(p_t.by_id)).session)
+		else l.local_sdp end
+	where l.id = p_leg.id;
 	if p_t.state = 'asking' and p_sdp is not null and (app.participant_of(p_t.to_id)).id is not null then
 		update app.participant p set session = app.sdp_session('answer', p_sdp), hold = false where p.id = p_leg.participant_id;
 		if v_to.id is not null then

@@ -93,8 +93,7 @@ begin
 			or exists (select from app.participant p
 				where p.call_id = p_leg.call_id and p.account_id = v_to.account_id and p.left_at is null)
 			then app.transfer_line(488, null)
-		when greatest(v_kept_leg.asking, v_to_leg.asking) > now() - interval '90 s'
-			or greatest(v_kept_leg.answering, v_to_leg.answering) > now() then app.transfer_line(491, null) end;
+		when app.leg_is_asked(v_kept_leg) or app.leg_is_asked(v_to_leg) then app.transfer_line(491, null) end;
 	if v_said is not null then
 		return app.transfer_tell(v_t, p_agent, '100 Trying') || app.transfer_tell(v_t, p_agent, v_said);
 	end if;

@@ -1,7 +1,9 @@
 """Calls between phones at two agents: what one asks of the other within the call passes between them."""
 import os
 import queue
+import signal
 import threading
+import time
 
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
@@ -9,7 +11,7 @@ from call_phone import Incoming, Outgoing, rings, sdp
 from phone import new_account
 from test_calls import HOLD, offer, up
 from test_transfer import changes_over, next_of, passes, refer, request as of_dialog, telling, told
-from test_update import answers_too_late
+from test_update import Update, answers_too_late
 
 CALLS = 100 if os.environ.get("RESTSIP_LONG") == "1" else 20
 WAIT_S = 20
@@ -100,6 +102,54 @@ def test_an_answer_that_is_too_late(pair, over):
     assert out.bye().code == 200
     request(b, "BYE")
     assert over(alice) == {"hangup"}
+
+
+def test_an_answer_just_in_time(two, pair, child, over, until):
+    """It is written before who has offered is told that there is none, whose agent hears of it when that is due: both have it."""
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    update = Update(out, HOLD)
+    invite = request(b, "INVITE")
+    wait_until = time.monotonic() + 21  # an UPDATE waits for 25 s
+    until(lambda: time.monotonic() > wait_until, 30)
+    two.kill("restsip-agent", signal.SIGSTOP)
+    try:
+        inc.tag = inc.mine.split("tag=")[1]
+        say(inc, 200, "OK", sdp(4), invite)
+        request(b, "ACK")
+        goes_on = time.monotonic() + 5
+        until(lambda: time.monotonic() > goes_on, 10)
+    finally:
+        two.kill("restsip-agent", signal.SIGCONT)
+    answer = update.wait()
+    assert answer.code == 200 and answer.body.decode() == sdp(4)
+    until(lambda: child(alice, a)["session"] == {"type": "offer", "sdp": HOLD} and "pending" not in child(alice, a), 5)
+    assert child(alice, b)["session"] == {"type": "answer", "sdp": sdp(4)}
+    assert out.bye().code == 200
+    request(b, "BYE")
+    assert over(alice) == {"hangup"}
+
+
+def test_an_offer_under_way_at_a_kill(two, pair, over, until):
+    """Nobody knows whether its phone has taken it, which is then offered what it had."""
+    a, b, alice = pair()
+    out, inc = up(a, b)
+    found = offer(out, HOLD, 60)
+    first = request(b, "INVITE")
+    two.kill_and_wait("restsip-agent-2")
+    assert found.get(timeout=WAIT_S).code in (480, 488)
+    inc.tag = inc.mine.split("tag=")[1]
+    say(inc, 200, "OK", sdp(4), first)
+    again = request(b, "INVITE")
+    while again.get("cseq") == first.get("cseq"):
+        again = request(b, "INVITE")
+    assert again.body.decode() == next_of(HOLD, sdp(1), 1)
+    say(inc, 200, "OK", sdp(2), again)
+    until(lambda: request(b, "ACK").get("cseq").split()[0] == again.get("cseq").split()[0], WAIT_S)
+    assert out.bye().code == 200
+    request(b, "BYE")
+    assert over(alice) == {"hangup"}
+    two.await_ready()
 
 
 def test_an_offer_that_is_refused_changes_nothing(pair, accepts, child, until):

@@ -3,7 +3,7 @@ import queue
 
 import pytest
 from answers import is_json, is_problem, time_in
-from call_phone import Incoming, rings, sdp
+from call_phone import Incoming, Outgoing, rings, sdp, tag_of
 
 from test_calls import HOLD, offer
 from test_page_calls import WEBRTC, children, command
@@ -405,3 +405,27 @@ def test_by_patch(people, system, until):
     assert second.bye().code == 200
     request(first, "BYE")
     ends(system, until, call)
+
+
+def test_another_of_ones_own_phones_picks_up(people, phone, system, until):
+    """Whose dialog has been told of no media: it goes on under that origin."""
+    alice, bob, a, b = people
+    d = rings(phone(alice))  # not registered, so that it is not rung
+    call = dial(alice, bob)
+    first = Incoming(a, WAIT_S)
+    first.say(180, "Ringing")
+    replaces = f"{first.call_id};from-tag={tag_of(first.invite.get('from'))};to-tag={first.tag}"
+    picked = Outgoing(d, a.aor, sdp(5), [("Replaces", replaces)])
+    inactive = picked.confirm(timeout_s=WAIT_S).body.decode()
+    assert "a=inactive" in inactive
+    cancel = first.next("CANCEL", WAIT_S)
+    first.say(200, request=cancel)
+    first.say(487)
+    second = Incoming(b, WAIT_S)
+    second.say(200, "OK", sdp(3))
+    offered = changes_over(picked, second, sdp(4))
+    assert offered == next_of(inactive, sdp(3), 1)
+    assert passes(second, picked, HOLD, sdp(5))[0] == next_of(inactive, HOLD, 2)
+    assert picked.bye().code == 200
+    request(second, "BYE")
+    assert set(ends(system, until, call).values()) <= {"hangup", "cancelled"}

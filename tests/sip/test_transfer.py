@@ -152,6 +152,33 @@ def test_the_two_others_talk(people, system, until, who, gone):
         by_account.email: "hangup" if gone == "hangs up" else "transferred"}
 
 
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_the_account_of_who_has_handed_on_ends(people, system, until, who):
+    """The others talk on, whose call it is then."""
+    (alice, bob, carol), (a, b, c) = people(3)
+    out, inc = up(a, b)
+    by, kept = (out, inc) if who == "caller" else (inc, out)
+    gone, stays = (alice, bob) if who == "caller" else (bob, alice)
+    url = url_of(alice)
+    assert refer(by, f"<{c.aor}>").code == 202
+    new = Incoming(c)
+    new.say(200, "OK", sdp(3))
+    changes_over(kept, new, sdp(4))
+    request(by, "BYE")
+    until(lambda: children(carol, url)[gone.email].get("ended") == {"cause": "transferred"}, WAIT_S)
+    assert gone.request("DELETE", "/user/me").status_code == 204
+    call = stays.request("GET", url).json()
+    assert call["owner"] == stays.email and {c["email"]: c["state"] for c in call["children"]} == {
+        stays.email: "joined", carol.email: "joined"}
+    assert passes(new, kept, HOLD, sdp(5))[1] == sdp(5)
+    assert stays.request("DELETE", url).status_code == 204
+    request(kept, "BYE")
+    request(new, "BYE")
+    until(lambda: causes(system, url), WAIT_S)
+    row = stays.request("GET", "/user/me/calls").json()[0]
+    assert (row["type"], row["with"]) == (("received", gone.email) if who == "caller" else ("made", gone.email))
+
+
 def test_who_is_refused_keeps_what_there_was(people, until):
     """Nobody notices, but for the one who has asked; who may ask again."""
     (alice, bob, carol), (a, b, c) = people(3)

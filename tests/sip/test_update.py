@@ -1,6 +1,7 @@
 """UPDATE within calls (RFC 3311): answered here without an offer, and with one passed on as re-INVITE is."""
 import threading
 
+import psycopg
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp, uri_of
 
@@ -139,6 +140,35 @@ def test_an_answer_that_is_too_late(pair, until):
     assert {c["state"] for c in call_of(alice, until)["children"]} == {"joined"}
     assert out.bye().code == 200
     inc.next("BYE")
+
+
+def test_two_that_stay_apart_are_hung_up(pair, system, until):
+    """The one cannot be offered what it had: neither knows what it may send."""
+    a, b, alice = pair
+    out, inc = up(a, b)
+    update = Update(out, sdp(1).replace("sendrecv", "sendonly"))
+    request = Incoming.next(inc, "INVITE")
+    Incoming.say(inc, 100, "Trying", request=request)
+    cancel = Incoming.next(inc, "CANCEL", 30)
+    assert update.wait().code == 504
+    with psycopg.connect(system.pg_owner) as db:
+        db.execute("revoke execute on function api.leg_late from restsip_agent")
+    try:
+        Incoming.say(inc, 200, "OK", request=cancel)
+        Incoming.say(inc, 200, "OK", sdp(9), request)
+        for side in (inc, out):
+            Incoming.next(side, "BYE", 10)
+    finally:
+        with psycopg.connect(system.pg_owner) as db:
+            db.execute("grant execute on function api.leg_late to restsip_agent")
+    found = until(lambda: next(c for c in [ended(alice)] if c), 10)
+    assert found["cause"] == "media"
+
+
+def ended(account):
+    """How an account's last call ended."""
+    row, = account.system.query("select max(id) as id from inspect.call where owner = %s", [account.email])
+    return account.request("GET", f"/call/{row['id']}").json().get("ended")
 
 
 def answers_too_late(one, other):

@@ -1,6 +1,6 @@
 -- Two phones of a call at two agents: what one asks of the other goes by orders, and comes back by one.
 begin;
-select plan(39);
+select plan(44);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset a_
@@ -28,7 +28,7 @@ create function pg_temp.b() returns text language sql as $$ select pg_temp.claim
 create function pg_temp.offer(p_agent int, p_leg bigint, p_sdp text) returns text language sql as $$
 	select string_agg(concat_ws(' ', kind, code), ', ') from api.leg_offer(p_agent, p_leg, p_sdp) w where kind is not null $$;
 create function pg_temp.offered(p_agent int, p_leg bigint, p_code int, p_sdp text) returns void language sql as $$
-	select from api.leg_offered(p_agent, p_leg, p_code, null, p_sdp) $$;
+	select from api.leg_offered(p_agent, p_leg, p_code, case when p_sdp is null then 'No' end, p_sdp) $$;
 -- What each side has, alice's first.
 create function pg_temp.sides() returns text language sql as $$
 	select string_agg(concat_ws(' ', p.session ->> 'type', p.session ->> 'sdp', p.pending ->> 'sdp'), ', ' order by p.id)
@@ -77,6 +77,24 @@ select is(pg_temp.a(), 'accept o6', 'which makes one');
 select api.leg_acked((select a from ids), pg_temp.leg('in'), 'a6') \g /dev/null
 select is(pg_temp.b(), 'accept a6', 'and is answered');
 select is(pg_temp.sides(), 'answer a6, offer o6', 'so they say');
+
+create function pg_temp.hears(p_agent int, p_leg bigint, p_code int) returns text language sql as $$
+	select string_agg(concat_ws(' ', kind, code, sdp), ', ') from api.leg_offered(p_agent, p_leg, p_code, null, null) w where kind is not null $$;
+select pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o8'), pg_temp.b() \g /dev/null
+select is(pg_temp.hears((select b from ids), pg_temp.leg('out'), 480), 'offer a6, pair', 'of whose phone nobody knows what it has taken is offered what it had');
+select is(pg_temp.a(), 'refuse 488, pair 0', 'and who has offered is refused');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'o6') \g /dev/null
+select pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o9'), pg_temp.b() \g /dev/null
+update app.leg l set asking = now() - interval '92 s' where l.id = pg_temp.leg('out');
+select is((select app.leg_is_asked(l) from app.leg l where l.id = pg_temp.leg('out')), true, 'a phone has longer than its agent gives it');
+select is(pg_temp.hears((select a from ids), pg_temp.leg('in'), 504), 'refuse 504', 'who waits no more hears that there was no answer');
+select pg_temp.offered((select b from ids), pg_temp.leg('out'), 488, null), pg_temp.b() \g /dev/null
+select pg_temp.offer((select a from ids), pg_temp.leg('in'), 'o9'), pg_temp.b(), pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'a9') \g /dev/null
+select is(pg_temp.hears((select a from ids), pg_temp.leg('in'), 504), 'accept a9', 'or that there is one');
+select pg_temp.offer((select a from ids), pg_temp.leg('in'), null), pg_temp.b(), pg_temp.offered((select b from ids), pg_temp.leg('out'), 200, 'o6'),
+	pg_temp.a() \g /dev/null
+select api.leg_acked((select a from ids), pg_temp.leg('in'), 'a6') \g /dev/null
+select pg_temp.b() \g /dev/null
 
 select is((select string_agg(kind, ' ') from api.leg_info((select a from ids), pg_temp.leg('in'), 17, 'x/y', null, 'body') w
 	where kind is not null), null, 'an INFO waits');

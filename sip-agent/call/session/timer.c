@@ -8,6 +8,7 @@
 #include "agent.h"
 #include "call/alive.h"
 #include "call/bye.h"
+#include "call/page.h"
 #include "call/relay.h"
 #include "call/request.h"
 #include "call/session/refresh.h"
@@ -113,7 +114,7 @@ static void on_invited(struct leg *l, int code, const struct sip_msg *msg)
 	accepted(l, msg);
 	if (!body_open_sdp(&body, msg, LEG_SDP_MAX) &&
 	    !session_is_same(l, &body.data))
-		relay_offer(l, &body.data);
+		(l->peer && !l->apart ? relay_offer : page_said)(l, &body.data);
 	body_close(&body);
 	session_give_back(l);
 }

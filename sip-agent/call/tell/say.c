@@ -28,6 +28,8 @@ struct saying {
 	char *texts[VALUES_MAX]; /* of them, owned */
 	uint64_t whose;
 	uint64_t until_ms;
+	say_lost_h *losth; /* NULL: nobody is told */
+	int64_t leg;
 	struct tmr tmr;
 };
 
@@ -61,12 +63,20 @@ static int copy(struct saying *s, const struct pg_val *valv)
 
 static void say(void *arg);
 
+/* It is not said again */
+static void lose(struct saying *s)
+{
+	if (s->losth && s->legs->ag->pl) /* this process is not at its end */
+		s->losth(s->legs, s->leg);
+	mem_deref(s);
+}
+
 static void say_again(struct saying *s)
 {
 	if (tmr_jiffies() < s->until_ms)
 		tmr_start(&s->tmr, AGAIN_MS, say, s);
 	else
-		mem_deref(s);
+		lose(s);
 }
 
 static void on_heard(const struct pg_answer *ans, void *arg)
@@ -76,6 +86,8 @@ static void on_heard(const struct pg_answer *ans, void *arg)
 	told_answer(s->legs->told, ans);
 	if (ans->end == PG_AWAY)
 		say_again(s);
+	else if (ans->end != PG_OK)
+		lose(s);
 	else
 		mem_deref(s);
 }
@@ -92,13 +104,15 @@ static void say(void *arg)
 }
 
 /**
- * Tell the database
+ * Tell the database; where it does not hear it, tell somebody else
  *
  * @param whose See pgloop_query_in
  * @param valv  Its parameters, copied; the first is this agent
+ * @param losth Called with the leg where it was refused, or not heard within
+ *              HEARD_MS; NULL: nobody is
  */
-void say_until_heard(struct legs *ls, uint64_t whose,
-		     const struct pg_stmt *stmt, const struct pg_val *valv)
+void say_or(struct legs *ls, uint64_t whose, const struct pg_stmt *stmt,
+	    const struct pg_val *valv, say_lost_h *losth, int64_t leg)
 {
 	struct saying *s = NULL;
 
@@ -107,18 +121,29 @@ void say_until_heard(struct legs *ls, uint64_t whose,
 		s = mem_zalloc(sizeof(*s), destructor);
 	if (!s) {
 		log_error_often(1, "no_memory", LOG_STR("where", "legs"));
+		if (losth)
+			losth(ls, leg);
 		return;
 	}
 	s->legs = ls;
 	s->stmt = stmt;
 	s->whose = whose;
 	s->until_ms = tmr_jiffies() + HEARD_MS;
+	s->losth = losth;
+	s->leg = leg;
 	if (copy(s, valv)) {
-		mem_deref(s);
+		lose(s);
 		return;
 	}
 	list_append(&ls->sayings, &s->le, s);
 	say(s);
+}
+
+/** Tell the database, as above; where it does not hear it, nothing is done */
+void say_until_heard(struct legs *ls, uint64_t whose,
+		     const struct pg_stmt *stmt, const struct pg_val *valv)
+{
+	say_or(ls, whose, stmt, valv, NULL, 0);
 }
 
 struct latest {

@@ -11,6 +11,10 @@
 
 struct legs;
 
+typedef void(say_lost_h)(struct legs *ls, int64_t leg);
+
+void say_or(struct legs *ls, uint64_t whose, const struct pg_stmt *stmt,
+	    const struct pg_val *valv, say_lost_h *losth, int64_t leg);
 void say_until_heard(struct legs *ls, uint64_t whose,
 		     const struct pg_stmt *stmt, const struct pg_val *valv);
 void say_latest(struct legs *ls, uint64_t whose, const struct pg_stmt *stmt,
