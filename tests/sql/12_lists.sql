@@ -55,8 +55,8 @@ select pg_temp.private_calls('alice@example.net', 1);
 analyze app.account, app.login, app.resource, app.call, app.call_seer;
 \o
 select is(max(b.blocks) < 400, true, 'a page looks at few blocks') from before b;
--- One level more of an index for each item, at most.
-select cmp_ok(pg_temp.blocks(l.sql), '<=', b.blocks + 60, l.name || ': not more for all the others')
+-- One level more of five indexes for each item, at most; what grew with the others would be thousands.
+select cmp_ok(pg_temp.blocks(l.sql), '<=', b.blocks + 100, l.name || ': not more for all the others')
 from list l join before b using (name) order by l.name;
 select is((select count(*) from api.login_list(null, pg_temp.proof('alice'), null, 1000)), 20::bigint,
 	'who is logged in, and nobody who only publishes');
