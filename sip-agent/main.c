@@ -232,8 +232,8 @@ static void close_all(struct program *p)
 	p->ag.invites = mem_deref(p->ag.invites);
 	p->ag.answers = mem_deref(p->ag.answers);
 	p->ag.credcache = mem_deref(p->ag.credcache);
-	p->ag.ng = mem_deref(p->ag.ng); /* what is up talks on */
 	p->ag.legs = mem_deref(p->ag.legs);
+	p->ag.ng = mem_deref(p->ag.ng);
 	p->ag.ladders = mem_deref(p->ag.ladders);
 	p->ag.inbound = mem_deref(p->ag.inbound);
 	p->ag.fleeting = mem_deref(p->ag.fleeting);

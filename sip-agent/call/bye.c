@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "call/confirm.h"
 #include "call/request.h"
+#include "call/session/border.h"
 #include "call/tell/told.h"
 
 enum {
@@ -59,6 +60,7 @@ void bye_send(struct leg *l, const char *reason)
 	ack_first(l);
 	l->state = LEG_ENDING;
 	leg_over(l);
+	border_close(&l->session.border);
 	tmr_cancel(&l->tmr);
 	tmr_cancel(&l->session.tmr);
 	list_unlink(&l->session.le);

@@ -31,6 +31,9 @@
 
 enum {
 	FORKS_MAX = 8,
+	TELLS_ALL = 1,
+	TELLS_WEB = 2,
+	TELLS_PLAIN = 3,  /* app.leg_relay_number */
 	RING_MORE_S = 32, /* than the caller's leg: it is who ends it */
 	PROGRESSES_MAX = 10,
 	PROGRESS_MS = 1000,
@@ -55,14 +58,46 @@ static void ended(struct leg *l, int code, const char *reason,
 	leg_forget(l);
 }
 
+static void say_answer(struct leg *l, const struct pl *sdp)
+{
+	session_said(l, sdp->p, sdp->l);
+	if (l->session.border)
+		told_moved(l->legs->told, l);
+	if (sa_isset(&l->to.sa, SA_ALL)) {
+		(void)confirm_send(l, l->invite_cseq, sdp);
+	} else if (!l->sdp.len) { /* resumed: its next 200 says where it goes */
+		buf_add(&l->sdp, sdp->p, sdp->l);
+	}
+}
+
+static void on_answer(struct leg *l, int err, const struct pl *sdp, void *arg)
+{
+	(void)arg;
+	if (l->state != LEG_UP || l->ack)
+		return;
+	if (err)
+		bye_no_media(l);
+	else
+		say_answer(l, sdp);
+}
+
+/* The answer to its offer, as it hears it */
+static void answer_offer(struct leg *l, const struct pl *sdp)
+{
+	if (!l->session.border)
+		say_answer(l, sdp);
+	else if (border_say(l->session.border, BRIDGE_ANSWER, false, sdp,
+			    on_answer, NULL))
+		bye_no_media(l);
+}
+
 /* No page has answered its offer: who calls takes part without media */
 static void held_too_long(void *arg)
 {
 	struct leg *l = arg;
 	const struct pl sdp = {l->sdp.p, l->sdp.len};
 
-	session_said(l, sdp.p, sdp.l);
-	(void)confirm_send(l, l->invite_cseq, &sdp);
+	answer_offer(l, &sdp);
 }
 
 /**
@@ -97,11 +132,7 @@ void callee_accept(struct leg *l, const char *sdp)
 		return;
 	tmr_cancel(&l->tmr);
 	pl_set_str(&pl, sdp);
-	session_said(l, pl.p, pl.l);
-	if (sa_isset(&l->to.sa, SA_ALL))
-		(void)confirm_send(l, l->invite_cseq, &pl);
-	else if (!l->sdp.len) /* resumed: its next 200 says where it goes */
-		buf_str(&l->sdp, sdp);
+	answer_offer(l, &pl);
 }
 
 /** It has answered, and was not; reason: of a Reason header, NULL: none */
@@ -205,17 +236,31 @@ static void on_translated(struct leg *l, int err, const struct pl *sdp,
 		callee_lost(l, NULL);
 }
 
+/* It offers by itself, and who is to hear it speaks the other kind */
+static bool offers_other(const struct leg *l, const struct pl *sdp)
+{
+	return l->offerless &&
+	       ((l->session.tells == TELLS_WEB && bridge_is_plain(sdp)) ||
+		(l->session.tells == TELLS_PLAIN && bridge_is_web(sdp)));
+}
+
 static void ask_who_won(struct leg *l, const struct pl *sdp)
 {
-	int err;
+	struct leg_session *ss = &l->session;
+	int err = 0;
 
-	if (!l->session.border) {
+	if (!ss->border && offers_other(l, sdp))
+		err = border_open(&ss->border, l, l->legs->ag->ng,
+				  bridge_is_web(sdp), l->d.local_tag);
+	if (!ss->border && !err) {
 		if (answered_ask(l, sdp, on_unknown))
 			callee_lost(l, NULL);
 		return;
 	}
-	err = border_say(l->session.border, BRIDGE_ANSWER, true, sdp,
-			 on_translated, NULL);
+	if (!err)
+		err = border_say(ss->border,
+				 l->offerless ? BRIDGE_OFFER : BRIDGE_ANSWER,
+				 true, sdp, on_translated, NULL);
 	if (err)
 		unsaid(l, err);
 }
@@ -414,7 +459,8 @@ void callee_call(struct legs *ls, const struct pg_answer *ans, int row)
 		  1000 * (RING_MORE_S +
 			  (uint64_t)pgres_int(ans->res, row, "ring_s")),
 		  rings_too_long, l);
-	if (pgres_int(ans->res, row, "number")) {
+	l->session.tells = pgres_int(ans->res, row, "number");
+	if (l->session.tells == TELLS_ALL) {
 		err = offer_translated(l);
 		if (err)
 			unoffered(l, err);

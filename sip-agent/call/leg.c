@@ -130,7 +130,7 @@ void leg_forget(struct leg *l)
 	list_unlink(&l->session.borrows);
 	list_flush(&l->session.early);
 	l->session.reliable = mem_deref(l->session.reliable);
-	if (l->unloaded || !l->legs->ag->ng) /* its relay stays */
+	if (l->unloaded || !l->legs->ag->pl) /* it goes on without us */
 		l->session.border = mem_deref(l->session.border);
 	else
 		border_close(&l->session.border);

@@ -50,6 +50,7 @@ static void load_border(struct leg *l, const struct pg_answer *ans)
 	    !border_resume(&l->session.border, l, l->legs->ag->ng, relay,
 			   pgres_bool(ans->res, 0, "web"), l->d.local_tag))
 		border_watch(l->session.border, bye_no_media);
+	l->session.bordered = relay != NULL;
 }
 
 static int read_leg(struct leg *l, const struct pg_answer *ans)

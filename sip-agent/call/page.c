@@ -139,8 +139,9 @@ static void translate(struct leg *l, enum bridge_what what, bool of_phone,
 /* Its phone has something else than its row says */
 static void tell_own(struct leg *l)
 {
-	if (l->session.border)
+	if (l->session.border || l->session.bordered)
 		told_moved(l->legs->told, l);
+	l->session.bordered = l->session.border != NULL;
 }
 
 /* --- what the database is told ----------------------------------------------
@@ -716,7 +717,7 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
 				o);
 	if (err) {
-		tell(l, l->session.border ? 488 : 500, NULL, NULL);
+		tell(l, l->legs->ag->ng ? 488 : 500, NULL, NULL);
 		end(o, 0);
 		return;
 	}
@@ -724,11 +725,40 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 	uac_start(o->uac);
 }
 
+/* Somebody of another kind has come to the other side, or has left it */
+static int choose_border(struct leg *l, const struct pl *sdp)
+{
+	struct leg_session *ss = &l->session;
+	const struct pl heard = {ss->heard.p, ss->heard.len};
+	const bool web = ss->border ? border_web(ss->border)
+				    : bridge_is_web(&heard);
+	int err;
+
+	if (!l->legs->ag->ng || !heard.l ||
+	    (!bridge_is_web(sdp) && !bridge_is_plain(sdp)))
+		return 0;
+	if (bridge_is_web(sdp) == web) {
+		ss->bordered |= ss->border != NULL;
+		border_close(&ss->border);
+		return 0;
+	}
+	if (ss->border)
+		return 0;
+	err = border_open(&ss->border, l, l->legs->ag->ng, web, l->d.local_tag);
+	if (!err) {
+		l->apart = true;
+		border_watch(ss->border, bye_no_media);
+	}
+
+	return err;
+}
+
 /** The other side offers the phone another session; NULL: it asks for one */
 void page_offer(struct leg *l, const char *sdp)
 {
 	struct offer *o;
 	struct pl body;
+	int err;
 
 	if (put_off(l, sdp))
 		return;
@@ -739,7 +769,11 @@ void page_offer(struct leg *l, const char *sdp)
 	}
 	o->wants = !sdp;
 	pl_set_str(&body, sdp ? sdp : "");
-	translate(l, BRIDGE_OFFER, false, &body, offer_now);
+	err = choose_border(l, &body);
+	if (err)
+		offer_now(l, err, &body, NULL);
+	else
+		translate(l, BRIDGE_OFFER, false, &body, offer_now);
 }
 
 /** The connection of a leg has closed */

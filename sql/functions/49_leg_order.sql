@@ -92,8 +92,8 @@ begin
 			l.hops, greatest(extract(epoch from l.ring_until - now())::int, 1), coalesce(l.by_id, (
 				select c.owner_id from app.call c where c.id = l.call_id)),
 			null::text[], case t.kind when 'pair' then app.leg_is_apart(l.*::app.leg)::int
-				when 'invite' then nullif(app.leg_needs_relay(l.*::app.leg, coalesce(t.sdp, (
-					select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1)))::int, 0)
+				when 'invite' then app.leg_relay_number(l.*::app.leg, coalesce(t.sdp, (
+					select i.remote_sdp from app.leg i where i.call_id = l.call_id and i.direction = 'in' limit 1)))
 				else t.number end
 		-- by its key, however many the planner thinks there are
 		from unnest(v_jobs) with ordinality t cross join lateral (select g.* from app.leg g where g.id = t.leg_id offset 0) l

@@ -296,7 +296,9 @@ begin
 		update app.participant p set session = p_session, extra = p_extra where p.id = p_part.id;
 		return null;
 	end if;
-	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_leg.remote_sdp) then
+	if app.sdp_kind(v_sdp) <> app.sdp_kind(v_leg.remote_sdp)
+		and (p_session ->> 'type' = 'answer' or not app.agent_relays(v_leg.agent_id))
+	then
 		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
 	end if;
 	v_sdp := app.sdp_next(v_leg.local_sdp, v_sdp);

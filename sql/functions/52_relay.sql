@@ -16,11 +16,24 @@ begin
 	return app.sdp_kind(p_sdp) <> coalesce(p_leg.spoke, 'rtp') and app.agent_relays(p_leg.agent_id);
 end $$;
 
+-- The same for its agent: 1; of one that is to offer by itself, for a transfer, what kind its offer is to be told in: 2, WebRTC, 3, plain RTP.
+create function app.leg_relay_number(p_leg app.leg, p_sdp text) returns int
+language plpgsql stable as $$
+begin
+	if coalesce(p_sdp, '') <> '' then
+		return case when app.leg_needs_relay(p_leg, p_sdp) then 1 end;
+	end if;
+	return (
+		select case app.sdp_kind(p.session ->> 'sdp') when 'webrtc' then 2 when 'rtp' then 3 end
+		from app.transfer t join app.participant p on p.id = t.kept_id
+		where t.call_id = p_leg.call_id and t.to_id = p_leg.participant_id and app.agent_relays(p_leg.agent_id));
+end $$;
+
 -- What of a leg its agent says to a relay. p_item: of its dialog, or news.
 create function app.leg_relayed(p_leg bigint, p_item jsonb) returns void
 language plpgsql volatile as $$
 begin
-	update app.leg l set relay = p_item ->> 'relay', own_said = nullif(p_item ->> 'own_said', ''),
+	update app.leg l set relay = nullif(p_item ->> 'relay', ''), own_said = nullif(p_item ->> 'own_said', ''),
 		own_heard = nullif(p_item ->> 'own_heard', '')
 	where l.id = p_leg and l.ended_at is null;
 end $$;

@@ -227,7 +227,10 @@ declare
 	v_offer text := coalesce(p_sdp, app.sdp_inactive(null));
 begin
 	update app.leg l set other_id = p_t.kept_id where l.id = p_leg.id and p_t.from_call_id is null;
-	if p_leg.id is not null and p_sdp is null or app.sdp_kind(p_sdp) <> app.sdp_kind(v_kept.session ->> 'sdp') then
+	if p_leg.id is not null and p_sdp is null or app.sdp_kind(p_sdp) <> app.sdp_kind(v_kept.session ->> 'sdp')
+		-- a phone that is kept hears a page by a relay
+		and (p_leg.id is not null or v_far.id is null or not app.agent_relays(v_far.agent_id))
+	then
 		return app.transfer_fail(p_t, p_agent, 488, 'Not Acceptable Here', 'media');
 	elsif v_far.id is null then
 		return case when p_leg.id is not null and not app.transfer_keeps_page(p_t) then

@@ -11,6 +11,7 @@ from stream_client import Stream
 from phone import new_account
 from restsip_system import until as wait_until
 from test_calls import offer
+from test_transfer import refer, say, telling
 
 AGENT = "restsip-agent"
 
@@ -50,7 +51,7 @@ def fixture_clean(relay, until):
     relay.said.clear()
     yield
     relay.way = "ok"
-    until(lambda: not relay.sessions, 10, lambda: relay.said)
+    until(lambda: not relay.sessions, 10)
 
 
 @pytest.fixture(name="person")
@@ -245,6 +246,80 @@ def test_a_page_calls_a_page_and_a_phone(person, page, relay, until):
     until(lambda: not relay.sessions, 5)
     assert child(alice, url, bob.email)["session"]["sdp"] == web(3)
     assert alice.request("DELETE", me).status_code == 204
+
+
+def test_a_page_without_media_has_some_after_all(person, page, until):
+    alice, bob = person("alice", False), person("bob")
+    stream = page(alice)
+    out = Outgoing(bob.phone, f"sip:{alice.email}", sdp(2))
+    invite = command(stream, "invite")
+    joined = alice.request("POST", invite["url"], json={})
+    assert joined.status_code == 201
+    assert "a=inactive" in out.confirm(out.final()).body.decode()
+    me = joined.json()["url"]
+    assert until(lambda: alice.request("PUT", me, json={"session": {"type": "offer", "sdp": web(3)}}).status_code == 202, 5)
+    request = until(lambda: next((r for r in [bob.phone.requests.get(timeout=5)] if r.method == "INVITE"), None), 5)
+    assert is_plain(request.body.decode()) and of(3) in request.body.decode()
+    Incoming.say(out, 200, "OK", sdp(4), request)
+    got = until(lambda: next(c for c in [child(alice, invite["url"], bob.email)] if of(4) in c["session"]["sdp"]), 5)
+    assert is_web(got["session"]["sdp"])
+    assert out.bye().code == 200
+
+
+# ---- transfers ----
+
+def hears(side, until):
+    return until(lambda: next((r for r in [side.phone.requests.get(timeout=5)] if r.method == "INVITE"), None), 5)
+
+
+def test_a_page_is_handed_on_to_a_plain_phone(talk, person, relay, until):
+    alice, _, side, url, me = talk
+    carol = person("carol")
+    telling(side.phone)
+    assert refer(side, f"<{carol.phone.aor}>").code == 202
+    new = Incoming(carol.phone)
+    assert not new.invite.body
+    new.say(200, "OK", sdp(3))
+    got = until(lambda: child(alice, url, carol.email).get("session"), 5)
+    assert got["type"] == "offer" and is_web(got["sdp"]) and of(3) in got["sdp"]
+    assert alice.request("PUT", me, json={"session": {"type": "answer", "sdp": web(4)}}).status_code == 200
+    said = new.next("ACK").body.decode()
+    assert is_plain(said) and of(4) in said
+    until(lambda: len(relay.sessions) == 1, 10)
+    assert new.bye().code == 200
+
+
+def test_a_page_hands_its_phone_on_to_another(talk, person, until):
+    alice, bob, side, url, _ = talk
+    carol = person("carol")
+    assert alice.request("SEND", bob.login, json={"command": "transfer", "url": url, "to": carol.login}).status_code == 202
+    new = Incoming(carol.phone)
+    new.say(200, "OK", sdp(3))
+    request = hears(side, until)
+    assert is_plain(request.body.decode()) and of(3) in request.body.decode()
+    say(side, 200, "OK", sdp(4), request)
+    said = new.next("ACK").body.decode()
+    assert is_plain(said) and of(4) in said
+    assert new.bye().code == 200
+
+
+def test_a_plain_phone_is_handed_on_to_a_page(person, page, relay, until):
+    alice, bob, carol = person("alice"), person("bob"), person("carol", False)
+    stream = page(carol)
+    out = Outgoing(alice.phone, bob.phone.aor, sdp(1))
+    inc = Incoming(bob.phone)
+    inc.accept()
+    out.confirm()
+    telling(alice.phone)
+    assert refer(out, f"<sip:{carol.email}>").code == 202
+    url = command(stream, "invite")["url"]
+    assert carol.request("POST", url, json={"session": {"type": "offer", "sdp": web(3)}}).status_code == 201
+    request = hears(inc, until)
+    assert is_plain(request.body.decode()) and of(3) in request.body.decode()
+    say(inc, 200, "OK", sdp(4), request)
+    got = until(lambda: next(c for c in [child(carol, url, bob.email)] if of(4) in c["session"]["sdp"]), 5)
+    assert is_web(got["session"]["sdp"]) and len(relay.sessions) == 1
+    assert inc.bye().code == 200
 
 
 # ---- phones of both kinds ----

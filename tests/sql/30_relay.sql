@@ -1,6 +1,6 @@
 -- Media relays: which leg needs one, and that a leg which has one is to its call what the other side is.
 begin;
-select plan(34);
+select plan(38);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -73,6 +73,18 @@ select pg_temp.over(), pg_temp.over() \g /dev/null
 select is(pg_temp.invite('c7', 'rtp'), 'made, invite 1', 'its phone speaks plain RTP now');
 select pg_temp.answered(1, 'rtp', '{"spoke": "rtp"}') \g /dev/null
 select is(pg_temp.spoke('bob') || coalesce((pg_temp.row(1)).relay, ''), 'rtp', 'without a relay');
+select pg_temp.over(), pg_temp.over() \g /dev/null
+
+-- Whom a call is handed on to offers by itself, in the words of who is kept.
+select pg_temp.invite('c8', 'rtp'), pg_temp.answered(1, 'rtp') \g /dev/null
+select is(app.leg_relay_number(pg_temp.row(1), ''), null, 'who is not handed on says what it says');
+insert into app.transfer (call_id, by_id, kept_id, to_id, tells)
+select l.call_id, l.participant_id, l.participant_id, (pg_temp.row(1)).participant_id, false from pg_temp.row(0) l;
+select is(app.leg_relay_number(pg_temp.row(1), ''), 3, 'plain RTP to a plain phone');
+update app.participant p set session = pg_temp.session('webrtc') where p.id = (pg_temp.row(0)).participant_id;
+select is(app.leg_relay_number(pg_temp.row(1), null), 2, 'WebRTC to a page');
+select is(app.leg_relay_number(pg_temp.row(1), pg_temp.sdp('webrtc')), 1, 'with an offer it is that which counts');
+delete from app.transfer;
 select pg_temp.over(), pg_temp.over() \g /dev/null
 
 -- A page is called.

@@ -253,6 +253,8 @@ void session_json(struct buf *b, const struct leg *l)
 	json_member_int(b, "takes_update", ss->takes_update);
 	if (ss->border)
 		write_border(b, ss);
+	else if (ss->bordered)
+		json_member(b, "relay", "");
 	if (ss->border || ss->tried)
 		json_member(b, "spoke", speaks(ss));
 }

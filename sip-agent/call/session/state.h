@@ -33,6 +33,8 @@ struct leg_session {
 				      than its call, owned; NULL: the same */
 	struct buf offer; /**< of its call, until its phone has answered */
 	bool tried;	  /**< its phone was offered both kinds */
+	bool bordered;	  /**< its row may say that there is a relay */
+	int64_t tells;	  /**< its offer is told as of app.leg_relay_number */
 };
 
 #endif
