@@ -42,8 +42,8 @@ static int border_alloc(struct border **bp, struct leg *l)
  * @param bp  Set to it, owned by the leg
  * @param web Its phone speaks WebRTC, and its call does not; else the other way
  *            round
- * @param tag Our tag of the dialog, which is its name at the relay: a phone that
- *            calls chooses all else that names one, and could name another's
+ * @param tag Our tag of the dialog, which is its name at the relay: a phone
+ * that calls chooses all else that names one, and could name another's
  *
  * @return 0, EHOSTUNREACH where no relay answers, or ENOMEM
  */
