@@ -8,7 +8,7 @@
  *   callload -s HOST:PORT [-S HOST:PORT] [-d DOMAIN] [-u PREFIX]
  *            [-p PASSWORD] [-n CALLERS] [-w WINDOW | -r RATE] [-c CALLS]
  *            [-t SECONDS] [-k SECONDS] [-g RING_MS] [-h HOLD_MS] [-l PORT]
- *            [-f] [-i]
+ *            [-x REFRESHES] [-m] [-f] [-i]
  *
  * -S: where those who are called have registered, if elsewhere. -w: so many
  * calls are being set up at any time, those that ring aside; -r: so many begin
@@ -17,11 +17,14 @@
  * ends in the first -k seconds is not measured. -f: each INVITE is challenged.
  * -l: those who are called are at that port, so that a second run is of the
  * same contacts. -i: once all have registered it says "bound", and begins with
- * a line that it reads.
+ * a line that it reads. -x: who calls has a session timer (RFC 4028), and
+ * refreshes that so often, by UPDATE. -m: who calls hands the other on to a
+ * third by REFER, who hangs up after as long again.
  *
  * It prints one line: calls a second that were answered and hung up; the time
- * from 200 to 200, and from INVITE to 200, in ms; how many were done and have
- * failed, with their codes; and what was repeated.
+ * from 200 to 200, from INVITE to 200, and from REFER to the third's ACK, in
+ * ms; how many were done and have failed, with their codes; and what was
+ * repeated.
  */
 #include "callload.h"
 
@@ -48,6 +51,7 @@ static void tick(struct load *l, int64_t now)
 		if (c->caller == FREE)
 			continue;
 		callee_tick(l, c, now);
+		third_tick(l, c, now);
 		caller_tick(l, c, now);
 	}
 }
@@ -63,6 +67,8 @@ static void receive(struct load *l, struct side *s)
 			callee_take(l, s, b);
 		else if (s == &l->a)
 			caller_take(l, b);
+		else if (strstr(b, "branch=z9hG4bK.t."))
+			third_take_answer(l, b);
 		else
 			callee_take_registered(l, b);
 	}
@@ -164,6 +170,7 @@ static void report(struct load *l)
 	printf("rate=%.1f ", (double)l->done / seconds);
 	print_times("pass", l->passv, l->samples);
 	print_times("setup", l->setupv, l->samples);
+	print_times("move", l->movev, l->moves);
 	printf("begun=%llu done=%llu failed=%llu repeats=%llu challenges=%llu "
 	       "seconds=%.2f codes=",
 	       (unsigned long long)l->begun, (unsigned long long)l->done,
@@ -193,8 +200,10 @@ static void make(struct load *l)
 	l->callv = calloc(CALLS_AT_ONCE, sizeof(*l->callv));
 	l->passv = malloc(SAMPLES_MAX * sizeof(*l->passv));
 	l->setupv = malloc(SAMPLES_MAX * sizeof(*l->setupv));
+	l->movev = malloc(SAMPLES_MAX * sizeof(*l->movev));
 	l->md = EVP_MD_CTX_new();
-	if (!l->accountv || !l->callv || !l->passv || !l->setupv || !l->md)
+	if (!l->accountv || !l->callv || !l->passv || !l->setupv || !l->movev ||
+	    !l->md)
 		exit(1);
 	for (size_t i = 0; i < 2 * l->callers; i++) {
 		snprintf(text, sizeof(text), "%s%zu:%s:%s", l->prefix, i,
@@ -209,7 +218,7 @@ static void usage(void)
 		"usage: callload -s HOST:PORT [-S HOST:PORT] [-d DOMAIN] "
 		"[-u PREFIX] [-p PASSWORD] [-n CALLERS] [-w WINDOW | -r RATE] "
 		"[-c CALLS] [-t SECONDS] [-k SECONDS] [-g RING_MS] "
-		"[-h HOLD_MS] [-l PORT] [-f] [-i]\n");
+		"[-h HOLD_MS] [-l PORT] [-x REFRESHES] [-m] [-f] [-i]\n");
 	exit(2);
 }
 
@@ -227,8 +236,8 @@ int main(int argc, char **argv)
 	double seconds = 5, warm_up_s = 0;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:S:d:u:p:n:w:r:c:t:k:g:h:l:fi")) !=
-	       -1) {
+	while ((opt = getopt(argc, argv,
+			     "s:S:d:u:p:n:w:r:c:t:k:g:h:l:x:mfi")) != -1) {
 		switch (opt) {
 		case 's':
 			if (!load_read_server(&l.a.server, optarg))
@@ -274,6 +283,12 @@ int main(int argc, char **argv)
 		case 'l':
 			l.b.local.sin_port = htons(
 				(uint16_t)strtoul(optarg, NULL, 10));
+			break;
+		case 'x':
+			l.refreshes = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'm':
+			l.hands_on = true;
 			break;
 		case 'f':
 			l.fresh = true;

@@ -1,7 +1,7 @@
 /*
  * callload.h: what the two sides of callload's calls share. The caller's is
- * callload_caller.c, the callee's callload_callee.c, the words of SIP for both
- * callload_sip.c.
+ * callload_caller.c, the callee's callload_callee.c, that of who comes in the
+ * caller's place callload_third.c, the words of SIP for all callload_sip.c.
  */
 #ifndef CALLLOAD_H
 #define CALLLOAD_H
@@ -26,8 +26,19 @@ enum {
 	TEXT = 512,
 };
 
-enum caller { FREE, CALLING, PROCEEDING, UP, HANGING_UP, GONE };
+enum caller {
+	FREE,
+	CALLING,
+	PROCEEDING,
+	UP,
+	REFRESHING, /* its UPDATE has no answer yet */
+	REFERRING,  /* nor its REFER */
+	REFERRED,
+	HANGING_UP,
+	GONE,
+};
 enum callee { NOBODY, RINGS, ANSWERED, TALKS, CANCELLED, LEFT };
+enum third { ABSENT, COMES, STAYS, LEAVES, WENT };
 
 /* What is sent again until something comes */
 struct again {
@@ -37,7 +48,8 @@ struct again {
 struct account {
 	uint32_t nc, cseq;
 	bool qop, proxy, bound, asked;
-	struct again again; /* its REGISTER */
+	struct call *handed_on; /* of who is called: the last one */
+	struct again again;	/* its REGISTER */
 	char ha1[33], nonce[NONCE_SIZE];
 };
 
@@ -51,6 +63,14 @@ struct call {
 	int64_t began_us, answered_us, due_us;
 	char remote[FIELD], target[FIELD], route[FIELD]; /* of the caller */
 	char saved[SAVED]; /* what the callee's answers have */
+	unsigned refreshes;
+	struct {
+		enum third is;
+		struct again answer; /* or its BYE */
+		int64_t asked_us, due_us;
+		char saved[SAVED], id[FIELD], me[FIELD], them[FIELD],
+			target[FIELD];
+	} third;
 };
 
 struct side {
@@ -66,14 +86,16 @@ struct load {
 	struct call *callv;
 	size_t callers, window, setting_up, there, next_slot, next_caller;
 	double rate;
+	unsigned refreshes; /* UPDATEs in each call; 0: it has no timer */
+	bool hands_on;
 	uint64_t calls, begun;
 	int64_t ring_us, hold_us, from_us, end_us;
 	bool fresh, asks;
 	uint32_t serial;
 	unsigned boot;
 	EVP_MD_CTX *md;
-	uint32_t *passv, *setupv; /* samples in us */
-	size_t samples;
+	uint32_t *passv, *setupv, *movev; /* samples in us */
+	size_t samples, moves;
 	uint64_t done, failed, repeats, challenges, code[CODES];
 };
 
@@ -120,12 +142,30 @@ size_t call_slot(const struct load *l, const struct call *c);
 /** Whether it waits for the server */
 bool call_sets_up(const struct call *c);
 
-/** It is over once both sides have hung up */
+/** Who is called by account n in the place of who called it */
+size_t call_third(const struct load *l, const struct call *c);
+
+/** Whether what is measured falls into the time for that */
+bool call_is_measured(const struct load *l);
+
+/** It is over once all sides have hung up */
 void call_end_if_over(struct load *l, struct call *c);
 
 void caller_begin(struct load *l);
 void caller_take(struct load *l, const char *message); /* an answer */
 void caller_tick(struct load *l, struct call *c, int64_t now);
+
+/** What an answer has of its request; tag: to be added to To, or NULL */
+void callee_save(char out[static SAVED], const char *message, const char *tag);
+
+/** An answer of account n, with SDP where it is 200 */
+void callee_answer(const struct load *l, const char *saved, size_t n, int code,
+		   const char *reason, unsigned serial);
+
+void callee_answer_ok(const struct side *s, const char *message);
+
+/** @return the call that a tag or branch names by its slot and serial */
+struct call *call_of(struct load *l, const char *text, const char *fmt);
 
 void callee_register(struct load *l, size_t n);
 void callee_take_registered(struct load *l, const char *message);
@@ -133,5 +173,10 @@ void callee_take_registered(struct load *l, const char *message);
 /** A request, of either side's */
 void callee_take(struct load *l, const struct side *s, const char *message);
 void callee_tick(struct load *l, struct call *c, int64_t now);
+
+void third_take_invite(struct load *l, const char *message);
+void third_take(struct load *l, struct call *c, const char *message);
+void third_take_answer(struct load *l, const char *message);
+void third_tick(struct load *l, struct call *c, int64_t now);
 
 #endif

@@ -66,8 +66,7 @@ void callee_take_registered(struct load *l, const char *message)
 		take_of_register(l, n, message, code);
 }
 
-/* What an answer has of its request */
-static void save(char *out, size_t size, const char *message, const char *tag)
+void callee_save(char out[static SAVED], const char *message, const char *tag)
 {
 	static const char *const names[] = {
 		"Via", "Record-Route", "From", "To", "Call-ID", "CSeq", NULL};
@@ -84,49 +83,55 @@ static void save(char *out, size_t size, const char *message, const char *tag)
 
 			if (!sip_is_header(line, names[i]))
 				continue;
-			m = snprintf(out + n, size - n, "%.*s%s%s\r\n",
+			m = snprintf(out + n, SAVED - n, "%.*s%s%s\r\n",
 				     (int)(end - line), line,
 				     tagged ? ";tag=" : "", tagged ? tag : "");
-			if (m < 0 || (size_t)m >= size - n)
+			if (m < 0 || (size_t)m >= SAVED - n)
 				exit(1);
 			n += (size_t)m;
 		}
 	}
 }
 
-/* An answer of the callee's to the INVITE */
-static void send_answer(struct load *l, const struct call *c, int code,
-			const char *reason)
+void callee_answer(const struct load *l, const char *saved, size_t n, int code,
+		   const char *reason, unsigned serial)
 {
 	struct packet p = {.len = 0};
 	char sdp[TEXT] = "";
 
 	packet_put(&p, "SIP/2.0 %d %s\r\n%sContact: <sip:%s%zu@%s>\r\n", code,
-		   reason, c->saved, l->prefix, c->to, l->b.at);
+		   reason, saved, l->prefix, n, l->b.at);
 	if (code == 200) {
 		snprintf(sdp, sizeof(sdp),
 			 "v=0\r\no=- %u 1 IN IP4 127.0.0.1\r\ns=-\r\n"
 			 "c=IN IP4 127.0.0.1\r\nt=0 0\r\n"
 			 "m=audio 40002 RTP/AVP 0\r\n"
 			 "a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n",
-			 c->serial);
+			 serial);
 		packet_put(&p, "Content-Type: application/sdp\r\n");
 	}
 	packet_put(&p, "Content-Length: %zu\r\n\r\n%s", strlen(sdp), sdp);
 	packet_send(&l->b, &p);
 }
 
-static void answer_ok(const struct side *s, const char *message)
+/* Of the callee, to the INVITE */
+static void send_answer(struct load *l, const struct call *c, int code,
+			const char *reason)
+{
+	callee_answer(l, c->saved, c->to, code, reason, c->serial);
+}
+
+void callee_answer_ok(const struct side *s, const char *message)
 {
 	struct packet p = {.len = 0};
 	char saved[SAVED];
 
-	save(saved, sizeof(saved), message, NULL);
+	callee_save(saved, message, NULL);
 	packet_put(&p, "SIP/2.0 200 OK\r\n%sContent-Length: 0\r\n\r\n", saved);
 	packet_send(s, &p);
 }
 
-static struct call *call_of(struct load *l, const char *text, const char *fmt)
+struct call *call_of(struct load *l, const char *text, const char *fmt)
 {
 	unsigned serial;
 	size_t slot;
@@ -151,7 +156,7 @@ static void take_invite(struct load *l, const char *message)
 	if (c->callee == NOBODY) {
 		snprintf(tag, sizeof(tag), "b%zu.%u", call_slot(l, c),
 			 c->serial);
-		save(c->saved, sizeof(c->saved), message, tag);
+		callee_save(c->saved, message, tag);
 		c->callee = RINGS;
 		l->setting_up--;
 		c->answer.at_us = load_now_us() + l->ring_us;
@@ -160,17 +165,54 @@ static void take_invite(struct load *l, const char *message)
 		send_answer(l, c, 180, "Ringing");
 }
 
+/* Another is to talk to it */
+static void take_again(struct load *l, const struct call *c,
+		       const char *message)
+{
+	char saved[SAVED];
+
+	callee_save(saved, message, NULL);
+	callee_answer(l, saved, c->to, 200, "OK", c->serial);
+}
+
+/* A BYE for who calls, and has handed the other on */
+static void take_of_caller(struct load *l, const char *to, const char *message)
+{
+	struct call *c = call_of(l, strstr(to, "tag=a"), "tag=a%zu.%u");
+
+	callee_answer_ok(&l->a, message);
+	if (!c || strncmp(message, "BYE ", 4) != 0 ||
+	    (c->caller != REFERRED && c->caller != REFERRING))
+		return;
+	c->caller = GONE;
+	call_end_if_over(l, c);
+}
+
 void callee_take(struct load *l, const struct side *s, const char *message)
 {
+	const bool is_invite = !strncmp(message, "INVITE ", 7);
 	char to[FIELD];
 	struct call *c;
 
-	if (!strncmp(message, "INVITE ", 7) && s == &l->b) {
-		take_invite(l, message);
+	sip_header(to, message, "To");
+	if (s == &l->a && strncmp(message, "ACK ", 4) != 0) {
+		take_of_caller(l, to, message);
 		return;
 	}
-	c = call_of(l, strstr(sip_header(to, message, "To"), "tag=b"),
-		    "tag=b%zu.%u");
+	c = call_of(l, strstr(to, "tag=c"), "tag=c%zu.%u");
+	if (c) {
+		third_take(l, c, message);
+		return;
+	}
+	c = call_of(l, strstr(to, "tag=b"), "tag=b%zu.%u");
+	if (is_invite && c) {
+		take_again(l, c, message);
+		return;
+	} else if (is_invite) {
+		(strstr(message, "s=call ") ? take_invite
+					    : third_take_invite)(l, message);
+		return;
+	}
 	if (!strncmp(message, "ACK ", 4)) {
 		if (c && c->callee == ANSWERED) {
 			c->callee = TALKS;
@@ -180,7 +222,7 @@ void callee_take(struct load *l, const struct side *s, const char *message)
 		}
 		return;
 	}
-	answer_ok(s, message);
+	callee_answer_ok(s, message);
 	if (c && !strncmp(message, "BYE ", 4)) {
 		c->callee = LEFT;
 		c->answer.at_us = 0;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TIMER "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n"
+
 size_t call_slot(const struct load *l, const struct call *c)
 {
 	return (size_t)(c - l->callv);
@@ -37,6 +39,17 @@ static void put_request(struct load *l, struct packet *p, const struct call *c,
 		packet_put(p, "Route: %s\r\n", c->route);
 }
 
+/* Until what it does next */
+static void pause_call(const struct load *l, struct call *c)
+{
+	c->due_us = load_now_us() + l->hold_us / (l->refreshes + 1);
+}
+
+size_t call_third(const struct load *l, const struct call *c)
+{
+	return l->callers + (c->to + l->callers / 2) % l->callers;
+}
+
 static void send_invite(struct load *l, struct call *c)
 {
 	struct packet p = {.len = 0};
@@ -48,6 +61,8 @@ static void send_invite(struct load *l, struct call *c)
 	packet_put(&p, "Contact: <sip:%s%zu@%s>\r\n", l->prefix, c->from,
 		   l->a.at);
 	sip_put_credentials(l, &p, c->from, "INVITE", sip_aor(l, uri, c->to));
+	if (l->refreshes)
+		packet_put(&p, TIMER);
 	/* its name says to the callee which call it is */
 	n = snprintf(sdp, sizeof(sdp),
 		     "v=0\r\no=- %u 1 IN IP4 127.0.0.1\r\ns=call %zu %u %x\r\n"
@@ -79,6 +94,51 @@ static void send_bye(struct load *l, const struct call *c)
 	put_request(l, &p, c, "BYE", true, "b");
 	packet_put(&p, "Content-Length: 0\r\n\r\n");
 	packet_send(&l->a, &p);
+}
+
+static void send_refresh(struct load *l, const struct call *c)
+{
+	struct packet p = {.len = 0};
+
+	put_request(l, &p, c, "UPDATE", true, "u");
+	packet_put(&p,
+		   "Contact: <sip:%s%zu@%s>\r\n" TIMER
+		   "Content-Length: 0\r\n\r\n",
+		   l->prefix, c->from, l->a.at);
+	packet_send(&l->a, &p);
+}
+
+static void send_refer(struct load *l, const struct call *c)
+{
+	struct packet p = {.len = 0};
+	char uri[FIELD];
+
+	put_request(l, &p, c, "REFER", true, "f");
+	packet_put(&p,
+		   "Contact: <sip:%s%zu@%s>\r\nRefer-To: <%s>\r\n"
+		   "Content-Length: 0\r\n\r\n",
+		   l->prefix, c->from, l->a.at,
+		   sip_aor(l, uri, call_third(l, c)));
+	packet_send(&l->a, &p);
+}
+
+/* What it does in the call, and to end it */
+static void go_on(struct load *l, struct call *c)
+{
+	c->cseq++;
+	again_begin(&c->ask);
+	if (c->refreshes < l->refreshes) {
+		c->caller = REFRESHING;
+		send_refresh(l, c);
+	} else if (l->hands_on) {
+		c->caller = REFERRING;
+		c->third.asked_us = load_now_us();
+		l->accountv[c->to].handed_on = c;
+		send_refer(l, c);
+	} else {
+		c->caller = HANGING_UP;
+		send_bye(l, c);
+	}
 }
 
 void caller_begin(struct load *l)
@@ -119,7 +179,7 @@ static void is_set_up(struct load *l, struct call *c, enum caller next)
 	c->caller = next;
 }
 
-static bool measures(const struct load *l)
+bool call_is_measured(const struct load *l)
 {
 	const int64_t now = load_now_us();
 
@@ -134,12 +194,13 @@ static void fail(struct load *l, struct call *c, int code)
 	l->there--;
 }
 
-/* Both sides have hung up */
+/* All have hung up */
 void call_end_if_over(struct load *l, struct call *c)
 {
-	if (c->caller != GONE || c->callee != LEFT)
+	if (c->caller != GONE || c->callee != LEFT ||
+	    (l->hands_on && c->third.is != WENT))
 		return;
-	l->done += measures(l);
+	l->done += call_is_measured(l);
 	c->caller = FREE;
 	l->there--;
 }
@@ -154,8 +215,8 @@ static void take_200(struct load *l, struct call *c, const char *message)
 	sip_uri(c->target, sip_header(value, message, "Contact"));
 	c->ask.at_us = 0;
 	is_set_up(l, c, UP);
-	c->due_us = now + l->hold_us;
-	if (measures(l) && c->answered_us && l->samples < SAMPLES_MAX) {
+	pause_call(l, c);
+	if (call_is_measured(l) && c->answered_us && l->samples < SAMPLES_MAX) {
 		l->passv[l->samples] = (uint32_t)(now - c->answered_us);
 		l->setupv[l->samples++] = (uint32_t)(now - c->began_us);
 	}
@@ -212,6 +273,32 @@ static void take_of_bye(struct load *l, struct call *c, int code)
 	call_end_if_over(l, c);
 }
 
+static void take_of_refresh(struct load *l, struct call *c, int code)
+{
+	if (c->caller != REFRESHING || code < 200)
+		return;
+	if (code >= 300) {
+		fail(l, c, code);
+		return;
+	}
+	c->refreshes++;
+	c->caller = UP;
+	c->ask.at_us = 0;
+	pause_call(l, c);
+}
+
+static void take_of_refer(struct load *l, struct call *c, int code)
+{
+	if (c->caller != REFERRING || code < 200)
+		return;
+	if (code >= 300) {
+		fail(l, c, code);
+		return;
+	}
+	c->caller = REFERRED;
+	c->ask.at_us = 0;
+}
+
 void caller_take(struct load *l, const char *message)
 {
 	const char *branch = strstr(message, "branch=z9hG4bK.");
@@ -235,21 +322,39 @@ void caller_take(struct load *l, const char *message)
 			take_of_invite(l, c, message, code);
 		else if (kind == 'b')
 			take_of_bye(l, c, code);
+		else if (kind == 'u')
+			take_of_refresh(l, c, code);
+		else if (kind == 'f')
+			take_of_refer(l, c, code);
+	}
+}
+
+static void send_again(struct load *l, struct call *c)
+{
+	switch (c->caller) {
+	case CALLING:
+		send_invite(l, c);
+		break;
+	case REFRESHING:
+		send_refresh(l, c);
+		break;
+	case REFERRING:
+		send_refer(l, c);
+		break;
+	case HANGING_UP:
+		send_bye(l, c);
+		break;
+	default:
+		break;
 	}
 }
 
 void caller_tick(struct load *l, struct call *c, int64_t now)
 {
-	if (c->caller == UP && c->due_us <= now) {
-		c->caller = HANGING_UP;
-		c->cseq++;
-		again_begin(&c->ask);
-		send_bye(l, c);
-	} else if (c->caller != UP && c->ask.until_us < now) {
+	if (c->caller == UP && c->due_us <= now)
+		go_on(l, c);
+	else if (c->caller != UP && c->ask.until_us < now)
 		fail(l, c, 408);
-	} else if (c->caller == CALLING && again_is_due(l, &c->ask, now)) {
-		send_invite(l, c);
-	} else if (c->caller == HANGING_UP && again_is_due(l, &c->ask, now)) {
-		send_bye(l, c);
-	}
+	else if (again_is_due(l, &c->ask, now))
+		send_again(l, c);
 }

@@ -94,6 +94,19 @@ def test_a_call_asks_the_database_six_times(loaded):
     assert sum(found.values()) <= STATEMENTS_MAX * CALLS, found
 
 
+@pytest.mark.parametrize("more,rate,most", [
+    pytest.param(["-x", 5], RATE, STATEMENTS_MAX, id="refreshed"), pytest.param(["-m"], RATE / 4, 2 * STATEMENTS_MAX, id="handed on")])
+def test_what_is_done_in_a_call_costs_no_more_than_it_must(loaded, more, rate, most):
+    """A refresh costs nothing (RFC 4028); who hands a call on has another one rung, and three end."""
+    load(loaded, "-r", rate, "-c", CALLERS, "-t", 60, "-g", 100, "-h", 400, *more)
+    said = load(loaded, "-r", rate, "-c", CALLS, "-t", 60, "-g", 100, "-h", 400, *more,
+                between=lambda: ask(loaded, "select pg_stat_statements_reset()"))
+    assert said["done"] == str(CALLS) and said["failed"] == "0"
+    found = {name: calls for name, calls in statements(loaded).items() if name not in POLLS}
+    print(found)
+    assert sum(found.values()) <= most * CALLS, found
+
+
 def resident(pid):
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
