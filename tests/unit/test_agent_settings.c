@@ -269,6 +269,31 @@ static void only_concrete_addresses_are_listened_on(void **state)
 	assert_null(load("", NULL));
 }
 
+static void relays_are_asked_at_concrete_addresses(void **state)
+{
+	static const char *const bad[] = {"localhost:22222", "127.0.0.1",
+					  "0.0.0.0:22222", "127.0.0.1:22222,x"};
+	struct settings *s = load("192.0.2.1:5060", NULL);
+	const struct sa *sav;
+
+	(void)state;
+	assert_non_null(s);
+	assert_int_equal(settings_relays(s, &sav), 0);
+	mem_deref(s);
+	(void)setenv("RESTSIP_MEDIA_RTPENGINE",
+		     "127.0.0.1:22222, [2001:db8::1]:2223", 1);
+	s = load("192.0.2.1:5060", NULL);
+	assert_non_null(s);
+	assert_int_equal(settings_relays(s, &sav), 2);
+	assert_int_equal(sa_port(&sav[1]), 2223);
+	mem_deref(s);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		(void)setenv("RESTSIP_MEDIA_RTPENGINE", bad[i], 1);
+		assert_null(load("192.0.2.1:5060", NULL));
+	}
+	(void)unsetenv("RESTSIP_MEDIA_RTPENGINE");
+}
+
 static void an_aor_is_read_unescaped(void **state)
 {
 	static const struct {
@@ -350,6 +375,7 @@ int main(void)
 		cmocka_unit_test(who_is_hosted_here),
 		cmocka_unit_test(tls_has_addresses_and_a_usual_port_of_its_own),
 		cmocka_unit_test(only_concrete_addresses_are_listened_on),
+		cmocka_unit_test(relays_are_asked_at_concrete_addresses),
 		cmocka_unit_test(an_aor_is_read_unescaped),
 		cmocka_unit_test(our_names_stand_for_the_one_domain),
 	};
