@@ -137,6 +137,8 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_run_has_the_data(make_run, s
     run = make_run()
     env = read_env(state / "env")
     url = env["RESTSIP_URL"]
+    assert bool(env["RESTSIP_NG"]) == bool(shutil.which("rtpengine"))
+    assert bool(env["RESTSIP_NG"]) != any("apt-get install rtpengine-daemon" in line for line in run.lines())
     alice = ("alice@example.net", "alice-demo")
     made = requests.post(f"{url}/login/alice@example.net", json={"contact": "sip:kept@192.0.2.1"}, auth=alice,
                          timeout=10)
@@ -150,6 +152,8 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_run_has_the_data(make_run, s
     assert not processes(state)
     assert nobody_listens(int(url.rsplit(":", 1)[1]))
     assert nobody_listens(int(env["RESTSIP_SIP"].rsplit(":", 1)[1]))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # rtpengine has gone, where there was one
+        s.bind(("127.0.0.1", int((env["RESTSIP_NG"] or ":0").rsplit(":", 1)[1])))
     assert not [path for path in state.rglob("*") if path.is_socket()]
     assert not list((state / "pids").iterdir())
 

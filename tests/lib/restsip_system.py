@@ -80,7 +80,7 @@ def address(text):
 
 
 class System:
-    """One running system. `env`: further settings, e.g. {"RESTSIP_WORKERS": "4"}."""
+    """One running system, without rtpengine. `env`: further settings, e.g. {"RESTSIP_WORKERS": "4", "RESTSIP_RELAY": "127.0.0.1"}."""
 
     def __init__(self, state, env=None):
         self.state = pathlib.Path(state)
@@ -91,7 +91,7 @@ class System:
 
     def local(self, command, timeout_s=START_TIMEOUT_S):
         """Runs deploy/local/restsip."""
-        env = {"RESTSIP_PORTS": PORTS, **os.environ, **self.settings, "RESTSIP_STATE": str(self.state)}
+        env = {"RESTSIP_PORTS": PORTS, "RESTSIP_RELAY": "no", **os.environ, **self.settings, "RESTSIP_STATE": str(self.state)}
         return subprocess.run([*self.prefix, LOCAL, command], env=env, cwd=TOP, text=True, timeout=timeout_s,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
@@ -111,6 +111,7 @@ class System:
         self.sips_all = [address(text) for text in env["RESTSIP_SIPS_ALL"].split()]
         self.sip, self.sips = self.sip_all[0], self.sips_all[0]
         self.sip_host, self.sip_port = self.sip
+        self.ng = address(env["RESTSIP_NG"]) if env["RESTSIP_NG"] else None  # of rtpengine
         self.certificate = pathlib.Path(env["RESTSIP_CERTIFICATE"])
         self.pg = env["RESTSIP_PG"]
         self.pg_owner = env["RESTSIP_PG_OWNER"]
