@@ -1,25 +1,121 @@
-"""Chromium, headless and without any network but loopback."""
-import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+"""A browser; and ends of calls that have media, pages and phones, on a system that a page of another origin may use."""
+import functools
+import http.server
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+import threading
 
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
-         "--disable-background-networking", "--disable-component-update", "--no-first-run", "--no-proxy-server",
-         "--host-resolver-rules=MAP evil.example 127.0.0.1 , MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
-TIMEOUT_S = 60
+import pytest
+
+from chromium import start_browser
+
+sys.path.insert(1, str(pathlib.Path(__file__).parents[1] / "sip"))
+# pylint: disable=wrong-import-position
+from baresip import play
+from call_ends import Desk, Page
+from linphone import give_way_out
+from restsip_system import until
+
+WAIT_S = 60
+PAGE = pathlib.Path(__file__).with_name("call_page.html")
+PAGE_HZ, DESK_HZ = (440, 1000), (700, 1600)
+NUMBERS = itertools.count(1)
+MEDIA_FLAGS = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--allow-loopback-in-peer-connection",
+               "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"]
 
 
 @pytest.fixture
 def browser(tmp_path):
     """A browser that nobody has used before."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver", log_path=str(tmp_path / "driver.log")),
-                              options=options)
-    driver.set_page_load_timeout(TIMEOUT_S)
-    driver.set_script_timeout(TIMEOUT_S)
+    driver = start_browser(tmp_path)
     yield driver
     driver.quit()
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """Somebody's site, where each path is the page."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(PAGE.read_bytes())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Where that site is."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def media_system(lasting_systems, site):  # pylint: disable=redefined-outer-name
+    """A system whose API that site's page may use, with rtpengine where it is installed."""
+    return lasting_systems("media", {"RESTSIP_DEMO": "no", "RESTSIP_HTTP_CORS_ORIGINS": site, "RESTSIP_RELAY": "127.0.0.1"})
+
+
+@pytest.fixture(scope="session")
+def address():
+    """Of this machine, beside 127.0.0.1: baresip's ICE has no candidates of that."""
+    give_way_out()
+    links = json.loads(subprocess.run(["ip", "-j", "-4", "address"], check=True, capture_output=True, timeout=10).stdout)
+    found = [info["local"] for link in links for info in link["addr_info"] if not info["local"].startswith("127.")]
+    return found[0] if found else pytest.skip("this machine has loopback alone")
+
+
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory):
+    """browsers(n): the first and the second, each with a tone as microphone."""
+    made = []
+
+    @functools.cache
+    def one(n):
+        folder = tmp_path_factory.mktemp(f"browser-{n}")
+        play(folder / "tone.wav", PAGE_HZ[n], 48000, 5)
+        made.append(start_browser(folder, *MEDIA_FLAGS, f"--use-file-for-fake-audio-capture={folder / 'tone.wav'}"))
+        return made[-1]
+
+    yield one
+    for driver in made:
+        driver.quit()
+
+
+@pytest.fixture
+def ends(browsers, site, address, tmp_path):  # pylint: disable=redefined-outer-name
+    """ends(system, kind, …): ends of a call; kinds are page, desk (plain RTP), softphone (WebRTC). Each has an account
+    of its own, those of a tuple have one together."""
+    made = []
+
+    def start(system, kind, account, peer, pages):
+        if kind == "page":
+            n = next(pages)
+            end = Page(browsers(n), site, PAGE_HZ[n]).sign_in(account)
+        else:
+            end = Desk(tmp_path / f"baresip-{len(made)}", system.sip, account, peer, until, DESK_HZ[len(made) % 2], address,
+                       is_web=kind == "softphone")
+            until(end.is_registered, WAIT_S)
+        end.account = account
+        made.append(end)
+
+    def make(system, *kinds):
+        pages, first = itertools.count(), len(made)
+        accounts = [system.account(f"end-{next(NUMBERS)}@example.net") for _ in kinds]
+        for n, (kind, account) in enumerate(zip(kinds, accounts)):
+            for one in kind if isinstance(kind, tuple) else (kind,):
+                start(system, one, account, accounts[n - 1], pages)
+        return made[first:]
+
+    yield make
+    for end in made:
+        print(f"== {end.account.email}", end.diary(), sep="\n")  # shown where the test has failed
+        end.close()

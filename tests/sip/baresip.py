@@ -12,7 +12,7 @@ import wave
 from ports import free_ports
 
 CONFIG = """poll_method epoll
-net_interface 127.0.0.1
+net_interface {interface}
 sip_listen 127.0.0.1:{port}
 sip_cafile {certificate}
 call_max_calls 4
@@ -35,14 +35,14 @@ TONE_S = 180
 WAV_HEAD = 44  # bytes; what they say of the length is written last
 
 
-def play(path, hertz):
+def play(path, hertz, rate=RATE, seconds=TONE_S):
     """A file that has one tone."""
-    second = array.array("h", (round(8000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(RATE)))
+    second = array.array("h", (round(8000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(rate)))
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(second.tobytes() * TONE_S)
+        file.setframerate(rate)
+        file.writeframes(second.tobytes() * seconds)
 
 
 def pitch(samples):
@@ -54,19 +54,20 @@ def pitch(samples):
 class Baresip:
     """`peer`: the address of record that message() sends to; `modules`: mwi and presence, which subscribe, the latter to
     the peer; `params`: more of the account, e.g. pubint=600, by which it publishes; `line`: its account, as it is; `tone`: what
-    it plays into its calls, in hertz."""
+    it plays into its calls, in hertz; `interface`: where its media are; `settings`: more of its config, of a port for it."""
 
     def __init__(self, folder, server, account, credential, peer, until, transport="udp", modules=(), params="",
-                 line=None, expires=600, tone=None):
+                 line=None, expires=600, tone=None, interface="127.0.0.1", settings=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.until = until
-        self.port = free_ports(3)
-        self.control = self.port + 2
+        self.port = free_ports(4)
+        self.control, self.keys = self.port + 2, self.port + 3
         user = account.email
         (self.folder / "config").write_text(CONFIG.format(
-            port=self.port, control=self.control, certificate=account.system.certificate)
-            + self._audio(tone) + "".join(f"module_app {name}.so\n" for name in modules))
+            port=self.port, control=self.control, certificate=account.system.certificate, interface=interface)
+            + (settings(self.keys) if settings else "") + self._audio(tone)
+            + "".join(f"module_app {name}.so\n" for name in modules))
         line = line or (
             f"<sip:{user};transport={transport}>;auth_user={credential['username']};"
             f"auth_pass={credential['password']};outbound=\"sip:{server[0]}:{server[1]};transport={transport}\";"
@@ -74,8 +75,8 @@ class Baresip:
         (self.folder / "accounts").write_text("" if "mwi" in modules else line + "\n")
         presence = ";presence=p2p" if "presence" in modules else ""
         (self.folder / "contacts").write_text(f'"Peer" <sip:{peer.email}>;access=allow{presence}\n')
-        self.log = self.folder / "log"
-        with open(self.log, "wb") as log:
+        self.log_file = self.folder / "log"
+        with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(["baresip", "-f", self.folder, "-v", "-s"], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
         self.socket = self.until(lambda: socket.create_connection(("127.0.0.1", self.control)), 10)
@@ -115,7 +116,7 @@ class Baresip:
             self.process.wait(10)
 
     def trace(self):
-        return self.log.read_bytes()
+        return self.log_file.read_bytes()
 
     def said(self):
         """All that it sent and got, without colours."""

@@ -99,6 +99,18 @@ class FakeRelay:
                 return
 
 
+def ask(address, command, **more):
+    """What an rtpengine says at (host, port)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(1)
+        s.sendto(secrets.token_hex(4).encode() + b" " + encode({"command": command, **more}), address)
+        return decode(s.recv(65535).partition(b" ")[2])[0]
+
+
+def sessions(address):
+    return set(ask(address, "list")["calls"])
+
+
 class Rtpengine:
     """The real one, as a user that may do nothing."""
 
@@ -116,15 +128,9 @@ class Rtpengine:
             command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
-    def ask(self, command, **more):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(1)
-            s.sendto(secrets.token_hex(4).encode() + b" " + encode({"command": command, **more}), ("127.0.0.1", self.port))
-            return decode(s.recv(65535).partition(b" ")[2])[0]
-
     @property
     def sessions(self):
-        return set(self.ask("list")["calls"])
+        return sessions(("127.0.0.1", self.port))
 
     def kill(self):
         self.process.kill()
