@@ -200,8 +200,10 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 static void write_flags(struct buf *b, enum bridge_what what, bool web)
 {
 	bencode_member(b, "ICE", web ? "force" : "remove");
-	bencode_member(b, "transport-protocol",
-		       web ? "UDP/TLS/RTP/SAVPF" : "RTP/AVP");
+	if (web)
+		bencode_member(b, "transport-protocol", "UDP/TLS/RTP/SAVPF");
+	else if (what == BRIDGE_OFFER) /* an answer is as its offer was */
+		bencode_member(b, "transport-protocol", "RTP/AVP");
 	if (!web) {
 		bencode_words(b, "rtcp-mux", "demux");
 		bencode_words(b, "replace", "origin session-connection");

@@ -76,7 +76,7 @@ class FakeRelay:
                 return {"result": "error", "error-reason": "No more ports"}
             assert ask["command"] == "offer" or call in self.sessions
             self.sessions.add(call)
-            sdp = "hello" if self.way == "sdp" else translated(ask["sdp"], "SAVPF" in ask["transport-protocol"])
+            sdp = "hello" if self.way == "sdp" else translated(ask["sdp"], "SAVPF" in ask.get("transport-protocol", ""))
             return {"sdp": sdp, "result": "ok"}
         if call not in self.sessions:
             return {"result": "error", "error-reason": "Unknown call-id"}

@@ -541,6 +541,13 @@ def test_rtpengine(real, phone, page, until):
     assert alice.request("POST", invite["url"], json={"session": answer}).status_code == 201
     assert is_plain(out.confirm(out.final()).body.decode())
     assert out.bye().code == 200
+    keys = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n"
+    out = Outgoing(inc.phone, f"sip:{alice.email}", sdp(2).replace("RTP/AVP", "RTP/SAVP") + keys)  # encrypted, and no WebRTC
+    url = stream.wait(lambda e: e.name == "message" and e.data["json"].get("url") not in (None, invite["url"])).data["json"]["url"]
+    assert alice.request("POST", url, json={"session": answer}).status_code == 201
+    said = out.confirm(out.final()).body.decode()
+    assert "RTP/SAVP 0" in said and "a=crypto:1 " in said and "fingerprint" not in said
+    assert out.bye().code == 200
     until(lambda: not engine.sessions, 5, lambda: json.dumps(sorted(engine.sessions)))
 
 
