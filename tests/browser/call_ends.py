@@ -4,7 +4,8 @@ import re
 import socket
 import time
 
-from baresip import Baresip, RATE, WAV_HEAD, pitch
+from baresip import Baresip, RATE, WAV_HEAD, pitch, play
+from linphone import Linphone
 
 LOUD_DB = -60
 LISTEN_S = 0.5
@@ -144,3 +145,40 @@ class Desk(Baresip):
                     return pitch(array.array("h", path.read_bytes()[now - wanted:now]))
             time.sleep(0.05)
         return 0
+
+
+class Soft(Linphone):
+    """linphone-daemon, with plain RTP. It has no ear that could be read, and no voice before speak()."""
+
+    def __init__(self, *args, hz):
+        self.hz = hz
+        super().__init__(*args)
+
+    def _state(self):
+        found = re.findall(r"Event-type: call-state-changed\s+Event: LinphoneCall(\w+)", self.said())
+        return found[-1] if found else None
+
+    def diary(self):
+        return self.said()
+
+    def dial(self, to):
+        self.command(f"call sip:{to.email}")
+
+    def rings(self):
+        return self._state() == "IncomingReceived"
+
+    def accept(self):
+        self.command("answer")
+
+    def speak(self):
+        play(self.folder / "tone.wav", self.hz)
+        self.command(f"incall-player-start {self.folder / 'tone.wav'}")
+
+    def hang_up(self):
+        self.command("terminate")
+
+    def is_up(self):
+        return self._state() == "StreamsRunning"
+
+    def is_free(self):
+        return self._state() in (None, "End", "Error", "Released")

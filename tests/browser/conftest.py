@@ -15,7 +15,7 @@ from chromium import start_browser
 sys.path.insert(1, str(pathlib.Path(__file__).parents[1] / "sip"))
 # pylint: disable=wrong-import-position
 from baresip import play
-from call_ends import Desk, Page
+from call_ends import Desk, Page, Soft
 from linphone import give_way_out
 from restsip_system import until
 
@@ -92,7 +92,7 @@ def browsers(tmp_path_factory):
 
 @pytest.fixture
 def ends(browsers, site, address, tmp_path):  # pylint: disable=redefined-outer-name
-    """ends(system, kind, …): ends of a call; kinds are page, desk (plain RTP), softphone (WebRTC). Each has an account
+    """ends(system, kind, …): ends of a call; kinds are page, desk (plain RTP), softphone (WebRTC), linphone. Each has an account
     of its own, those of a tuple have one together."""
     made = []
 
@@ -100,6 +100,9 @@ def ends(browsers, site, address, tmp_path):  # pylint: disable=redefined-outer-
         if kind == "page":
             n = next(pages)
             end = Page(browsers(n), site, PAGE_HZ[n]).sign_in(account)
+        elif kind == "linphone":
+            end = Soft(tmp_path / f"linphone-{len(made)}", system.sip, account, account.credential(), peer, hz=DESK_HZ[0])
+            until(end.is_registered, WAIT_S)
         else:
             end = Desk(tmp_path / f"baresip-{len(made)}", system.sip, account, peer, until, DESK_HZ[len(made) % 2], address,
                        is_web=kind == "softphone")

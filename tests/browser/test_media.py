@@ -48,6 +48,26 @@ def fixture_relay(media_system):
     return media_system.ng or pytest.skip("rtpengine-daemon is not installed")
 
 
+def received(relay):
+    """How many packets have come from each side of the only session."""
+    session, = ng.sessions(relay)
+    tags = ng.ask(relay, "query", **{"call-id": session})["tags"].values()
+    return [sum(stream["stats"]["packets"] for media in tag["medias"] for stream in media["streams"]) for tag in tags]
+
+
+@pytest.mark.parametrize("kinds", [("page", "linphone"), ("linphone", "page")], ids="-".join)
+def test_linphone_speaks_and_is_spoken_to(media_system, relay, ends, kinds):
+    both = ends(media_system, *kinds)
+    page, linphone = (both[kinds.index(kind)] for kind in ("page", "linphone"))
+    call(*both)
+    linphone.speak()
+    hear(page, linphone)
+    until(lambda: min(received(relay)) > 50, 30, "packets both ways")
+    both[1].hang_up()
+    all_is_over(media_system, *both)
+    relayed(media_system, 0)
+
+
 @pytest.mark.parametrize("answers", ["page", "desk"])
 @pytest.mark.parametrize("caller", ["page", "desk"])
 def test_a_page_and_a_desk_phone_ring(media_system, relay, ends, caller, answers):
