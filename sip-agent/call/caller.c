@@ -3,6 +3,7 @@
  * orders what is said here.
  */
 #include "call/caller.h"
+#include "call/offer/page.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
-#include "call/page.h"
 #include "call/repeat.h"
 #include "call/session/border.h"
 #include "call/session/reliable.h"

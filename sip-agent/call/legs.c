@@ -1,4 +1,5 @@
 #include "call/legs.h"
+#include "call/offer/offered.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,7 +12,6 @@
 #include "call/keys.h"
 #include "call/load.h"
 #include "call/orders.h"
-#include "call/page.h"
 #include "call/relay.h"
 #include "call/session/early.h"
 #include "call/session/refresh.h"
@@ -287,7 +287,7 @@ static void lost(struct leg *l)
 	if (l->uac)
 		uac_flow_failed(l->uac);
 	relay_flow_lost(l);
-	page_flow_lost(l);
+	offered_flow_lost(l);
 	refresh_flow_lost(l);
 	info_flow_lost(l);
 	keys_flow_lost(l);

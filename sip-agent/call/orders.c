@@ -1,6 +1,9 @@
 /*
  * Orders are wishes: what is done already, or too late, does nothing.
  */
+#include "call/offer/offer.h"
+#include "call/offer/offered.h"
+#include "call/offer/page.h"
 #include "call/orders.h"
 
 #include <errno.h>
@@ -13,7 +16,6 @@
 #include "call/info.h"
 #include "call/keys.h"
 #include "call/load.h"
-#include "call/page.h"
 #include "call/session/border.h"
 #include "call/session/timer.h"
 #include "call/tell/told.h"
@@ -103,7 +105,7 @@ static void info_late(struct leg *l, const struct late *late)
 static void lost_for(const struct late *late)
 {
 	if (!strcmp(late->kind, "offer"))
-		page_lost(late->legs, late->leg);
+		offer_lost(late->legs, late->leg);
 	if (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf"))
 		info_lost(late->legs, late->leg, late->number);
 }
@@ -208,7 +210,7 @@ static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 	else if (l && !strcmp(late->kind, "ask"))
 		timer_ask(l);
 	else if (l && !strcmp(late->kind, "offer"))
-		page_offer(l, late->sdp);
+		offered_begin(l, late->sdp);
 	else if (l && !strcmp(late->kind, "dtmf"))
 		keys_press(l, late->number, late->sdp);
 	else if (l && !strcmp(late->kind, "info"))
@@ -336,7 +338,7 @@ static void lost(const struct order *o)
 static void offer(const struct order *o)
 {
 	if (o->l)
-		page_offer(o->l, text(o, "sdp"));
+		offered_begin(o->l, text(o, "sdp"));
 	else
 		late(o);
 }

@@ -9,9 +9,13 @@
 
 struct address;
 struct agent;
+struct cancel;
 
-int cancel_encode(struct mbuf **mbp, const struct mbuf *invite,
-		  const char *reason);
-int cancel_send(struct agent *ag, const struct address *to, struct mbuf *mb);
+int cancel_alloc(struct cancel **cp, const struct mbuf *head,
+		 const struct mbuf *rest);
+void cancel_set_reason(struct cancel *c, const char *reason);
+void cancel_send(struct cancel *c, struct agent *ag, const struct address *to);
+void cancel_stop(struct cancel *c);
+int cancel_encode(struct mbuf **mbp, const struct cancel *c);
 
 #endif

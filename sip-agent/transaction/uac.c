@@ -27,8 +27,6 @@
 
 enum {
 	UDP_SIZE_MAX = 1300, /* RFC 3261 section 18.1.1 */
-	T1_MS = 500,	     /* section 17.1.1.1 */
-	T2_MS = 4000,
 };
 
 /* What libre knows of a request, for as long as it may send it: where it is
@@ -57,12 +55,8 @@ struct uac {
 	bool is_direct;	     /* to an address that we have chosen */
 	bool wants_tcp;	     /* it is long, and UDP would be our idea */
 	bool may_fall_back;  /* TCP was our idea: try UDP next */
-	struct mbuf *head;   /* of an INVITE that was sent: its line and Via */
-	struct mbuf *cancel; /* what is sent again until there is an answer */
-	struct tmr tmr_cancel;
-	char *why; /* it is cancelled for */
-	uint32_t cancel_ms;
-	bool heard; /* a provisional answer has come */
+	struct cancel *cancel; /* of an INVITE that was sent */
+	bool heard;	       /* a provisional answer has come */
 	bool cancelled;
 	bool is_ours; /* it ended by what we know without the network */
 };
@@ -88,12 +82,9 @@ static void destructor(void *arg)
 	struct uac *u = arg;
 
 	tmr_cancel(&u->tmr);
-	tmr_cancel(&u->tmr_cancel);
 	mem_deref(u->wait);
 	let_go(u);
-	mem_deref(u->head);
 	mem_deref(u->cancel);
-	mem_deref(u->why);
 	mem_deref(u->flow);
 }
 
@@ -146,7 +137,7 @@ static void end(struct uac *u, int code, const char *reason,
 
 	u->h = NULL;
 	tmr_cancel(&u->tmr);
-	tmr_cancel(&u->tmr_cancel);
+	cancel_stop(u->cancel);
 	u->wait = mem_deref(u->wait);
 	let_go(u);
 	if (h)
@@ -271,18 +262,6 @@ static int ask_first(struct uac *u, const struct address *a)
 	return EACCES;
 }
 
-/* What a CANCEL is made of: the next address gets another branch */
-static int keep_head(struct uac *u, const struct mbuf *mb)
-{
-	mem_deref(u->head);
-	u->head = mbuf_alloc(mb->end + u->out.mb->end);
-	if (!u->head)
-		return ENOMEM;
-
-	return mbuf_write_mem(u->head, mb->buf, mb->end) |
-	       mbuf_write_mem(u->head, u->out.mb->buf, u->out.mb->end);
-}
-
 /* The last word on address and transport, after DNS */
 static int send_handler(enum sip_transp tp, const struct sa *src,
 			const struct sa *dst, struct mbuf *mb, void *arg)
@@ -309,8 +288,11 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 
 	if (u->out.contact && local_target_write(mb, src, tp))
 		return ENOMEM;
-	if (!strcmp(u->out.method, "INVITE") && keep_head(u, mb))
-		return ENOMEM;
+	if (!strcmp(u->out.method, "INVITE")) { /* the next has another Via */
+		u->cancel = mem_deref(u->cancel);
+		if (cancel_alloc(&u->cancel, mb, u->out.mb))
+			return ENOMEM;
+	}
 	u->has_next = false;
 	u->sent = a;
 	u->heard = false;
@@ -318,22 +300,6 @@ static int send_handler(enum sip_transp tp, const struct sa *src,
 	tmr_cancel(&u->tmr);
 
 	return 0;
-}
-
-/* --- CANCEL ----------------------------------------------------------------
- */
-
-/* Over a connection too: what answers is the INVITE, not this */
-static void send_cancel(void *arg)
-{
-	struct uac *u = arg;
-
-	if (!u->cancel && cancel_encode(&u->cancel, u->head, u->why))
-		return;
-	(void)cancel_send(u->ag, &u->sent, u->cancel);
-	u->cancel_ms = u->cancel_ms ? MIN(2 * u->cancel_ms, T2_MS) : T1_MS;
-	if (u->sent.tp == SIP_TRANSP_UDP)
-		tmr_start(&u->tmr_cancel, u->cancel_ms, send_cancel, u);
 }
 
 /* --- the way -------------------------------------------------------------- */
@@ -350,7 +316,7 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 		if (!u)
 			return;
 		if (!u->heard && u->cancelled)
-			send_cancel(u);
+			cancel_send(u->cancel, u->ag, &u->sent);
 		u->heard = true;
 		if (u->progressh && !u->cancelled)
 			u->progressh(msg, u->arg);
@@ -582,10 +548,9 @@ void uac_cancel(struct uac *u, const char *why)
 	}
 
 	tmr_start(&u->tmr, UAC_CANCEL_MS, unanswered_handler, u);
-	if (why)
-		(void)str_dup(&u->why, why); /* it can do without */
+	cancel_set_reason(u->cancel, why);
 	if (u->heard)
-		send_cancel(u);
+		cancel_send(u->cancel, u->ag, &u->sent);
 }
 
 /**
@@ -596,7 +561,7 @@ void uac_cancel(struct uac *u, const char *why)
  */
 int uac_cancel_encode(const struct uac *u, struct mbuf **mbp)
 {
-	return u->head ? cancel_encode(mbp, u->head, NULL) : ENOENT;
+	return u->cancel ? cancel_encode(mbp, u->cancel) : ENOENT;
 }
 
 /** Where it was sent to; from within the handler, and while it is under way */

@@ -1,3 +1,4 @@
+#include "call/offer/offered.h"
 #include "call/session/refresh.h"
 
 #include <errno.h>
@@ -5,7 +6,6 @@
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
-#include "call/page.h"
 #include "call/request.h"
 #include "call/session/session.h"
 #include "call/tell/told.h"
@@ -53,7 +53,7 @@ static void on_gone(struct leg *l)
 {
 	end(l->session.refresh);
 	session_give_back(l);
-	page_go_on(l);
+	offered_go_on(l);
 }
 
 static int refresh_alloc(struct refresh **rp, struct leg *l)
@@ -132,7 +132,7 @@ bool refresh_ack(struct leg *l, const struct sip_msg *msg)
 	if (!r || !r->u || msg->cseq.num != uas_msg(r->u)->cseq.num)
 		return false;
 	end(r);
-	page_go_on(l);
+	offered_go_on(l);
 
 	return true;
 }
@@ -154,7 +154,7 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 	}
 	end(r);
 	h(l, code, msg);
-	page_go_on(l);
+	offered_go_on(l);
 	mem_deref(l);
 }
 

@@ -1,6 +1,7 @@
 /*
  * What comes of a leg's turn: its refresh, its end, or a question to its phone.
  */
+#include "call/offer/page.h"
 #include "call/session/timer.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include "agent.h"
 #include "call/alive.h"
 #include "call/bye.h"
-#include "call/page.h"
 #include "call/relay.h"
 #include "call/request.h"
 #include "call/session/refresh.h"

@@ -15,9 +15,5 @@ void page_first_ack(struct leg *l, const struct sip_msg *msg);
 bool page_accept(struct leg *l, const char *sdp);
 void page_refuse(struct leg *l, int code);
 void page_wait(struct leg *l, int64_t s);
-void page_lost(struct legs *ls, int64_t leg);
-void page_offer(struct leg *l, const char *sdp);
-void page_go_on(struct leg *l);
-void page_flow_lost(struct leg *l);
 
 #endif
