@@ -492,14 +492,12 @@ def test_what_rings_when_the_agent_is_killed(person, page, own_system, phone, re
 def fixture_real(systems, folder):
     if not RTPENGINE:
         pytest.skip("rtpengine-daemon is not installed")
-    engine = Rtpengine(folder)
     second = FakeRelay()
     second.way = "silent"
-    system = systems("rtpengine", {"RESTSIP_DEMO": "no", "RESTSIP_MEDIA_RTPENGINE": f"{engine.address}, {second.address}"})
-    wait_until(lambda: "relay_is_silent" in system.log(AGENT), 20)  # and passed over from then on
-    yield system, engine
-    engine.close()
-    second.close()
+    with contextlib.closing(Rtpengine(folder)) as engine, contextlib.closing(second):
+        system = systems("rtpengine", {"RESTSIP_DEMO": "no", "RESTSIP_MEDIA_RTPENGINE": f"{engine.address}, {second.address}"})
+        wait_until(lambda: "relay_is_silent" in system.log(AGENT), 20)  # and passed over from then on
+        yield system, engine
 
 
 WEB = web(1).replace("00:11", ":".join(["AB"] * 32)) + "a=ice-ufrag:abcd\r\na=ice-pwd:" + "x" * 24 + (
