@@ -23,7 +23,7 @@ WAIT_S = 60
 PAGE = pathlib.Path(__file__).with_name("call_page.html")
 PAGE_HZ, DESK_HZ = (440, 1000), (700, 1600)
 NUMBERS = itertools.count(1)
-MEDIA_FLAGS = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--allow-loopback-in-peer-connection",
+MEDIA_FLAGS = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
                "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"]
 
 
@@ -59,30 +59,35 @@ def site():
 
 
 @pytest.fixture(scope="session")
-def media_system(lasting_systems, site):  # pylint: disable=redefined-outer-name
-    """A system whose API that site's page may use, with rtpengine where it is installed."""
-    return lasting_systems("media", {"RESTSIP_DEMO": "no", "RESTSIP_HTTP_CORS_ORIGINS": site, "RESTSIP_RELAY": "127.0.0.1"})
-
-
-@pytest.fixture(scope="session")
-def address():
-    """Of this machine, beside 127.0.0.1: baresip's ICE has no candidates of that."""
+def network():
+    """An address of this machine beside 127.0.0.1, for baresip's ICE has no candidates of that, and whether it is of loopback."""
     give_way_out()
     links = json.loads(subprocess.run(["ip", "-j", "-4", "address"], check=True, capture_output=True, timeout=10).stdout)
-    found = [info["local"] for link in links for info in link["addr_info"] if not info["local"].startswith("127.")]
-    return found[0] if found else pytest.skip("this machine has loopback alone")
+    found = [(info["local"], link["ifname"] == "lo") for link in links for info in link["addr_info"]
+             if not info["local"].startswith("127.")]
+    return min(found, key=lambda one: one[1]) if found else pytest.skip("this machine has loopback alone")
 
 
 @pytest.fixture(scope="session")
-def browsers(tmp_path_factory):
-    """browsers(n): the first and the second, each with a tone as microphone."""
+def media_system(lasting_systems, site, network):  # pylint: disable=redefined-outer-name
+    """A system whose API that site's page may use, with rtpengine where it is installed."""
+    address, is_loopback = network
+    return lasting_systems("media", {"RESTSIP_DEMO": "no", "RESTSIP_HTTP_CORS_ORIGINS": site,
+                                     "RESTSIP_RELAY": "127.0.0.1" if is_loopback else address})
+
+
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory, network):  # pylint: disable=redefined-outer-name
+    """browsers(n): the first and the second, each with a tone as microphone. Theirs are the addresses of one interface: baresip's
+    DTLS takes what comes from one alone."""
     made = []
+    more = ["--allow-loopback-in-peer-connection"] if network[1] else []
 
     @functools.cache
     def one(n):
         folder = tmp_path_factory.mktemp(f"browser-{n}")
         play(folder / "tone.wav", PAGE_HZ[n], 48000, 5)
-        made.append(start_browser(folder, *MEDIA_FLAGS, f"--use-file-for-fake-audio-capture={folder / 'tone.wav'}"))
+        made.append(start_browser(folder, *MEDIA_FLAGS, *more, f"--use-file-for-fake-audio-capture={folder / 'tone.wav'}"))
         return made[-1]
 
     yield one
@@ -91,7 +96,7 @@ def browsers(tmp_path_factory):
 
 
 @pytest.fixture
-def ends(browsers, site, address, tmp_path):  # pylint: disable=redefined-outer-name
+def ends(browsers, site, network, tmp_path):  # pylint: disable=redefined-outer-name
     """ends(system, kind, …): ends of a call; kinds are page, desk (plain RTP), softphone (WebRTC), linphone. Each has an account
     of its own, those of a tuple have one together."""
     made = []
@@ -104,7 +109,7 @@ def ends(browsers, site, address, tmp_path):  # pylint: disable=redefined-outer-
             end = Soft(tmp_path / f"linphone-{len(made)}", system.sip, account, account.credential(), peer, hz=DESK_HZ[0])
             until(end.is_registered, WAIT_S)
         else:
-            end = Desk(tmp_path / f"baresip-{len(made)}", system.sip, account, peer, until, DESK_HZ[len(made) % 2], address,
+            end = Desk(tmp_path / f"baresip-{len(made)}", system.sip, account, peer, until, DESK_HZ[len(made) % 2], network[0],
                        is_web=kind == "softphone")
             until(end.is_registered, WAIT_S)
         end.account = account

@@ -6,6 +6,7 @@ import ng
 from calling import all_is_over, call, hear, hear_each_other, is_silent
 from restsip_system import until
 
+pytestmark = pytest.mark.timeout(400)  # of which the start of a system and of two browsers may take long
 KINDS = [("page", "page"), ("page", "softphone"), ("softphone", "page"), ("page", "desk"), ("desk", "page")]
 
 
