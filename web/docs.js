@@ -35,18 +35,26 @@ const content = (c) => Object.entries(c || {}).flatMap(([type, media]) => [
 		return sample;
 	})]);
 // A request as one pastes it: with the examples that its parameters and its body have.
-const line = (path, method, op) => {
+const asked = (path, method, op) => {
 	const given = (op.parameters || []).map(open).filter((p) => p.required);
 	const query = given.filter((p) => p.in === 'query').flatMap((p) => [].concat(p.example).map((v) => `${p.name}=${v}`));
-	const url = location.origin + path.replace(/{(\w+)}/g, (_, name) => given.find((p) => p.name === name).example)
-		+ (query.length ? '?' + query.join('&') : '');
+	const url = path.replace(/{(\w+)}/g, (_, name) => given.find((p) => p.name === name).example) + (query.length ? '?' + query.join('&') : '');
 	const [type, media] = Object.entries(op.requestBody?.content || {})[0] || [];
 	const value = media && samples(media)[0][1];
-	const words = ['curl', method === 'get' ? '' : `-X ${method.toUpperCase()}`,
-		Object.keys(op.security[0]).length ? '-u alice@example.net:PASSWORD' : '',
-		media ? `-H 'Content-Type: ${type.replace('*/*', 'text/plain')}' -d '${text(typeof value === 'string' && type.endsWith('json')
-			? JSON.stringify(value) : value).replaceAll("'", "'\\''")}'` : '', `'${url}'`];
-	return words.filter(Boolean).join(' ');
+	return { method: method.toUpperCase(), url, type: type?.replace('*/*', 'text/plain'), value, isJson: Boolean(type?.endsWith('json')) };
+};
+const line = (path, method, op) => {
+	const { method: verb, url, type, value, isJson } = asked(path, method, op);
+	const body = text(typeof value === 'string' && isJson ? JSON.stringify(value) : value);
+	return ['curl', verb === 'GET' ? '' : `-X ${verb}`, Object.keys(op.security[0]).length ? '-u alice@example.net:PASSWORD' : '',
+		type ? `-H 'Content-Type: ${type}' -d '${body.replaceAll("'", "'\\''")}'` : '', `'${location.origin}${url}'`].filter(Boolean).join(' ');
+};
+// The same with restsip.js.
+const script = (path, method, op) => {
+	const { method: verb, url, type, value, isJson } = asked(path, method, op);
+	const more = type && (isJson ? typeof value === 'string' : type !== 'text/plain') ? `, { headers: { 'Content-Type': '${type}' } }` : '';
+	const body = !type ? '' : `, ${isJson && typeof value !== 'string' ? JSON.stringify(value) : JSON.stringify(isJson ? JSON.stringify(value) : String(value))}`;
+	return `await api.request('${verb}', '${url}'${body}${more})`;
 };
 const operation = (path, method, op) => {
 	const head = el('summary', '', el('span', method.toUpperCase()), ` ${path} `, el('span', op.summary));
@@ -59,7 +67,7 @@ const operation = (path, method, op) => {
 	body.push(el('p', `Credentials: ${who}.`));
 	for (const p of (op.parameters || []).map(open).filter((p) => p.in !== 'path'))
 		body.push(el('p', `${p.in} ${p.name}${p.description ? ': ' + p.description : ''}`));
-	body.push(el('pre', line(path, method, op)));
+	body.push(el('pre', line(path, method, op)), el('pre', script(path, method, op)));
 	if (op.requestBody) body.push(el('b', 'Body'), ...content(op.requestBody.content));
 	const rows = Object.entries(op.responses).map(([code, r]) => el('tr', '', el('th', code),
 		el('td', '', open(r).description, ...(code < 300 ? content(open(r).content) : []))));

@@ -1,69 +1,74 @@
-// The page: who is signed in, where they can be reached, and what they are sent.
+// The page: the door, and behind it one softphone, or two beside each other to try it alone.
 import { Restsip } from './restsip.js';
-const $ = (id) => document.getElementById(id);
-const api = new Restsip();
-let stop = () => {};
+import { Phone } from './phone.js';
+import { button, problem } from './dom.js';
 
-const item = (list, text, note) => {
-	const li = document.createElement('li');
-	li.textContent = text + ' ';
-	const span = document.createElement('span');
-	span.className = 'quiet';
-	span.textContent = note;
-	li.append(span);
-	list.prepend(li);
-	return span;
-};
-const attempt = async (work) => {
+const $ = (id) => document.getElementById(id);
+const NAMES = ['restsip', 'restsip.beside'];
+const open = new Map();
+
+function enter(api) {
+	const phone = new Phone(api, () => {
+		open.delete(api.name);
+		look();
+	});
+	open.set(api.name, phone);
+	$('phones').append(phone.element);
+	look();
+	return phone.start();
+}
+
+/** The door is there while nobody has come in; a place beside them while one has. */
+function look() {
+	$('front').hidden = open.size > 0;
+	document.body.classList.toggle('two', open.size > 1);
 	$('error').textContent = '';
-	try { await work(); } catch (error) { $('error').textContent = error.message; }
-};
-const contacts = (list) => {
-	$('contacts').replaceChildren();
-	if (!list.length) item($('contacts'), 'Nowhere but here.', 'Register a phone to change that.');
-	for (const c of list) item($('contacts'), c.contact || (c.source === 'publish' ? 'presence only' : 'this page'), `${c.source}${c.expires_at ? ', until ' + new Date(c.expires_at).toLocaleTimeString() : ''}`);
-};
-// After a crash a message may come once more: nobody could say that it had been here.
-const seen = new Set();
-const isNew = ({ id }) => seen.size !== seen.add(id).size;
-const connections = { open: 'Connected.', lost: 'Connection lost; trying again…', closed: 'Not connected any more: sign in again.' };
-const enter = async (email, password) => {
+}
+
+async function attempt(work) {
+	$('error').textContent = '';
+	try {
+		await work();
+	} catch (error) {
+		$('error').textContent = problem(error);
+	}
+}
+
+async function signIn({ email, password }, name = NAMES[0]) {
+	const api = new Restsip('', { name });
 	await api.signIn(email, password);
-	$('me').textContent = email;
-	$('door').hidden = true;
-	document.querySelector('main').hidden = false;
-	stop = api.watch('/login/me', ({ event, data }) => {
-		if (event === 'state' || event === 'change') contacts(data);
-		if (event === 'message' && isNew(data)) item($('messages'), data.body ?? '(binary)', `from ${data.from}, ${new Date(data.sent_at).toLocaleTimeString()}`);
-	}, { connection: (state) => { $('connection').textContent = connections[state]; } });
-};
+	await enter(api);
+}
 
 $('door').addEventListener('submit', (event) => {
 	event.preventDefault();
-	attempt(() => enter(event.target.email.value, event.target.password.value));
-});
-$('join').addEventListener('click', () => attempt(async () => {
-	const form = $('door');
-	if (!form.reportValidity()) return;
-	await api.signUp(form.email.value, form.password.value);
-	await enter(form.email.value, form.password.value);
-}));
-$('leave').addEventListener('click', () => attempt(async () => {
-	stop();
-	await api.signOut();
-	location.reload();
-}));
-$('send').addEventListener('submit', (event) => {
-	event.preventDefault();
+	const { email, password } = Object.fromEntries(new FormData(event.target));
 	attempt(async () => {
-		const form = event.target;
-		const sent = await api.send(form.to.value, form.text.value);
-		const note = item($('messages'), form.text.value, `to ${sent.to}: ${sent.status}`);
-		form.text.value = '';
-		const end = api.watch(sent.url, ({ event: what, data }) => {
-			if (what !== 'state' && what !== 'change') return;
-			note.textContent = `to ${data.to}: ${data.status}`;
-			if (['delivered', 'displayed', 'accepted', 'failed', 'cancelled'].includes(data.status)) end();
-		});
+		if (event.submitter?.id === 'join') await new Restsip('', { name: 'restsip.new' }).signUp(email, password);
+		await signIn({ email, password });
+		event.target.reset();
 	});
 });
+
+/** The demo accounts, where this is a demo: two people talk at once. */
+async function offerDemo() {
+	const answer = await fetch('/demo.json');
+	if (!answer.ok) return;
+	const { accounts: [one, other] } = await answer.json();
+	const start = button('Try it as alice, and as bob beside her', () => attempt(async () => {
+		await Promise.all([signIn(one), signIn(other, NAMES[1])]);
+		open.get(NAMES[1])?.people.pick(one.email);
+		open.get(NAMES[0])?.people.pick(other.email);
+		await open.get(NAMES[0])?.chat.send('Hello, bob! Write back, or call me.');
+	}), { className: 'go', id: 'try' });
+	$('demo').append(start);
+	$('demo').hidden = false;
+}
+
+const kept = await Promise.all(NAMES.map(async (name) => {
+	const api = new Restsip('', { name });
+	return await api.resume().catch(() => null) && api;
+}));
+for (const api of kept.filter(Boolean)) enter(api);
+look();
+await offerDemo();

@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from selenium.webdriver.common.by import By
+from softphone import sign_in
 
 LATER = (502, 503, 504)
 WAIT_S = 40
@@ -22,19 +22,6 @@ def insist(fn):
 def send(sender, to, text):
     insist(lambda: sender.request("SEND", to.login, data=text.encode(), headers={
         "Content-Type": "text/plain; charset=utf-8", "Idempotency-Key": text.encode().hex()}))
-
-
-def sign_in(browser, account):
-    browser.get(account.system.url + "/")
-    browser.find_element(By.NAME, "email").send_keys(account.email)
-    browser.find_element(By.NAME, "password").send_keys(account.password)
-    browser.find_element(By.CSS_SELECTOR, "#door button").click()
-
-
-def items(browser, name):
-    """The page's list, its newest entry first."""
-    return browser.execute_script(
-        "return [...document.querySelectorAll(`#${arguments[0]} li`)].map((li) => li.firstChild.data.trim())", name)
 
 
 def test_event_source_with_a_ticket(system, account, browser, until):
@@ -64,29 +51,14 @@ def test_event_source_with_a_ticket(system, account, browser, until):
     browser.execute_script("source.close()")
 
 
-def test_the_page_shows_contacts_and_messages(account, browser, until):
-    alice, bob = account("alice"), account("bob")
-    sign_in(browser, alice)
-    until(lambda: items(browser, "contacts") == ["Nowhere but here."], WAIT_S)
-    assert alice.request("POST", alice.login, json={"contact": "sip:a@192.0.2.1"}).status_code == 201
-    send(bob, alice, "hello <b>bob</b>")
-    until(lambda: items(browser, "messages") == ["hello <b>bob</b>"], WAIT_S)
-    until(lambda: items(browser, "contacts") == ["sip:a@192.0.2.1"], WAIT_S)
-    browser.find_element(By.NAME, "to").send_keys(bob.email)
-    browser.find_element(By.NAME, "text").send_keys("from the page")
-    browser.find_element(By.CSS_SELECTOR, "#send button").click()
-    until(lambda: items(browser, "messages")[0] == "from the page", WAIT_S)
-
-
 @pytest.mark.parametrize("how", ["kill", "restart"])
 def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser, until, how):
     alice, bob = own_account("alice"), own_account("bob")
-    sign_in(browser, alice)
-    until(lambda: items(browser, "contacts") == ["Nowhere but here."], WAIT_S)
-    connection = browser.find_element(By.ID, "connection")
-    assert connection.text == "Connected."
-    browser.execute_script("""window.shown = [];
-        new MutationObserver(() => shown.push(arguments[0].textContent)).observe(arguments[0], { childList: true });""", connection)
+    browser.set_window_size(1600, 900)
+    pane = sign_in(browser, alice)
+    pane.pick(bob.email)
+    browser.execute_script("""window.shown = []; const status = document.querySelector('.connection');
+        new MutationObserver(() => shown.push(status.textContent)).observe(status, { childList: true });""")
     sent = []
     for round_ in range(3):
         for i in range(6):
@@ -96,12 +68,13 @@ def test_the_page_misses_nothing_over_a_restart(own_system, own_account, browser
                 own_system.kill_and_wait("restsip-stream", 15)
             sent.append(f"{round_}.{i}")
             send(bob, alice, sent[-1])
-        until(lambda: items(browser, "messages")[:1] == sent[-1:], WAIT_S)
-        insist(lambda: alice.request("PUT", alice.login, json=[{"contact": f"sip:r{round_}@192.0.2.1"}]))
-        until(lambda: items(browser, "contacts") == [f"sip:r{round_}@192.0.2.1"], WAIT_S)
-    assert items(browser, "messages") == sent[::-1]
+        until(lambda: pane.text(".log p").split("\n")[-1:] == sent[-1:], WAIT_S)
+        insist(lambda: bob.request("PUT", bob.login, json=[{"contact": f"sip:r{round_}@192.0.2.1", "presence": {"note": f"note {round_}"}}]))
+        pane.await_text(".talk header", f"note {round_}")
+    assert pane.text(".log p").split("\n") == sent
     shown = browser.execute_script("return shown")
-    assert shown[:2] == ["Connection lost; trying again…", "Connected."] and connection.text == "Connected."
+    assert shown[:2] == ["Connection lost; trying again…", "Connected again"]
+    until(lambda: pane.text(".connection").startswith("Connected"), WAIT_S)
 
 
 def test_a_session_that_ends_ends_the_page(account, browser, until):
@@ -113,12 +86,13 @@ def test_a_session_that_ends_ends_the_page(account, browser, until):
         import('/restsip.js').then(async ({ Restsip }) => {
             window.api = new Restsip();
             await api.signIn(arguments[0], arguments[1]);
-            api.watch('/login/me', (event) => came.push(event));
+            (async () => { for await (const event of api.watch('/login/me')) came.push(event); })()
+                .catch((error) => came.push({ event: 'refused', data: { reason: error.status } }));
         });
         """, alice.email, alice.password)
     until(lambda: browser.execute_script("return came.length"), WAIT_S)
     assert alice.system.request("DELETE", "/session", auth=alice.auth).status_code == 204
-    until(lambda: browser.execute_script("return came.at(-1)").get("data") == {"reason": "HTTP 401"}, WAIT_S)
+    until(lambda: browser.execute_script("return came.at(-1)").get("data") == {"reason": 401}, WAIT_S)
     ends = [e for e in browser.execute_script("return came") if e["event"] == "end"]
     assert ends[0]["data"]["reason"] == "session-ended"
 
@@ -129,10 +103,12 @@ def test_one_of_many_that_goes_stops_not_the_others(account, browser, until):
     browser.get(alice.system.url + "/docs")
     browser.execute_script("""
         window.came = [];
+        const resources = arguments[2];
         import('/restsip.js').then(async ({ Restsip }) => {
             const api = new Restsip();
             await api.signIn(arguments[0], arguments[1]);
-            api.watch('/watch?' + arguments[2].map((r) => 'r=' + r).join('&'), (event) => came.push(event));
+            (async () => { for await (const event of api.watch(resources)) came.push(event); })()
+                .catch((error) => came.push({ event: 'refused', data: { reason: error.status } }));
         });
         """, alice.email, alice.password, calls)
 
@@ -159,7 +135,8 @@ def test_what_is_no_resource_is_not_asked_for_again(account, browser, until):
         import('/restsip.js').then(async ({ Restsip }) => {
             const api = new Restsip();
             await api.signIn(arguments[0], arguments[1]);
-            api.watch('/watch?r=/watch', (event) => came.push(event));
+            (async () => { for await (const event of api.watch('/watch?r=/watch')) came.push(event); })()
+                .catch((error) => came.push({ event: 'refused', data: { reason: error.status } }));
         });
         """, alice.email, alice.password)
-    until(lambda: browser.execute_script("return came.map((e) => e.data.reason)") == ["HTTP 406"], WAIT_S)
+    until(lambda: browser.execute_script("return came.map((e) => e.data.reason)") == [406], WAIT_S)

@@ -112,7 +112,7 @@ def test_only_people_and_programs_are_asked_for_a_password(system, path):
 
 # ---- what a browser makes of answers ----
 
-@pytest.mark.parametrize("path", ["/", "/index.js", "/index.css", "/restsip.js", "/docs", "/docs.js", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/index.js", "/calls.js", "/index.css", "/restsip.js", "/docs", "/docs.js", "/openapi.json"])
 def test_pages_run_no_script_but_ours(system, path):
     answer = requests.get(system.url + path, timeout=20)
     assert answer.status_code == 200
@@ -120,6 +120,8 @@ def test_pages_run_no_script_but_ours(system, path):
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "microphone=(self)" in answer.headers["Permissions-Policy"]
     assert "javascript" in answer.headers["Content-Type"] or not path.endswith(".js")
 
 

@@ -112,7 +112,7 @@ def test_the_page_needs_nothing_from_elsewhere(system):
         text += answer.content.decode()
     assert set(re.findall(r"""(?:src|href)=["']([^"']*)|fetch\(["']([^"']*)|(?:from|import)\s*\(?["']([^"']*)|url\(([^)]*)""",
                           text)) == {("/openapi.json", "", "", ""), ("", "/openapi.json", "", ""), ("/docs.js", "", "", ""),
-                                     ("/docs.css", "", "", "")}
+                                     ("/docs.css", "", "", ""), ("/icon.svg", "", "", "")}
     assert "//" not in re.sub(r"(?m)^\s*//.*", "", text)
     assert requests.get(system.url + "/openapi.json", timeout=20).json() == DOCUMENT
 
