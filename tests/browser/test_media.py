@@ -13,7 +13,7 @@ KINDS = [("page", "page"), ("page", "softphone"), ("softphone", "page"), ("page"
 def relayed(system, number):
     """So many sessions are in rtpengine."""
     if system.ng:
-        until(lambda: len(ng.sessions(system.ng)) == number, 20, lambda: ng.sessions(system.ng))
+        until(lambda: len(ng.sessions(system.ng)) == number, 60, lambda: ng.sessions(system.ng))
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
@@ -77,12 +77,12 @@ def test_a_page_and_a_desk_phone_ring(media_system, relay, ends, caller, answers
     one, page, desk = ends(media_system, caller, ("page", "desk"))
     other, loser = (page, desk) if answers == "page" else (desk, page)
     one.dial(page.account)
-    until(lambda: page.rings() and desk.rings(), 30, "both ring")
+    until(lambda: page.rings() and desk.rings(), 60, "both ring")
     relayed(media_system, 1)
     other.accept()
-    until(lambda: one.is_up() and other.is_up(), 30, "both are in the call")
+    until(lambda: one.is_up() and other.is_up(), 60, "both are in the call")
     hear_each_other(one, other)
-    until(lambda: loser.is_free() and loser.has_stopped(), 20)
+    until(lambda: loser.is_free() and loser.has_stopped(), 60)
     relayed(media_system, caller != answers)
     other.hang_up()
     all_is_over(media_system, one, page, desk)
