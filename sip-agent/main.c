@@ -267,12 +267,27 @@ static void bound_connections(struct budget_conf *conf, size_t descriptors)
 		*most = (uint32_t)(descriptors - reserve);
 }
 
+_Static_assert((int)LISTEN_MAX <= (int)NG_RELAYS_MAX,
+	       "all relays of the settings are asked");
+
+/* Media goes where SIP may */
+static bool may_aim(const struct sa *sa, void *arg)
+{
+	const struct program *p = arg;
+
+	return settings_may_send(p->set, sa, false);
+}
+
 static int open_relays(struct program *p)
 {
 	const struct sa *sav;
 	const size_t sac = settings_relays(p->set, &sav);
+	const int err = sac ? ng_alloc(&p->ag.ng, sav, sac) : 0;
 
-	return sac ? ng_alloc(&p->ag.ng, sav, sac) : 0;
+	if (!err && p->ag.ng)
+		ng_guard(p->ag.ng, may_aim, p);
+
+	return err;
 }
 
 static int open_all(struct program *p)

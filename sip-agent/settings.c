@@ -90,8 +90,12 @@ static int read_addresses(struct sa *sav, size_t *sac, const char *key,
 		len = strcspn(p, SEPARATORS);
 		if (!len)
 			return 0;
-		if (*sac >= LISTEN_MAX || sa_decode(sa, p, len) ||
-		    sa_is_any(sa) || !sa_port(sa)) {
+		if (*sac >= LISTEN_MAX) {
+			log_error("settings", LOG_STR("key", key),
+				  LOG_STR("why", "more than 8 addresses"));
+			return E2BIG;
+		}
+		if (sa_decode(sa, p, len) || sa_is_any(sa) || !sa_port(sa)) {
 			log_error("settings", LOG_STR("key", key),
 				  LOG_MEM("value", p, len),
 				  LOG_STR("why", "not a concrete "

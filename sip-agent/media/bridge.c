@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "logre.h"
+#include "media/aim.h"
 #include "media/bencode.h"
 #include "media/ng.h"
 #include "pg/pgval.h"
@@ -75,6 +76,14 @@ const char *bridge_why(int err)
 		return "Media Relay Is Busy";
 	case ENOTSUP:
 		return "Media Relay Refuses";
+	case E2BIG:
+		return "Too Many Media Streams";
+	case EMSGSIZE:
+		return "Session Description Too Long";
+	case EACCES:
+		return "Media Address Not Allowed";
+	case EPROTO:
+		return "Session Description Not Understood";
 	default:
 		return "Media Relay Failed";
 	}
@@ -185,10 +194,13 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 {
 	struct bridge *b = arg;
 	struct pl sdp = PL_INIT;
+	struct sa at;
 
 	b->ask = NULL;
 	if (!err)
 		err = read_sdp(&sdp, dict);
+	if (!err && aim_first(&at, &sdp))
+		ng_learn(b->ng, b->relay, &at);
 	if (err)
 		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
 			       LOG_STR("why", bridge_why(err)));
@@ -216,23 +228,39 @@ static void write_flags(struct buf *b, enum bridge_what what, bool web)
 	}
 }
 
+static bool may_aim(const struct sa *sa, void *arg)
+{
+	const struct bridge *b = arg;
+
+	return ng_may_aim(b->ng, sa);
+}
+
 /**
  * Say something to the other side
  *
  * @param of_phone What the phone says; else what its call does
  * @param h        Called once, and never from here, unless it is freed before
  *
- * @return 0, EBUSY where something is being said, or another errno
+ * @return 0, EBUSY where something is being said, what aim_check says of it, or
+ *         another errno
  */
 int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, bridge_h *h, void *arg)
 {
 	const bool of_offerer = of_phone == (what == BRIDGE_OFFER);
-	struct buf ask;
+	struct buf ask, heard;
 	int err;
 
 	if (b->ask)
 		return EBUSY;
+	buf_init(&heard, AIM_SDP_MAX);
+	err = aim_check(&heard, sdp, may_aim, b);
+	if (err) {
+		log_warn_often(1, "relay_not_asked",
+			       LOG_STR("why", bridge_why(err)));
+		buf_free(&heard);
+		return err;
+	}
 	buf_init(&ask, ASK_MAX);
 	buf_char(&ask, 'd');
 	bencode_member(&ask, "command",
@@ -245,13 +273,14 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	/* the phone's other side speaks what it does not */
 	write_flags(&ask, what, of_phone ? !b->web : b->web);
 	bencode_str(&ask, "sdp");
-	bencode_mem(&ask, sdp->p, sdp->l);
+	bencode_mem(&ask, heard.p, heard.len);
 	buf_char(&ask, 'e');
 	b->what = what;
 	b->h = h;
 	b->arg = arg;
 	err = ng_ask(&b->ask, b->ng, b->relay, &ask, on_answer, b);
 	buf_free(&ask);
+	buf_free(&heard);
 
 	return err;
 }

@@ -1,6 +1,6 @@
 /*
  * Each relay has a socket of its own, connected to it, so that nobody else is
- * heard. One that does not answer is passed over until it answers a ping.
+ * heard. One that does not answer a ping is passed over until it answers one.
  */
 #include "media/ng.h"
 
@@ -24,6 +24,7 @@ struct relay {
 	struct ng *ng;
 	struct sa sa;
 	struct udp_sock *us;
+	struct sa media; /* where it has media sent to */
 	bool silent;
 	bool pinged; /* and has not answered yet */
 };
@@ -34,6 +35,8 @@ struct ng {
 	struct hash *asks; /* by their cookies */
 	size_t count;
 	struct tmr tmr;
+	ng_may_h *mayh;
+	void *may_arg;
 };
 
 /* Its table has a reference, until it is answered, given up or cancelled */
@@ -121,8 +124,6 @@ static void on_datagram(const struct sa *src, struct mbuf *mb, void *arg)
 		log_warn_often(1, "relay_answer_refused",
 			       LOG_SA("relay", &r->sa));
 		err = EBADMSG;
-	} else {
-		heard(r);
 	}
 	end(a, err, err ? NULL : &dict);
 }
@@ -143,7 +144,6 @@ static void send_it(void *arg)
 	struct relay *r = a->relay;
 
 	if (a->tries++ >= NG_TRIES_MAX) {
-		silent(r);
 		end(a, ETIMEDOUT, NULL);
 		return;
 	}
@@ -213,13 +213,19 @@ int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
  * ----------------------------------------------------------
  */
 
+/* That alone says whether it is there: what it does not answer else may be what
+   a phone has said */
 static void on_pong(int err, const struct pl *dict, void *arg)
 {
 	struct relay *r = arg;
+	struct pl result;
 
-	(void)err; /* it is silent, or heard, by now */
-	(void)dict;
 	r->pinged = false;
+	if (!err && !bencode_find(&result, dict, "result") &&
+	    !pl_strcmp(&result, "pong"))
+		heard(r);
+	else
+		silent(r);
 }
 
 static void ping(void *arg)
@@ -274,6 +280,41 @@ int ng_find(size_t *relay, const struct ng *n, const struct sa *sa)
 	return ENOENT;
 }
 
+/** Who says where media may be sent; without it, anywhere */
+void ng_guard(struct ng *n, ng_may_h *h, void *arg)
+{
+	n->mayh = h;
+	n->may_arg = arg;
+}
+
+/** Where a relay has media sent to: another, or itself, may send some there */
+void ng_learn(struct ng *n, size_t relay, const struct sa *media)
+{
+	if (!sa_is_any(media))
+		n->relayv[relay].media = *media;
+}
+
+/**
+ * Whether a relay may be told to send media there
+ *
+ * Never to a port where a relay is asked: it may listen at more addresses than
+ * we know of, and what it sends itself it may obey.
+ */
+bool ng_may_aim(const struct ng *n, const struct sa *sa)
+{
+	for (size_t i = 0; i < n->relayc; i++) {
+		if (sa_port(&n->relayv[i].sa) == sa_port(sa))
+			return false;
+	}
+	for (size_t i = 0; i < n->relayc; i++) {
+		if (sa_cmp(&n->relayv[i].media, sa, SA_ADDR))
+			return true;
+	}
+
+	/* the unspecified one: nothing is sent (RFC 3264 section 8.4) */
+	return sa_is_any(sa) || !n->mayh || n->mayh(sa, n->may_arg);
+}
+
 size_t ng_count(const struct ng *n)
 {
 	return n->relayc;
@@ -324,6 +365,8 @@ int ng_alloc(struct ng **np, const struct sa *relayv, size_t relayc)
 	err = hash_alloc(&n->asks, BUCKETS);
 	for (size_t i = 0; !err && i < relayc && i < NG_RELAYS_MAX; i++)
 		err = open_relay(n, &relayv[i]);
+	if (!err && relayc > NG_RELAYS_MAX)
+		err = E2BIG;
 	if (err) {
 		mem_deref(n);
 		return err;

@@ -28,7 +28,13 @@ enum {
  */
 typedef void(ng_h)(int err, const struct pl *dict, void *arg);
 
+/** @return Whether media may be sent there */
+typedef bool(ng_may_h)(const struct sa *sa, void *arg);
+
 int ng_alloc(struct ng **np, const struct sa *relayv, size_t relayc);
+void ng_guard(struct ng *n, ng_may_h *h, void *arg);
+void ng_learn(struct ng *n, size_t relay, const struct sa *media);
+bool ng_may_aim(const struct ng *n, const struct sa *sa);
 int ng_pick(struct ng *n, size_t *relay);
 int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
 size_t ng_count(const struct ng *n);

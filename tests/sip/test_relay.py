@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import SDP, Incoming, Outgoing, rings
 from ng import AT, FINGERPRINT, RTPENGINE, FakeRelay, Rtpengine
 from stream_client import Stream
 
@@ -14,6 +14,11 @@ from test_calls import offer
 from test_transfer import refer, say, telling
 
 AGENT = "restsip-agent"
+
+
+def sdp(n=1):
+    """Where the agent may send to: a relay is told of nothing else."""
+    return SDP.format(n=n).replace("192.0.2.1", "127.0.0.1")
 
 
 def web(n=1, way="sendrecv"):
@@ -445,6 +450,40 @@ def test_a_relay_that_has_lost_a_call(talk, relay, until):
     relay.sessions.clear()
     assert how_it_ended(alice, url, bob, until) == "media"
     until(lambda: [r for r in [side.phone.requests.get(timeout=5)] if r.method == "BYE"], 5)
+
+
+# ---- what no relay is asked ----
+
+HEAD = sdp(2).split("m=")[0]
+STREAM = "m=audio 40002 RTP/AVP 0\r\n"
+WRONG = {
+    "streams": (HEAD + 9 * STREAM, "Too Many Media Streams"),
+    "bytes": (sdp(2) + "a=x:" + 16384 * "y" + "\r\n", "Session Description Too Long"),
+    "inside": (sdp(2).replace("127.0.0.1", "169.254.169.254"), "Media Address Not Allowed"),
+    "control": (HEAD + "m=audio {port} RTP/AVP 0\r\n", "Media Address Not Allowed"),
+    "rtcp": (sdp(2) + "a=rtcp:{port}\r\n", "Media Address Not Allowed"),
+    "beside": (HEAD + "m=audio {before} RTP/AVP 0\r\n", "Media Address Not Allowed"),
+    "name": (HEAD.replace("c=IN IP4 127.0.0.1", "c=IN IP4 localhost") + STREAM, "Session Description Not Understood"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_phone_that_aims_wrongly(person, page, relay, until, what):
+    """Calling, and called: the relay hears nothing of it, and goes on."""
+    text, why = WRONG[what]
+    port = int(relay.address.rsplit(":", 1)[1])
+    text = text.replace("{port}", str(port)).replace("{before}", str(port - 1))
+    alice, bob = person("alice", False), person("bob")
+    page(alice)
+    assert Outgoing(bob.phone, f"sip:{alice.email}", text).final(8).code == 488
+    assert "offer" not in [said for said, _ in relay.said]
+    url, _ = calls(alice, bob, {"type": "offer", "sdp": web(1)})
+    inc = Incoming(bob.phone)
+    inc.accept(text)
+    inc.next("BYE")
+    got = until(lambda: next(c for c in [child(alice, url, bob.email)] if c["state"] == "ended"), 8)
+    assert got["ended"]["cause"] == "media" and got["sip"] == {**got["sip"], "code": 488, "reason": why}
+    assert "answer" not in [said for said, _ in relay.said]
 
 
 # ---- the agent is killed ----
