@@ -29,8 +29,7 @@ struct aim {
 static struct pl take_word(struct pl *line)
 {
 	const char *blank = line->l ? memchr(line->p, ' ', line->l) : NULL;
-	struct pl word = {line->p,
-			  blank ? (size_t)(blank - line->p) : line->l};
+	struct pl word = {line->p, blank ? (size_t)(blank - line->p) : line->l};
 
 	pl_advance(line, (ssize_t)(word.l + (blank ? 1 : 0)));
 
@@ -150,8 +149,7 @@ bool aim_first(struct sa *sa, const struct pl *sdp)
 
 static int read_connection(struct aim *a, const struct pl *line)
 {
-	return sa_af(&a->s.at) ? EPROTO
-					   : read_address(&a->s.at, *line);
+	return sa_af(&a->s.at) ? EPROTO : read_address(&a->s.at, *line);
 }
 
 /* RFC 3605 */

@@ -105,15 +105,16 @@ static void test_what_may_be_read_otherwise(void **state)
 static void test_candidates_are_left_out(void **state)
 {
 	(void)state;
-	assert_int_equal(check(HEAD AT AUDIO TRY "127.0.0.1 41 typ host\r\n" TRY
-				       "192.0.2.1 2223 typ host\r\n" TRY
-				       "0.0.0.0 41 typ host\r\n" TRY
-				       "1-2.local 41 typ host\r\n" TRY
-				       " 192.0.2.1 41 typ host\r\n"
-				       "a=candidate:\r\n"
-				       "a=remote-candidates:1 127.0.0.1 5\r\n" TRY
-				       "192.0.2.1 41 typ host\r\n"
-				       "a=mid:0\r\n",
+	assert_int_equal(check(HEAD AT AUDIO TRY
+			       "127.0.0.1 41 typ host\r\n" TRY
+			       "192.0.2.1 2223 typ host\r\n" TRY
+			       "0.0.0.0 41 typ host\r\n" TRY
+			       "1-2.local 41 typ host\r\n" TRY
+			       " 192.0.2.1 41 typ host\r\n"
+			       "a=candidate:\r\n"
+			       "a=remote-candidates:1 127.0.0.1 5\r\n" TRY
+			       "192.0.2.1 41 typ host\r\n"
+			       "a=mid:0\r\n",
 			       HEAD AT AUDIO TRY "192.0.2.1 41 typ host\r\n"
 						 "a=mid:0\r\n"),
 			 0);
