@@ -16,6 +16,7 @@
 enum {
 	ADDRESS_SIZE = 64,
 	ASK_MAX = NG_BODY_MAX,
+	FIRST_TRIES = 1, /* where there is another; NG_TRIES_MAX of both */
 };
 
 struct bridge {
@@ -23,8 +24,11 @@ struct bridge {
 	size_t relay;
 	char address[ADDRESS_SIZE];
 	char *id;
-	bool web;   /* the phone speaks WebRTC, its call plain RTP */
-	bool known; /* the relay has heard of both sides */
+	bool web;	  /* the phone speaks WebRTC, its call plain RTP */
+	bool known;	  /* the relay has heard of both sides */
+	bool open;	  /* it has heard of one */
+	bool moves;	  /* another relay is asked if this one fails */
+	struct buf words; /* that it is asked */
 	struct ng_ask *ask, *look;
 	enum bridge_what what;
 	bridge_h *h;
@@ -42,6 +46,7 @@ static void destructor(void *arg)
 
 	mem_deref(b->ask);
 	mem_deref(b->look);
+	buf_free(&b->words);
 	mem_deref(b->id);
 }
 
@@ -89,6 +94,13 @@ const char *bridge_why(int err)
 	}
 }
 
+static void set_relay(struct bridge *b, size_t relay)
+{
+	b->relay = relay;
+	(void)re_snprintf(b->address, sizeof(b->address), "%J",
+			  ng_address(b->ng, relay));
+}
+
 static int make(struct bridge **bp, struct ng *n, size_t relay, const char *id,
 		bool web)
 {
@@ -97,10 +109,9 @@ static int make(struct bridge **bp, struct ng *n, size_t relay, const char *id,
 	if (!b)
 		return ENOMEM;
 	b->ng = n;
-	b->relay = relay;
 	b->web = web;
-	(void)re_snprintf(b->address, sizeof(b->address), "%J",
-			  ng_address(n, relay));
+	buf_init(&b->words, ASK_MAX);
+	set_relay(b, relay);
 	if (str_dup(&b->id, id)) {
 		mem_deref(b);
 		return ENOMEM;
@@ -151,7 +162,7 @@ int bridge_resume(struct bridge **bp, struct ng *n, const char *relay,
 	if (!err)
 		err = make(bp, n, at, id, web);
 	if (!err)
-		(*bp)->known = true;
+		(*bp)->known = (*bp)->open = true;
 
 	return err;
 }
@@ -166,6 +177,27 @@ bool bridge_web(const struct bridge *b)
 const char *bridge_relay(const struct bridge *b)
 {
 	return b->address;
+}
+
+static void write_about(struct buf *b, const char *command, const char *id)
+{
+	buf_init(b, ASK_MAX);
+	buf_char(b, 'd');
+	bencode_member(b, "command", command);
+	bencode_member(b, "call-id", id);
+}
+
+static void remove_at(struct ng *n, size_t relay, const char *id)
+{
+	struct buf ask;
+
+	write_about(&ask, "delete", id);
+	bencode_str(&ask, "delete-delay");
+	buf_str(&ask, "i0e");
+	buf_char(&ask, 'e');
+	/* what is lost ends by itself, after a minute without media */
+	(void)ng_ask(NULL, n, relay, &ask, NG_TRIES_MAX, NULL, NULL);
+	buf_free(&ask);
 }
 
 /* --- what is said ------------------------------------------------------------
@@ -190,6 +222,25 @@ static int read_sdp(struct pl *sdp, const struct pl *dict)
 	return !bencode_find(sdp, dict, "sdp") && is_sdp(sdp) ? 0 : EBADMSG;
 }
 
+static void on_answer(int err, const struct pl *dict, void *arg);
+
+/* The first could not open it */
+static int move(struct bridge *b)
+{
+	size_t other = b->relay;
+	int err;
+
+	err = ng_other(b->ng, &other);
+	if (err)
+		return err;
+	remove_at(b->ng, b->relay, b->id);
+	set_relay(b, other);
+	b->moves = false;
+
+	return ng_ask(&b->ask, b->ng, b->relay, &b->words,
+		      NG_TRIES_MAX - FIRST_TRIES, on_answer, b);
+}
+
 static void on_answer(int err, const struct pl *dict, void *arg)
 {
 	struct bridge *b = arg;
@@ -206,6 +257,12 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 			       LOG_STR("why", bridge_why(err)));
 	else if (b->what == BRIDGE_ANSWER)
 		b->known = true;
+	if (err && b->what == BRIDGE_OFFER)
+		ng_failed(b->ng, b->relay);
+	if (err && b->moves && !move(b))
+		return;
+	b->open |= !err;
+	buf_free(&b->words);
 	b->h(err, &sdp, b->arg);
 }
 
@@ -248,7 +305,8 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, bridge_h *h, void *arg)
 {
 	const bool of_offerer = of_phone == (what == BRIDGE_OFFER);
-	struct buf ask, heard;
+	struct buf *ask = &b->words, heard;
+	size_t other = b->relay;
 	int err;
 
 	if (b->ask)
@@ -261,25 +319,27 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 		buf_free(&heard);
 		return err;
 	}
-	buf_init(&ask, ASK_MAX);
-	buf_char(&ask, 'd');
-	bencode_member(&ask, "command",
+	buf_free(ask);
+	buf_init(ask, ASK_MAX);
+	buf_char(ask, 'd');
+	bencode_member(ask, "command",
 		       what == BRIDGE_OFFER ? "offer" : "answer");
-	bencode_member(&ask, "call-id", b->id);
-	bencode_member(&ask, "from-tag", of_offerer ? tag_phone : tag_call);
+	bencode_member(ask, "call-id", b->id);
+	bencode_member(ask, "from-tag", of_offerer ? tag_phone : tag_call);
 	if (what == BRIDGE_ANSWER || b->known)
-		bencode_member(&ask, "to-tag",
+		bencode_member(ask, "to-tag",
 			       of_offerer ? tag_call : tag_phone);
 	/* the phone's other side speaks what it does not */
-	write_flags(&ask, what, of_phone ? !b->web : b->web);
-	bencode_str(&ask, "sdp");
-	bencode_mem(&ask, heard.p, heard.len);
-	buf_char(&ask, 'e');
+	write_flags(ask, what, of_phone ? !b->web : b->web);
+	bencode_str(ask, "sdp");
+	bencode_mem(ask, heard.p, heard.len);
+	buf_char(ask, 'e');
 	b->what = what;
 	b->h = h;
 	b->arg = arg;
-	err = ng_ask(&b->ask, b->ng, b->relay, &ask, on_answer, b);
-	buf_free(&ask);
+	b->moves = what == BRIDGE_OFFER && !b->open && !ng_other(b->ng, &other);
+	err = ng_ask(&b->ask, b->ng, b->relay, ask,
+		     b->moves ? FIRST_TRIES : NG_TRIES_MAX, on_answer, b);
 	buf_free(&heard);
 
 	return err;
@@ -293,14 +353,6 @@ void bridge_hush(struct bridge *b)
 
 /* --- its end -----------------------------------------------------------------
  */
-
-static void write_about(struct buf *b, const char *command, const char *id)
-{
-	buf_init(b, ASK_MAX);
-	buf_char(b, 'd');
-	bencode_member(b, "command", command);
-	bencode_member(b, "call-id", id);
-}
 
 static void on_look(int err, const struct pl *dict, void *arg)
 {
@@ -330,23 +382,10 @@ int bridge_look(struct bridge *b, void (*gone)(void *arg), void *arg)
 	b->gone_arg = arg;
 	write_about(&ask, "query", b->id);
 	buf_char(&ask, 'e');
-	err = ng_ask(&b->look, b->ng, b->relay, &ask, on_look, b);
+	err = ng_ask(&b->look, b->ng, b->relay, &ask, NG_TRIES_MAX, on_look, b);
 	buf_free(&ask);
 
 	return err;
-}
-
-static void remove_at(struct ng *n, size_t relay, const char *id)
-{
-	struct buf ask;
-
-	write_about(&ask, "delete", id);
-	bencode_str(&ask, "delete-delay");
-	buf_str(&ask, "i0e");
-	buf_char(&ask, 'e');
-	/* what is lost ends by itself, after a minute without media */
-	(void)ng_ask(NULL, n, relay, &ask, NULL, NULL);
-	buf_free(&ask);
 }
 
 /** The relay needs it no more; the caller frees it */

@@ -26,7 +26,8 @@ struct relay {
 	struct udp_sock *us;
 	struct sa media; /* where it has media sent to */
 	bool silent;
-	bool pinged; /* and has not answered yet */
+	uint64_t failed_until; /* ms; others are asked rather */
+	bool pinged;	       /* and has not answered yet */
 };
 
 struct ng {
@@ -45,7 +46,7 @@ struct ng_ask {
 	struct relay *relay;
 	char cookie[COOKIE_SIZE];
 	struct mbuf *mb;
-	int tries;
+	int tries, tries_max;
 	struct tmr tmr;
 	ng_h *h;
 	void *arg;
@@ -143,7 +144,7 @@ static void send_it(void *arg)
 	struct ng_ask *a = arg;
 	struct relay *r = a->relay;
 
-	if (a->tries++ >= NG_TRIES_MAX) {
+	if (a->tries++ >= a->tries_max) {
 		end(a, ETIMEDOUT, NULL);
 		return;
 	}
@@ -171,12 +172,13 @@ static int make_cookie(char cookie[static COOKIE_SIZE])
  * @param ap   Set to the question, which mem_deref cancels as long as it is
  *             under way; NULL: nobody does. Borrowed
  * @param dict What is asked, bencoded
+ * @param tries How often, NG_AGAIN_MS each
  * @param h    Called once, unless it is cancelled; may be NULL
  *
  * @return 0, EBUSY where too many are under way, or another errno
  */
 int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
-	   const struct buf *dict, ng_h *h, void *arg)
+	   const struct buf *dict, int tries, ng_h *h, void *arg)
 {
 	struct ng_ask *a;
 	int err;
@@ -189,6 +191,7 @@ int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
 	if (!a)
 		return ENOMEM;
 	a->relay = &n->relayv[relay];
+	a->tries_max = tries;
 	a->h = h;
 	a->arg = arg;
 	a->mb = mbuf_alloc(dict->len + COOKIE_SIZE);
@@ -242,9 +245,33 @@ static void ping(void *arg)
 		struct relay *r = &n->relayv[i];
 
 		if (!r->pinged)
-			r->pinged = !ng_ask(NULL, n, i, &b, on_pong, r);
+			r->pinged = !ng_ask(NULL, n, i, &b, NG_TRIES_MAX,
+					    on_pong, r);
 	}
 	buf_free(&b);
+}
+
+/* From the next in turn; not: but that one. Whoever is put back comes after the
+   others, and is better than none: a phone may have been the cause */
+static int pick(struct ng *n, const struct relay * not, size_t *relay)
+{
+	const uint64_t now = tmr_jiffies();
+	bool found = false;
+
+	for (size_t i = 0; i < n->relayc; i++) {
+		const size_t at = (n->next + i) % n->relayc;
+		const struct relay *r = &n->relayv[at];
+		const bool failed = r->failed_until > now;
+
+		if (r->silent || r == not || (found && failed))
+			continue;
+		*relay = at;
+		found = true;
+		if (!failed)
+			break;
+	}
+
+	return found ? 0 : EHOSTUNREACH;
 }
 
 /**
@@ -254,17 +281,31 @@ static void ping(void *arg)
  */
 int ng_pick(struct ng *n, size_t *relay)
 {
-	for (size_t i = 0; i < n->relayc; i++) {
-		const size_t at = (n->next + i) % n->relayc;
+	int err;
 
-		if (n->relayv[at].silent)
-			continue;
-		n->next = at + 1;
-		*relay = at;
-		return 0;
-	}
+	err = pick(n, NULL, relay);
+	if (!err)
+		n->next = *relay + 1;
 
-	return EHOSTUNREACH;
+	return err;
+}
+
+/**
+ * Another that answers
+ *
+ * @param relay Set to it; before, which one it is not to be
+ *
+ * @return 0, or EHOSTUNREACH where none does
+ */
+int ng_other(struct ng *n, size_t *relay)
+{
+	return pick(n, &n->relayv[*relay], relay);
+}
+
+/** It has failed at an offer: others are asked rather, for a while */
+void ng_failed(struct ng *n, size_t relay)
+{
+	n->relayv[relay].failed_until = tmr_jiffies() + NG_PUT_BACK_MS;
 }
 
 /** Which one it is, whether it answers or not; 0 or ENOENT */

@@ -14,10 +14,11 @@ struct ng_ask;
 
 enum {
 	NG_RELAYS_MAX = 8,
-	NG_ASKS_MAX = 4096,  /* under way, of all relays */
-	NG_AGAIN_MS = 1000,  /* it is repeated after that */
-	NG_TRIES_MAX = 3,    /* and given up after as many of those */
-	NG_BODY_MAX = 60000, /* bytes; a datagram has 65,507 */
+	NG_ASKS_MAX = 4096,	    /* under way, of all relays */
+	NG_AGAIN_MS = 1000,	    /* it is repeated after that */
+	NG_TRIES_MAX = 3,	    /* and given up after as many of those */
+	NG_PUT_BACK_MS = 30 * 1000, /* others are asked rather, see ng_failed */
+	NG_BODY_MAX = 60000,	    /* bytes; a datagram has 65,507 */
 };
 
 /**
@@ -36,10 +37,12 @@ void ng_guard(struct ng *n, ng_may_h *h, void *arg);
 void ng_learn(struct ng *n, size_t relay, const struct sa *media);
 bool ng_may_aim(const struct ng *n, const struct sa *sa);
 int ng_pick(struct ng *n, size_t *relay);
+int ng_other(struct ng *n, size_t *relay);
+void ng_failed(struct ng *n, size_t relay);
 int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
 size_t ng_count(const struct ng *n);
 const struct sa *ng_address(const struct ng *n, size_t relay);
 int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
-	   const struct buf *dict, ng_h *h, void *arg);
+	   const struct buf *dict, int tries, ng_h *h, void *arg);
 
 #endif

@@ -52,7 +52,7 @@ def translated(sdp, web):
 
 
 class FakeRelay:
-    """`way`: how it answers. ok; silent; bencode, cookie, sdp: wrongly; error: it refuses."""
+    """`way`: how it answers. ok; silent; mute: pings alone; bencode, cookie, sdp: wrongly; error: it refuses."""
 
     def __init__(self, port=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -89,7 +89,7 @@ class FakeRelay:
             try:
                 data, source = self.socket.recvfrom(65535)
                 cookie, _, body = data.partition(b" ")
-                if self.way == "silent":
+                if self.way == "silent" or (self.way == "mute" and b"4:ping" not in body):
                     continue
                 answer = encode(self._answer(decode(body)[0]))
                 if self.way == "bencode":

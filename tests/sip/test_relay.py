@@ -534,6 +534,7 @@ def fixture_real(systems, folder):
     second = FakeRelay()
     second.way = "silent"
     with contextlib.closing(Rtpengine(folder)) as engine, contextlib.closing(second):
+        engine.second = second
         system = systems("rtpengine", {"RESTSIP_DEMO": "no", "RESTSIP_MEDIA_RTPENGINE": f"{engine.address}, {second.address}"})
         wait_until(lambda: "relay_is_silent" in system.log(AGENT), 20)  # and passed over from then on
         yield system, engine
@@ -598,4 +599,17 @@ def test_rtpengine_is_killed(real, phone, until):
     inc.next("BYE")
     _, _, inc, _, _ = real_call(system, phone, until)
     assert inc.bye().code == 200
+    until(lambda: not engine.sessions, 5)
+
+
+def test_another_relay_is_asked(real, phone, until):
+    """The second is there, as it says itself, and is in turn for one of two calls: it does not make its session."""
+    system, engine = real
+    engine.second.way = "mute"
+    until(lambda: "relay_is_back" in system.log(AGENT), 30)
+    for _ in range(2):
+        _, _, inc, _, _ = real_call(system, phone, until)
+        assert inc.bye().code == 200
+    assert "relay_failed" in system.log(AGENT)
+    engine.second.way = "silent"
     until(lambda: not engine.sessions, 5)

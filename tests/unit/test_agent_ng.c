@@ -92,7 +92,8 @@ static void begin(struct play *p)
 	assert_int_equal(ng_pick(p->ng, &relay), 0);
 	buf_init(&b, 64);
 	buf_str(&b, "d7:command5:offere");
-	assert_int_equal(ng_ask(NULL, p->ng, relay, &b, on_answer, p), 0);
+	assert_int_equal(
+		ng_ask(NULL, p->ng, relay, &b, NG_TRIES_MAX, on_answer, p), 0);
 	buf_free(&b);
 	tmr_start(&p->tmr, TIMEOUT_MS, too_late, NULL);
 	(void)re_main(NULL);
@@ -135,6 +136,41 @@ static void test_given_up(void **state)
 	over(&p);
 }
 
+static void test_who_fails_is_put_back(void **state)
+{
+	struct ng *n = NULL;
+	struct sa sav[2];
+	size_t first, other, at;
+
+	(void)state;
+	assert_int_equal(libre_init(), 0);
+	assert_int_equal(sa_set_str(&sav[0], "127.0.0.1", 9), 0);
+	assert_int_equal(sa_set_str(&sav[1], "127.0.0.1", 10), 0);
+	assert_int_equal(ng_alloc(&n, sav, 2), 0);
+	assert_int_equal(ng_pick(n, &first), 0);
+	other = first;
+	assert_int_equal(ng_other(n, &other), 0);
+	assert_int_not_equal(first, other);
+	ng_failed(n, first);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(ng_pick(n, &at), 0);
+		assert_int_equal(at, other);
+	}
+	at = other;
+	assert_int_equal(ng_other(n, &at), 0);
+	assert_int_equal(at, first);
+	ng_failed(n, other); /* better than none */
+	assert_int_equal(ng_pick(n, &first), 0);
+	assert_int_equal(ng_pick(n, &at), 0);
+	assert_int_not_equal(first, at);
+	mem_deref(n);
+	assert_int_equal(ng_alloc(&n, sav, 1), 0);
+	at = 0;
+	assert_int_equal(ng_other(n, &at), EHOSTUNREACH);
+	mem_deref(n);
+	libre_close();
+}
+
 static void test_bounds(void **state)
 {
 	struct ng *n = NULL;
@@ -149,13 +185,13 @@ static void test_bounds(void **state)
 	buf_init(&b, 2 * NG_BODY_MAX);
 	buf_str(&b, "de");
 	for (int i = 0; i < NG_ASKS_MAX; i++)
-		assert_int_equal(ng_ask(&a, n, 0, &b, NULL, NULL), 0);
-	assert_int_equal(ng_ask(NULL, n, 0, &b, NULL, NULL), EBUSY);
+		assert_int_equal(ng_ask(&a, n, 0, &b, 1, NULL, NULL), 0);
+	assert_int_equal(ng_ask(NULL, n, 0, &b, 1, NULL, NULL), EBUSY);
 	mem_deref(a);
-	assert_int_equal(ng_ask(NULL, n, 0, &b, NULL, NULL), 0);
+	assert_int_equal(ng_ask(NULL, n, 0, &b, 1, NULL, NULL), 0);
 	while (b.len <= NG_BODY_MAX)
 		buf_str(&b, "0123456789");
-	assert_int_equal(ng_ask(NULL, n, 0, &b, NULL, NULL), EMSGSIZE);
+	assert_int_equal(ng_ask(NULL, n, 0, &b, 1, NULL, NULL), EMSGSIZE);
 	buf_free(&b);
 	mem_deref(n);
 	libre_close();
@@ -166,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_repeated_until_answered),
 		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_who_fails_is_put_back),
 		cmocka_unit_test(test_bounds),
 	};
 
