@@ -272,7 +272,12 @@ static void only_concrete_addresses_are_listened_on(void **state)
 static void relays_are_asked_at_concrete_addresses(void **state)
 {
 	static const char *const bad[] = {"localhost:22222", "127.0.0.1",
-					  "0.0.0.0:22222", "127.0.0.1:22222,x"};
+					  "0.0.0.0:22222", "127.0.0.1:22222,x",
+					  /* nine */
+					  "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,"
+					  "127.0.0.1:4,127.0.0.1:5,127.0.0.1:6,"
+					  "127.0.0.1:7,127.0.0.1:8,"
+					  "127.0.0.1:9"};
 	struct settings *s = load("192.0.2.1:5060", NULL);
 	const struct sa *sav;
 
