@@ -39,10 +39,16 @@ void buf_free(struct buf *b)
 /** Forgets the content and a failure, keeps the memory */
 void buf_reset(struct buf *b)
 {
-	b->len = 0;
+	buf_cut(b, 0);
+}
+
+/** Forget what was added since it was so long, failures too */
+void buf_cut(struct buf *b, size_t len)
+{
+	b->len = len;
 	b->failed = b->no_memory = false;
 	if (b->p)
-		b->p[0] = '\0';
+		b->p[len] = '\0';
 }
 
 static bool buf_reserve(struct buf *b, size_t n)

@@ -21,6 +21,7 @@ void buf_init(struct buf *b, size_t max);
 void buf_init_fixed(struct buf *b, char *p, size_t size);
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b);
+void buf_cut(struct buf *b, size_t len);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);

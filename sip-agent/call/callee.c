@@ -128,7 +128,8 @@ void callee_accept(struct leg *l, const char *sdp)
 {
 	struct pl pl;
 
-	if (l->state != LEG_UP || l->in || !l->offerless || l->ack || !sdp)
+	if (l->state != LEG_UP || l->in || !l->offerless || l->ack || !sdp ||
+	    border_asks(l->session.border))
 		return;
 	tmr_cancel(&l->tmr);
 	pl_set_str(&pl, sdp);

@@ -258,7 +258,7 @@ void caller_answer(struct leg *l, const char *sdp)
 	struct pl pl;
 	int err;
 
-	if (!waits(l))
+	if (!waits(l) || border_asks(l->session.border))
 		return;
 	pl_set_str(&pl, sdp ? sdp : "");
 	if (!l->session.border || !bridge_is_web(&pl)) {

@@ -253,10 +253,11 @@ bool leg_may_refresh(struct leg *l)
 	return true;
 }
 
-/** An offer is under way, of either side or ours */
+/** An offer is under way, of either side or ours, or the answer to one */
 bool leg_is_busy(const struct leg *l)
 {
-	return l->relay || l->offer || l->session.refresh;
+	return l->relay || l->offer || l->session.refresh ||
+	       border_asks(l->session.border);
 }
 
 /** Whether its phone is reached at its contact, too, once its connection is

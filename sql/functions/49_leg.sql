@@ -170,6 +170,12 @@ begin
 	if p_caller.id is null then
 		return null;
 	end if;
+	-- What was made for pages is of use to a page that answers it.
+	if p_caller.relay is not null and app.sdp_kind(p_sdp) = 'webrtc' then
+		update app.leg l set remote_sdp = app.caller_shown(p_caller) where l.id = p_caller.id;
+	else
+		perform app.caller_unshown(p_caller);
+	end if;
 	update app.leg l set state = 'answered', answered_at = now(), local_sdp = p_sdp
 	where l.id = p_caller.id;
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK'
@@ -238,7 +244,6 @@ begin
 	end if;
 	perform app.leg_relayed(p_leg, p_dialog) where v_leg.relay is not null or p_dialog ? 'relay';
 	perform app.contact_spoke(coalesce(v_leg.account_id, v_part.account_id), v_leg.contact, p_dialog ->> 'spoke');
-	perform app.caller_unshown(v_caller);
 	v_bell := app.caller_answered(v_caller, p_agent, p_sdp) || app.ring_heard(v_leg, 'delivered', 200, 'OK')
 		|| app.ring_won(v_part, p_agent, p_leg);
 	update app.participant p set state = 'joined', joined_at = now(), code = 200, reason = 'OK', ring_until = null,

@@ -119,11 +119,6 @@ begin
 		perform app.refuse(409, 'media-incompatible', 'The phone''s media are not of WebRTC, or yours are not.');
 	end if;
 	v_move := app.transfer_to(v_part);
-	if v_sdp is null then
-		perform app.caller_unshown(v_caller);
-	else
-		update app.leg l set remote_sdp = app.caller_shown(v_caller) where l.id = v_caller.id and v_caller.relay is not null;
-	end if;
 	bell := app.caller_answered(v_caller, 0, coalesce(v_sdp, app.sdp_inactive(v_caller.remote_sdp)))
 		|| app.ring_won(v_part, 0);
 	update app.participant p set state = 'joined', joined_at = now(), session = p_session, extra = p_extra, web = true,

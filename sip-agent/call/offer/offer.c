@@ -28,9 +28,23 @@ static void destructor(void *arg)
 	mem_deref(o->uac);
 	leg_request_free(&o->req);
 	buf_free(&o->answer);
+	border_close(&o->was);
 	if (o->u)
 		uas_set_cancel(o->u, NULL, NULL);
 	mem_deref(o->u);
+}
+
+/* It was not taken: the phone goes on by the relay that it had, or by none */
+static void leave_border(struct offer *o)
+{
+	struct leg_session *ss = &o->l->session;
+
+	if (o->opens)
+		border_close(&ss->border);
+	if (o->was && o->l->state == LEG_UP) {
+		ss->border = o->was;
+		o->was = NULL;
+	}
 }
 
 /** Done with; a phone that waits for an answer gets one */
@@ -40,7 +54,9 @@ void offer_end(struct offer *o, uint16_t scode)
 
 	l->offer = NULL;
 	l->goneh = NULL;
-	border_forget(l->session.border);
+	if (o->translated)
+		border_forget(l->session.border);
+	leave_border(o);
 	if (o->u)
 		confirm_asks(l, NULL);
 	if (o->u && !o->answered)
@@ -51,7 +67,7 @@ void offer_end(struct offer *o, uint16_t scode)
 /* A BYE was quicker (section 15.1.2) */
 static void on_gone(struct leg *l)
 {
-	if (l->offer->uac && l->offer->answered)
+	if (l->offer->acks)
 		(void)confirm_send(l, l->offer->req.cseq, NULL);
 	offer_end(l->offer, 487);
 }
@@ -89,6 +105,17 @@ bool offer_is_open(const struct offer *o)
 	return o && (o->u || o->said) && !o->answered;
 }
 
+static void on_translated(struct leg *l, int err, const struct pl *sdp,
+			  void *arg)
+{
+	border_h *h = l->offer ? l->offer->translated : NULL;
+
+	if (!h)
+		return;
+	l->offer->translated = NULL;
+	h(l, err, sdp, arg);
+}
+
 /** At the border of a leg that has a relay it says it in the other side's
    words, later; else it is what it is, and done at once */
 void offer_translate(struct leg *l, enum bridge_what what, bool of_phone,
@@ -98,9 +125,26 @@ void offer_translate(struct leg *l, enum bridge_what what, bool of_phone,
 	int err = 0;
 
 	if (b && sdp->l)
-		err = border_say(b, what, of_phone, sdp, h, NULL);
+		err = border_say(b, what, of_phone, sdp,
+				 l->offer ? on_translated : h, NULL);
 	if (!b || !sdp->l || err)
 		h(l, err, sdp, NULL);
+	else if (l->offer)
+		l->offer->translated = h;
+}
+
+/** Its phone has taken it, and goes on by what relay there is now, or by none
+ */
+void offer_take_border(struct offer *o)
+{
+	struct leg *l = o->l;
+
+	border_close(&o->was);
+	if (o->opens) {
+		l->apart = true;
+		border_watch(l->session.border, bye_no_media);
+	}
+	o->opens = false;
 }
 
 /** Its phone has something else than its row says */

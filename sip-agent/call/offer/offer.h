@@ -26,8 +26,12 @@ struct offer {
 	struct tmr tmr;	      /**< it takes too long */
 	bool wants;	      /**< it asks for an offer */
 	bool said;	      /**< the phone has, in answer to our refresh */
-	bool asked;    /**< the database has not said yet whether it may be */
-	bool gone;     /**< nobody has answered it in time */
+	bool asked; /**< the database has not said yet whether it may be */
+	border_h *translated; /**< waits for the relay; NULL: nobody does */
+	struct border *was;   /**< what its leg has without it */
+	bool opens;	      /**< its leg has got a relay for it */
+	bool acks;	      /**< its phone has said 2xx, and has had no ACK */
+	bool gone;	      /**< nobody has answered it in time */
 	bool answered; /**< by us, or by the phone, whose ACK waits for what it
 			    is to say */
 };
@@ -40,6 +44,7 @@ void offer_translate(struct leg *l, enum bridge_what what, bool of_phone,
 		     const struct pl *sdp, border_h *h);
 void offer_tell(const struct leg *l, int code, const char *reason,
 		const struct pl *sdp);
+void offer_take_border(struct offer *o);
 void offer_tell_own(struct leg *l);
 void offer_lost(struct legs *ls, int64_t leg);
 void offer_no_media(struct leg *l);

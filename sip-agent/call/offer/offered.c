@@ -1,5 +1,7 @@
 #include "call/offer/offered.h"
 
+#include <errno.h>
+
 #include "agent.h"
 #include "call/bye.h"
 #include "call/confirm.h"
@@ -58,13 +60,17 @@ static void accepted(struct offer *o, const struct sip_msg *msg)
 	session_begin(l);
 	l->to = *uac_sent_to(o->uac);
 	tmr_cancel(&o->tmr);
+	o->acks = true;
+	offer_take_border(o);
 	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
 	if (!err)
 		session_heard(l, body.data.p, body.data.l);
 	if (!o->wants)
 		session_said(l, o->answer.p, o->answer.len);
-	if (err || !o->wants)
+	if (err || !o->wants) {
 		(void)confirm_send(l, o->req.cseq, NULL);
+		o->acks = false;
+	}
 	if (err) { /* the offer has no answer */
 		offer_end(o, 0);
 		offer_no_media(l);
@@ -167,29 +173,29 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 }
 
 /* Somebody of another kind has come to the other side, or has left it */
-static int choose_border(struct leg *l, const struct pl *sdp)
+static int choose_border(struct offer *o, const struct pl *sdp)
 {
+	struct leg *l = o->l;
 	struct leg_session *ss = &l->session;
 	const struct pl heard = {ss->heard.p, ss->heard.len};
 	const bool web = ss->border ? border_web(ss->border)
 				    : bridge_is_web(&heard);
 	int err;
 
-	if (!l->legs->ag->ng || !heard.l ||
-	    (!bridge_is_web(sdp) && !bridge_is_plain(sdp)))
+	if (!heard.l || (!bridge_is_web(sdp) && !bridge_is_plain(sdp)))
 		return 0;
 	if (bridge_is_web(sdp) == web) {
 		ss->bordered |= ss->border != NULL;
-		border_close(&ss->border);
+		o->was = ss->border;
+		ss->border = NULL;
 		return 0;
 	}
 	if (ss->border)
 		return 0;
+	if (!l->legs->ag->ng)
+		return EHOSTUNREACH;
 	err = border_open(&ss->border, l, l->legs->ag->ng, web, l->d.local_tag);
-	if (!err) {
-		l->apart = true;
-		border_watch(ss->border, bye_no_media);
-	}
+	o->opens = !err;
 
 	return err;
 }
@@ -210,7 +216,7 @@ void offered_begin(struct leg *l, const char *sdp)
 	}
 	o->wants = !sdp;
 	pl_set_str(&body, sdp ? sdp : "");
-	err = choose_border(l, &body);
+	err = choose_border(o, &body);
 	if (err)
 		offer_now(l, err, &body, NULL);
 	else
@@ -231,6 +237,7 @@ void offered_confirm(struct leg *l, int err, const struct pl *sdp, void *arg)
 	}
 	session_said(l, sdp->p, sdp->l);
 	(void)confirm_send(l, o->req.cseq, sdp);
+	o->acks = false;
 	offer_end(o, 0);
 	offer_tell_own(l);
 }

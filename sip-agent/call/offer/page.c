@@ -323,6 +323,7 @@ static void accept_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 	if (o->said) {
 		session_heard(l, o->answer.p, o->answer.len);
 		offer_end(o, 0);
+		offer_tell_own(l);
 		return;
 	}
 	buf_add(&o->answer, sdp->p, sdp->l);
@@ -346,11 +347,15 @@ bool page_accept(struct leg *l, const char *sdp)
 
 	pl_set_str(&pl, sdp ? sdp : "");
 	if (o && o->uac && o->answered) {
+		if (o->translated)
+			return true;
 		offer_translate(l, BRIDGE_ANSWER, false, &pl, offered_confirm);
 		return true;
 	}
 	if (!offer_is_open(o))
 		return false;
+	if (o->translated) /* it is said again */
+		return true;
 	/* where the phone has asked for an offer this is one */
 	offer_translate(l, o->wants ? BRIDGE_OFFER : BRIDGE_ANSWER, false, &pl,
 			accept_now);

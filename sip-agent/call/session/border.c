@@ -134,6 +134,12 @@ int border_say(struct border *b, enum bridge_what what, bool of_phone,
 	return 0;
 }
 
+/** Whether something is being said, and somebody waits for it */
+bool border_asks(const struct border *b)
+{
+	return b && b->h;
+}
+
 /** Who waits for what is being said does so no more */
 void border_forget(struct border *b)
 {

@@ -29,6 +29,7 @@ const char *border_relay(const struct border *b);
 bool border_web(const struct border *b);
 int border_say(struct border *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, border_h *h, void *arg);
+bool border_asks(const struct border *b);
 void border_forget(struct border *b);
 void border_watch(struct border *b, void (*goneh)(struct leg *l));
 void border_close(struct border **bp);

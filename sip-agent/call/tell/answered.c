@@ -16,7 +16,7 @@
 enum {
 	ITEMS_MAX = 64,	       /* of a statement */
 	ITEM_MAX = 512 * 1024, /* bytes of one of them, as JSON */
-	DIALOG_MAX = 64 * 1024,
+	DIALOG_MAX = 256 * 1024, /* with what its phone says to a relay */
 };
 
 static const struct pg_stmt stmt_answered = {

@@ -34,7 +34,7 @@ struct told {
 	struct ends *ends;
 	struct tmr tmr_news, tmr_poll;
 	struct buf news; /* JSON without its brackets */
-	size_t newsc;
+	size_t newsc, news_at; /* how many; where the last begins */
 	bool news_under_way, claiming, claim_again;
 	int asks; /* of that claim */
 };
@@ -180,6 +180,7 @@ static struct buf *open_news(struct told *t, const struct leg *l,
 	if (t->newsc >= 8 * ITEMS_MAX || b->len > NEWS_MAX / 2)
 		return NULL; /* the database does not come after: they are only
 				news */
+	t->news_at = b->len;
 	buf_char(b, t->newsc++ ? ',' : '[');
 	buf_char(b, '{');
 	json_member_int(b, "leg", l->id);
@@ -191,6 +192,12 @@ static struct buf *open_news(struct told *t, const struct leg *l,
 static void close_news(struct told *t, uint64_t in_ms)
 {
 	buf_char(&t->news, '}');
+	/* what has no place is not to take that of others */
+	if (t->news.failed || t->news.len >= NEWS_MAX) {
+		log_warn_often(1, "leg_news_too_long", LOG_ERRNO(EMSGSIZE));
+		buf_cut(&t->news, t->news_at);
+		t->newsc--;
+	}
 	if (!tmr_isrunning(&t->tmr_news) ||
 	    tmr_get_expire(&t->tmr_news) > in_ms)
 		tmr_start(&t->tmr_news, in_ms, send_news, t);
