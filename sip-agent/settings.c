@@ -78,6 +78,19 @@ static void destructor(void *arg)
 	config_free(&s->cfg);
 }
 
+/* libre takes of a port what fits into one */
+static bool has_port(const char *p, size_t len)
+{
+	struct pl port = {p + len, 0};
+
+	while (port.p > p && port.p[-1] >= '0' && port.p[-1] <= '9') {
+		port.p--;
+		port.l++;
+	}
+
+	return port.l && port.l <= 5 && pl_u32(&port) <= UINT16_MAX;
+}
+
 /* Concrete addresses: what we are bound to is what Via says */
 static int read_addresses(struct sa *sav, size_t *sac, const char *key,
 			  const char *p)
@@ -95,7 +108,8 @@ static int read_addresses(struct sa *sav, size_t *sac, const char *key,
 				  LOG_STR("why", "more than 8 addresses"));
 			return E2BIG;
 		}
-		if (sa_decode(sa, p, len) || sa_is_any(sa) || !sa_port(sa)) {
+		if (sa_decode(sa, p, len) || sa_is_any(sa) || !sa_port(sa) ||
+		    !has_port(p, len)) {
 			log_error("settings", LOG_STR("key", key),
 				  LOG_MEM("value", p, len),
 				  LOG_STR("why", "not a concrete "

@@ -11,7 +11,7 @@ export class Meet {
 		this.element = el('section', { 'aria-label': 'Meetings' }, el('h2', {}, 'Meetings'),
 			form('Make a meeting', [field('subject', 'About what', { required: true }),
 				field('at', 'When it starts; empty: now', { type: 'datetime-local' })], 'Make', (put) => this.#make(put)),
-			el('p', { className: 'quiet' }, 'Here you see who is there. Sound and picture are for two so far: with a third there is none, so call one of them instead.'), this.list);
+			el('p', { className: 'quiet' }, 'Here you see who is there. A meeting has no sound and picture yet: call one of them for that.'), this.list);
 	}
 
 	start() {

@@ -266,6 +266,8 @@ static void only_concrete_addresses_are_listened_on(void **state)
 	assert_null(load("[::]:5060", NULL));
 	assert_null(load("localhost:5060", NULL));
 	assert_null(load("127.0.0.1", NULL));
+	assert_null(load("127.0.0.1:70000", NULL));
+	assert_null(load("127.0.0.1:4294967297", NULL));
 	assert_null(load("", NULL));
 }
 
@@ -273,6 +275,7 @@ static void relays_are_asked_at_concrete_addresses(void **state)
 {
 	static const char *const bad[] = {"localhost:22222", "127.0.0.1",
 					  "0.0.0.0:22222", "127.0.0.1:22222,x",
+					  "127.0.0.1:99999",
 					  /* nine */
 					  "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,"
 					  "127.0.0.1:4,127.0.0.1:5,127.0.0.1:6,"
