@@ -6,7 +6,6 @@ import time
 import pytest
 from call_phone import SDP, Incoming, Outgoing, rings
 from ng import AT, FINGERPRINT, RTPENGINE, FakeRelay, Rtpengine
-from stream_client import Stream
 
 from phone import new_account
 from restsip_system import until as wait_until
@@ -69,20 +68,6 @@ def fixture_person(own_system, phone):
             assert account.phone.register().code == 200
         return account
     return make
-
-
-@pytest.fixture(name="page")
-def fixture_page():
-    made = []
-
-    def make(account):
-        stream = Stream(account.system, account.login, token=account.token())
-        made.append(stream)
-        stream.wait("state")
-        return stream
-    yield make
-    for stream in made:
-        stream.close()
 
 
 def command(stream, name):

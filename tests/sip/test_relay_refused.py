@@ -6,7 +6,7 @@ from phone import new_account
 from test_calls import offer
 from test_pickup import replaces
 # pylint: disable-next=unused-import
-from test_relay import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_page, fixture_person, fixture_relay, web
+from test_relay import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, web
 
 
 def talks(person, until, session):
