@@ -1,12 +1,12 @@
 """Calls by a media relay of which something is refused, picked up or said twice: each keeps the media that it has."""
 import queue
 
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, rings
 from phone import new_account
 from test_calls import offer
 from test_pickup import replaces
 # pylint: disable-next=unused-import
-from test_relay import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, web
+from test_relay import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, sdp, web
 
 
 def talks(person, until, session):
