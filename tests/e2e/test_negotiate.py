@@ -148,7 +148,8 @@ def test_what_cannot_be_a_stream_is_none(asked, world):
         asked.ask((WORKER, 200, JSON), path, f"{SSE}, {JSON};q=0.9")
     asked.ask((STREAM, 404, PROBLEM), "/nothing", SSE)
     asked.ask((WORKER, 404, PROBLEM), "/nothing", f"{SSE}, {JSON};q=0.9")
-    asked.ask((STREAM, 405, PROBLEM), "/session", SSE)
+    asked.ask((STREAM, 406, PROBLEM), "/session", SSE)
+    asked.ask((STREAM, 405, PROBLEM), "/session/ticket", SSE)
 
 
 def test_other_methods_are_a_workers(asked):

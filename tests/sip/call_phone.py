@@ -117,8 +117,10 @@ class Incoming(Dialog):
     def __init__(self, phone, timeout_s=5):
         super().__init__(phone)
         self.invite = self.next("INVITE", timeout_s)
-        while "tag=" in self.invite.get("to"):  # of another call, that is not at its end yet
+        # one of another call, that is not at its end yet, or comes again
+        while "tag=" in self.invite.get("to") or self.invite.get("via") in phone.taken:
             self.invite = self.next("INVITE", timeout_s)
+        phone.taken.add(self.invite.get("via"))
         self.tag = secrets.token_hex(4)
         self.call_id = self.invite.get("call-id")
         self.target = uri_of(self.invite.get("contact"))

@@ -118,6 +118,7 @@ class Phone:
         self.transport = transport
         self.answer, self.options = answer, options
         self.requests = queue.Queue()  # that came in
+        self.taken = set()  # Vias of the INVITEs among them that a test has looked at
         self.responses = queue.Queue()
         self.seen = []
         self.waiting = {}  # branch: queue of its responses
