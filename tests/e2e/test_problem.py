@@ -36,7 +36,7 @@ def test_what_is_not_there_is_404(quick, path):
     ("PATCH", "/login/me", {"GET", "HEAD", "POST", "PUT", "DELETE", "SEND", "OPTIONS"}),
     ("DELETE", "/login", {"GET", "HEAD", "OPTIONS"}),
     ("SEND", "/login", {"GET", "HEAD", "OPTIONS"}),
-    ("GET", "/session", {"POST", "DELETE", "OPTIONS"}),
+    ("PUT", "/session", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
     ("CANCEL", "/user/me", {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}),
     ("FOO", "/login/me/1", {"GET", "HEAD", "PUT", "DELETE", "SEND", "CANCEL", "OPTIONS"}),
 ])

@@ -44,6 +44,7 @@ RACES = {
     "both re-INVITE": {  # section 14.2: one at a time in a call
         ("200", "491", "hangup hangup"),
         ("491", "200", "hangup hangup"),
+        ("200", "200", "hangup hangup"),  # one after the other, on a busy machine
     },
     "a refresh against re-INVITE": {  # what changes nothing is answered here, but not while something else is offered
         ("200", "491", "hangup hangup"),
