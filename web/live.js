@@ -1,6 +1,7 @@
 // One stream of all that a phone looks at. Resources come and go: it is opened anew then, from where each one was.
 
 const GATHER_MS = 30;
+const BEGIN_MS = 5000; // for the first event of each resource: from there it can go on, and nothing is missed
 const MOST = 100; // of one stream; the oldest message gives way, whose outcome nobody waits for any more
 const PASSING = /^\/login\/[^/]+\/\d+$/;
 
@@ -8,6 +9,8 @@ export class Live {
 	#watched = new Map(); // resource: who is told, and its last id
 	#stop = new AbortController();
 	#timer = 0;
+	#followed = [];
+	#began = 0;
 
 	/** @param connection  hears `open`, `lost`, and `closed` where it is refused for good */
 	constructor(api, connection) {
@@ -37,14 +40,20 @@ export class Live {
 	#renew() {
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => {
+			if (this.#isBeginning()) return this.#renew();
 			this.#stop.abort();
 			this.#stop = new AbortController();
 			this.#follow([...this.#watched.keys()], this.#stop.signal);
 		}, GATHER_MS);
 	}
 
+	#isBeginning() {
+		return Date.now() < this.#began + BEGIN_MS && this.#followed.some((one) => this.#watched.get(one)?.id === '');
+	}
+
 	async #follow(resources, signal) {
 		if (!resources.length) return;
+		[this.#followed, this.#began] = [resources, Date.now()];
 		const ids = resources.map((r) => this.#watched.get(r).id);
 		const since = ids.some(Boolean) ? ids.join(',') : undefined;
 		try {
