@@ -53,25 +53,27 @@ int sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n)
 	return EVP_Digest(p, n, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : EIO;
 }
 
-int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
+static int hmac(const EVP_MD *hash, uint8_t *out, const void *key,
 		size_t key_len, const void *p, size_t n)
 {
 	if (key_len > INT32_MAX ||
-	    !HMAC(EVP_sha256(), key, (int)key_len, p, n, out, NULL))
+	    !HMAC(hash, key, (int)key_len, p, n, out, NULL))
 		return EIO;
 
 	return 0;
+}
+
+int hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key,
+		size_t key_len, const void *p, size_t n)
+{
+	return hmac(EVP_sha256(), out, key, key_len, p, n);
 }
 
 /** For what others have laid down so, as TURN's credentials */
 int secret_hmac_sha1(uint8_t out[static SHA1_SIZE], const void *key,
 		     size_t key_len, const void *p, size_t n)
 {
-	if (key_len > INT32_MAX ||
-	    !HMAC(EVP_sha1(), key, (int)key_len, p, n, out, NULL))
-		return EIO;
-
-	return 0;
+	return hmac(EVP_sha1(), out, key, key_len, p, n);
 }
 
 /* Made once: to find the algorithm and to set up its state takes ten times as

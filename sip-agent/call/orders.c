@@ -1,9 +1,6 @@
 /*
  * Orders are wishes: what is done already, or too late, does nothing.
  */
-#include "call/offer/offer.h"
-#include "call/offer/offered.h"
-#include "call/offer/page.h"
 #include "call/orders.h"
 
 #include <errno.h>
@@ -16,6 +13,9 @@
 #include "call/info.h"
 #include "call/keys.h"
 #include "call/load.h"
+#include "call/offer/offer.h"
+#include "call/offer/offered.h"
+#include "call/offer/page.h"
 #include "call/session/border.h"
 #include "call/session/timer.h"
 #include "call/tell/told.h"

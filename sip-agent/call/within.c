@@ -3,7 +3,6 @@
  * cannot be challenged (section 22.1), and many phones know no 401 to BYE. From
  * elsewhere, as after a change of networks, a digest that is right says so.
  */
-#include "call/offer/page.h"
 #include "call/within.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include "call/caller.h"
 #include "call/info.h"
 #include "call/load.h"
+#include "call/offer/page.h"
 #include "call/relay.h"
 #include "call/session/refresh.h"
 #include "call/session/reliable.h"

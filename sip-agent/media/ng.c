@@ -212,8 +212,7 @@ int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
 	return 0;
 }
 
-/* --- are they there?
- * ----------------------------------------------------------
+/* --- are they there? ------------------------------------------------------
  */
 
 /* That alone says whether it is there: what it does not answer else may be what
@@ -251,9 +250,9 @@ static void ping(void *arg)
 	buf_free(&b);
 }
 
-/* From the next in turn; not: but that one. Whoever is put back comes after the
+/* From the next in turn, but that one. Whoever is put back comes after the
    others, and is better than none: a phone may have been the cause */
-static int pick(struct ng *n, const struct relay * not, size_t *relay)
+static int pick(struct ng *n, const struct relay *but, size_t *relay)
 {
 	const uint64_t now = tmr_jiffies();
 	bool found = false;
@@ -263,7 +262,7 @@ static int pick(struct ng *n, const struct relay * not, size_t *relay)
 		const struct relay *r = &n->relayv[at];
 		const bool failed = r->failed_until > now;
 
-		if (r->silent || r == not || (found && failed))
+		if (r->silent || r == but || (found && failed))
 			continue;
 		*relay = at;
 		found = true;

@@ -105,6 +105,8 @@ declare
 	v_first app.leg_work;
 	v_bell text[];
 	v_shows bool := p_leg ? 'shown';
+	v_relays bool := app.agent_relays(p_agent);
+	v_kind text := app.sdp_kind(p_sdp);
 begin
 	perform app.leg_make_room(v_caller);
 	perform app.lock('login', v_account); -- before the first row that names an account
@@ -124,7 +126,7 @@ begin
 	then
 		perform app.refuse(500, 'call-repeated', 'That INVITE is being served already.');
 	end if;
-	if not v_shows and app.sdp_kind(p_sdp) = 'rtp' and app.has_page(v_account) and app.agent_relays(p_agent) then
+	if v_relays and not v_shows and v_kind = 'rtp' and app.has_page(v_account) then
 		v_first.kind := 'show';
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
@@ -146,8 +148,7 @@ begin
 		(p_leg ->> 'takes_info')::bool, (p_leg ->> 'session_s')::int, coalesce((p_leg ->> 'session_ours')::bool, false),
 		coalesce((p_leg ->> 'takes_update')::bool, false), p_leg ->> 'relay')
 	returning * into v_leg;
-	perform app.contact_spoke(v_caller, p_leg ->> 'remote_target', app.sdp_kind(p_sdp))
-	where app.sdp_kind(p_sdp) = 'webrtc' or app.agent_relays(p_agent);
+	perform app.contact_spoke(v_caller, p_leg ->> 'remote_target', v_kind) where v_kind = 'webrtc' or v_relays;
 	v_rung := app.legs_ring(v_call, p_agent, v_account, v_to, 'sip:' || app.email(v_caller), (p_leg ->> 'hops')::int,
 		v_ring_s, p_secure, case when v_account = v_caller then p_leg ->> 'remote_target' end, v_caller);
 	if v_shows and not p_leg ? 'relay' then

@@ -13,7 +13,7 @@ end $$;
 create function app.leg_needs_relay(p_leg app.leg, p_sdp text) returns bool
 language plpgsql stable as $$
 begin
-	return app.sdp_kind(p_sdp) <> coalesce(p_leg.spoke, 'rtp') and app.agent_relays(p_leg.agent_id);
+	return app.agent_relays(p_leg.agent_id) and app.sdp_kind(p_sdp) <> coalesce(p_leg.spoke, 'rtp');
 end $$;
 
 -- The same for its agent: 1; of one that is to offer by itself, for a transfer, what kind its offer is to be told in: 2, WebRTC, 3, plain RTP.

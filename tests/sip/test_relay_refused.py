@@ -3,10 +3,10 @@ import queue
 
 from call_phone import Incoming, Outgoing, rings
 from phone import new_account
+# pylint: disable-next=unused-import
+from relay_calls import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, sdp, web
 from test_calls import offer
 from test_pickup import replaces
-# pylint: disable-next=unused-import
-from test_relay import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, sdp, web
 
 
 def talks(person, until, session):

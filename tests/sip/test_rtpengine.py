@@ -1,0 +1,99 @@
+"""The same calls by rtpengine itself, where it is installed."""
+import contextlib
+import json
+
+import pytest
+from call_phone import Incoming, Outgoing, rings
+from ng import RTPENGINE, FakeRelay, Rtpengine
+from phone import new_account
+from relay_calls import AGENT, calls, child, command, how_it_ended, is_plain, is_web, sdp, web
+from restsip_system import until as wait_until
+from test_calls import offer
+
+
+@pytest.fixture(scope="module", name="real")
+def fixture_real(systems, folder):
+    if not RTPENGINE:
+        pytest.skip("rtpengine-daemon is not installed")
+    second = FakeRelay()
+    second.way = "silent"
+    with contextlib.closing(Rtpengine(folder)) as engine, contextlib.closing(second):
+        engine.second = second
+        system = systems("rtpengine", {"RESTSIP_DEMO": "no", "RESTSIP_MEDIA_RTPENGINE": f"{engine.address}, {second.address}"})
+        wait_until(lambda: "relay_is_silent" in system.log(AGENT), 20)  # and passed over from then on
+        yield system, engine
+
+
+WEB = web(1).replace("00:11", ":".join(["AB"] * 32)) + "a=ice-ufrag:abcd\r\na=ice-pwd:" + "x" * 24 + (
+    "\r\na=candidate:1 1 udp 2122260223 127.0.0.1 41001 typ host\r\na=mid:0\r\n")
+
+
+def real_call(system, phone, until):
+    alice, bob = new_account(system, "alice"), new_account(system, "bob")
+    b = rings(phone(bob))
+    assert b.register().code == 200
+    url, me = calls(alice, bob, {"type": "offer", "sdp": WEB})
+    inc = Incoming(b)
+    inc.say(180)
+    assert is_plain(inc.invite.body.decode()) and "ice" not in inc.invite.body.decode()
+    inc.accept(sdp(2))
+    got = until(lambda: child(alice, url, bob.email).get("session"), 5)
+    assert is_web(got["sdp"]) and "a=candidate:" in got["sdp"] and "a=ice-ufrag:" in got["sdp"]
+    return alice, bob, inc, url, me
+
+
+def test_rtpengine(real, phone, page, until):
+    system, engine = real
+    alice, bob, inc, url, me = real_call(system, phone, until)
+    rows = system.query("select local_tag from app.leg where sip_call_id = %s", [inc.call_id], system.pg_owner)
+    assert [row["local_tag"] for row in rows] == list(engine.sessions)
+    found = offer(inc, sdp(5).replace("sendrecv", "sendonly"))
+    got = until(lambda: next(c for c in [child(alice, url, bob.email)] if c.get("hold")), 5)
+    assert is_web(got["session"]["sdp"]) and "a=setup:actpass" in got["session"]["sdp"]
+    answer = {"type": "answer", "sdp": WEB.replace("actpass", "active").replace("sendrecv", "recvonly")}
+    assert alice.request("PUT", me, json={"session": answer}).status_code == 200
+    said = found.get(timeout=5)
+    assert said.code == 200 and is_plain(said.body.decode())
+    assert inc.bye().code == 200
+    stream = page(alice)
+    out = Outgoing(inc.phone, f"sip:{alice.email}", sdp(2))
+    invite = command(stream, "invite")
+    assert "a=candidate:" in invite["session"]["sdp"]
+    answer = {"type": "answer", "sdp": WEB.replace("actpass", "active")}
+    assert alice.request("POST", invite["url"], json={"session": answer}).status_code == 201
+    assert is_plain(out.confirm(out.final()).body.decode())
+    assert out.bye().code == 200
+    keys = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n"
+    out = Outgoing(inc.phone, f"sip:{alice.email}", sdp(2).replace("RTP/AVP", "RTP/SAVP") + keys)  # encrypted, and no WebRTC
+    url = stream.wait(lambda e: e.name == "message" and e.data["json"].get("url") not in (None, invite["url"])).data["json"]["url"]
+    assert alice.request("POST", url, json={"session": answer}).status_code == 201
+    said = out.confirm(out.final()).body.decode()
+    assert "RTP/SAVP 0" in said and "a=crypto:1 " in said and "fingerprint" not in said
+    assert out.bye().code == 200
+    until(lambda: not engine.sessions, 5, lambda: json.dumps(sorted(engine.sessions)))
+
+
+def test_rtpengine_is_killed(real, phone, until):
+    """Whoever it has cut off from the other is hung up, and says why; the next call works."""
+    system, engine = real
+    alice, bob, inc, url, _ = real_call(system, phone, until)
+    engine.kill()
+    engine.start()
+    assert how_it_ended(alice, url, bob, until) == "media"
+    inc.next("BYE")
+    _, _, inc, _, _ = real_call(system, phone, until)
+    assert inc.bye().code == 200
+    until(lambda: not engine.sessions, 5)
+
+
+def test_another_relay_is_asked(real, phone, until):
+    """The second is there, as it says itself, and is in turn for one of two calls: it does not make its session."""
+    system, engine = real
+    engine.second.way = "mute"
+    until(lambda: "relay_is_back" in system.log(AGENT), 30)
+    for _ in range(2):
+        _, _, inc, _, _ = real_call(system, phone, until)
+        assert inc.bye().code == 200
+    assert "relay_failed" in system.log(AGENT)
+    engine.second.way = "silent"
+    until(lambda: not engine.sessions, 5)
