@@ -191,10 +191,14 @@ static void not_ours(struct late *late, const struct pg_answer *ans)
 	     load_says(ans, "expired") ? "expired" : "unreachable");
 }
 
-/* The order has overtaken the answer that its leg was made by */
+/* The order has overtaken the answer that its leg was made by: the two came by
+   two connections */
 static void overtook(struct leg *l, const struct late *late)
 {
-	if (!strcmp(late->kind, "answer"))
+	if (!l->in) {
+		if (!strcmp(late->kind, "cancel"))
+			callee_cancel(l, late->cause);
+	} else if (!strcmp(late->kind, "answer"))
 		caller_answer(l, late->sdp);
 	else if (!strcmp(late->kind, "fail") || !strcmp(late->kind, "bye"))
 		caller_gone(l, "hangup");

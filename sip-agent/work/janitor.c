@@ -13,15 +13,12 @@
 #include "pg/pgloop.h"
 #include "transaction/flow.h"
 
-enum {
-	TELLING_MAX = 4, /* flows' ends on their way to the database */
-};
-
 struct janitor {
 	struct agent *ag;
 	struct tmr tmr;
 	struct list lost; /* struct lost_flow, told or not */
-	size_t lost_count, telling;
+	size_t lost_count;
+	bool telling; /* a flow's end is on its way to the database */
 	bool asking;
 };
 
@@ -29,7 +26,7 @@ struct lost_flow {
 	struct le le;
 	struct janitor *j;
 	char flow[FLOW_TEXT_SIZE];
-	bool asking;
+	uint64_t next_ms; /* not before, for somebody holds what it needs */
 };
 
 static const struct pg_stmt stmt_janitor = {
@@ -52,7 +49,7 @@ static void lost_destructor(void *arg)
 	list_unlink(&lf->le);
 }
 
-static void tell_all(struct janitor *j);
+static void tell_next(struct janitor *j);
 
 /* A flow has the bindings of many accounts: of some a statement.  Where none
    could be dealt with now, they are told again in a second. */
@@ -60,20 +57,21 @@ static void on_flow_lost(const struct pg_answer *ans, void *arg)
 {
 	struct lost_flow *lf = arg;
 	struct janitor *j = lf->le.list ? lf->j : NULL; /* or it is gone */
+	const bool ok = ans->end == PG_OK;
 
-	lf->asking = false;
-	if (j)
-		j->telling--;
-	if (j && ans->end == PG_OK && !pgres_bool(ans->res, 0, "more")) {
-		j->lost_count--;
+	if (j) {
+		j->telling = false;
 		list_unlink(&lf->le);
-		mem_deref(lf);
-		tell_all(j);
-	} else if (j) { /* it is told again, behind the others */
-		list_unlink(&lf->le);
-		list_append(&j->lost, &lf->le, lf);
-		if (ans->end == PG_OK && pgres_int(ans->res, 0, "removed") > 0)
-			tell_all(j);
+		if (ok && !pgres_bool(ans->res, 0, "more")) {
+			j->lost_count--;
+			mem_deref(lf);
+		} else { /* it is told again, behind the others */
+			if (!ok || !pgres_int(ans->res, 0, "removed"))
+				lf->next_ms = tmr_jiffies() + JANITOR_MS;
+			list_append(&j->lost, &lf->le, lf);
+		}
+		if (ok)
+			tell_next(j);
 	}
 	mem_deref(lf);
 }
@@ -90,26 +88,20 @@ static int tell(struct lost_flow *lf)
 	if (err)
 		return err;
 	mem_ref(lf);
-	lf->asking = true;
-	lf->j->telling++;
+	lf->j->telling = true;
 
 	return 0;
 }
 
-/* As many as may be under way: settlements take their turn between them */
-static void tell_all(struct janitor *j)
+/* One at a time: it may wait for its accounts, and leaves settlements another
+   connection meanwhile */
+static void tell_next(struct janitor *j)
 {
-	struct le *le;
+	struct lost_flow *lf = list_ledata(list_head(&j->lost));
 
-	if (!pgloop_is_ready(j->ag->pl))
-		return;
-	for (le = list_head(&j->lost); le && j->telling < TELLING_MAX;
-	     le = le->next) {
-		struct lost_flow *lf = le->data;
-
-		if (!lf->asking && tell(lf))
-			return;
-	}
+	if (lf && !j->telling && tmr_jiffies() >= lf->next_ms &&
+	    pgloop_is_ready(j->ag->pl))
+		(void)tell(lf);
 }
 
 /**
@@ -132,7 +124,7 @@ void janitor_flow_lost(struct janitor *j, const char *flow)
 	str_ncpy(lf->flow, flow, sizeof(lf->flow));
 	list_append(&j->lost, &lf->le, lf);
 	j->lost_count++;
-	tell_all(j);
+	tell_next(j);
 }
 
 static void ask(struct janitor *j);
@@ -171,7 +163,7 @@ static void run(void *arg)
 	struct janitor *j = arg;
 
 	tmr_start(&j->tmr, JANITOR_MS, run, j);
-	tell_all(j);
+	tell_next(j);
 	ask(j);
 }
 

@@ -8,27 +8,15 @@ import psycopg
 import pytest
 from follower import Follower
 from phone import new_account
-from silent_proxy import SilentProxy
+from silent_proxy import behind_proxy
 from test_message import delivered, send
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 
 
 @pytest.fixture(name="proxied")
-def fixture_proxied(systems, until):
-    """A system whose agent and stream process reach the database by a proxy."""
-    system = systems("proxied", {"RESTSIP_DEMO": "no"})
-    text = system.ini.read_text()
-    host = re.search(r"conninfo = host=(\S+)", text).group(1)
-    system.proxy = SilentProxy(system.state.with_suffix(".proxy"), host)
-    system.ini.write_text(text.replace(f"host={host}", f"host={system.proxy.folder}"))
-    for name in ("restsip-agent", "restsip-stream"):
-        system.kill_and_wait(name)
-    until(lambda: len(system.proxy.pairs) > 10, 10)
-    until(system.ready, 10)
-    yield system
-    system.down()
-    system.proxy.close()
+def fixture_proxied(systems):
+    yield from behind_proxy(systems, "proxied")
 
 
 def agent_row(system):
