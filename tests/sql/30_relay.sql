@@ -1,6 +1,6 @@
 -- Media relays: which leg needs one, and that a leg which has one is to its call what the other side is.
 begin;
-select plan(38);
+select plan(39);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -119,6 +119,12 @@ delete from app.login where source <> 'stream';
 select throws_ok($$ select pg_temp.invite('e2', 'rtp', '{"shown": ""}') $$, 'RS488', 'no-relay', 'where there is none the call ends');
 select is((select count(*) from app.leg where sip_call_id = 'e2'), 0::bigint, 'and nothing is left of it');
 select is(pg_temp.invite('e3', 'webrtc') like 'made%', true, 'others do not notice');
+
+-- Which kind a description is of, as tests/unit/test_agent_bridge.c has it of C.
+create temp table line (kind text, sdp text);
+\copy line from tests/data/sdp-kinds
+select is((select array_agg(format('%s is %s', l.sdp, app.sdp_kind(l.sdp)))
+	from line l where coalesce(app.sdp_kind(l.sdp), 'none') <> l.kind), null, 'the kinds of tests/data/sdp-kinds');
 
 select * from finish();
 rollback;
