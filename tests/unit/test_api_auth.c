@@ -247,7 +247,7 @@ static void who_gives_way_is_told_by_the_loop(void **state)
 	struct order o = {.until = HASHER_QUEUE_MAX};
 	struct asked a = {&o, 'a', false};
 	struct hasher *hasher;
-	char source[16];
+	char source[24];
 
 	(void)state;
 	assert_int_equal(loop_new(&o.loop), 0);
