@@ -10,6 +10,7 @@ export class Calls {
 	#call = null;
 	#since = 0;
 	#quiet = () => {};
+	#trying = null;
 
 	constructor(phone) {
 		this.phone = phone;
@@ -30,21 +31,32 @@ export class Calls {
 	}
 
 	isBusy() {
-		return Boolean(this.#call) && this.#call.state !== 'ended';
+		return Boolean(this.#trying) || (Boolean(this.#call) && this.#call.state !== 'ended');
 	}
 
 	async call(to, video, media = { audio: true, video }) {
 		if (this.isBusy()) throw new Error('Hang up first: one call at a time.');
-		this.#bar(`${TOLD.new}`, button('Cancel', () => this.#clear()));
+		const trying = {};
+		this.#trying = trying;
+		this.#bar(TOLD.new, button('Cancel', () => {
+			this.#trying = null;
+			this.#clear();
+		}));
 		try {
-			this.#follow(await this.phone.api.call(to, media), to);
+			const call = await this.phone.api.call(to, media);
+			if (this.#trying !== trying) return await call.hangUp();
+			this.#trying = null;
+			this.#follow(call, to);
 		} catch (error) {
+			if (this.#trying !== trying) return;
+			this.#trying = null;
 			this.#fail(error, () => this.call(to, false, null));
 		}
 	}
 
 	/** Somebody calls. */
 	async take(message) {
+		if (this.isBusy() && this.#call?.url === message.json.url) return;
 		const call = this.phone.api.incoming(message);
 		if (!call) return;
 		if (this.isBusy()) {
@@ -64,6 +76,7 @@ export class Calls {
 
 	#follow(call, peer) {
 		this.#call = call;
+		this.isCalled = call.state === 'incoming';
 		this.peer = peer;
 		this.#since = 0;
 		call.addEventListener('change', () => this.#draw());
@@ -134,7 +147,7 @@ export class Calls {
 	#over(call) {
 		this.phone.api.store.removeItem(`${this.phone.api.name}.call`);
 		this.#clear();
-		const text = why(call.ended, this.phone.email);
+		const text = why(call.ended, this.phone.email, this.isCalled);
 		this.phone.chat.note(call.with, this.#since ? `Call, ${span((Date.now() - this.#since) / 1000)}. ${text}.` : `${text}.`);
 		const again = !this.#since && call.ended.by !== this.phone.email;
 		this.#bar(`${short(call.with)}: ${text}.`, again && button('Leave a message', () => { this.#clear(); this.phone.people.pick(call.with); this.phone.mail.record(call.with); }),

@@ -37,15 +37,17 @@ export const time = (at) => el('time', { dateTime: at }, when(at));
 export const span = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, '0')}`;
 export const short = (email) => email.split('@')[0];
 
-const CAUSES = {
+// Who is called reads the second, where that is another.
+export const CAUSES = {
 	hangup: 'Hung up',
-	busy: 'Busy: they are in another call, or do not want to be disturbed',
+	busy: ['Busy: they are in another call, or do not want to be disturbed', 'You were in another call, or did not want to be disturbed'],
 	declined: 'Declined',
-	'no-answer': 'Nobody answered',
+	'no-answer': ['Nobody answered', 'You did not answer'],
 	cancelled: 'Called off before anybody answered',
-	unreachable: 'Not reachable: no phone and no page of theirs is there just now',
-	'not-found': 'There is no such account',
+	unreachable: ['Not reachable: no phone and no page of theirs is there just now', 'It did not reach you: no phone and no page of yours was there'],
+	'not-found': ['There is no such account', 'It did not reach you: your phone did not know the address'],
 	media: 'The two sides have no sound or picture format in common',
+	'signed-out': 'You were signed out, and the call with it',
 	elsewhere: 'Answered at another phone or page of yours',
 	'no-ack': 'The phone did not confirm that it had answered',
 	expired: 'The phone has not been heard of any more',
@@ -53,9 +55,10 @@ const CAUSES = {
 	'agent-lost': 'The server lost touch with the phone',
 };
 
-/** Why a call is over. */
-export function why(ended, me) {
-	const text = CAUSES[ended?.cause] || ended?.cause || 'Over';
+/** Why a call is over, to who was called or who calls. */
+export function why(ended, me, isCalled = false) {
+	const [made, received = made] = [CAUSES[ended?.cause] || ended?.cause || 'Over'].flat();
+	const text = isCalled ? received : made;
 	return ended?.by && ended.cause !== 'busy' ? `${text}, by ${ended.by === me ? 'you' : short(ended.by)}` : text;
 }
 

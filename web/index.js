@@ -13,7 +13,7 @@ function enter(api) {
 		look();
 	});
 	open.set(api.name, phone);
-	$('phones').append(phone.element);
+	$('phones')[api.name === NAMES[0] ? 'prepend' : 'append'](phone.element);
 	look();
 	return phone.start();
 }

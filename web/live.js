@@ -18,17 +18,40 @@ export class Live {
 		this.connection = connection;
 	}
 
-	/** Tells on(event, data) of the resource until forget(). */
-	watch(resource, on) {
+	/** Tells on(event, data) of the resource until forget(); refused(problem) where it may not be seen. */
+	watch(resource, on, refused = () => {}) {
 		const known = this.#watched.get(resource);
 		if (!known && this.#watched.size >= MOST) this.#watched.delete([...this.#watched.keys()].find((one) => PASSING.test(one)));
-		this.#watched.set(resource, { on, id: known?.id || '' });
+		this.#watched.set(resource, { on, refused, id: known?.id || '' });
 		if (!known) this.#renew();
 	}
 
 	/** Tells nobody of it any more; the stream leaves it out when it is opened next. */
 	forget(resource) {
 		this.#watched.delete(resource);
+	}
+
+	/** The same as Restsip's watch(), of this stream: for who would open one more. */
+	async *events(resource, { signal }) {
+		const came = [];
+		let wake = () => {};
+		const put = (one) => {
+			came.push(one);
+			wake();
+		};
+		this.watch(resource, (event, data) => put({ event, data }), (error) => put({ error }));
+		signal.addEventListener('abort', () => wake(), { once: true });
+		try {
+			while (!signal.aborted) {
+				const one = came.shift();
+				if (one?.error) throw one.error;
+				if (one) yield one;
+				if (one?.event === 'gone') return;
+				if (!one) await new Promise((done) => { wake = done; });
+			}
+		} finally {
+			this.forget(resource);
+		}
 	}
 
 	close() {
@@ -64,8 +87,10 @@ export class Live {
 			if (signal.aborted) return;
 			// What may not be seen any more is named by its place.
 			const at = /^\/r\/(\d+)/.exec(error.more?.errors?.[0]?.pointer || '');
-			if (!at || resources.length < 2) return this.connection('closed');
-			this.forget(resources[Number(at[1])]);
+			const refused = at ? [resources[Number(at[1])]] : resources;
+			for (const one of refused) this.#watched.get(one)?.refused(error);
+			if (!at) return this.connection('closed');
+			this.forget(refused[0]);
 			this.#renew();
 		}
 	}
@@ -74,7 +99,12 @@ export class Live {
 		const one = this.#watched.get(data?.resource);
 		if (!one) return;
 		if (data.id) one.id = data.id;
-		one.on(event, data.data);
 		if (event === 'gone') this.#watched.delete(data.resource);
+		if (event === 'end') this.#renew(); // asked for once more it is gone, or goes on
+		try {
+			one.on(event, data.data);
+		} catch (error) {
+			reportError(error); // of one view: the others go on
+		}
 	}
 }

@@ -2,6 +2,7 @@
 import { el, button, time, span, short, why } from './dom.js';
 
 const TYPES = { made: '↗ Called', received: '↙ Called by', missed: '! Missed' };
+const UNHEARD = ['media', 'unreachable', 'not-found', 'agent-lost']; // nothing has rung: there was nothing to miss
 
 export class Past {
 	constructor(phone) {
@@ -27,8 +28,9 @@ export class Past {
 	}
 
 	#line({ type, with: peer, started_at: at, duration, ended }) {
-		return el('li', { className: type }, el('span', { className: 'who' }, `${TYPES[type]} ${peer ? short(peer) : 'somebody who has gone'}`,
-			el('small', {}, time(at), duration ? ` · ${span(duration)}` : '', ` · ${why(ended, this.phone.email)}`)),
+		const isUnheard = type === 'missed' && UNHEARD.includes(ended.cause);
+		return el('li', { className: type }, el('span', { className: 'who' }, `${isUnheard ? '! Could not be rung by' : TYPES[type]} ${peer ? short(peer) : 'somebody who has gone'}`,
+			el('small', {}, time(at), duration ? ` · ${span(duration)}` : '', ` · ${why(ended, this.phone.email, type !== 'made')}`)),
 		peer && button('Call', () => this.phone.attempt(() => { this.phone.people.pick(peer); return this.phone.calls.call(peer); })));
 	}
 }

@@ -17,8 +17,11 @@ const CONNECTION = {
 	closed: 'Signed out by the server: sign in again',
 };
 const SAID_MS = 8000;
+const HEARD = 200;
 
 export class Phone {
+	#heard = new Set();
+
 	/** @param api  signed in. @param leave  called when it signs out */
 	constructor(api, leave) {
 		this.api = api;
@@ -27,6 +30,7 @@ export class Phone {
 		this.error = el('p', { className: 'error bad', role: 'alert', hidden: true });
 		this.drawer = new Drawer(this);
 		this.live = new Live(api, (state) => this.#connection(state));
+		api.follow = (url, options) => this.live.events(url, options);
 		this.people = new People(this);
 		this.chat = new Chat(this);
 		this.calls = new Calls(this);
@@ -79,6 +83,9 @@ export class Phone {
 
 	/** A message: an invitation, another command, or what somebody writes. */
 	inbox(message) {
+		if (this.#heard.has(message.id)) return; // a crash of the server may send it once more
+		this.#heard.add(message.id);
+		if (this.#heard.size > HEARD) this.#heard.delete(this.#heard.values().next().value);
 		const { command, meeting, digits, reason } = message.json || {};
 		if (command === 'invite' && meeting) this.meet.asked(message);
 		else if (command === 'invite') this.attempt(() => this.calls.take(message));

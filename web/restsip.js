@@ -18,9 +18,8 @@ export class Problem extends Error {
 }
 
 export class Restsip {
-	/** @param {string} [base]  where the API is; empty: where the page came from. @param {{name?: string, store?: Storage}} [keep]  the token, for a reload */
-	constructor(base = '', keep = {}) {
-		const { name = 'restsip', store = sessionStorage } = keep;
+	/** @param {string} [base]  where the API is; empty: where the page came from. @param {{name?: string, store?: Storage}} keep  the token, for a reload */
+	constructor(base = '', { name = 'restsip', store = sessionStorage } = {}) {
 		this.base = base;
 		this.name = name;
 		this.store = store;
@@ -32,27 +31,28 @@ export class Restsip {
 		 * @type {(exchange: {method: string, path: string, body: any, status: number, content: any}) => void}
 		 */
 		this.told = () => {};
+		/** How a call is watched: a page that has one stream of all puts its own in the place. */
+		this.follow = this.watch;
 	}
 
 	/**
 	 * Any request. A string goes out as text; Blob, ArrayBuffer, FormData and their like as what they are; all else as JSON.
-	 * A POST has an Idempotency-Key, and is made again, as a GET is, where the connection or the server fails.
-	 * @param {string} method @param {string} path @param {any} [body] @param {Options} [options]
+	 * A POST has an Idempotency-Key, and is made again, as GET, PUT and DELETE are, where the connection or the server fails.
+	 * @param {string} method @param {string} path @param {any} [body] @param {Options} options
 	 * @returns {Promise<any>} JSON parsed, text, a Blob of other types, null for nothing; throws Problem
 	 */
-	async request(method, path, body, options = {}) {
-		const { headers, signal } = options;
+	async request(method, path, body, { headers, signal } = {}) {
 		const out = new Headers(headers);
 		// Without `omit` the browser asks for a password by itself after a 401.
 		const init = { method, signal, headers: out, credentials: /** @type {const} */ ('omit'), body: encode(body, out) };
 		if (this.token && !out.has('Authorization')) out.set('Authorization', `Bearer ${this.token}`);
 		const keyed = method === 'POST' && this.token && !/^\/session|^\/user$|\/credential$/.test(path);
 		if (keyed) out.set('Idempotency-Key', [...crypto.getRandomValues(new Uint32Array(4))].join('-'));
-		for (let left = keyed || method === 'GET' ? TRIES : 1, wait_ms = WAIT_MS; ; wait_ms *= 2) {
+		for (let left = keyed || /GET|PUT|DELETE/.test(method) ? TRIES : 1, wait_ms = WAIT_MS; ; wait_ms *= 2) {
 			left--;
 			try {
 				const response = await fetch(this.base + path, init);
-				if (!left || response.status < 502 || response.status > 504) return await this.#read(response, method, path, body);
+				if (!left || ![502, 503, 504].includes(response.status)) return await this.#read(response, method, path, body);
 			} catch (error) {
 				if (!left || error instanceof Problem || signal?.aborted) throw error;
 			}
@@ -63,7 +63,7 @@ export class Restsip {
 	/** @param {Response} response @param {string} method @param {string} path @param {any} [body] */
 	async #read(response, method, path, body) {
 		const { status, ok } = response;
-		const type = (response.headers.get('Content-Type') || '').split(';')[0].toLowerCase();
+		const [type] = (response.headers.get('Content-Type') || '').toLowerCase().split(';');
 		const json = /[/+]json$/.test(type);
 		const content = status === 204 ? null : json ? await response.json()
 			: !ok || !type || /^text\/|[/+]xml$/.test(type) ? await response.text() : await response.blob();
@@ -181,8 +181,9 @@ export class Restsip {
 					if (this.token) headers.set('Authorization', `Bearer ${this.token}`);
 					if (since) headers.set('Last-Event-ID', since);
 					const response = await fetch(this.base + path, { headers, signal: stop.signal, credentials: 'omit' });
-					if (response.status >= 400 && response.status < 500 && response.status !== 429) await this.#read(response, 'GET', path);
-					if (response.ok) {
+					const { status, ok } = response;
+					if (status >= 400 && status < 500 && status !== 429) await this.#read(response, 'GET', path);
+					if (ok) {
 						connection('open');
 						for await (const event of lines(response)) {
 							wait_ms = WAIT_MS;
@@ -294,36 +295,51 @@ export class Call extends EventTarget {
 	follow({ url }, state) {
 		this.url = url;
 		this.#become(state);
-		const look = async () => {
-			for await (const { event, data } of this.api.watch(url, { signal: this.#stop.signal })) {
-				if (event === 'state' || event === 'change') await this.#look(data);
-			}
-		};
-		// Why it is called off comes as a message, at the same moment.
-		look().catch(() => pause(this.state === 'incoming' ? WAIT_MS : 0)).finally(() => this.close());
+		this.#follow();
 		return this;
+	}
+
+	async #follow() {
+		const { signal } = this.#stop;
+		while (!signal.aborted) {
+			try {
+				for await (const { event, data } of this.api.follow(this.url, { signal })) {
+					if (/state|change/.test(event)) await this.#look(data);
+				}
+				this.close();
+			} catch (/** @type {any} */ error) {
+				if (signal.aborted) return;
+				if (error.status === 401) this.close({ cause: 'signed-out' });
+				else if (/404|410/.test(error.status)) {
+					await pause(WAIT_MS); // why it is called off comes as a message, at the same moment
+					this.close();
+				} else if (error instanceof DOMException) this.hangUp({ cause: 'media' }).catch(() => {});
+				else await pause(WAIT_MOST_MS, signal); // any other refusal is no end
+			}
+		}
 	}
 
 	/** @param {any} doc */
 	async #look({ children, ended }) {
 		/** @type {any[]} */
 		const others = children.filter((/** @type {any} */ c) => c.email !== this.api.email);
-		const mine = children.find((/** @type {any} */ c) => c.email === this.api.email);
+		const mine = children.find((/** @type {any} */ c) => !others.includes(c));
 		const other = others.find((c) => c.state === 'joined');
 		if (mine?.state === 'joined') this.me = mine.url;
 		const left = !other && others.find((c) => c.ended);
+		// The call is hung up; who was only rung has not been in it.
+		if (this.state === 'incoming') ended &&= { ...ended, ...mine?.ended };
 		ended ||= mine?.ended || (left && { by: /declined|busy|hangup/.test(left.ended.cause) ? left.email : undefined, ...left.ended });
 		if (!others.length && this.state === 'ringing') { // nobody is rung: there is no phone and no page
-			this.close({ cause: 'unreachable' });
-			return this.api.request('DELETE', this.url);
+			return this.hangUp({ cause: 'unreachable' });
 		}
 		if (ended || (!other && this.state === 'up')) return this.close(ended);
-		if (!other || !this.me || !this.pc) return undefined;
+		if (!other || !this.me || !this.pc) return;
 		this.with = other.email;
 		const isQuiet = /^a=(sendonly|inactive)/m.test(other.session?.sdp);
 		this.held = Boolean(other.hold) || (isQuiet && !(this.holding && other.session.type === 'answer'));
 		await this.#take(other.session, this.pc);
-		return this.#become('up');
+		this.#become('up');
 	}
 
 	/**
@@ -333,20 +349,16 @@ export class Call extends EventTarget {
 	async #take(session, pc) {
 		if (!session?.sdp || session.sdp === this.session?.sdp) return;
 		const isOther = origin(session) !== origin(this.session);
+		this.session = session;
 		if (session.type === 'answer') {
 			if (pc.signalingState === 'have-local-offer') await pc.setRemoteDescription(session);
-			this.session = session;
 			return;
 		}
-		this.session = session;
 		if (isOther) { // another end, by a transfer or a reload: nothing of the old connection is good for it
 			pc.close();
 			for (const track of this.remote.getTracks()) this.remote.removeTrack(track);
-			await this.#put(await this.#connect(new RTCPeerConnection(pc.getConfiguration())));
-		} else {
-			await pc.setRemoteDescription(session);
-			await this.#put(await this.#describe(pc));
-		}
+		} else await pc.setRemoteDescription(session);
+		await this.#put(await (isOther ? this.#connect(new RTCPeerConnection(pc.getConfiguration())) : this.#describe(pc)));
 	}
 
 	/**
@@ -376,12 +388,15 @@ export class Call extends EventTarget {
 		this.close({ cause: 'declined', by: this.api.email });
 	}
 
-	/** DELETE /call/{id}, or /call/{id}/{n} of another's call. */
-	async hangUp() {
-		if (this.state === 'incoming') return this.reject();
-		const { me, url } = this;
-		this.close({ cause: this.state === 'up' ? 'hangup' : 'cancelled', by: this.api.email });
-		return this.api.request('DELETE', url).catch((error) => (me && error.status !== 404 ? this.api.request('DELETE', me) : null));
+	/**
+	 * DELETE /call/{id}, or /call/{id}/{n} of another's call.
+	 * @param {Call['ended']} [ended]
+	 */
+	async hangUp(ended) {
+		const { api, me, state, url } = this;
+		if (state === 'incoming') return this.reject();
+		this.close(ended || { cause: state === 'up' ? 'hangup' : 'cancelled', by: api.email });
+		return api.request('DELETE', url).catch((error) => (error.status === 404 ? null : api.request('DELETE', me || url)));
 	}
 
 	/**

@@ -21,12 +21,14 @@ HEARD = """const done = arguments[0];
 
 
 def hook(browser):
-    """Before the page's own scripts, in each page from now on."""
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOOK})
+    """Before the page's own scripts, in each page from now on; gives what ends that."""
+    made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOOK})
+    return lambda: browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
 
 
-def sign_in(browser, account):
-    browser.get(account.system.url + "/")
+def sign_in(browser, account, url=None):
+    """url: where the page is, other than at the account's system."""
+    browser.get(f"{url or account.system.url}/")
     until(lambda: browser.find_element(By.ID, "door").is_displayed(), WAIT_S, "the door")
     browser.find_element(By.NAME, "email").send_keys(account.email)
     browser.find_element(By.NAME, "password").send_keys(account.password)
@@ -67,7 +69,10 @@ class Pane:
         return text in self.text(css)
 
     def await_text(self, css, text):
-        until(lambda: self.says(css, text), WAIT_S, f"“{text}” in {css}; there is “{self.text(css)}”")
+        try:
+            until(lambda: self.says(css, text), WAIT_S)
+        except AssertionError as e:
+            raise AssertionError(f"not within {WAIT_S} s: “{text}” in {css}; there is “{self.text(css)}”") from e
 
     def press(self, text, css="*"):
         """The first visible button that has this text, as soon as there is one."""

@@ -109,6 +109,46 @@ def test_the_token_is_found_by_a_reload_and_forgotten_by_signing_out(account, br
     assert browser.execute_async_script(again % "done(await api.resume())") is None
 
 
+def test_a_refusal_of_a_calls_stream_is_not_its_end(account, browser):
+    """Only that it is no more, and that one is signed out."""
+    client(browser, account("alice"))
+    states = browser.execute_async_script("""const [statuses, done] = arguments; const real = window.fetch;
+        import('/restsip.js').then(async ({ Call }) => {
+            const found = {};
+            const asked = new Set();
+            window.fetch = async (url) => {
+                const status = Number(url.split('/').pop());
+                asked.add(status);
+                return new Response('{}', { status, headers: { 'Content-Type': 'application/problem+json' } });
+            };
+            await Promise.all(statuses.map(async (status) => {
+                const call = new Call(api, 'bob@example.net').follow({ url: `/call/${status}` }, 'up');
+                await new Promise((over) => setTimeout(over, 2000));
+                found[status] = asked.has(status) && [call.state, call.ended?.cause];
+                call.close();
+            }));
+            window.fetch = real;
+            return found;
+        }).then(done, (e) => done(String(e)));""", [400, 401, 403, 404, 410, 429, 503])
+    stays = ["up", None]
+    assert states == {"400": stays, "401": ["ended", "signed-out"], "403": stays, "404": ["ended", "hangup"], "410": ["ended", "hangup"],
+                      "429": stays, "503": stays}
+
+
+def test_each_cause_has_words():
+    """Of those that the description knows; the page has two of its own."""
+    def causes(node):
+        if isinstance(node, dict):
+            found = set(node.get("cause", {}).get("enum", [])) if isinstance(node.get("cause"), dict) else set()
+            return found.union(*map(causes, node.values()))
+        return set().union(*map(causes, node)) if isinstance(node, list) else set()
+
+    table = re.search(r"const CAUSES = \{\n(.*?)\n\};", (TOP / "web/dom.js").read_text(), re.S).group(1)
+    words = set(re.findall(r"^\t'?([a-z-]+)'?: ", table, re.M))
+    described = causes(json.loads((TOP / "web/openapi.json").read_text()))
+    assert len(described) > 10 and words == described | {"elsewhere", "signed-out"}
+
+
 def test_it_is_typed_and_small():
     """TypeScript looks at it as strictly as it can; without its comments it is less than 12 KB."""
     done = subprocess.run(["tsc", "--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2022", "--module", "es2022",

@@ -2,9 +2,14 @@
 import pytest
 from selenium.webdriver.common.by import By
 
+from call_phone import Incoming, rings
 from chromium import start_browser
+from phone import Phone
 from restsip_system import until
 from softphone import MEDIA_FLAGS, WAIT_S, Pane, complaints, heard, hook, sign_in
+
+SDP = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+       "a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n")
 
 
 @pytest.fixture
@@ -46,7 +51,6 @@ def talk(page, caller, called, how="Answer"):
     until(lambda: [e > 0 for e in heard(page)] == [True, True], WAIT_S, "each hears the other")
 
 
-@pytest.mark.long
 def test_one_click_has_two_people_talk(pair):
     alice, bob = pair
     bob.await_text(".log .theirs", "Hello, bob!")
@@ -82,7 +86,6 @@ def test_a_call_with_all_that_one_does_in_it(page, pair):
     bob.await_text("[aria-label='Past calls']", "Called by alice")
 
 
-@pytest.mark.long
 def test_what_becomes_of_a_call_is_said_in_words(pair):
     alice, bob = pair
     alice.press("Call", ".talk header")
@@ -205,3 +208,21 @@ def test_the_page_is_small_and_all_of_it_from_here(page, system):
         .map((e) => [e.name, e.encodedBodySize])""")
     assert all(name.startswith(system.url) for name, _ in loaded) and len(loaded) > 12
     assert 5_000 < sum(size for _, size in loaded) < 60 * 1024
+
+
+def test_a_call_that_could_not_be_is_not_told_of_as_missed(account, page):
+    """The phone has refused what it was offered: whoever was called has heard nothing, and reads why."""
+    caller, called = account("frank"), account("grace")
+    credential = called.credential()
+    phone = rings(Phone(called.system.sip, called.email.split("@")[0], credential["password"], "example.net"))
+    phone.username = credential["username"]
+    assert phone.register().code == 200
+    assert caller.request("POST", "/call", json={"open": False, "session": {"type": "offer", "sdp": SDP}, "invite": [called.login]}).status_code == 201
+    invited = Incoming(phone, WAIT_S)
+    invited.say(488, "Not Acceptable Here")
+    invited.next("ACK", WAIT_S)
+    phone.close()
+    pane = sign_in(page, called)
+    pane.press("Calls", "nav")
+    pane.await_text("[aria-label='Past calls'] .missed", "! Could not be rung by frank")
+    assert pane.says(".missed", "The two sides have no sound or picture format in common")
