@@ -58,7 +58,8 @@ begin
 	if p_handed_on then
 		perform app.refuse(403, 'not-owner', 'You have handed this call on; only who is in it may end it, by leaving.');
 	elsif not p_owner then
-		perform app.refuse(403, 'not-owner', 'Only the call''s owner may do this.');
+		perform app.refuse(403, 'not-owner',
+			'Only the call''s owner may do this. Who is in it leaves by DELETE of their participant, /call/{id}/{n}.');
 	end if;
 end $$;
 
