@@ -289,7 +289,7 @@ static void what_is_written_out_is_at_most_64_kib(void **state)
 	(void)snprintf(text + len, 4, ",1]");
 	assert_int_equal(size_of(*state, text), EMSGSIZE);
 	memset(text, 0, BODY_TEXT_MAX + 1);
-	for (int i = 0; i < 10923; i++) /* 6 bytes each */
+	for (int i = 0; i < 10922; i++) /* 6 bytes each */
 		memcpy(text + 1 + 6 * i, "\\u0001", 6);
 	text[0] = '"';
 	text[1 + 6 * 10922] = '"';
