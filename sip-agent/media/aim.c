@@ -20,6 +20,7 @@ struct stream {
 struct aim {
 	aim_h *may;
 	void *arg;
+	size_t versions; /* v= lines: with a second one all begins anew */
 	size_t streams;
 	struct sa all; /* of streams that have no c= of their own */
 	struct stream s;
@@ -94,11 +95,16 @@ static int end_part(struct aim *a)
 {
 	const struct stream *s = &a->s;
 	const struct sa *at = sa_af(&s->at) ? &s->at : &a->all;
-	const struct sa *rtcp = sa_af(&s->rtcp) ? &s->rtcp : at;
+	const struct sa *rtcp = sa_af(&s->rtcp) && !sa_is_any(&s->rtcp)
+					? &s->rtcp
+					: at; /* as the relay has it */
 
 	if (!a->streams) {
 		a->all = s->at;
-		return s->rtcp_port ? EPROTO : 0;
+		if (s->rtcp_port)
+			return EPROTO;
+		/* also where each stream has one of its own */
+		return !sa_af(at) || may_be(a, at, ANY_PORT) ? 0 : EACCES;
 	}
 	if (!sa_af(at))
 		return EPROTO;
@@ -185,6 +191,8 @@ static bool may_try(const struct aim *a, struct pl line)
 static int read_line(struct aim *a, struct pl line, bool *keep)
 {
 	*keep = true;
+	if (begins(&line, "v="))
+		return a->versions++ ? EPROTO : 0;
 	if (begins(&line, "m="))
 		return begin_stream(a, line);
 	if (begins(&line, "c="))
@@ -224,6 +232,8 @@ int aim_check(struct buf *b, const struct pl *sdp, aim_h *may, void *arg)
 		while (line.l && (line.p[line.l - 1] == '\n' ||
 				  line.p[line.l - 1] == '\r'))
 			line.l--;
+		if (!line.l || *line.p == '\r')
+			break; /* the relay reads no further */
 		err = read_line(&a, line, &keep);
 		if (!err && keep)
 			buf_add(b, rest.p, len);

@@ -65,6 +65,8 @@ static void test_where_nothing_may_be_sent(void **state)
 		HEAD AT AUDIO AUDIO "c=IN IP4 127.0.0.1\n" AUDIO,
 		HEAD AT AUDIO "a=rtcp:4001 IN IP4 127.0.0.1\r\n",
 		HEAD AT AUDIO "a=rtcp:2223\r\n",
+		HEAD "c=IN IP4 127.0.0.1\r\nt=0 0\r\n" AUDIO
+		     "c=IN IP4 192.0.2.1\r\n",
 		HEAD AT "m=audio 2223 RTP/AVP 0\r\n",
 		HEAD AT "m=audio 2222 RTP/AVP 0\r\n",
 		HEAD AT "m=audio 02223 RTP/AVP 0\r\n" AUDIO,
@@ -93,11 +95,46 @@ static void test_what_may_be_read_otherwise(void **state)
 		HEAD AT AUDIO "a=rtcp:4001\r\na=rtcp:2223\r\n",
 		HEAD AT AUDIO "a=rtcp:4001 IN IP4 localhost\r\n",
 		HEAD AT "a=rtcp:4001\r\n" AUDIO,
+		HEAD AT AUDIO HEAD AT AUDIO,
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sdpv) / sizeof(*sdpv); i++)
 		assert_int_equal(check(sdpv[i], NULL), EPROTO);
+}
+
+/* The relay reads up to a blank line, and takes one that begins with CR for
+   one */
+static void test_what_is_behind_a_blank_line(void **state)
+{
+	(void)state;
+	assert_int_equal(check(HEAD AT AUDIO "\r\n", HEAD AT AUDIO), 0);
+	assert_int_equal(check(HEAD AT AUDIO "\n" AUDIO "c=IN IP4 127.0.0.1\n",
+			       HEAD AT AUDIO),
+			 0);
+	assert_int_equal(check(HEAD "t=0 0\r\n" AUDIO "\r\n" AT, NULL), EPROTO);
+	assert_int_equal(check(HEAD "t=0 0\r\n" AUDIO "\rx\r\n" AT, NULL),
+			 EPROTO);
+}
+
+/* RTCP to nowhere: the relay has it go where its stream does */
+static bool not_rtcp(const struct sa *sa, void *arg)
+{
+	(void)arg;
+
+	return sa_is_any(sa) || sa_port(sa) != 5060;
+}
+
+static void test_rtcp_to_nowhere(void **state)
+{
+	struct pl pl;
+	struct buf b;
+
+	(void)state;
+	pl_set_str(&pl, HEAD AT AUDIO "a=rtcp:5060 IN IP4 0.0.0.0\r\n");
+	buf_init(&b, AIM_SDP_MAX);
+	assert_int_equal(aim_check(&b, &pl, not_rtcp, NULL), EACCES);
+	buf_free(&b);
 }
 
 #define TRY "a=candidate:1 1 udp 2122260223 "
@@ -161,6 +198,8 @@ int main(void)
 		cmocka_unit_test(test_where_nothing_may_be_sent),
 		cmocka_unit_test(test_what_may_be_read_otherwise),
 		cmocka_unit_test(test_candidates_are_left_out),
+		cmocka_unit_test(test_what_is_behind_a_blank_line),
+		cmocka_unit_test(test_rtcp_to_nowhere),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_the_first),
 	};
