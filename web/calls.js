@@ -11,6 +11,7 @@ export class Calls {
 	#since = 0;
 	#quiet = () => {};
 	#trying = null;
+	#answered = null;
 
 	constructor(phone) {
 		this.phone = phone;
@@ -70,6 +71,8 @@ export class Calls {
 
 	/** It rings here no longer. */
 	withdrawn({ from, json: { url, reason } }) {
+		// Who has answered here reads that too, maybe before the answer to that: it decides.
+		if (reason === 'answered-elsewhere' && this.#answered?.url === url) return;
 		const cause = { 'no-answer': 'no-answer', declined: 'declined', 'answered-elsewhere': 'elsewhere' }[reason] || 'cancelled';
 		if (this.#call?.url === url && this.#call.state === 'incoming') this.#call.close({ cause, by: cause === 'cancelled' ? from : undefined });
 	}
@@ -85,12 +88,15 @@ export class Calls {
 
 	async accept(video, media = { audio: true, video }) {
 		const call = this.#call;
+		this.#answered = call;
 		this.#quiet();
 		this.#bar(TOLD.new);
 		try {
 			await call.accept(media);
 		} catch (error) {
-			if (call.state !== 'ended') this.#fail(error, () => this.accept(false, null), call);
+			this.#answered = null;
+			if (/answered-elsewhere$/.test(error.type)) call.close({ cause: 'elsewhere' });
+			else if (call.state !== 'ended') this.#fail(error, () => this.accept(false, null), call);
 		}
 	}
 

@@ -20,9 +20,9 @@ HEARD = """const done = arguments[0];
     })).then(done, () => done([]));"""
 
 
-def hook(browser):
-    """Before the page's own scripts, in each page from now on; gives what ends that."""
-    made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOOK})
+def hook(browser, more=""):
+    """Before the page's own scripts, in each page from now on; gives what ends that. more: a script besides."""
+    made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOOK + more})
     return lambda: browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
 
 

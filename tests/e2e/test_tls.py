@@ -59,7 +59,7 @@ class Site:
         (nginx / "nginx.conf").write_text(
             ("user root;\n" if os.geteuid() == 0 else "")
             + f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
-            + f"http {{\n{temp}include sites-available/restsip;\n}}\n")
+            + f"http {{\ninclude /etc/nginx/mime.types;\n{temp}include sites-available/restsip;\n}}\n")
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             ["/usr/sbin/nginx", "-e", folder / "error.log", "-c", nginx / "nginx.conf", "-g", "daemon off;"])
         until(self.answers, 20, "nginx")
