@@ -19,7 +19,7 @@
 #include "options/options.h"
 #include "parse/hdr.h"
 #include "registrar/registrar.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/strans.h"
 #include "transaction/uas.h"
 

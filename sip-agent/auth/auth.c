@@ -19,7 +19,7 @@
 #include "parse/nameaddr.h"
 #include "parse/sanity_field.h"
 #include "pg/pgloop.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/uas.h"
 
 /**

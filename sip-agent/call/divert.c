@@ -5,7 +5,7 @@
 #include "agent.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
-#include "settings.h"
+#include "settings/ours.h"
 
 struct found {
 	char *to;

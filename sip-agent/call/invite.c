@@ -21,7 +21,7 @@
 #include "parse/refer.h"
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/answer.h"
 #include "transaction/body.h"
 #include "transaction/dialog.h"

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/pgres.h"
 #include "event/notify.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "work/claimer.h"
 
 enum {

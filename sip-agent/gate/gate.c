@@ -18,7 +18,7 @@
 #include "parse/line.h"
 #include "parse/peer.h"
 #include "parse/sanity.h"
-#include "settings.h"
+#include "settings/ours.h"
 
 enum {
 	STUN_HEADER_LEN = 20,

@@ -20,7 +20,7 @@
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
 #include "pg/pgloop.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/body.h"
 #include "transaction/codes.h"
 #include "transaction/uas.h"

@@ -16,7 +16,7 @@
 #include "parse/nameaddr.h"
 #include "parse/uri.h"
 #include "pg/pgloop.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/flow.h"
 #include "transaction/uac.h"
 #include "transaction/uas.h"

@@ -12,7 +12,8 @@
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
 #include "pg/pgval.h"
-#include "settings.h"
+#include "settings/reach.h"
+#include "settings/settings.h"
 #include "transaction/flow.h"
 #include "transaction/next_hop.h"
 

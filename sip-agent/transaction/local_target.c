@@ -1,7 +1,7 @@
 #include "transaction/local_target.h"
 
 #include "agent.h"
-#include "settings.h"
+#include "settings/ours.h"
 
 static const char *transport(enum sip_transp tp)
 {

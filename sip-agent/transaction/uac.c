@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "logre.h"
 #include "pg/pgval.h"
-#include "settings.h"
+#include "settings/reach.h"
 #include "transaction/address.h"
 #include "transaction/cancel.h"
 #include "transaction/codes.h"

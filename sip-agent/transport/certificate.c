@@ -18,7 +18,7 @@
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "compat.h"
-#include "settings.h"
+#include "settings/settings.h"
 
 /** What a file is known by: changes with whatever is written or moved there */
 struct look {

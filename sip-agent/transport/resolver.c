@@ -13,7 +13,7 @@
 
 #include "common/cidr.h"
 #include "logre.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "transport/libre_seam.h"
 
 enum { NAMESERVERS_MAX = 8 };

@@ -9,7 +9,7 @@
 
 #include "gate/gate.h"
 #include "logre.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "transport/certificate.h"
 #include "transport/conn.h"
 #include "transport/datagrams.h"

@@ -7,7 +7,7 @@
 
 #include "common/utf8.h"
 #include "registrar/contact.h"
-#include "settings.h"
+#include "settings/settings.h"
 
 static struct settings *set;
 

@@ -10,7 +10,7 @@
 #include "gate/prepare.h"
 #include "gate/nonce.h"
 #include "gate/trust.h"
-#include "settings.h"
+#include "settings/settings.h"
 
 static struct gate *gate;
 

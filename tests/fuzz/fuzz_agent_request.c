@@ -13,7 +13,7 @@
 #include "parse/route.h"
 #include "parse/sanity.h"
 #include "registrar/contact.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "transaction/body.h"
 #include "transaction/next_hop.h"
 #include "transaction/uac.h"

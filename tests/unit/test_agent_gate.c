@@ -17,7 +17,7 @@
 #include "gate/gate.h"
 #include "gate/nonce.h"
 #include "gate/trust.h"
-#include "settings.h"
+#include "settings/settings.h"
 
 enum { BAD_BURST = 3 };
 

@@ -13,7 +13,9 @@
 
 #include "common/sipuri.h"
 #include "parse/uri.h"
-#include "settings.h"
+#include "settings/ours.h"
+#include "settings/reach.h"
+#include "settings/settings.h"
 
 static struct settings *load_of(const char *domains, const char *listen,
 				const char *send_allow)

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "agent.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "transaction/address.h"
 #include "transaction/flow.h"
 #include "transaction/uac.h"

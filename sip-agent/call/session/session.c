@@ -14,7 +14,7 @@
 #include "parse/hdr.h"
 #include "parse/session_timer.h"
 #include "pg/pgloop.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "transaction/uas.h"
 
 enum {

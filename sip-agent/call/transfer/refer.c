@@ -16,7 +16,7 @@
 #include "parse/uri.h"
 #include "pg/pgloop.h"
 #include "pg/pgval.h"
-#include "settings.h"
+#include "settings/ours.h"
 #include "transaction/uas.h"
 
 enum {

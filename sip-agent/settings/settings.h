@@ -1,17 +1,15 @@
 /*
- * The agent's settings, read once, and the rules that follow from them.
+ * The agent's settings, read once.
  */
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
 #include <re.h>
 
-#include "common/aor.h"
 #include "common/log.h"
 
 struct config;
 struct settings;
-struct sipuri;
 
 enum {
 	LISTEN_MAX = 8,
@@ -32,18 +30,7 @@ const char *settings_tls_key(const struct settings *s);
 uint32_t settings_min_expires(const struct settings *s);
 uint32_t settings_max_expires(const struct settings *s);
 uint32_t settings_default_expires(const struct settings *s);
-bool settings_hosts(const struct settings *s, const struct pl *domain);
 size_t settings_trace_bytes(const struct settings *s);
 uint64_t settings_handshake_ms(const struct settings *s);
-bool settings_is_tls(const struct settings *s, const struct sa *sa);
-bool settings_is_own(const struct settings *s, const struct sa *sa);
-bool settings_is_ours(const struct settings *s, const struct uri *uri);
-int settings_to_aor(const struct settings *s, char aor[AOR_BUF],
-		    const struct pl *uri);
-bool settings_is_own_contact(const struct settings *s,
-			     const struct sipuri *contact);
-bool settings_may_bind(const struct settings *s, const struct sipuri *contact);
-bool settings_may_send(const struct settings *s, const struct sa *dst,
-		       bool rest);
 
 #endif
