@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/aor.h"
 #include "common/clock.h"
@@ -210,22 +209,6 @@ void exchange_hash(struct exchange *x, const char *password,
 		exchange_error(x, APP_BUSY);
 }
 
-/* Arrival */
-
-static bool is_json(const struct exchange *x)
-{
-	return negotiate_is_json(request_param(&x->req, "CONTENT_TYPE"),
-				 x->route->method == METHOD_PATCH);
-}
-
-/* Bodies are kept and parsed as they come: none is decoded. */
-static bool is_coded(const struct exchange *x)
-{
-	const char *coding = request_header(&x->req, "Content-Encoding");
-
-	return coding && *coding && strcasecmp(coding, "identity") != 0;
-}
-
 /* In memory, much at a time */
 
 static void answer_crowded(struct exchange *x)
@@ -265,65 +248,7 @@ void exchange_hold_large(struct exchange *x, route_h *on_large)
 		x->phase = EXCHANGE_WAITS;
 }
 
-/* A large body is for those who have said who they are. */
-static size_t body_max(const struct exchange *x)
-{
-	const size_t max = x->route->body_max;
-
-	return x->who.proof || max < BODY_JSON_MAX ? max : BODY_JSON_MAX;
-}
-
-static bool is_large(const struct exchange *x)
-{
-	const char *length = request_param(&x->req, "CONTENT_LENGTH");
-
-	return length && strtoull(length, NULL, 10) > BODY_JSON_MAX;
-}
-
-static void answer_too_long(struct exchange *x)
-{
-	const char *length = request_param(&x->req, "CONTENT_LENGTH");
-	const bool chunked = !length || !*length;
-	struct problem p = reply_of_error(APP_LENGTH);
-
-	p.detail = arena_fmt(
-		x->arena, "A body has at most %zu bytes here%s; this has %s.",
-		body_max(x),
-		body_max(x) < x->route->body_max ? " (4194304 with credentials)"
-						 : "",
-		chunked ? "more" : length);
-	exchange_problem_full(x, p);
-}
-
-/* RFC 9110, section 15.5.16 */
-static void answer_coded(struct exchange *x)
-{
-	struct problem p = reply_of_error(APP_UNSUPPORTED_TYPE);
-
-	p.detail = "No Content-Encoding is decoded here: send it without.";
-	exchange_problem_full(x, p);
-	response_header(&x->res, "Accept-Encoding", "identity");
-}
-
-/* @return whether the handler may go on */
-static bool read_body(struct exchange *x)
-{
-	int err = fcgi_read_body(x->fcgi, &x->body, body_max(x));
-
-	if (err == EMSGSIZE)
-		answer_too_long(x);
-	else if (err == ENOMEM)
-		exchange_error(x, APP_BUSY);
-	else if (err)
-		exchange_problem(x, 400, NULL,
-				 "The body ended before it had the bytes that "
-				 "Content-Length says.");
-	else if (x->body.len && is_coded(x))
-		answer_coded(x);
-	else if (x->route->body == BODY_JSON && x->body.len && !is_json(x))
-		exchange_unsupported(x, "application/json");
-	return x->phase == EXCHANGE_RUNS;
-}
+/* Arrival */
 
 static void call_handler(struct exchange *x)
 {
@@ -332,7 +257,7 @@ static void call_handler(struct exchange *x)
 
 static void handle_with_body(struct exchange *x)
 {
-	if (read_body(x))
+	if (exchange_read_body(x))
 		call_handler(x);
 }
 
@@ -343,7 +268,7 @@ static void handle(struct exchange *x)
 	x->body_taken = true;
 	if (!first)
 		call_handler(x);
-	else if (body_max(x) > BODY_JSON_MAX && is_large(x))
+	else if (exchange_is_large(x))
 		exchange_hold_large(x, handle_with_body);
 	else
 		handle_with_body(x);

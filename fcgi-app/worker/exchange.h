@@ -6,9 +6,8 @@
  *
  * A handler is called when caller and body are known. It ends with exactly
  * one of exchange_query() (then on_result goes on), exchange_hash(),
- * exchange_answer(), exchange_problem(). Where it forgets to, the answer is
- * 500; a second end is ignored and logged.
- * Whoever wants a stream has been handed over to restsip-stream before that.
+ * exchange_answer(), exchange_problem(). Where it forgets to, it is 500; a
+ * second end is ignored and logged. Whoever wants a stream is elsewhere.
  */
 #ifndef RESTSIP_EXCHANGE_H
 #define RESTSIP_EXCHANGE_H
@@ -141,6 +140,8 @@ void exchange_hand_over(struct exchange *x);
 
 /** Whether it may end or wait; if not, that is logged. For exchange*.c. */
 bool exchange_may_end(const struct exchange *x);
+bool exchange_is_large(const struct exchange *x); /**< its body may be */
+bool exchange_read_body(struct exchange *x);	  /**< false: it is answered */
 
 /** JSON text with an ETag; 304 where If-None-Match says so and settled. */
 void exchange_answer_doc(struct exchange *x, const char *doc,
