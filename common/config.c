@@ -74,6 +74,9 @@ static const struct setting settings[] = {
 	 604800, "shorter lifetimes are refused (423), in s"},
 	{"agent", "name", TYPE_TEXT, AT(agent.name), "", 0, 0,
 	 "what the agent is called in the database; empty: its first address"},
+	{"agent", "queries", TYPE_INT, AT(agent.queries), "4", 2, 16,
+	 "database connections for what a phone waits for, and as many for what "
+	 "may wait for a lock; five more do the rest"},
 	{"agent", "requests", TYPE_INT, AT(agent.requests), "20000", 1, 1000000,
 	 "requests that wait for an answer at once, in all; more get 503"},
 	{"agent", "rest_send_allow", TYPE_CIDR, AT(agent.rest_send_allow),

@@ -30,6 +30,7 @@ struct config {
 		int max_expires_s;
 		int min_expires_s;
 		char *name;
+		int queries;
 		int requests;
 		char *rest_send_allow;
 		char *send_allow;

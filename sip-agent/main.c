@@ -18,6 +18,7 @@
 #include "auth/credcache.h"
 #include "call/legs.h"
 #include "call/tell/ladder.h"
+#include "common/config.h"
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "common/upkeep.h"
@@ -299,6 +300,7 @@ static int open_all(struct program *p)
 		.name = settings_name(p->set),
 		.addresses = settings_addresses(p->set),
 		.relays = settings_relays(p->set, &relayv) > 0,
+		.queries = settings_config(p->set)->agent.queries,
 		.ready = on_ready,
 		.bell = on_bell,
 		.fatal = on_fatal,

@@ -19,8 +19,9 @@ enum {
 	BOOT_SIZE = 17,
 };
 
-/* warm: what calls ask there, of nobody, for so many of the connections (the
-   first ones have most to do): a phone that answers does not wait for plans */
+/* conns: 0 is as many as the settings say.  warm: what calls ask there, of
+   nobody, for so many of the connections (the first ones have most to do; 0:
+   for every other one): a phone that answers does not wait for plans */
 static const struct {
 	const char *name;
 	size_t conns, depth;
@@ -28,12 +29,12 @@ static const struct {
 	const char *warm;
 	size_t warms;
 } shapes[PG_LINES] = {
-	[PG_ASKED] = {"asked", 4, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
+	[PG_ASKED] = {"asked", 0, 64, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
 		      "select (select count(*) from "
 		      "api.sip_invite_many(0, '[]')), (select count(*) from "
 		      "api.leg_answered_many(0, '[]'))",
-		      2},
-	[PG_ALONE] = {"alone", 4, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS,
+		      0},
+	[PG_ALONE] = {"alone", 0, 1, PG_DEADLINE_MS, PG_ALONE_LOCK_MS,
 		      "select count(*) from api.leg_news(0, '[]')", 1},
 	[PG_CLAIM] = {"claim", 1, 8, PG_DEADLINE_MS, PG_TOGETHER_LOCK_MS,
 		      "select count(*) from api.leg_claim(0, 0)", 1},
@@ -151,14 +152,16 @@ static void destructor(void *arg)
 
 static int line_open(struct pgloop *pl, enum pg_line which)
 {
+	const size_t conns = shapes[which].conns ? shapes[which].conns
+						 : (size_t)pl->conf.queries;
 	const struct pg_lane_conf conf = {
 		.server = &pl->server,
 		.bells = pl->bells,
 		.name = shapes[which].name,
-		.conns = shapes[which].conns,
+		.conns = conns,
 		.depth = shapes[which].depth,
 		.warm = shapes[which].warm,
-		.warms = shapes[which].warms,
+		.warms = shapes[which].warms ? shapes[which].warms : conns / 2,
 		.hasty = true,
 		.fair = shapes[which].depth == 1,
 		.limit_ms = shapes[which].limit_ms,

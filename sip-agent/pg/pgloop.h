@@ -34,6 +34,7 @@ struct pgloop_conf {
 	const char *name;      /**< of this agent, as others see it */
 	const char *addresses; /**< that it listens on, commas between */
 	bool relays;	       /**< it has media relays */
+	int queries; /**< connections of PG_ASKED, and of PG_ALONE: from 2 on */
 	pglisten_ready_h *ready;
 	pglisten_bell_h *bell;
 	/** the database has a schema version that we cannot use */
