@@ -1,4 +1,4 @@
-"""The softphone at / and a phone: baresip with DTLS and ICE, as a page speaks. Each calls the other."""
+"""The softphone at / and a phone: baresip with DTLS and ICE, as a page speaks. Each calls the other, and somebody is handed on."""
 import itertools
 
 import pytest
@@ -97,3 +97,24 @@ def test_a_page_and_a_phone_call_each_other(media_system, person, ends):
     pane.press("Calls", "nav")
     for text in (f"↗ Called {name}", f"↙ Called by {name}", f"! Missed {name}"):
         pane.await_text("[aria-label='Past calls']", text)
+
+
+@pytest.mark.long
+def test_a_page_hands_a_phone_on_to_another_page(media_system, person, ends):
+    """Who has done it is told so; the phone talks with the third."""
+    phone, = ends(media_system, "softphone")
+    (account, asks), (third_account, third) = person(0), person(1)
+    name = phone.account.email.split("@")[0]
+    known(account, asks, phone)
+    asks.press("Call", ".talk header")
+    until(phone.rings, WAIT_S, "the phone rings")
+    phone.accept()
+    asks.await_text(".what", f"With {name}")
+    hear_each_other(asks, phone)
+    asks.press("Transfer", ".acts")
+    asks.submit("Transfer", to=third_account.email)
+    third.press("Answer", ".acts")
+    third.await_text(".what", f"With {name}")
+    asks.await_text(".what", "Handed on to somebody else")
+    third.press("Hang up", ".acts")
+    until(phone.is_free, WAIT_S, "it is over for the phone")
