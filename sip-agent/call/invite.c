@@ -111,6 +111,7 @@ static void failed(struct leg *l, const struct pg_answer *ans)
 	uas_set_tag(l->u, l->d.local_tag);
 	auth_db_failed(l->u, l->aor, ans);
 	leg_forget(l);
+	told_heard(l->legs->told, l, ans, 0, 0);
 }
 
 /* It is nobody's place to take */
@@ -128,7 +129,7 @@ static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 
 	if (!str_cmp(pgres_text(ans->res, row, "kind"), "refused")) {
 		refused(l, (uint16_t)pgres_int(ans->res, row, "code"));
-		orders_do(ls, ans, row + 1, rows - 1); /* others' */
+		told_heard(ls->told, l, ans, row + 1, rows - 1); /* others' */
 		return;
 	}
 	leg_set_id(l, pgres_int(ans->res, row, "leg"));
@@ -142,7 +143,7 @@ static void made(struct leg *l, const struct pg_answer *ans, int row, int rows)
 		caller_made(
 			l, 1000 * (uint64_t)pgres_int(ans->res, row, "ring_s"));
 	}
-	orders_do(ls, ans, row, rows);
+	told_heard(ls->told, l, ans, row, rows);
 }
 
 static void show(struct asking *a);
@@ -371,6 +372,8 @@ static int ask(struct leg *l, const struct auth_id *id, const char *to,
 				    : ask_batch(a);
 	if (err)
 		mem_deref(a);
+	else
+		told_question(l);
 
 	return err;
 }

@@ -45,6 +45,7 @@ static void destructor(void *arg)
 	struct leg *l = arg;
 
 	leg_forget(l);
+	list_flush(&l->orders);
 	mem_deref(l->offer);
 	mem_deref(l->later);
 	mem_deref(l->ladder);

@@ -17,9 +17,6 @@
 struct agent;
 struct dialog;
 struct leg;
-struct told;
-struct uas;
-struct wheel;
 
 enum {
 	LEGS_MAX = 10000,
@@ -90,10 +87,13 @@ struct leg {
 	int64_t account; /**< who pays for questions to addresses */
 	struct tmr tmr;	 /**< rings too long; the ACK is late */
 
-	int64_t cseq_told; /**< our CSeq that the row has */
-	bool resumed;	   /**< loaded from its row */
-	bool unloaded;	   /**< forgotten, and goes on in its row */
-	int silent;	   /**< times in turn that its phone said nothing */
+	int asks; /**< questions about it that are under way, see told_heard */
+	struct list orders; /**< that wait for the answers, owned */
+	int pairs;	    /**< how many of that kind were done */
+	int64_t cseq_told;  /**< our CSeq that the row has */
+	bool resumed;	    /**< loaded from its row */
+	bool unloaded;	    /**< forgotten, and goes on in its row */
+	int silent;	    /**< times in turn that its phone said nothing */
 	struct leg_session session;
 	struct relay *relay; /**< of a re-INVITE; NULL: none is under way */
 	struct offer *offer; /**< the same with a page, owned */

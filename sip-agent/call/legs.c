@@ -73,7 +73,7 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 	if (!err)
 		err = wheel_alloc(&ls->wheel, timer_due);
 	if (!err)
-		err = told_alloc(&ls->told, ls, ag, orders_do);
+		err = told_alloc(&ls->told, ls, ag, orders_do, orders_put_off);
 	if (!err)
 		err = invite_open(ag);
 	if (!err)

@@ -27,6 +27,7 @@
 
 enum {
 	ORDER_MAX = 256 * 1024, /* bytes of one that is handed on, as JSON */
+	PUT_OFF_MAX = 32,	/* of a leg */
 };
 
 static const struct pg_stmt stmt_hand_on = {
@@ -38,14 +39,62 @@ static const struct pg_stmt stmt_hand_on = {
 
 struct order {
 	struct legs *legs;
+	const char *kind, *reason, *cause, *sdp;
+	int64_t leg, call, peer, number, ring_s;
+	int code;
+	struct leg *l; /* NULL: it is not ours any more */
+	/* of an INVITE, which is never put off */
 	const struct pg_answer *ans;
 	int row;
-	struct leg *l; /* NULL: it is not ours any more */
 };
 
-static const char *text(const struct order *o, const char *column)
+/* One that waits */
+struct late {
+	struct le le;
+	struct order o;
+	char *texts[4]; /* of it, owned */
+};
+
+static void late_destructor(void *arg)
 {
-	return pgres_text(o->ans->res, o->row, column);
+	struct late *late = arg;
+
+	list_unlink(&late->le);
+	for (size_t i = 0; i < ARRAY_SIZE(late->texts); i++)
+		mem_deref(late->texts[i]);
+}
+
+static int copy(char **to, const char **text)
+{
+	const int err = *text ? str_dup(to, *text) : 0;
+
+	*text = *to;
+
+	return err;
+}
+
+/* NULL without memory: it is ordered again (app.expire_legs) */
+static struct late *late_alloc(const struct order *o)
+{
+	struct late *late = mem_zalloc(sizeof(*late), late_destructor);
+
+	if (!late)
+		return NULL;
+	late->o = *o;
+	late->o.l = NULL;
+	late->o.ans = NULL;
+	if (copy(&late->texts[0], &late->o.kind) ||
+	    copy(&late->texts[1], &late->o.reason) ||
+	    copy(&late->texts[2], &late->o.cause) ||
+	    copy(&late->texts[3], &late->o.sdp))
+		return mem_deref(late);
+
+	return late;
+}
+
+static bool is(const struct order *o, const char *kind)
+{
+	return !strcmp(o->kind, kind);
 }
 
 static void invite(const struct order *o)
@@ -65,23 +114,6 @@ static void last_word(struct legs *ls, const struct pg_answer *ans)
 			 pgres_text(ans->res, 0, "last_word_to"));
 }
 
-/* An order that waits for its leg */
-struct late {
-	struct legs *legs;
-	int64_t leg, number;
-	char *kind, *reason, *cause, *sdp;
-};
-
-static void late_destructor(void *arg)
-{
-	struct late *late = arg;
-
-	mem_deref(late->kind);
-	mem_deref(late->reason);
-	mem_deref(late->cause);
-	mem_deref(late->sdp);
-}
-
 static void gone(struct legs *ls, int64_t leg, const char *cause)
 {
 	const struct told_end end = {.cause = cause};
@@ -95,42 +127,35 @@ static void gone(struct legs *ls, int64_t leg, const char *cause)
 	mem_deref(l);
 }
 
-static void info_late(struct leg *l, const struct late *late)
+static void lost_for(const struct order *o)
 {
-	const struct info_text text = {late->reason, late->cause, late->sdp};
-
-	info_send(l, late->number, &text);
-}
-
-static void lost_for(const struct late *late)
-{
-	if (!strcmp(late->kind, "offer"))
-		offer_lost(late->legs, late->leg);
-	if (!strcmp(late->kind, "info") || !strcmp(late->kind, "dtmf"))
-		info_lost(late->legs, late->leg, late->number);
+	if (is(o, "offer"))
+		offer_lost(o->legs, o->leg);
+	if (is(o, "info") || is(o, "dtmf"))
+		info_lost(o->legs, o->leg, o->number);
 }
 
 static void on_handed_on(const struct pg_answer *ans, void *arg)
 {
 	struct late *late = arg;
 
-	told_answer(late->legs->told, ans);
+	told_answer(late->o.legs->told, ans);
 	if (ans->end != PG_OK)
-		lost_for(late);
+		lost_for(&late->o);
 	mem_deref(late);
 }
 
-static int write_order(struct buf *b, const struct late *late)
+static int write_order(struct buf *b, const struct order *o)
 {
 	buf_char(b, '{');
-	json_member(b, "kind", late->kind);
-	json_member_int(b, "number", late->number);
-	if (late->reason)
-		json_member(b, "reason", late->reason);
-	if (late->cause)
-		json_member(b, "cause", late->cause);
-	if (late->sdp)
-		json_member(b, "sdp", late->sdp);
+	json_member(b, "kind", o->kind);
+	json_member_int(b, "number", o->number);
+	if (o->reason)
+		json_member(b, "reason", o->reason);
+	if (o->cause)
+		json_member(b, "cause", o->cause);
+	if (o->sdp)
+		json_member(b, "sdp", o->sdp);
 	buf_char(b, '}');
 
 	return b->failed ? ENOMEM : 0;
@@ -140,21 +165,22 @@ static int write_order(struct buf *b, const struct late *late)
    pressed twice is another number */
 static void hand_on(struct late *late)
 {
-	const struct agent *ag = late->legs->ag;
+	const struct order *o = &late->o;
+	const struct agent *ag = o->legs->ag;
 	struct buf b;
 	int err;
 
 	buf_init(&b, ORDER_MAX);
-	err = write_order(&b, late);
+	err = write_order(&b, o);
 	if (!err) {
 		const struct pl json = {b.p, b.len};
 		const struct pg_val valv[] = {
 			pg_int(pgloop_agent(ag->pl)),
-			pg_int(late->leg),
+			pg_int(o->leg),
 			pg_pl(&json),
 		};
 
-		err = pgloop_query_in(ag->pl, PG_ALONE, (uint64_t)late->leg,
+		err = pgloop_query_in(ag->pl, PG_ALONE, (uint64_t)o->leg,
 				      &stmt_hand_on, valv, on_handed_on,
 				      mem_ref(late));
 		if (err)
@@ -162,7 +188,7 @@ static void hand_on(struct late *late)
 	}
 	buf_free(&b);
 	if (err)
-		lost_for(late);
+		lost_for(o);
 }
 
 /* That the process before had made */
@@ -177,77 +203,62 @@ static void end_relay(const struct legs *ls, const struct pg_answer *ans)
 
 static void not_ours(struct late *late, const struct pg_answer *ans)
 {
+	const struct order *o = &late->o;
+
 	if (load_says(ans, "elsewhere")) {
 		hand_on(late);
 		return;
 	}
-	lost_for(late);
+	lost_for(o);
 	if (!ans || !pg_rows(ans))
 		return;
-	end_relay(late->legs, ans);
+	end_relay(o->legs, ans);
 	if (!load_says(ans, "gone") && !load_says(ans, "expired"))
-		last_word(late->legs, ans);
-	gone(late->legs, late->leg,
+		last_word(o->legs, ans);
+	gone(o->legs, o->leg,
 	     load_says(ans, "expired") ? "expired" : "unreachable");
 }
 
-/* The order has overtaken the answer that its leg was made by: the two came by
-   two connections */
-static void overtook(struct leg *l, const struct late *late)
+static void do_one(const struct order *o);
+
+/* What is done with a leg that has been read from its row */
+static void resumed(struct order *o)
 {
-	if (!l->in) {
-		if (!strcmp(late->kind, "cancel"))
-			callee_cancel(l, late->cause);
-	} else if (!strcmp(late->kind, "answer"))
-		caller_answer(l, late->sdp);
-	else if (!strcmp(late->kind, "fail") || !strcmp(late->kind, "bye"))
-		caller_gone(l, "hangup");
+	if (is(o, "ask"))
+		timer_ask(o->l);
+	else if (is(o, "offer") || is(o, "dtmf") || is(o, "info") ||
+		 is(o, "notify"))
+		do_one(o);
+	else if (!is(o, "answer")) /* that is said again */
+		bye_hang_up(o->l, o->cause);
 }
 
+/* The order may have overtaken the answer that its leg was made by, which has
+   come meanwhile: the two came by two connections */
 static void on_loaded(struct leg *l, const struct pg_answer *ans, void *arg)
 {
 	struct late *late = arg;
-	struct leg *mine = mem_ref(leg_find(late->legs, late->leg));
+	struct order o = late->o;
+	struct leg *mine = leg_find(o.legs, o.leg);
 
+	o.l = mem_ref(mine ? mine : l);
 	if (mine && (mine->state == LEG_CALLING || mine->state == LEG_RINGING))
-		overtook(mine, late);
-	else if (l && !strcmp(late->kind, "ask"))
-		timer_ask(l);
-	else if (l && !strcmp(late->kind, "offer"))
-		offered_begin(l, late->sdp);
-	else if (l && !strcmp(late->kind, "dtmf"))
-		keys_press(l, late->number, late->sdp);
-	else if (l && !strcmp(late->kind, "info"))
-		info_late(l, late);
-	else if (l && !strcmp(late->kind, "notify"))
-		refer_notify(l, late->number, late->reason);
-	else if (l && strcmp(late->kind, "answer")) /* that is said again */
-		bye_hang_up(l, late->cause);
-	else if (!l && !mine)
+		do_one(&o);
+	else if (l)
+		resumed(&o);
+	else if (!mine)
 		not_ours(late, ans);
-	mem_deref(mine);
-}
-
-static int copy(char **to, const char *text)
-{
-	return text ? str_dup(to, text) : 0;
+	mem_deref(o.l);
 }
 
 /* It may be of the process before, or have lost its connection */
-static void late(const struct order *o)
+static void load(const struct order *o)
 {
-	struct late *late = mem_zalloc(sizeof(*late), late_destructor);
+	struct late *late = late_alloc(o);
 
 	if (!late)
-		return; /* it is ordered again (app.expire_legs) */
-	late->legs = o->legs;
-	late->leg = pgres_int(o->ans->res, o->row, "leg");
-	late->number = pgres_int(o->ans->res, o->row, "number");
-	if (!copy(&late->kind, text(o, "kind")) &&
-	    !copy(&late->reason, text(o, "reason")) &&
-	    !copy(&late->cause, text(o, "cause")) &&
-	    !copy(&late->sdp, text(o, "sdp")) &&
-	    load_leg(o->legs, late->leg, on_loaded, late))
+		return;
+	if (load_leg(o->legs, o->leg, on_loaded, late))
 		not_ours(late, NULL);
 	mem_deref(late);
 }
@@ -258,65 +269,63 @@ static void late(const struct order *o)
 static void progress(const struct order *o)
 {
 	if (o->l)
-		caller_progress(o->l,
-				(int)pgres_int(o->ans->res, o->row, "code"),
-				text(o, "reason"));
+		caller_progress(o->l, o->code, o->reason);
 	else /* its INVITE was refused, by what we knew */
-		late(o);
+		load(o);
 }
 
-/* Each side knows the other's leg from here on */
+/* Each side knows the other's leg from here on, if nothing newer has said so */
 static void answer(const struct order *o)
 {
 	struct leg *peer;
 
 	if (!o->l) {
-		late(o);
+		load(o);
 		return;
 	}
-	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
-	peer = leg_find(o->legs, o->l->peer);
-	if (peer) {
+	peer = leg_find(o->legs, o->peer);
+	if (!o->l->pairs)
+		o->l->peer = o->peer;
+	if (peer && !o->l->pairs && !peer->pairs) {
 		peer->peer = o->l->id;
 		o->l->apart = peer->apart = peer->session.border != NULL;
 	}
-	caller_answer(o->l, text(o, "sdp"));
+	caller_answer(o->l, o->sdp);
 }
 
 static void fail(const struct order *o)
 {
 	if (o->l)
-		caller_fail(o->l, (int)pgres_int(o->ans->res, o->row, "code"),
-			    text(o, "reason"), text(o, "cause"));
+		caller_fail(o->l, o->code, o->reason, o->cause);
 	else
-		late(o);
+		load(o);
 }
 
 static void cancel(const struct order *o)
 {
 	if (o->l)
-		callee_cancel(o->l, text(o, "cause"));
+		callee_cancel(o->l, o->cause);
 	else
-		late(o);
+		load(o);
 }
 
 /* The order to answer it may have been overtaken: then it still rings */
 static void bye(const struct order *o)
 {
 	if (!o->l)
-		late(o);
+		load(o);
 	else if (o->l->in &&
 		 (o->l->state == LEG_CALLING || o->l->state == LEG_RINGING))
 		caller_gone(o->l, "hangup");
 	else
-		bye_hang_up(o->l, text(o, "cause"));
+		bye_hang_up(o->l, o->cause);
 }
 
 /* Is its phone there? Of those in memory their own turn comes (timer.c) */
 static void ask(const struct order *o)
 {
 	if (!o->l)
-		late(o);
+		load(o);
 }
 
 /* Another agent has it now */
@@ -329,71 +338,67 @@ static void left(const struct order *o)
 static void won(const struct order *o)
 {
 	if (o->l)
-		callee_won(o->l, text(o, "sdp"));
+		callee_won(o->l, o->sdp);
 }
 
 static void lost(const struct order *o)
 {
 	if (o->l)
-		callee_lost(o->l, text(o, "cause"));
+		callee_lost(o->l, o->cause);
 }
 
 /* The other side offers, or asks for an offer */
 static void offer(const struct order *o)
 {
 	if (o->l)
-		offered_begin(o->l, text(o, "sdp"));
+		offered_begin(o->l, o->sdp);
 	else
-		late(o);
+		load(o);
 }
 
 /* It answers */
 static void accept_offer(const struct order *o)
 {
-	if (o->l && !page_accept(o->l, text(o, "sdp")))
-		callee_accept(o->l, text(o, "sdp"));
+	if (o->l && !page_accept(o->l, o->sdp))
+		callee_accept(o->l, o->sdp);
 }
 
 static void refuse(const struct order *o)
 {
 	if (o->l)
-		page_refuse(o->l, (int)pgres_int(o->ans->res, o->row, "code"));
+		page_refuse(o->l, o->code);
 }
 
 static void wait(const struct order *o)
 {
 	if (o->l)
-		page_wait(o->l, pgres_int(o->ans->res, o->row, "ring_s"));
+		page_wait(o->l, o->ring_s);
 }
 
 /* The other side's phone has something to say */
 static void info(const struct order *o)
 {
-	const struct info_text said = {text(o, "reason"), text(o, "cause"),
-				       text(o, "sdp")};
+	const struct info_text said = {o->reason, o->cause, o->sdp};
 
 	if (o->l)
-		info_send(o->l, pgres_int(o->ans->res, o->row, "number"),
-			  &said);
+		info_send(o->l, o->number, &said);
 	else
-		late(o);
+		load(o);
 }
 
 /* REST has pressed keys */
 static void dtmf(const struct order *o)
 {
 	if (o->l)
-		keys_press(o->l, pgres_int(o->ans->res, o->row, "number"),
-			   text(o, "sdp"));
+		keys_press(o->l, o->number, o->sdp);
 	else
-		late(o);
+		load(o);
 }
 
 /* What it has said to it */
 static void informed(const struct order *o)
 {
-	info_answer(o->legs, pgres_int(o->ans->res, o->row, "number"),
-		    (int)pgres_int(o->ans->res, o->row, "code"));
+	info_answer(o->legs, o->number, o->code);
 }
 
 /* Which leg it speaks to without the database, but for what it offers where
@@ -402,19 +407,19 @@ static void pair(const struct order *o)
 {
 	if (!o->l)
 		return;
-	o->l->peer = pgres_int(o->ans->res, o->row, "peer");
-	o->l->call = pgres_int(o->ans->res, o->row, "call");
-	o->l->apart = pgres_int(o->ans->res, o->row, "number");
+	o->l->peer = o->peer;
+	o->l->call = o->call;
+	o->l->apart = o->number;
+	o->l->pairs++;
 }
 
 /* What has become of its REFER */
 static void notify(const struct order *o)
 {
 	if (o->l)
-		refer_notify(o->l, pgres_int(o->ans->res, o->row, "number"),
-			     text(o, "reason"));
+		refer_notify(o->l, o->number, o->reason);
 	else
-		late(o);
+		load(o);
 }
 
 static const struct {
@@ -433,12 +438,78 @@ static const struct {
 	{"notify", notify},
 };
 
-static void do_one(const struct order *o, const char *kind)
+static void do_one(const struct order *o)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!str_cmp(kind, kinds[i].kind))
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (is(o, kinds[i].kind))
 			kinds[i].h(o);
 	}
+}
+
+/* --- in their turn -----------------------------------------------------------
+ */
+
+struct asking {
+	const char *call_id, *tag;
+};
+
+static bool asking_handler(struct le *le, void *arg)
+{
+	const struct leg *l = le->data;
+	const struct asking *a = arg;
+
+	return l->state == LEG_ASKING && l->in &&
+	       !str_cmp(l->d.call_id, a->call_id) &&
+	       !str_cmp(l->d.local_tag, a->tag);
+}
+
+/* One that the database has made has no id here before its answer: it is found
+   by its dialog, which an order names where others may have caused it */
+static struct leg *find(const struct order *o)
+{
+	struct leg *l = leg_find(o->legs, o->leg);
+	struct asking a = {
+		.call_id = pgres_text(o->ans->res, o->row, "sip_call_id"),
+		.tag = pgres_text(o->ans->res, o->row, "local_tag"),
+	};
+
+	if (l || !a.call_id || !a.tag)
+		return l;
+
+	return list_ledata(hash_lookup(o->legs->by_call_id,
+				       hash_joaat_str(a.call_id),
+				       asking_handler, &a));
+}
+
+/* The database is being asked about its leg: what that has come to is older */
+static bool put_off(const struct order *o)
+{
+	struct late *late;
+
+	if (!o->l || !o->l->asks || list_count(&o->l->orders) >= PUT_OFF_MAX)
+		return false;
+	late = late_alloc(o);
+	if (!late)
+		return false;
+	list_append(&o->l->orders, &late->le, late);
+
+	return true;
+}
+
+static void read_order(struct order *o)
+{
+	const PGresult *res = o->ans->res;
+
+	o->kind = pgres_text(res, o->row, "kind");
+	o->reason = pgres_text(res, o->row, "reason");
+	o->cause = pgres_text(res, o->row, "cause");
+	o->sdp = pgres_text(res, o->row, "sdp");
+	o->leg = pgres_int(res, o->row, "leg");
+	o->call = pgres_int(res, o->row, "call");
+	o->peer = pgres_int(res, o->row, "peer");
+	o->number = pgres_int(res, o->row, "number");
+	o->ring_s = pgres_int(res, o->row, "ring_s");
+	o->code = (int)pgres_int(res, o->row, "code");
 }
 
 /**
@@ -454,12 +525,30 @@ void orders_do(struct legs *ls, const struct pg_answer *ans, int row, int rows)
 
 	for (; row < end; row++) {
 		struct order o = {.legs = ls, .ans = ans, .row = row};
-		const char *kind = text(&o, "kind");
 
-		if (!kind)
+		read_order(&o);
+		if (!o.kind)
 			continue;
-		o.l = mem_ref(leg_find(ls, pgres_int(ans->res, row, "leg")));
-		do_one(&o, kind);
+		o.l = mem_ref(find(&o));
+		if (!put_off(&o))
+			do_one(&o);
 		mem_deref(o.l);
+	}
+}
+
+/** Do those that were put off, now that nothing is asked about their leg */
+void orders_put_off(struct leg *l)
+{
+	struct late *late;
+
+	while (!l->asks && (late = list_ledata(list_head(&l->orders)))) {
+		struct order o = late->o;
+
+		list_unlink(&late->le);
+		o.l = mem_ref(leg_find(o.legs, o.leg));
+		if (o.legs->ag->pl) /* this process is not at its end */
+			do_one(&o);
+		mem_deref(o.l);
+		mem_deref(late);
 	}
 }

@@ -9,5 +9,6 @@
 struct pg_answer;
 
 void orders_do(struct legs *ls, const struct pg_answer *ans, int row, int rows);
+void orders_put_off(struct leg *l);
 
 #endif

@@ -89,15 +89,15 @@ static void on_asked(const struct pg_answer *ans, void *arg)
 	struct told *told = q->l->legs->told;
 
 	if (waits(q)) {
-		told_answer(told, ans);
 		if (ans->end != PG_OK)
 			not_asked(q->l, ans);
+		told_heard(told, q->l, ans, 0, pg_rows(ans));
 	} else {
-		told_rows(told, ans, 1, pg_rows(ans) - 1);
 		if (pg_rows(ans) &&
 		    !str_cmp(pgres_text(ans->res, 0, "kind"), "wait"))
 			offer_tell(q->l, 488, NULL,
 				   NULL); /* nobody waits for it */
+		told_heard(told, q->l, ans, 1, pg_rows(ans) - 1);
 	}
 	if (q->l->later && !q->l->session.refresh)
 		offered_go_on(q->l);
@@ -121,6 +121,8 @@ static int ask(struct leg *l, const struct pl *sdp)
 			      &stmt_offer, valv, on_asked, q);
 	if (err)
 		mem_deref(q);
+	else
+		told_question(l);
 
 	return err;
 }

@@ -64,9 +64,9 @@ static void answered_destructor(void *arg)
 static void heard_answered(struct answered *a, const struct pg_answer *ans,
 			   int row, int rows)
 {
-	told_rows(a->l->legs->told, ans, row, rows);
 	if (ans->end != PG_OK)
 		a->h(a->l, false);
+	told_heard(a->l->legs->told, a->l, ans, row, rows);
 	mem_deref(a);
 }
 
@@ -99,6 +99,7 @@ static void on_answers(const struct pg_answer *ans, int row, int rows,
 		heard_answered(a, ans, row, rows);
 	} else if (ask_alone(a)) {
 		a->h(a->l, false);
+		told_heard(a->l->legs->told, a->l, ans, 0, 0);
 		mem_deref(a);
 	}
 }
@@ -163,6 +164,8 @@ int answered_ask(struct leg *l, const struct pl *sdp, told_done_h *h)
 		err = ask_batch(a);
 	if (err)
 		mem_deref(a);
+	else
+		told_question(l);
 
 	return err;
 }

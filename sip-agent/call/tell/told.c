@@ -31,6 +31,7 @@ struct told {
 	struct legs *legs;
 	struct agent *ag;
 	told_orders_h *ordersh;
+	told_put_off_h *put_offh;
 	struct ends *ends;
 	struct tmr tmr_news, tmr_poll;
 	struct buf news; /* JSON without its brackets */
@@ -78,10 +79,11 @@ static void on_ends(const struct pg_answer *ans, void *arg)
 /**
  * Allocate
  *
- * @param h What does the orders of an answer
+ * @param h        What does the orders of an answer
+ * @param put_offh See told_heard
  */
 int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
-	       told_orders_h *h)
+	       told_orders_h *h, told_put_off_h *put_offh)
 {
 	struct told *t = mem_zalloc(sizeof(*t), destructor);
 
@@ -90,6 +92,7 @@ int told_alloc(struct told **tp, struct legs *ls, struct agent *ag,
 	t->legs = ls;
 	t->ag = ag;
 	t->ordersh = h;
+	t->put_offh = put_offh;
 	buf_init(&t->news, NEWS_MAX);
 	if (ends_alloc(&t->ends, ag, on_ends, t)) {
 		mem_deref(t);
@@ -129,6 +132,24 @@ void told_rows(struct told *t, const struct pg_answer *ans, int row, int rows)
 void told_answer(struct told *t, const struct pg_answer *ans)
 {
 	told_rows(t, ans, 0, pg_rows(ans));
+}
+
+/** The database is asked about a leg: what it orders of that may be read before
+    the answer, for it comes by another connection. Such orders are put off
+    until told_heard, which is to follow */
+void told_question(struct leg *l)
+{
+	l->asks++;
+}
+
+/** The answer is there: its own orders, as told_rows, and then those that were
+    put off */
+void told_heard(struct told *t, struct leg *l, const struct pg_answer *ans,
+		int row, int rows)
+{
+	l->asks--;
+	told_rows(t, ans, row, rows);
+	t->put_offh(l);
 }
 
 /* --- news ------------------------------------------------------------------

@@ -30,6 +30,7 @@ struct refer {
 	struct uas *u;
 	struct leg *l;
 	int64_t peer; /* of the leg, until then */
+	int pairs;    /* that the peer had done */
 	bool tells;   /* its phone wants NOTIFYs */
 };
 
@@ -68,11 +69,13 @@ static void apart(struct refer *r)
 
 	r->peer = r->l->peer;
 	r->l->peer = 0;
-	if (peer)
+	if (peer) {
 		peer->peer = 0;
+		r->pairs = peer->pairs;
+	}
 }
 
-/* It is as it was */
+/* It is as it was, unless the database has said otherwise meanwhile */
 static void together(const struct refer *r)
 {
 	struct leg *peer = leg_find(r->l->legs, r->peer);
@@ -80,7 +83,7 @@ static void together(const struct refer *r)
 	if (r->l->state != LEG_UP || r->l->peer)
 		return;
 	r->l->peer = r->peer;
-	if (peer && !peer->peer)
+	if (peer && !peer->peer && peer->pairs == r->pairs)
 		peer->peer = r->l->id;
 }
 
@@ -100,7 +103,7 @@ static void on_asked(const struct pg_answer *ans, void *arg)
 		uas_refuse(r->u, (uint16_t)code);
 	if (code != 202)
 		together(r);
-	told_answer(r->l->legs->told, ans);
+	told_heard(r->l->legs->told, r->l, ans, 0, pg_rows(ans));
 	mem_deref(r);
 }
 
@@ -121,6 +124,8 @@ static int ask(struct leg *l, struct uas *u, bool tells,
 	if (err) {
 		together(r);
 		mem_deref(r);
+	} else {
+		told_question(l);
 	}
 
 	return err;
