@@ -4,8 +4,15 @@ import os
 import re
 import signal
 
+import pytest
 from answers import is_json, is_problem
-from restsip_system import preload
+from restsip_system import SMALL, preload
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One for all tests of this file, which leave it running."""
+    return systems("health", {**SMALL, "RESTSIP_DEMO": "no"})
 
 
 def test_it_lives_and_is_ready(system):

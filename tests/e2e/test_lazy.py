@@ -9,7 +9,7 @@ from json_patch import follow
 from stream_client import Event, Stream
 
 LAZY = 100
-READERS = 40  # each reads 5 MB; python is what takes its time
+READERS = 20  # each reads 5 MB; python is what takes its time
 CHANGES = 90
 PAD = 60_000  # bytes of a change: together more than sockets hold
 MARK = re.compile(rb'"value":\s*"n-(\d+)-')

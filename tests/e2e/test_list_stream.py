@@ -6,9 +6,16 @@ import threading
 
 import psycopg
 import pytest
+from restsip_system import SMALL
 from stream_client import Stream
 
 sys.set_int_max_str_digits(0)  # numbers of a call may be long
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One for all tests of this file, which leave it running."""
+    return systems("list", {**SMALL, "RESTSIP_DEMO": "no"})
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ ABOUT = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/problems/{slug}")
 PAGES = {"/", "/docs", *(f"/{file.name}" for file in (TOP / "web").iterdir())}
 # Any request may meet these of nginx: they are problems too.
 NGINX = {408, 414, 431, 502, 504}
+TEMPLATES = sorted(DOCUMENT["paths"], key=lambda t: t.count("{"))
+RESOLVER = jsonschema.RefResolver("", DOCUMENT)
 
 
 def described():
@@ -124,7 +126,7 @@ def template_of(method, path):
     if segments and segments[-1] == "":
         segments.pop()
     segments = ["messages" if s == "message" else s for s in segments]
-    for template in sorted(DOCUMENT["paths"], key=lambda t: t.count("{")):
+    for template in TEMPLATES:
         parts = template.split("/")[1:]
         if len(parts) == len(segments) and all(
                 p == s or p in ("{email}",) or p in ("{n}", "{call}") and s.isdigit()
@@ -158,8 +160,7 @@ def wrong_with(answer):
         return f"{kind} is not described"
     if answer["body"] is None or "schema" not in media:
         return None
-    resolver = jsonschema.RefResolver("", DOCUMENT)
-    validator = jsonschema.Draft202012Validator(media["schema"], resolver=resolver)
+    validator = jsonschema.Draft202012Validator(media["schema"], resolver=RESOLVER)
     error = jsonschema.exceptions.best_match(validator.iter_errors(json.loads(answer["body"])))
     return error and f"{error.json_path}: {error.message}"
 

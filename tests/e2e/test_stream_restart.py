@@ -3,8 +3,15 @@ import signal
 
 import pytest
 from follower import Follower
+from restsip_system import SMALL
 from stream_client import Stream
 from stream_steps import insist
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One for all tests of this file, which leave it running."""
+    return systems("restart", {**SMALL, "RESTSIP_DEMO": "no"})
 
 
 @pytest.mark.parametrize("how", ["stream-kill", "stream-term", "postgres-kill", "postgres-stop"])

@@ -5,9 +5,15 @@ from urllib.parse import quote
 
 import pytest
 from json_patch import apply
-from restsip_system import until as wait_until
+from restsip_system import SMALL, until as wait_until
 from stream_client import Stream
 from stream_steps import insist, private_call, problem, register, send
+
+
+@pytest.fixture(scope="module", name="own_system")
+def fixture_own_system(systems):
+    """One for all tests of this file, which leave it running."""
+    return systems("watch", {**SMALL, "RESTSIP_DEMO": "no"})
 
 
 def watch(*paths, **more):

@@ -22,6 +22,9 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 LOCAL = TOP / "deploy/local/restsip"
 START_TIMEOUT_S = 180
 PORTS = "18080,15060"  # the first to look at, where tests/run names no others
+# Each connection to PostgreSQL is a process, which plans anew what it is asked: most of what a start costs. For tests that do not
+# ask what a connection holds up.
+SMALL = {"RESTSIP_API_READERS": "2", "RESTSIP_API_WRITERS": "3", "RESTSIP_AGENT_QUERIES": "2"}
 
 
 def until(fn, timeout_s=5, what=None):

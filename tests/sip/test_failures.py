@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from phone import Silence, new_account
+from restsip_system import SMALL
 from test_message import delivered, send
 
 AGENT = "restsip-agent"
@@ -14,7 +15,7 @@ AGENT = "restsip-agent"
 @pytest.fixture(scope="module", name="own_system")
 def fixture_own_system(systems):
     """One system for all that is done to it here: each test leaves it running."""
-    return systems("failures", {"RESTSIP_DEMO": "no"})
+    return systems("failures", {**SMALL, "RESTSIP_DEMO": "no"})
 
 
 @pytest.fixture(name="own_account")
@@ -35,6 +36,11 @@ def backends(system):
     """The processes of PostgreSQL that serve the agent."""
     rows = system.query_owner("select pid from pg_stat_activity where usename = 'restsip_agent'")
     return [row["pid"] for row in rows]
+
+
+def test_it_has_as_many_connections_as_its_setting_says(system, own_system, until):
+    for of, queries in ((system, 4), (own_system, int(SMALL["RESTSIP_AGENT_QUERIES"]))):
+        until(lambda of=of, queries=queries: len(backends(of)) == 2 * queries + 5, 10)
 
 
 def identity(message):
