@@ -199,6 +199,10 @@ static void end_relay(const struct legs *ls, const struct pg_answer *ans)
 
 	if (relay && tag)
 		bridge_delete(ls->ag->ng, relay, tag);
+	else if (tag && load_says(ans, "ending") &&
+		 !str_cmp(pgres_text(ans->res, 0, "direction"), "out"))
+		/* a phone that had not rung yet: its row was not told of it */
+		bridge_delete_anywhere(ls->ag->ng, tag);
 }
 
 static void not_ours(struct late *late, const struct pg_answer *ans)

@@ -195,7 +195,8 @@ static void remove_at(struct ng *n, size_t relay, const char *id)
 	bencode_str(&ask, "delete-delay");
 	buf_str(&ask, "i0e");
 	buf_char(&ask, 'e');
-	/* what is lost ends by itself, after a minute without media */
+	/* what is lost ends by itself: after a minute without media, or an hour
+	   where nobody has answered */
 	(void)ng_ask(NULL, n, relay, &ask, NG_TRIES_MAX, NULL, NULL);
 	buf_free(&ask);
 }
@@ -403,4 +404,11 @@ void bridge_delete(struct ng *n, const char *relay, const char *id)
 
 	if (!find_relay(&at, n, relay))
 		remove_at(n, at, id);
+}
+
+/** The same where no row says which relay it is at, if at any */
+void bridge_delete_anywhere(struct ng *n, const char *id)
+{
+	for (size_t i = 0; n && i < ng_count(n); i++)
+		remove_at(n, i, id);
 }

@@ -42,6 +42,7 @@ void bridge_hush(struct bridge *b);
 int bridge_look(struct bridge *b, void (*gone)(void *arg), void *arg);
 void bridge_end(struct bridge *b);
 void bridge_delete(struct ng *n, const char *relay, const char *id);
+void bridge_delete_anywhere(struct ng *n, const char *id);
 const char *bridge_why(int err);
 
 #endif

@@ -130,11 +130,14 @@ def test_calls_outlive_the_agent(talk, own_system, phone, relay, until):
     until(lambda: not relay.sessions, 10)
 
 
-@pytest.mark.parametrize("who", ["web", "phone"])
+@pytest.mark.parametrize("who", ["web", "web, not ringing", "phone"])
 def test_what_rings_when_the_agent_is_killed(person, page, own_system, phone, relay, until, who):
     alice, bob = person("alice", False), person("bob")
     stream = page(alice)
-    if who == "web":
+    if who == "web, not ringing":
+        calls(alice, bob, {"type": "offer", "sdp": web(1)})
+        Incoming(bob.phone)
+    elif who == "web":
         calls(alice, bob, {"type": "offer", "sdp": web(1)})
         inc = Incoming(bob.phone)
         inc.say(180)
