@@ -51,6 +51,7 @@ def talk(page, caller, called, how="Answer"):
     until(lambda: [e > 0 for e in heard(page)] == [True, True], WAIT_S, "each hears the other")
 
 
+@pytest.mark.long
 def test_one_click_has_two_people_talk(pair):
     alice, bob = pair
     bob.await_text(".log .theirs", "Hello, bob!")
@@ -86,6 +87,7 @@ def test_a_call_with_all_that_one_does_in_it(page, pair):
     bob.await_text("[aria-label='Past calls']", "Called by alice")
 
 
+@pytest.mark.long
 def test_what_becomes_of_a_call_is_said_in_words(pair):
     alice, bob = pair
     alice.press("Call", ".talk header")
