@@ -326,7 +326,7 @@ begin
 	else
 		set local synchronous_commit = off; -- an order that comes back is done once more
 	end if;
-	return query select * from app.leg_take(p_agent, null, v_bell);
+	return query select * from app.leg_take(p_agent, null, v_bell, true);
 	return query select * from app.legs_ask(p_agent, p_asks);
 end $$;
 

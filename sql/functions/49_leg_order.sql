@@ -48,8 +48,9 @@ begin
 	return v_bell;
 end $$;
 
--- The orders of an agent, which are taken with that, behind what p_first says.
-create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[]) returns setof app.leg_work
+-- The orders that an answer brings its agent, behind what p_first says. Those that others have caused are brought by claims alone, of which an agent
+-- has one at a time: it has several connections, and would read them in any order.
+create function app.leg_take(p_agent int, p_first app.leg_work, p_bell text[], p_claims bool default false) returns setof app.leg_work
 language plpgsql volatile as $$
 declare
 	v_one text;
@@ -65,15 +66,14 @@ begin
 	end loop;
 	p_first.bell := v_bell;
 	return next p_first;
-	-- Not usual: others have caused them. Of agent 0 there are none: it makes the plans of a new connection.
-	if p_agent = 0 or exists (select from app.leg_job j where j.agent_id = p_agent) then
+	if p_claims then
 		with due as materialized (
 			select j.id from app.leg_job j where j.agent_id = p_agent order by j.id limit 256 for update skip locked),
 		taken as (
 			delete from app.leg_job j using due where j.id = due.id returning j.*)
 		select array_agg(t.*::app.leg_job order by t.id) || v_jobs into v_jobs from taken t;
 	end if;
-	if v_jobs is null and p_agent <> 0 then
+	if v_jobs is null and p_agent <> 0 then -- of agent 0 there are none: it makes the plans of a new connection
 		return;
 	end if;
 	return query

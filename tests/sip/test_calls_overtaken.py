@@ -175,3 +175,26 @@ def test_a_transfer_overtakes_that_a_phone_has_won(slow, slow_answers, people, u
     assert new.bye().code == 200
     request(inc, "BYE")
     until(lambda: over(slow, a, b, c), 5)
+
+
+def test_keys_are_pressed_in_their_order(slow, slow_answers, people, until):
+    """The agent reads the answer to something else before that which the first of them came with."""
+    (alice, bob, _), (a, b, c) = people(3)
+    url = call(alice, bob, session={"type": "offer", "sdp": sdp(1)})
+    inc = Incoming(b)
+    inc.accept()
+    joined(alice, url, bob, until)
+    out = Outgoing(c, a.aor, sdp(1))
+    other = Incoming(a)
+    slow_answers({b"leg_claim": SLOW_S})
+    assert press(alice, bob, url, "1").status_code == 202
+    until(lambda: not slow.query_owner("select 1 from app.leg_job where kind = 'dtmf'"), 5)
+    assert press(alice, bob, url, "2").status_code == 202
+    other.say(180)
+    assert out.next().code == 180
+    assert keys(inc, 2) == "12"
+    out.cancel()
+    other.say(200, request=other.next("CANCEL"))
+    other.say(487)
+    assert inc.bye().code == 200
+    until(lambda: over(slow, a, b, c), 5)

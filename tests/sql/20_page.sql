@@ -48,7 +48,7 @@ select is((select sdp from app.leg_job where leg_id = pg_temp.leg()), E'v=0\r\nm
 select is(pg_temp.child() ->> 'state', 'calling', 'the call says so');
 select is(pg_temp.join(pg_temp.offer()), 2::bigint, 'a page joins');
 select is(pg_temp.orders(), 'cancel SIP;cause=200;text="Call completed elsewhere"', 'the phone stops');
-select is(pg_temp.answered(), 'lost cancel', 'and has lost, had it answered');
+select is(pg_temp.answered(), 'lost', 'and has lost, had it answered');
 select is(pg_temp.child() - '{id,url,email,login,session,joined_at}'::text[], '{"state": "joined"}', 'the page is in it');
 select is(pg_temp.tell(), 'invite', 'what no page has read is not cancelled');
 select is_empty($$ select i.body from api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) i
@@ -61,7 +61,7 @@ select is((select d.state from app.delivery d join app.send s on s.id = d.send_i
 
 select pg_temp.call(pg_temp.offer()) \g /dev/null
 select api.inbox_read((select id from app.account where email = 'bob@example.net'), null, 10) \g /dev/null
-select is(pg_temp.answered(), 'won invite', 'a phone is quicker');
+select is(pg_temp.answered(), 'won', 'a phone is quicker');
 select throws_ok('select pg_temp.join(pg_temp.offer())', 'RS409', 'answered-elsewhere', 'the page is not');
 select is(pg_temp.tell(), 'invite cancel', 'it is told, for it has rung');
 select is((select convert_from(s.body, 'UTF8')::jsonb ->> 'reason' from app.send s where s.call_id = pg_temp.last() order by s.id desc limit 1),

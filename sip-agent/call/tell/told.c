@@ -23,6 +23,7 @@ enum {
 	NEWS_NOW_MS = 1,       /* who waits hears it */
 	NEWS_LATE_MS = 500,    /* nobody does */
 	POLL_MS = 2000,	       /* for bells that were missed */
+	JOBS_MAX = 256,	       /* of a claim, see app.leg_take */
 	ASKS_MAX = 50,	       /* legs to look after, of a claim; */
 	ASKS_ON_MS = 100,      /* and so soon the next, while there are more */
 };
@@ -357,7 +358,7 @@ static void on_claimed(const struct pg_answer *ans, void *arg)
 	if (ans->end == PG_OK && t->asks && count_asks(ans) >= t->asks)
 		tmr_start(&t->tmr_poll, ASKS_ON_MS, poll, t);
 	told_answer(t, ans);
-	if (t->claim_again)
+	if (t->claim_again || pg_rows(ans) > JOBS_MAX)
 		told_claim(t);
 }
 
