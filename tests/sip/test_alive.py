@@ -14,7 +14,7 @@ from test_message import delivered, send
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 
 
-@pytest.fixture(name="proxied")
+@pytest.fixture(scope="module", name="proxied")
 def fixture_proxied(systems):
     yield from behind_proxy(systems, "proxied")
 
@@ -76,7 +76,7 @@ def test_so_is_that_of_a_stream_process(proxied, until):
     follower.stop()
 
 
-@pytest.fixture(name="two")
+@pytest.fixture(scope="module", name="two")
 def fixture_two(systems):
     """Two agents, and nobody who kills what hangs."""
     made = systems("two", {"RESTSIP_AGENTS": "2", "RESTSIP_DEMO": "no", "RESTSIP_WATCHDOG_S": "0"})
