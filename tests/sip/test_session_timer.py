@@ -9,6 +9,7 @@ import time
 
 import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
+from limited import SANITIZED
 
 from phone import new_account
 from test_calls import call_of, offer
@@ -481,7 +482,7 @@ def test_a_thousand_legs_of_the_process_before(pair, own_system, until):
         returning id""", [a.owner.email, n])
     assert len(made) == n
     own_system.kill_and_wait("restsip-agent")
-    until(lambda: len({m.get("call-id") for m in came(a, "OPTIONS") if m.get("call-id").startswith("copy")}) == n, 32)
+    until(lambda: len({m.get("call-id") for m in came(a, "OPTIONS") if m.get("call-id").startswith("copy")}) == n, 90 if SANITIZED else 32)
     own_system.query_owner("with l as (delete from app.leg where sip_call_id like 'copy%%' returning call_id) "
                            "delete from app.call where id in (select call_id from l) returning 1")
     assert out.bye().code == 200
