@@ -87,7 +87,6 @@ def test_a_call_with_all_that_one_does_in_it(page, pair):
     bob.await_text("[aria-label='Past calls']", "Called by alice")
 
 
-@pytest.mark.long
 def test_what_becomes_of_a_call_is_said_in_words(pair):
     alice, bob = pair
     alice.press("Call", ".talk header")
