@@ -255,6 +255,7 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 		ng_learn(b->ng, b->relay, &at);
 	if (err)
 		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
+			       LOG_STR("session", b->id),
 			       LOG_STR("why", bridge_why(err)));
 	else if (b->what == BRIDGE_ANSWER)
 		b->known = true;
@@ -315,7 +316,7 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	buf_init(&heard, AIM_SDP_MAX);
 	err = aim_check(&heard, sdp, may_aim, b);
 	if (err) {
-		log_warn_often(1, "relay_not_asked",
+		log_warn_often(1, "relay_not_asked", LOG_STR("session", b->id),
 			       LOG_STR("why", bridge_why(err)));
 		buf_free(&heard);
 		return err;
