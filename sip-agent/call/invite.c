@@ -11,7 +11,7 @@
 #include "auth/auth.h"
 #include "call/caller.h"
 #include "call/info.h"
-#include "call/orders.h"
+#include "call/order/orders.h"
 #include "call/session/border.h"
 #include "call/session/session.h"
 #include "call/tell/ladder.h"

@@ -11,7 +11,7 @@
 #include "call/invite.h"
 #include "call/keys.h"
 #include "call/load.h"
-#include "call/orders.h"
+#include "call/order/orders.h"
 #include "call/relay.h"
 #include "call/session/early.h"
 #include "call/session/refresh.h"
