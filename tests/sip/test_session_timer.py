@@ -97,7 +97,7 @@ def interval(message):
     return int(found.group(1)), found.group(2)
 
 
-def hung_up(side, timeout_s=30):
+def hung_up(side, timeout_s=S + 30):
     bye = Incoming.next(side, "BYE", timeout_s)
     assert "expired" in bye.get("reason")
     return bye
@@ -459,7 +459,7 @@ def test_a_timer_goes_on_with_the_next_process(pair, over, until, own_system, ph
         inc.next("BYE")
         assert over(a) == {"hangup"}
     else:
-        hung_up(out, S + 15)
+        hung_up(out)
         hung_up(inc)
         assert over(a) == {"expired"}
 
