@@ -14,8 +14,8 @@
 #include "pg/pgloop.h"
 
 enum {
-	ITEMS_MAX = 64,	       /* of a statement */
-	ITEM_MAX = 512 * 1024, /* bytes of one of them, as JSON */
+	ITEMS_MAX = 64,		 /* of a statement */
+	ITEM_MAX = 512 * 1024,	 /* bytes of one of them, as JSON */
 	DIALOG_MAX = 256 * 1024, /* with what its phone says to a relay */
 };
 

@@ -35,7 +35,7 @@ struct told {
 	told_put_off_h *put_offh;
 	struct ends *ends;
 	struct tmr tmr_news, tmr_poll;
-	struct buf news; /* JSON without its brackets */
+	struct buf news;       /* JSON without its brackets */
 	size_t newsc, news_at; /* how many; where the last begins */
 	bool news_under_way, claiming, claim_again;
 	int asks; /* of that claim */
