@@ -13,30 +13,7 @@
 
 #include <cmocka.h>
 
-#include "shared/body.h"
-
-static int setup(void **state)
-{
-	*state = arena_new();
-	return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
-static const struct json *parse(struct arena *a, const char *text)
-{
-	const struct json *v = NULL;
-	struct body_error e;
-
-	if (body_parse(&v, a, text, strlen(text), &e))
-		fail_msg("%s was refused: %s at '%s'", text, e.detail,
-			 e.pointer);
-	return v;
-}
+#include "tests/unit/body_play.h"
 
 /* What is written is the text, or form where it differs. */
 static void assert_written(struct arena *a, const char *text, const char *form)
