@@ -271,6 +271,11 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 static void write_flags(struct buf *b, enum bridge_what what, bool web)
 {
 	bencode_member(b, "ICE", web ? "force" : "remove");
+	/* What speaks to a page before its call has an answer is taken for
+	   whoever does answer: another's page, to which the relay's DTLS hello
+	   is a false start */
+	if (what == BRIDGE_OFFER)
+		bencode_member(b, web ? "DTLS" : "DTLS-reverse", "passive");
 	if (web)
 		bencode_member(b, "transport-protocol", "UDP/TLS/RTP/SAVPF");
 	else if (what == BRIDGE_OFFER) /* an answer is as its offer was */
@@ -282,7 +287,6 @@ static void write_flags(struct buf *b, enum bridge_what what, bool web)
 		bencode_words(b, "rtcp-mux", "accept");
 	} else {
 		bencode_words(b, "rtcp-mux", "offer require");
-		bencode_member(b, "DTLS", "passive");
 		bencode_words(b, "flags", "SDES-off generate-mid");
 	}
 }

@@ -1,9 +1,11 @@
 """The same calls by rtpengine itself, where it is installed."""
 import contextlib
 import json
+import time
 
 import pytest
 from call_phone import Incoming, Outgoing, rings
+from ice import IcePeer
 from ng import RTPENGINE, FakeRelay, Rtpengine
 from phone import new_account
 from relay_calls import AGENT, calls, child, command, how_it_ended, is_plain, is_web, sdp, web
@@ -24,8 +26,10 @@ def fixture_real(systems, folder):
         yield system, engine
 
 
-WEB = web(1).replace("00:11", ":".join(["AB"] * 32)) + "a=ice-ufrag:abcd\r\na=ice-pwd:" + "x" * 24 + (
-    "\r\na=candidate:1 1 udp 2122260223 127.0.0.1 41001 typ host\r\na=mid:0\r\n")
+PASSWORD = "x" * 24
+CANDIDATE = "127.0.0.1 41001 typ host"
+WEB = web(1).replace("00:11", ":".join(["AB"] * 32)) + (
+    f"a=ice-ufrag:abcd\r\na=ice-pwd:{PASSWORD}\r\na=candidate:1 1 udp 2122260223 {CANDIDATE}\r\na=mid:0\r\n")
 
 
 def real_call(system, phone, until):
@@ -71,6 +75,28 @@ def test_rtpengine(real, phone, page, until):
     assert "RTP/SAVP 0" in said and "a=crypto:1 " in said and "fingerprint" not in said
     assert out.bye().code == 200
     until(lambda: not engine.sessions, 5, lambda: json.dumps(sorted(engine.sessions)))
+
+
+def test_a_page_that_calls_is_not_greeted_before_its_answer(real, phone, page, until):
+    """It may be another page that answers, and a page takes the first DTLS hello that comes for that one's."""
+    system, engine = real
+    alice, bob = new_account(system, "alice"), new_account(system, "bob")
+    b, stream = rings(phone(bob)), page(bob)
+    assert b.register().code == 200
+    with contextlib.closing(IcePeer(PASSWORD)) as ice:
+        offered = WEB.replace(CANDIDATE, f"127.0.0.1 {ice.port} typ host")
+        url, _ = calls(alice, bob, {"type": "offer", "sdp": offered})
+        inc = Incoming(b)
+        inc.say(180)
+        assert is_plain(inc.invite.body.decode()) and command(stream, "invite")["session"]["sdp"] == offered
+        until(lambda: ice.checks, 5)
+        time.sleep(2)
+        assert ice.others == []
+        inc.accept(sdp(2))
+        got = until(lambda: child(alice, url, bob.email).get("session"), 5)
+        assert "a=setup:passive" in got["sdp"]  # the page says hello
+    assert inc.bye().code == 200
+    until(lambda: not engine.sessions, 5)
 
 
 def test_rtpengine_is_killed(real, phone, until):
