@@ -114,9 +114,25 @@ begin
 	return null;
 end $$;
 
+-- The session by which somebody calls; null: by a password.
+create function app.session_id(p_who text, p_proof bytea) returns bigint
+language sql stable as $$ select s.id from app.session s where p_who is null and s.token = p_proof $$;
+
+-- Whether one of the streams that a login lives with is open.
+create function app.login_has_stream(p_login app.login) returns bool
+language plpgsql volatile as $$
+begin
+	if p_login.session_id is null then
+		return app.has_stream(p_login.account_id);
+	end if;
+	return exists (select from app.watch w
+		where w.kind = 'bearer' and w.id = p_login.session_id and w.closed_at is null);
+end $$;
+
 -- Writes one binding of an account whose login resource is locked, by its comparison key; p_contact null: a login
 -- that lives with a stream, or a publication. p_set holds what only a phone gives: call_id, cseq, instance, reg_id,
--- path, flow, dials, agent, user_agent, credential, name, params. Members that the server itself gives are not kept from p_extra.
+-- path, flow, dials, agent, user_agent, credential, name, params; or the session of a login that lives with its streams.
+-- Members that the server itself gives are not kept from p_extra.
 create function app.login_put(p_account bigint, p_email text, p_source text, p_contact text, p_key text,
 	p_expires_s int, p_extra jsonb, p_set app.login default null,
 	out n bigint, out created bool, out expires_s int, out expires_at timestamptz, out doc text, out bell text[])
@@ -151,7 +167,7 @@ begin
 		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
 		call_id = p_set.call_id, cseq = p_set.cseq, instance = p_set.instance, reg_id = p_set.reg_id,
 		path = p_set.path, flow = p_set.flow, dials = p_set.dials, agent_id = p_set.agent_id,
-		user_agent = p_set.user_agent,
+		user_agent = p_set.user_agent, session_id = p_set.session_id,
 		credential_id = p_set.credential_id, extra = v_extra, name = p_set.name, params = p_set.params,
 		doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s, login_put.expires_at, v_q,
 			p_set.user_agent, v_extra, p_set.name, p_set.params)
@@ -166,10 +182,10 @@ begin
 		doc := app.login_doc(n, p_email, p_source, p_contact, expires_s, expires_at, v_q, p_set.user_agent, v_extra,
 			p_set.name, p_set.params);
 		insert into app.login (account_id, email, n, key, contact, source, expires_s, expires_at, sweep_at, q, call_id, cseq,
-			instance, reg_id, path, flow, dials, agent_id, user_agent, credential_id, extra, name, params, doc)
+			instance, reg_id, path, flow, dials, agent_id, user_agent, credential_id, extra, name, params, session_id, doc)
 		values (p_account, p_email, n, p_key, p_contact, p_source, expires_s, expires_at, expires_at, v_q, p_set.call_id,
 			p_set.cseq, p_set.instance, p_set.reg_id, p_set.path, p_set.flow, p_set.dials, p_set.agent_id,
-			p_set.user_agent, p_set.credential_id, v_extra, p_set.name, p_set.params, doc)
+			p_set.user_agent, p_set.credential_id, v_extra, p_set.name, p_set.params, p_set.session_id, doc)
 		returning id into v_id;
 	end if;
 	if p_contact is not null and exists (select from app.delivery d
@@ -339,6 +355,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
 	v_owner record;
 	v_done jsonb;
+	v_set app.login;
 	v_put record;
 	v_bell text[];
 begin
@@ -351,8 +368,11 @@ begin
 		end if;
 	end if;
 	v_owner := app.owner_advance('login', p_who, p_proof, p_email, p_if_match);
+	if p_contact is null then
+		v_set.session_id := app.session_id(p_who, p_proof);
+	end if;
 	v_put := app.login_put(v_owner.id, v_owner.email, case when p_contact is null then 'stream' else 'rest' end,
-		p_contact, p_key, coalesce(p_expires_s, 3600), p_extra);
+		p_contact, p_key, coalesce(p_expires_s, 3600), p_extra, v_set);
 	v_bell := v_put.bell || app.publish('login', v_owner.id, v_owner.version, v_owner.prior);
 	if p_idem_key is not null then
 		perform app.idem_end(v_owner.id, p_idem_key, p_print,
@@ -363,7 +383,8 @@ begin
 			v_owner.version, v_put.doc, v_bell;
 end $$;
 
--- A login without a contact that lives as long as its stream and 30 s after (the janitor sees to that).
+-- A login without a contact that lives as long as the streams of its session and 30 s after (the janitor sees to that); where it
+-- is made by a password, those of the account.
 create function api.login_stream(p_who text, p_proof bytea, p_email text, p_extra jsonb,
 	p_idem_key text default null, p_print bytea default null)
 returns table (n bigint, email text, created bool, expires int, expires_at text, version bigint, doc text,
@@ -406,6 +427,10 @@ begin
 		update app.login l set key = p_key, contact = p_contact where l.id = v_old.id;
 		v_old.flow := null;
 		v_old.agent_id := null;
+	end if;
+	-- Whoever has a new session, since the old one's end, goes on with the login.
+	if v_old.session_id is not null and not app.login_has_stream(v_old) then
+		v_old.session_id := coalesce(app.session_id(p_who, p_proof), v_old.session_id);
 	end if;
 	v_put := app.login_put(v_account, v_email, v_old.source, coalesce(p_contact, v_old.contact),
 		case when p_key is distinct from app.uri_key(v_old.key) then coalesce(p_key, v_old.key) else v_old.key end,

@@ -4,7 +4,7 @@
 -- ends the session or changes the password waits for this transaction, or this one for them: so either the stream is
 -- refused, or they see that it is there.
 create function app.stream_caller(p_who text, p_proof bytea, p_ticket bytea, out account bigint,
-	out expires_at timestamptz, out session bytea)
+	out expires_at timestamptz, out session bytea, out session_id bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	if p_ticket is not null then
@@ -37,7 +37,7 @@ begin
 			return;
 		end if;
 	end if;
-	select s.expires_at into expires_at from app.session s
+	select s.expires_at, s.id into expires_at, session_id from app.session s
 	where s.token = session and s.expires_at > now() for share;
 	if expires_at is null then
 		perform app.refuse(401, 'unauthorized', 'The session has ended.');
@@ -88,17 +88,19 @@ end $$;
 
 -- Must be committed before the first watch_read: then either that read sees a write or its writer sees this row.
 -- p_quiet: not as who is there by it: an owner for messages, a participant for its call. participant: of the caller, who
--- is in the call for as long as its streams are: a watch of its own, to be closed as such.
+-- is in the call for as long as its streams are: a watch of its own, to be closed as such. So it is with bearer: the caller's
+-- session, whose logins live with this.
 create function api.watch_open(p_process int, p_who text, p_proof bytea, p_ticket bytea, p_kind text, p_key text,
 	p_quiet bool default false)
 returns table (id bigint, key text, mine bool, inside bool, caller bigint, expires_at text, access bigint,
-	session bytea, version bigint, expires_s int, participant bigint)
+	session bytea, version bigint, expires_s int, participant bigint, bearer bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_kind app.resource_kind;
 	v_caller record := app.stream_caller(p_who, p_proof, p_ticket);
 	v_target record;
 	v_participant bigint;
+	v_bearer bigint;
 	-- Before access is looked at: that is as it was then, or later.
 	v_version bigint := (select r.version from app.resource r where r.kind = 'call' and p_kind = 'call'
 		and r.id = case when p_key ~ '^[0-9]{1,18}$' then p_key::bigint end);
@@ -124,14 +126,18 @@ begin
 		select p.id into v_participant from app.participant p
 		where p.call_id = v_target.id and p.account_id = v_caller.account and p.lifetime is not null and p.left_at is null;
 	end if;
-	if v_participant is not null then
-		insert into app.watch as w (kind, id, process_id) values ('participant', v_participant, p_process)
-		on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
+	if v_kind = 'login' and v_target.mine and not p_quiet then
+		v_bearer := v_caller.session_id;
 	end if;
+	insert into app.watch as w (kind, id, process_id)
+	select o.kind, o.id, p_process
+	from (values ('participant'::app.resource_kind, v_participant), ('bearer', v_bearer)) o(kind, id)
+	where o.id is not null
+	on conflict on constraint watch_pkey do update set closed_at = null where w.closed_at is not null;
 	return query select v_target.id, v_target.key, v_target.mine and not p_quiet, v_target.inside, v_caller.account,
 		app.time_text(v_caller.expires_at), a.access, v_caller.session, v_version,
 		case when v_caller.expires_at is not null then
-			greatest(1, ceil(extract(epoch from v_caller.expires_at - now())))::int end, v_participant
+			greatest(1, ceil(extract(epoch from v_caller.expires_at - now())))::int end, v_participant, v_bearer
 		from app.account a where a.id = v_caller.account;
 end $$;
 
@@ -192,8 +198,8 @@ begin
 		v_doc is null, null::bigint[], false;
 end $$;
 
--- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with its owner's
--- stream has 30 s from here on; while there is another, the janitor goes on extending it.
+-- The row stays for a minute, so that who comes back finds what happened meanwhile. A login that lives with these streams, of
+-- its session or else of its owner, has 30 s from here on; while there is another, the janitor goes on extending it.
 create function api.watch_close(p_process int, p_kind text, p_id bigint, p_only_owner bool) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -205,7 +211,10 @@ begin
 	where w.kind = p_kind::app.resource_kind and w.id = p_id and w.process_id = p_process;
 	if v_owner then
 		update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
-		where l.account_id = p_id and l.source = 'stream' and l.expires_at > now();
+		where l.account_id = p_id and l.source = 'stream' and l.session_id is null and l.expires_at > now();
+	elsif p_kind = 'bearer' then
+		update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
+		where l.session_id = p_id and l.expires_at > now();
 	end if;
 end $$;
 

@@ -66,7 +66,7 @@ begin
 	update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
 	where l.id = any (array(
 		select o.id from app.login o
-		where o.source = 'stream' and o.sweep_at < now() + interval '20 s' and app.has_stream(o.account_id)
+		where o.source = 'stream' and o.sweep_at < now() + interval '20 s' and app.login_has_stream(o)
 		order by o.sweep_at limit 500 for update skip locked));
 	more := found;
 end $$;
@@ -79,7 +79,7 @@ declare
 	v_bell text[];
 begin
 	update app.login l set expires_at = now() + interval '30 s', sweep_at = now() + interval '30 s'
-	where l.account_id = p_account and l.source = 'stream' and l.sweep_at <= now() and app.has_stream(p_account);
+	where l.account_id = p_account and l.source = 'stream' and l.sweep_at <= now() and app.login_has_stream(l);
 	-- Refreshed meanwhile: to be looked at again when that lapses.
 	update app.login l set sweep_at = l.expires_at
 	where l.account_id = p_account and l.sweep_at <= now() and l.expires_at > now();

@@ -20,7 +20,7 @@ create view inspect.login as
 select a.email, l.n, l.contact, l.source, l.expires_s as expires, l.expires_at,
 	ceil(extract(epoch from l.expires_at - now()))::int as left_s, l.q, l.user_agent, l.path, l.flow,
 	g.name as agent, l.call_id, l.cseq, l.extra, l.created_at,
-	(select c.n from app.credential c where c.id = l.credential_id) as credential, l.dials
+	(select c.n from app.credential c where c.id = l.credential_id) as credential, l.dials, l.session_id as session
 from app.login l
 join app.account a on a.id = l.account_id
 left join app.agent g on g.id = l.agent_id
@@ -43,6 +43,7 @@ comment on column inspect.login.cseq is 'CSeq of the latest REGISTER.';
 comment on column inspect.login.extra is 'Further members that a web client gave.';
 comment on column inspect.login.created_at is 'When it was first registered.';
 comment on column inspect.login.credential is 'Of a phone: the credential, /user/{email}/credential/{n}.';
+comment on column inspect.login.session is 'Of one that lives with streams: the number of the session (bearer token) whose they are; null: any of the account''s.';
 comment on column inspect.login.dials is 'It outlives its connection: another is opened to the contact, over tcp or tls. Null: it does not.';
 
 create view inspect.send as

@@ -1,6 +1,6 @@
 -- What streams read: who may watch what, changes since, items, and what outsiders see.
 begin;
-select plan(36);
+select plan(47);
 \o /dev/null
 \ir setup.inc
 select process from api.stream_start('watch-test') \gset
@@ -89,9 +89,10 @@ select isnt(pg_temp.open('bob', 'send', 'alice@example.net/' || :sent), null, 'i
 select is((select cardinality(bell) > 0 from api.send_cancel(null, pg_temp.proof('bob'), 'alice@example.net', :sent)), true,
 	'and is rung when it changes');
 
--- A login that lives with a stream: alice's is open.
+-- A login that lives with a stream: alice's is open. Made by a password it is with any of the account.
 \o /dev/null
-select n as page from api.login_stream(null, pg_temp.proof('alice'), 'me', '{}') \gset
+select n as page from api.login_stream('alice@example.net', convert_to((select password_hash from app.account a
+	where a.email = 'alice@example.net'), 'UTF8'), 'me', '{}') \gset
 \o
 create function pg_temp.left_s() returns int language sql as $$
 	select extract(epoch from l.expires_at - now())::int from app.login l where l.source = 'stream' $$;
@@ -107,6 +108,52 @@ update app.login set expires_at = now(), sweep_at = now() where source = 'stream
 select app.expire_logins() \g /dev/null
 select is_empty('select from app.login where source = ''stream''', 'then it is gone');
 select is((select gone from api.watch_read('login', :login, null, false, true, :page)), true, 'for whoever asks');
+
+-- Made by a session it is with that session's alone. Those of alice: a, which is her proof, and b, by tickets.
+\o /dev/null
+insert into caller values ('b', sha256('alice b'));
+select * from api.session_create('alice@example.net', '$y$j9T$aaaaaaaaaaaaaaaaaaaaa.$alicehash', pg_temp.proof('b'), 600);
+create temp table page as select 'a' as name, n from api.login_stream(null, pg_temp.proof('alice'), 'me', '{}')
+	union all select 'b', n from api.login_stream(null, pg_temp.proof('b'), 'me', '{}');
+create temp table bearer (name text, id bigint);
+create function pg_temp.lasts(p_name text) returns int language sql as $$
+	select extract(epoch from l.expires_at - now())::int from app.login l join page p using (n) join app.account a on a.id = l.account_id
+	where a.email = 'alice@example.net' and p.name = p_name $$;
+create function pg_temp.closes(p_name text) returns void language sql as $$
+	select api.watch_close((select w.process_id from app.watch w where w.kind = 'bearer' and w.id = b.id), 'bearer', b.id, false)
+	from bearer b where b.name = p_name $$;
+select * from api.ticket_create(null, pg_temp.proof('b'), sha256('tb'));
+\o
+insert into bearer select 'a', bearer from api.watch_open(:process, null, pg_temp.proof('alice'), null, 'login', 'me');
+insert into bearer select 'b', bearer from api.watch_open(:process, null, null, sha256('tb'), 'login', 'me');
+select results_eq('select b.id from bearer b order by name', $$ select s.id from caller c join app.session s on s.token = c.proof
+	where c.name in ('alice', 'b') order by c.name $$, 'a stream says of which session it is, whether by token or by ticket');
+select is_empty(format($$ select from (values ('login', 'bob@example.net', false), ('login', 'me', true), ('mailbox', 'me', false)) v(kind, key, quiet),
+	api.watch_open(%s, null, pg_temp.proof('alice'), null, v.kind, v.key, v.quiet) o where o.bearer is not null $$, :process),
+	'but not on another''s login, nor one that does not stay, nor on anything else');
+select is((select bearer from api.watch_open(:process, 'alice@example.net', convert_to((select password_hash from app.account a
+	where a.email = 'alice@example.net'), 'UTF8'), null, 'login', 'me')), null, 'nor by a password');
+select pg_temp.wear(), app.keep_logins() \g /dev/null
+select is(array[pg_temp.lasts('a'), pg_temp.lasts('b')], '{30,30}', 'the janitor keeps both logins');
+select pg_temp.wear(), pg_temp.closes('a') \g /dev/null
+select is(array[pg_temp.lasts('a'), pg_temp.lasts('b')], '{30,7}', 'one has 30 s from the end of its session''s last stream on');
+select pg_temp.wear(), app.keep_logins() \g /dev/null
+select is(array[pg_temp.lasts('a'), pg_temp.lasts('b')], '{7,30}', 'and no more for the other''s');
+select api.login_refresh(null, pg_temp.proof('alice'), 'me', (select n from page where name = 'b'), null, null, null, '{}', null) \g /dev/null
+select is((select session_id from app.login l join page p using (n) where p.name = 'b' and l.account_id = :login),
+	(select id from bearer where name = 'b'), 'a refresh by another session takes no login from one that is there');
+select api.login_refresh('alice@example.net', convert_to((select password_hash from app.account a where a.email = 'alice@example.net'), 'UTF8'),
+	'me', (select n from page where name = 'a'), null, null, null, '{}', null) \g /dev/null
+select is((select session_id from app.login l join page p using (n) where p.name = 'a' and l.account_id = :login),
+	(select id from bearer where name = 'a'), 'nor one by a password');
+select api.login_refresh(null, pg_temp.proof('b'), 'me', (select n from page where name = 'a'), null, null, null, '{}', null) \g /dev/null
+select pg_temp.wear(), app.keep_logins() \g /dev/null
+select is(array[pg_temp.lasts('a'), pg_temp.lasts('b')], '{30,30}', 'but one that has no stream any more goes on with who refreshes it');
+select pg_temp.wear(), api.session_delete(null, pg_temp.proof('b')), pg_temp.closes('b') \g /dev/null
+select is(array[pg_temp.lasts('a'), pg_temp.lasts('b')], '{30,30}', 'a session that has ended leaves it as long');
+update app.login set expires_at = now(), sweep_at = now() where source = 'stream';
+select app.expire_logins() \g /dev/null
+select is_empty('select from app.login where source = ''stream''', 'and no longer, though the account has other streams');
 
 -- Tickets
 \o /dev/null

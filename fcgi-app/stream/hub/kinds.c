@@ -34,11 +34,16 @@ const struct topic_kind kind_session = {
 	.feed = &session_feed,
 };
 
-static const struct feed_ops participant_feed = {0};
+static const struct feed_ops unread_feed = {0};
 
 const struct topic_kind kind_participant = {
 	.name = "participant",
-	.feed = &participant_feed,
+	.feed = &unread_feed,
+};
+
+const struct topic_kind kind_bearer = {
+	.name = "bearer",
+	.feed = &unread_feed,
 };
 
 static const struct topic_kind kind_send = {

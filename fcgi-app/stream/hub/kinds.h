@@ -13,6 +13,9 @@ extern const struct topic_kind kind_session;
  *  topics of it are not read, only watched. */
 extern const struct topic_kind kind_participant;
 
+/** A session whose logins live as long as its owner's streams: likewise. */
+extern const struct topic_kind kind_bearer;
+
 /** @param name  as in sql/README.md; null: none. @return null: no such kind */
 const struct topic_kind *kind_find(const char *name);
 

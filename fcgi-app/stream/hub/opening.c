@@ -173,18 +173,22 @@ static struct topic *session_of(struct opening *o, const struct pg_answer *a)
 	return t;
 }
 
-/* As whom the caller is in the call for as long as this looks at it. */
-static struct topic *participant_of(struct opening *o,
-				    const struct pg_answer *a)
+/* What stays for as long as this looks: as whom the caller is in the call, or
+ * the session that has logins.
+ * @return whether there is memory for it; *out null: nothing */
+static bool part_of(struct topic **out, struct opening *o,
+		    const struct pg_answer *a)
 {
-	const char *id = pgres_text(a->res, 0, "participant");
+	const bool is_call = !pgres_null(a->res, 0, "participant");
+	const char *column = is_call ? "participant" : "bearer";
 	const struct view view = {
-		.kind = &kind_participant,
-		.key = id ? id : "",
-		.id = pgres_int(a->res, 0, "participant"),
+		.kind = is_call ? &kind_participant : &kind_bearer,
+		.key = pgres_text(a->res, 0, column),
+		.id = pgres_int(a->res, 0, column),
 	};
 
-	return id ? topic_get(o->queue->topics, &view) : NULL;
+	*out = view.key ? topic_get(o->queue->topics, &view) : NULL;
+	return *out || !view.key;
 }
 
 static struct topic *topic_of(struct opening *o, const struct pg_answer *a)
@@ -258,9 +262,8 @@ static bool answer_ok(struct opening *o, const struct pg_answer *a)
 
 	opened.session = session_of(o, a);
 	opened.topic = topic_of(o, a);
-	opened.part = participant_of(o, a);
-	if (!is_kept || !opened.topic || !opened.session ||
-	    (!opened.part && !pgres_null(a->res, 0, "participant"))) {
+	if (!part_of(&opened.part, o, a) || !is_kept || !opened.topic ||
+	    !opened.session) {
 		opening_is_lost(o);
 		return false; /* the poll frees what there is */
 	}

@@ -26,7 +26,8 @@ struct proof;
 struct opened {
 	struct topic *topic;
 	struct topic *session; /* of who calls: when it ends, ask again */
-	struct topic *part;    /* as whom it is in the call by this; or null */
+	struct topic *part;    /* what stays by it: a participant, or the logins
+				  of the session; or null */
 	struct proof *proof;   /* who that is, though it was a ticket */
 	bool mine;	       /* it is the owner */
 	uint32_t ends_s;       /* of stream_now_s(), the session; 0: never */

@@ -98,7 +98,7 @@ struct viewer {
 	struct stream *stream; /* the outlet's */
 	struct seat seat;
 	struct seat session; /* the caller's: access is asked for at its end */
-	struct seat *part;   /* by which it is in the call; null: not by it */
+	struct seat *part;   /* of who stays by it, as in struct opened; or null */
 	int64_t checked;     /* of a call: the version as of which it may */
 	struct page *page;   /* null: it looks at no list */
 	struct mail *mail;   /* null: it gets no messages */
@@ -135,7 +135,7 @@ static inline bool viewer_has_begun(const struct viewer *v)
  *  may not be is logged, and not done. */
 void viewer_move(struct viewer *v, enum viewer_state to);
 
-/** It keeps nobody in a call any more. */
+/** It keeps nobody there any more. */
 void viewer_part(struct viewer *v);
 
 /** Free it at once: one that has not begun, or all at the end. */
