@@ -93,15 +93,26 @@ static int tell(struct lost_flow *lf)
 	return 0;
 }
 
+static bool is_due(struct le *le, void *arg)
+{
+	const struct lost_flow *lf = le->data;
+	const uint64_t *now = arg;
+
+	return lf->next_ms <= *now;
+}
+
 /* One at a time: it may wait for its accounts, and leaves settlements another
    connection meanwhile */
 static void tell_next(struct janitor *j)
 {
-	struct lost_flow *lf = list_ledata(list_head(&j->lost));
+	uint64_t now = tmr_jiffies();
+	struct le *le;
 
-	if (lf && !j->telling && tmr_jiffies() >= lf->next_ms &&
-	    pgloop_is_ready(j->ag->pl))
-		(void)tell(lf);
+	if (j->telling || !pgloop_is_ready(j->ag->pl))
+		return;
+	le = list_apply(&j->lost, true, is_due, &now);
+	if (le)
+		(void)tell(le->data);
 }
 
 /**

@@ -85,13 +85,14 @@ def test_who_waits_for_a_lock_waits_alone(own_system, own_account, phone, until,
 
 def test_a_storm_of_ends_holds_nobody_up(own_system, own_account, phone, until):
     """960 deliveries lose their connections together, while somebody holds what they need to be settled: others are
-    served, and what lapses is removed. Then they are settled."""
+    served, what lapses is removed, and what another's connection had. Then they are settled."""
     for bound in ("deliveries_account", "deliveries_contact", "deliveries_destination", "sender_stored", "sends"):
         own_system.query_owner("select inspect.set_bound(%s, 100000)", [bound])
-    alice, bob, lapses = own_account("alice"), own_account("bob"), own_account("lapses")
+    alice, bob, lapses, leaves = (own_account(name) for name in ("alice", "bob", "lapses", "leaves"))
     flows = [phone(alice, transport="tcp", answer=None) for _ in range(FLOWS)]
     probe, short = phone(own_account("stranger")), phone(lapses)
-    for p in [*flows, probe, short]:
+    leaver = phone(leaves, transport="tcp")
+    for p in [*flows, probe, short, leaver]:
         assert p.register(expires=600).code == 200
     own_system.query_owner("""
         select count(s.n) from generate_series(1, %s) i,
@@ -102,16 +103,16 @@ def test_a_storm_of_ends_holds_nobody_up(own_system, own_account, phone, until):
         row, = own_system.query_owner("select count(*) as n from app.lease where agent_id is not null")
         return row["n"]
 
-    def is_removed():  # readers do not see it any more
-        return not own_system.query_owner("select from app.login where email = %s", [lapses.email])
+    def are_removed():  # readers do not see them any more
+        return not own_system.query_owner("select from app.login where email = any (%s)", [[lapses.email, leaves.email]])
     until(lambda: under_way() >= STORM * FLOWS, 60)
     codes = []
     with held(own_system, "resource", [alice]):
-        for p in flows:
+        for p in [*flows, leaver]:
             p.close()
         own_system.query_owner("update app.login set expires_at = now(), sweep_at = now() where email = %s returning n",
                                [lapses.email])
-        until(lambda: codes.append(probe.register(expires=600, timeout_s=20).code) or is_removed(), 15,
+        until(lambda: codes.append(probe.register(expires=600, timeout_s=20).code) or are_removed(), 15,
               "the janitor waits for settlements")
         assert under_way() >= STORM * FLOWS
         codes.append(probe.message(probe.aor).code)
