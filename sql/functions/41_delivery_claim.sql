@@ -97,7 +97,9 @@ end $$;
 -- Work for one agent: what goes over its own flows, over nobody's, or over a dead agent's. Accounts that send have it in
 -- turn, a few deliveries each, beginning behind account p_after. p_answered: destinations that have answered lately.
 -- p_lost: also what it has claimed itself without getting to know it (it renews the leases of all that it knows of). What
--- another transaction holds is skipped: no claim waits for anybody. A last row without a delivery says that there is more:
+-- another transaction holds is skipped: no claim waits for anybody. (Where a row's writer ends at the very moment that it is
+-- asked for, and the next has written it, PostgreSQL waits for that one all the same, who may be waiting for this claim: it
+-- gives up then, 55P03, and is made again.) A last row without a delivery says that there is more:
 -- kept back by a bound until something that is under way ends, or, with again, for the next claim, since this one has looked
 -- at enough or has skipped something.
 create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_after bigint default 0,
@@ -105,7 +107,7 @@ create function api.delivery_claim(p_agent int, p_limit int, p_lease_s int, p_af
 returns table (delivery bigint, attempt int, send bigint, contact text, path text, flow text, owner int,
 	sender text, recipient text, content_type text, body bytea, sent_at text, request_id text, secure bool,
 	source text, bell text[], destination text, account bigint, again bool, sender_account bigint, dials bool, call_id text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
 declare
 	v_few constant int := 8;
 	v_enough constant int := 512;

@@ -20,8 +20,8 @@ BOUNDS = {"contacts": 6, "sessions": 4, "tickets": 4, "credentials": 3, "calls":
           "calls_sip": 8, "legs": 24}
 REFUSALS = {"RS400", "RS401", "RS403", "RS404", "RS409", "RS412", "RS413", "RS422", "RS429", "RS481", "RS507"}
 REFUSED_500 = "cseq-out-of-order"
-# A call or a credential has come meanwhile: every program asks once more.
-ONCE_MORE = {("api.user_delete", "40001"), ("api.user_put", "40001")}
+# A call or a credential has come meanwhile, or somebody has changed what was to be claimed: every program asks once more.
+ONCE_MORE = {("api.user_delete", "40001"), ("api.user_put", "40001"), ("api.delivery_claim", "55P03")}
 
 
 def connect():
