@@ -25,7 +25,7 @@ export class Calls {
 			...KEYS.map((k) => button(k, () => phone.attempt(() => this.#call.dtmf(k)), { className: 'key' })));
 		this.hand = form('Transfer', [field('to', 'To whom (email)', { type: 'email', required: true })], 'Hand on',
 			({ to }) => phone.attempt(() => this.#call.transfer(to)), { hidden: true });
-		this.element = el('section', { className: 'bar', hidden: true, 'aria-label': 'Call' },
+		this.element = el('section', { role: 'group', className: 'bar', hidden: true, 'aria-label': 'Call' },
 			el('div', { className: 'row' }, this.text, this.clock, this.acts), this.keys, this.hand,
 			el('div', { className: 'films' }, this.video, this.self), this.audio);
 		this.timer = setInterval(() => this.#tick(), 1000);

@@ -30,7 +30,7 @@ export class Chat {
 				button('Call', () => call(false), { className: 'call' }), button('Video', () => call(true)),
 				button('Leave a message', () => phone.mail.record(this.#with))), this.log, this.write);
 		this.empty = el('p', { className: 'empty' }, 'Pick somebody at the left: write to them, or call them.');
-		this.element = el('section', { 'aria-label': 'Conversation' }, this.empty, this.talk);
+		this.element = el('section', { role: 'group', 'aria-label': 'Conversation' }, this.empty, this.talk);
 		const kept = phone.api.store.getItem(`${phone.api.name}.chat`);
 		if (kept) this.#said = new Map(JSON.parse(kept));
 		for (const email of this.#said.keys()) phone.people.add(email);

@@ -7,7 +7,7 @@ export class Device {
 		this.phone = phone;
 		this.list = el('ul', { className: 'list' });
 		this.shown = el('div', { role: 'status' });
-		this.element = el('section', { 'aria-label': 'Phones' }, el('h2', {}, 'Connect a phone'),
+		this.element = el('section', { role: 'group', 'aria-label': 'Phones' }, el('h2', {}, 'Connect a phone'),
 			el('p', {}, 'A SIP phone, or a program such as Linphone or baresip, gets a password of its own. Yours makes it.'),
 			form('Connect a phone', [field('label', 'Which phone', { required: true }),
 				field('password', 'Your password', { type: 'password', required: true, autocomplete: 'current-password' })], 'Connect', (put) => this.#make(put)),

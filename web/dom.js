@@ -14,9 +14,9 @@ export function el(tag, props = {}, ...children) {
 
 export const button = (text, onclick, props = {}) => el('button', { type: 'button', onclick, ...props }, text);
 
-/** A form of one line; on({name: value}) of its fields, emptied where that has worked. */
-export function form(label, fields, text, on, props = {}) {
-	const made = el('form', { className: 'line', 'aria-label': label, ...props }, ...fields, el('button', {}, text));
+/** A form of one line; on({name: value}) of its fields, emptied where that has worked. Its fields say what they are: it is no landmark. */
+export function form(name, fields, text, on, props = {}) {
+	const made = el('form', { className: 'line', name, ...props }, ...fields, el('button', {}, text));
 	made.addEventListener('submit', async (event) => {
 		event.preventDefault();
 		if (await on(Object.fromEntries(new FormData(made))) !== false) made.reset();

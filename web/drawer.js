@@ -33,7 +33,7 @@ export class Drawer {
 		this.phone = phone;
 		this.list = el('ol', { className: 'told' });
 		this.shown = el('pre', { hidden: true, tabIndex: 0, 'aria-label': 'Trace' });
-		this.element = el('aside', { className: 'drawer', hidden: true, 'aria-label': 'What just happened' },
+		this.element = el('aside', { className: 'drawer', hidden: true, 'aria-label': `What just happened to ${phone.email}` },
 			el('header', {}, el('h2', {}, 'What just happened'), button('×', () => this.toggle(false), { 'aria-label': 'Close' })), this.shown, this.list);
 		phone.api.told = (exchange) => this.#add(exchange);
 	}

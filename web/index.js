@@ -18,9 +18,10 @@ function enter(api) {
 	return phone.start();
 }
 
-/** The door is there while nobody has come in; a place beside them while one has. */
+/** The door is there while nobody has come in, once that is known; a place beside them while one has. */
 function look() {
 	$('front').hidden = open.size > 0;
+	$('door').hidden = false;
 	document.body.classList.toggle('two', open.size > 1);
 	$('error').textContent = '';
 }

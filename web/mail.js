@@ -13,7 +13,7 @@ export class Mail {
 		this.text = el('p', { role: 'status' });
 		this.acts = el('div', { className: 'acts' });
 		this.box = el('div', { className: 'record', hidden: true }, this.text, this.acts);
-		this.element = el('section', { 'aria-label': 'Voice mail' }, el('h2', {}, 'Voice mail'), this.box, this.list);
+		this.element = el('section', { role: 'group', 'aria-label': 'Voice mail' }, el('h2', {}, 'Voice mail'), this.box, this.list);
 	}
 
 	start() {

@@ -8,7 +8,7 @@ export class Meet {
 	constructor(phone) {
 		this.phone = phone;
 		this.list = el('ul', { className: 'list' });
-		this.element = el('section', { 'aria-label': 'Meetings' }, el('h2', {}, 'Meetings'),
+		this.element = el('section', { role: 'group', 'aria-label': 'Meetings' }, el('h2', {}, 'Meetings'),
 			form('Make a meeting', [field('subject', 'About what', { required: true }),
 				field('at', 'When it starts; empty: now', { type: 'datetime-local' })], 'Make', (put) => this.#make(put)),
 			el('p', { className: 'quiet' }, 'Here you see who is there. A meeting has no sound and picture yet: call one of them for that.'), this.list);

@@ -8,7 +8,7 @@ export class Past {
 	constructor(phone) {
 		this.phone = phone;
 		this.list = el('ul', { className: 'list' });
-		this.element = el('section', { 'aria-label': 'Past calls' }, el('h2', {}, 'Calls'), this.list);
+		this.element = el('section', { role: 'group', 'aria-label': 'Past calls' }, el('h2', {}, 'Calls'), this.list);
 	}
 
 	start() {

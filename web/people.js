@@ -31,7 +31,7 @@ export class People {
 		const say = () => phone.attempt(() => this.say(state.value, note.value));
 		state.addEventListener('change', say);
 		note.addEventListener('change', say);
-		this.element = el('aside', {}, el('div', { className: 'own' }, this.me, state, note), this.list,
+		this.element = el('aside', { 'aria-label': `Contacts of ${phone.email}` }, el('div', { className: 'own' }, this.me, state, note), this.list,
 			form('Add somebody', [field('email', 'Email of somebody', { type: 'email', required: true })], 'Add', ({ email }) => this.pick(email)));
 	}
 

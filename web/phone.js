@@ -39,8 +39,8 @@ export class Phone {
 		this.meet = new Meet(this);
 		this.device = new Device(this);
 		this.tabs = Object.fromEntries(Object.entries(VIEWS).map(([name, text]) => [name, button(text, () => this.show(name === 'chat' ? 'people' : name), { 'data-view': name })]));
-		this.element = el('main', { className: 'phone' },
-			el('header', { className: 'top' }, el('b', { className: 'me' }, this.email), this.status,
+		this.element = el('div', { className: 'phone', role: 'group', 'aria-label': this.email },
+			el('header', { className: 'top' }, el('h1', { className: 'me' }, this.email), this.status,
 				button('What just happened', () => this.drawer.toggle(), { className: 'quiet' }),
 				button('Sign out', async () => {
 					this.close();
@@ -48,7 +48,7 @@ export class Phone {
 					leave();
 				}, { className: 'quiet' })),
 			this.calls.element, this.error,
-			this.body = el('div', { className: 'body' }, el('nav', { 'aria-label': 'Views' }, ...Object.values(this.tabs)), this.people.element,
+			this.body = el('div', { className: 'body' }, el('nav', { 'aria-label': `Views of ${this.email}` }, ...Object.values(this.tabs)), this.people.element,
 				...Object.keys(VIEWS).map((name) => this[name].element), this.drawer.element));
 		this.show('people');
 	}

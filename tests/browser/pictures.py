@@ -14,24 +14,23 @@ from softphone import MEDIA_FLAGS, WAIT_S, Pane
 SIZES = {"narrow": (360, 740), "wide": (1440, 900)}
 
 
-def picture(browser, folder, name):
-    """One of each size and colour; what is wider than the window is told of."""
+def looks(browser):
+    """Each size and colour, and its name, while the page has it; what is wider than the window is told of."""
     for size, (width, height) in SIZES.items():
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                 {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
         for colour in ("light", "dark"):
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": colour}]})
-            browser.save_screenshot(str(folder / f"{name}-{size}-{colour}.png"))
+            yield f"{size}-{colour}"
         if browser.execute_script("return document.documentElement.scrollWidth > innerWidth"):
-            print(f"{name} is wider than {width} px")
+            print(f"wider than {width} px")
 
 
-def main(url, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    browser = start_browser(folder, *MEDIA_FLAGS)
+def views(browser, url):
+    """Goes from view to view, and gives the name of each while it is there."""
     browser.get(url + "/")
     until(lambda: browser.find_elements(By.ID, "try"), WAIT_S, "the button to try it")
-    picture(browser, folder, "door")
+    yield "door"
     browser.find_element(By.ID, "try").click()
     alice, bob = Pane(browser, 0), Pane(browser, 1)
     until(lambda: alice.text(".me") and bob.text(".me"), WAIT_S, "both")
@@ -42,13 +41,13 @@ def main(url, folder):
     alice.await_text(".log", "Friday")
     alice.press("Video", ".talk header")
     bob.await_text(".what", "is calling you")
-    picture(browser, folder, "ringing")
+    yield "ringing"
     bob.press("Answer", ".acts")
     alice.await_text(".what", "With ")
     alice.press("Keypad", ".acts")
-    picture(browser, folder, "call")
+    yield "call"
     alice.press("Hang up", ".acts")
-    picture(browser, folder, "over")
+    yield "over"
     alice.press("Leave a message", ".talk header")
     alice.press("Record", ".record")
     alice.await_text(".record", "Recording for bob@example.net; ")
@@ -59,23 +58,32 @@ def main(url, folder):
     alice.press("Join", "[aria-label=Meetings]")
     alice.await_text(".roster", "alice")
     bob.run("pane.hidden = true; document.body.classList.remove('two')")
-    picture(browser, folder, "meeting")
+    yield "meeting"
     for name, text in (("contacts", "Contacts"), ("past", "Calls"), ("phones", "Phones")):
         alice.press(text, "nav")
-        picture(browser, folder, name)
+        yield name
     alice.pick("bob@example.net")
-    picture(browser, folder, "chat")
+    yield "chat"
     alice.press("What just happened", ".top")
     alice.run("pane.querySelector('.told details').open = true")
-    picture(browser, folder, "drawer")
+    yield "drawer"
     bob.run("pane.hidden = false")
     alice.run("pane.hidden = true")
     bob.press("Voice mail", "nav")
     bob.press("Play", ".list")
-    picture(browser, folder, "mail")
+    yield "mail"
     browser.get(url + "/docs")
     until(lambda: browser.find_elements(By.CSS_SELECTOR, "details"), WAIT_S, "the docs")
-    picture(browser, folder, "docs")
+    yield "docs"
+
+
+def main(url, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    browser = start_browser(folder, *MEDIA_FLAGS)
+    for name in views(browser, url):
+        print(name)
+        for look in looks(browser):
+            browser.save_screenshot(str(folder / f"{name}-{look}.png"))
     browser.quit()
 
 

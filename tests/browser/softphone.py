@@ -87,8 +87,8 @@ class Pane:
 
     def submit(self, title, /, **fields):
         for name, text in fields.items():
-            self.fill(f'form[aria-label="{title}"] [name={name}]', text)
-        self.run("pane.querySelector(`form[aria-label=\"${arguments[0]}\"]`).requestSubmit()", title)
+            self.fill(f'form[name="{title}"] [name={name}]', text)
+        self.run("pane.querySelector(`form[name=\"${arguments[0]}\"]`).requestSubmit()", title)
 
     def pick(self, email):
         self.press("Contacts", "nav")

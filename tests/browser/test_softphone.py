@@ -51,7 +51,6 @@ def talk(page, caller, called, how="Answer"):
     until(lambda: [e > 0 for e in heard(page)] == [True, True], WAIT_S, "each hears the other")
 
 
-@pytest.mark.long
 def test_one_click_has_two_people_talk(pair):
     alice, bob = pair
     bob.await_text(".log .theirs", "Hello, bob!")
