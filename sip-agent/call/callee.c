@@ -117,7 +117,7 @@ static int offer_translated(struct leg *l)
 	const struct pl offer = {l->session.offer.p, l->session.offer.len};
 	int err;
 
-	err = border_open(&l->session.border, l, l->legs->ag->ng,
+	err = border_open(&l->session.border, l, l->legs->ag->ng, l->account,
 			  !bridge_is_web(&offer), l->d.local_tag);
 
 	return err ? err

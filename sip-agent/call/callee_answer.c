@@ -196,7 +196,7 @@ static void ask_who_won(struct leg *l, const struct pl *sdp)
 	int err = 0;
 
 	if (!ss->border && offers_other(l, sdp))
-		err = border_open(&ss->border, l, l->legs->ag->ng,
+		err = border_open(&ss->border, l, l->legs->ag->ng, l->account,
 				  bridge_is_web(sdp), l->d.local_tag);
 	if (!ss->border && !err) {
 		if (answered_ask(l, sdp, on_unknown))

@@ -153,6 +153,7 @@ static void take_answer(struct asking *a, const struct pg_answer *ans, int row,
 {
 	if (ans->end == PG_OK &&
 	    !str_cmp(pgres_text(ans->res, row, "kind"), "show")) {
+		a->l->account = pgres_int(ans->res, row, "account");
 		orders_do(a->l->legs, ans, row + 1, rows - 1); /* others' */
 		show(a);
 		return;
@@ -318,8 +319,8 @@ static void show(struct asking *a)
 	struct leg *l = a->l;
 	int err;
 
-	err = border_open(&l->session.border, l, l->legs->ag->ng, false,
-			  l->d.local_tag);
+	err = border_open(&l->session.border, l, l->legs->ag->ng, l->account,
+			  false, l->d.local_tag);
 	if (!err)
 		err = border_say(l->session.border, BRIDGE_OFFER, true, &sdp,
 				 on_shown, a);

@@ -47,8 +47,9 @@ static void load_border(struct leg *l, const struct pg_answer *ans)
 	const char *relay = pgres_text(ans->res, 0, "relay");
 
 	if (relay &&
-	    !border_resume(&l->session.border, l, l->legs->ag->ng, relay,
-			   pgres_bool(ans->res, 0, "web"), l->d.local_tag))
+	    !border_resume(&l->session.border, l, l->legs->ag->ng, l->account,
+			   relay, pgres_bool(ans->res, 0, "web"),
+			   l->d.local_tag))
 		border_watch(l->session.border, bye_no_media);
 	l->session.bordered = relay != NULL;
 }

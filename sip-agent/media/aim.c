@@ -153,6 +153,30 @@ bool aim_first(struct sa *sa, const struct pl *sdp)
 	return !read_address(sa, line);
 }
 
+/** The ports of its streams; 0: it has no more of them, or that one has none */
+void aim_ports(uint16_t portv[static AIM_STREAMS_MAX], const struct pl *sdp)
+{
+	struct pl rest = *sdp;
+
+	for (size_t i = 0; i < AIM_STREAMS_MAX; i++) {
+		const char *m = rest.l ? memmem(rest.p, rest.l, "\nm=", 3)
+				       : NULL;
+		struct pl line, port;
+
+		portv[i] = 0;
+		if (!m)
+			continue;
+		pl_advance(&rest, m + 3 - rest.p);
+		line = (struct pl){rest.p, 0};
+		while (line.l < rest.l && line.p[line.l] != '\n')
+			line.l++;
+		(void)take_word(&line);
+		port = take_word(&line);
+		if (read_port(&portv[i], &port))
+			portv[i] = 0;
+	}
+}
+
 static int read_connection(struct aim *a, const struct pl *line)
 {
 	return sa_af(&a->s.at) ? EPROTO : read_address(&a->s.at, *line);

@@ -10,7 +10,7 @@
 #include "common/buf.h"
 
 enum {
-	AIM_STREAMS_MAX = 8,	 /* m= lines: the relay opens ports for each */
+	AIM_STREAMS_MAX = 4,	 /* m= lines: the relay opens ports for each */
 	AIM_SDP_MAX = 16 * 1024, /* bytes */
 };
 
@@ -18,6 +18,7 @@ enum {
 typedef bool(aim_h)(const struct sa *sa, void *arg);
 
 bool aim_first(struct sa *sa, const struct pl *sdp);
+void aim_ports(uint16_t portv[static AIM_STREAMS_MAX], const struct pl *sdp);
 int aim_check(struct buf *b, const struct pl *sdp, aim_h *may, void *arg);
 
 #endif

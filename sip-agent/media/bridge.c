@@ -21,6 +21,7 @@ enum {
 
 struct bridge {
 	struct ng *ng;
+	struct ng_seat *seat;
 	size_t relay;
 	char address[ADDRESS_SIZE];
 	char *id;
@@ -31,6 +32,10 @@ struct bridge {
 	struct buf words; /* that it is asked */
 	struct ng_ask *ask, *look;
 	enum bridge_what what;
+	bool of_phone; /* what is being said */
+	uint16_t portv[2]
+		      [AIM_STREAMS_MAX]; /* that the call, the phone sends to */
+	int moved;			 /* how often they were others */
 	bridge_h *h;
 	void *arg;
 	void (*goneh)(void *arg);
@@ -46,6 +51,7 @@ static void destructor(void *arg)
 
 	mem_deref(b->ask);
 	mem_deref(b->look);
+	mem_deref(b->seat);
 	buf_free(&b->words);
 	mem_deref(b->id);
 }
@@ -81,6 +87,10 @@ const char *bridge_why(int err)
 		return "Media Relay Is Busy";
 	case ENOTSUP:
 		return "Media Relay Refuses";
+	case EDQUOT:
+		return "Too Many Calls By Media Relay";
+	case EOVERFLOW:
+		return "Media Changed Too Often";
 	case E2BIG:
 		return "Too Many Media Streams";
 	case EMSGSIZE:
@@ -101,20 +111,28 @@ static void set_relay(struct bridge *b, size_t relay)
 			  ng_address(b->ng, relay));
 }
 
-static int make(struct bridge **bp, struct ng *n, size_t relay, const char *id,
-		bool web)
+static int make(struct bridge **bp, struct ng *n, int64_t account, size_t relay,
+		const char *id, bool web, bool had)
 {
 	struct bridge *b = mem_zalloc(sizeof(*b), destructor);
+	int err;
 
 	if (!b)
 		return ENOMEM;
+	buf_init(&b->words, ASK_MAX);
 	b->ng = n;
 	b->web = web;
-	buf_init(&b->words, ASK_MAX);
+	b->known = b->open = had;
 	set_relay(b, relay);
-	if (str_dup(&b->id, id)) {
+	err = ng_seat(&b->seat, n, account, had);
+	if (!err)
+		err = str_dup(&b->id, id);
+	if (err) {
+		if (err == EDQUOT)
+			log_warn_often(1, "relay_account_full",
+				       LOG_INT("account", account));
 		mem_deref(b);
-		return ENOMEM;
+		return err;
 	}
 	*bp = b;
 
@@ -124,20 +142,23 @@ static int make(struct bridge **bp, struct ng *n, size_t relay, const char *id,
 /**
  * Allocate one at the relay whose turn it is
  *
- * @param bp  Set to it, owned by the caller
- * @param id  What the relay is to call it
- * @param web The phone speaks WebRTC
+ * @param bp      Set to it, owned by the caller
+ * @param account Who pays for it
+ * @param id      What the relay is to call it
+ * @param web     The phone speaks WebRTC
  *
- * @return 0, EHOSTUNREACH where no relay answers, or ENOMEM
+ * @return 0, EHOSTUNREACH where no relay answers, EDQUOT where the account has
+ *         NG_SEATS_MAX, or ENOMEM
  */
-int bridge_alloc(struct bridge **bp, struct ng *n, const char *id, bool web)
+int bridge_alloc(struct bridge **bp, struct ng *n, int64_t account,
+		 const char *id, bool web)
 {
 	size_t relay;
 	int err;
 
 	err = n ? ng_pick(n, &relay) : EHOSTUNREACH;
 
-	return err ? err : make(bp, n, relay, id, web);
+	return err ? err : make(bp, n, account, relay, id, web, false);
 }
 
 static int find_relay(size_t *relay, const struct ng *n, const char *text)
@@ -152,19 +173,15 @@ static int find_relay(size_t *relay, const struct ng *n, const char *text)
 
 /** The same for one that the process before has made; ENOENT where its relay is
     not ours any more */
-int bridge_resume(struct bridge **bp, struct ng *n, const char *relay,
-		  const char *id, bool web)
+int bridge_resume(struct bridge **bp, struct ng *n, int64_t account,
+		  const char *relay, const char *id, bool web)
 {
 	size_t at;
 	int err;
 
 	err = find_relay(&at, n, relay);
-	if (!err)
-		err = make(bp, n, at, id, web);
-	if (!err)
-		(*bp)->known = (*bp)->open = true;
 
-	return err;
+	return err ? err : make(bp, n, account, at, id, web, true);
 }
 
 /** Whether its phone speaks WebRTC */
@@ -242,6 +259,20 @@ static int move(struct bridge *b)
 		      NG_TRIES_MAX - FIRST_TRIES, on_answer, b);
 }
 
+/* One that has got other ports keeps the old ones, until the session ends */
+static void count_moved(struct bridge *b, const struct pl *sdp)
+{
+	uint16_t *had = b->portv[b->of_phone], portv[AIM_STREAMS_MAX];
+
+	aim_ports(portv, sdp);
+	for (size_t i = 0; i < AIM_STREAMS_MAX; i++) {
+		if (!portv[i])
+			continue;
+		b->moved += had[i] && had[i] != portv[i];
+		had[i] = portv[i];
+	}
+}
+
 static void on_answer(int err, const struct pl *dict, void *arg)
 {
 	struct bridge *b = arg;
@@ -253,6 +284,8 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 		err = read_sdp(&sdp, dict);
 	if (!err && aim_first(&at, &sdp))
 		ng_learn(b->ng, b->relay, &at);
+	if (!err)
+		count_moved(b, &sdp);
 	if (err)
 		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
 			       LOG_STR("session", b->id),
@@ -298,14 +331,31 @@ static bool may_aim(const struct sa *sa, void *arg)
 	return ng_may_aim(b->ng, sa);
 }
 
+/* What it may hear: written to heard */
+static int check(struct bridge *b, enum bridge_what what, struct buf *heard,
+		 const struct pl *sdp)
+{
+	int err;
+
+	err = what == BRIDGE_OFFER && b->moved >= BRIDGE_MOVED_MAX
+		      ? EOVERFLOW
+		      : aim_check(heard, sdp, may_aim, b);
+	if (err)
+		log_warn_often(1, "relay_not_asked", LOG_STR("session", b->id),
+			       LOG_STR("why", bridge_why(err)));
+
+	return err;
+}
+
 /**
  * Say something to the other side
  *
  * @param of_phone What the phone says; else what its call does
  * @param h        Called once, and never from here, unless it is freed before
  *
- * @return 0, EBUSY where something is being said, what aim_check says of it, or
- *         another errno
+ * @return 0, EBUSY where something is being said, what aim_check says of it,
+ *         EOVERFLOW for an offer where the relay has opened ports for too many
+ *         before, or another errno
  */
 int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, bridge_h *h, void *arg)
@@ -318,10 +368,8 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	if (b->ask)
 		return EBUSY;
 	buf_init(&heard, AIM_SDP_MAX);
-	err = aim_check(&heard, sdp, may_aim, b);
+	err = check(b, what, &heard, sdp);
 	if (err) {
-		log_warn_often(1, "relay_not_asked", LOG_STR("session", b->id),
-			       LOG_STR("why", bridge_why(err)));
 		buf_free(&heard);
 		return err;
 	}
@@ -341,6 +389,7 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	bencode_mem(ask, heard.p, heard.len);
 	buf_char(ask, 'e');
 	b->what = what;
+	b->of_phone = of_phone;
 	b->h = h;
 	b->arg = arg;
 	b->moves = what == BRIDGE_OFFER && !b->open && !ng_other(b->ng, &other);

@@ -13,6 +13,7 @@ struct ng;
 
 enum {
 	BRIDGE_SDP_MAX = 48 * 1024,
+	BRIDGE_MOVED_MAX = 8, /* streams that got other ports, of a session */
 };
 
 enum bridge_what {
@@ -31,9 +32,10 @@ typedef void(bridge_h)(int err, const struct pl *sdp, void *arg);
 
 bool bridge_is_web(const struct pl *sdp);
 bool bridge_is_plain(const struct pl *sdp);
-int bridge_alloc(struct bridge **bp, struct ng *n, const char *id, bool web);
-int bridge_resume(struct bridge **bp, struct ng *n, const char *relay,
-		  const char *id, bool web);
+int bridge_alloc(struct bridge **bp, struct ng *n, int64_t account,
+		 const char *id, bool web);
+int bridge_resume(struct bridge **bp, struct ng *n, int64_t account,
+		  const char *relay, const char *id, bool web);
 bool bridge_web(const struct bridge *b);
 const char *bridge_relay(const struct bridge *b);
 int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,

@@ -11,6 +11,7 @@
 
 struct ng;
 struct ng_ask;
+struct ng_seat;
 
 enum {
 	NG_RELAYS_MAX = 8,
@@ -19,6 +20,7 @@ enum {
 	NG_TRIES_MAX = 3,	    /* and given up after as many of those */
 	NG_PUT_BACK_MS = 30 * 1000, /* others are asked rather, see ng_failed */
 	NG_BODY_MAX = 60000,	    /* bytes; a datagram has 65,507 */
+	NG_SEATS_MAX = 64,	    /* of an account, at all relays */
 };
 
 /**
@@ -40,6 +42,7 @@ int ng_pick(struct ng *n, size_t *relay);
 int ng_other(struct ng *n, size_t *relay);
 void ng_failed(struct ng *n, size_t relay);
 int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
+int ng_seat(struct ng_seat **sp, struct ng *n, int64_t account, bool had);
 size_t ng_count(const struct ng *n);
 const struct sa *ng_address(const struct ng *n, size_t relay);
 int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,

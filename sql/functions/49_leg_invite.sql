@@ -128,6 +128,7 @@ begin
 	end if;
 	if v_relays and not v_shows and v_kind = 'rtp' and app.has_page(v_account) then
 		v_first.kind := 'show';
+		v_first.account := v_caller;
 		return query select * from app.leg_take(p_agent, v_first, null);
 		return;
 	end if;

@@ -52,7 +52,7 @@ def translated(sdp, web):
 
 
 class FakeRelay:
-    """`way`: how it answers. ok; silent; mute: pings alone; bencode, cookie, sdp: wrongly; error: it refuses."""
+    """`way`: how it answers. ok; moves: with other ports; silent; mute: pings alone; bencode, cookie, sdp: wrongly; error: it refuses."""
 
     def __init__(self, port=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -77,6 +77,8 @@ class FakeRelay:
             assert ask["command"] == "offer" or call in self.sessions
             self.sessions.add(call)
             sdp = "hello" if self.way == "sdp" else translated(ask["sdp"], "SAVPF" in ask.get("transport-protocol", ""))
+            if self.way == "moves":
+                sdp = re.sub(r"(m=\S+) \d+", rf"\1 {50000 + 2 * len(self.said)}", sdp)
             return {"sdp": sdp, "result": "ok"}
         if call not in self.sessions:
             return {"result": "error", "error-reason": "Unknown call-id"}
@@ -131,6 +133,13 @@ class Rtpengine:
     @property
     def sessions(self):
         return sessions(("127.0.0.1", self.port))
+
+    @property
+    def ports(self):
+        """How many it holds for media."""
+        with open("/proc/net/udp", encoding="ascii") as f:
+            ports = [int(line.split()[1].split(":")[1], 16) for line in f.readlines()[1:]]
+        return sum(self.media <= port < self.media + 60 for port in ports)
 
     def kill(self):
         self.process.kill()

@@ -79,7 +79,7 @@ def test_a_relay_that_has_lost_a_call(talk, relay, until):
 HEAD = sdp(2).split("m=")[0]
 STREAM = "m=audio 40002 RTP/AVP 0\r\n"
 WRONG = {
-    "streams": (HEAD + 9 * STREAM, "Too Many Media Streams"),
+    "streams": (HEAD + 5 * STREAM, "Too Many Media Streams"),
     "bytes": (sdp(2) + "a=x:" + 16384 * "y" + "\r\n", "Session Description Too Long"),
     "inside": (sdp(2).replace("127.0.0.1", "169.254.169.254"), "Media Address Not Allowed"),
     "control": (HEAD + "m=audio {port} RTP/AVP 0\r\n", "Media Address Not Allowed"),

@@ -103,3 +103,21 @@ def test_a_pick_up_leaves_no_relay(person, page, own_system, relay, until, phone
     own_system.kill_and_wait(AGENT)
     until(phone(new_account(own_system, "probe")).is_served, 20)
     assert out.bye().code == 200
+
+
+def test_a_session_that_gets_other_ports_each_time(person, relay, until):
+    """A relay keeps the old ones until the session ends: after so many it hears no more offers, and the call talks on."""
+    alice, bob, inc, me = talks(person, until, web(1))
+    url = me.rsplit("/", 1)[0]
+    relay.way = "moves"
+    for n in range(2, 6):  # each time either side is told others; but for the first
+        offers(alice, me, web(n), until)
+        inc.say(200, "OK", sdp(n), inc.next("INVITE"))
+        until(lambda: is_settled(alice, me), 5)
+    said = len(relay.said)
+    until(lambda: alice.request("PUT", me, json={"session": {"type": "offer", "sdp": web(7)}}).status_code == 202, 5)
+    mine = until(lambda: next(c for c in [child(alice, url, alice.email)] if "pending" not in c), 5)
+    assert (mine["sip"]["code"], mine["sip"]["reason"]) == (488, "Media Changed Too Often")
+    assert mine["session"]["sdp"] == web(5) and child(alice, url, bob.email)["state"] == "joined"
+    assert "offer" not in [what for what, _ in relay.said[said:]]
+    assert inc.bye().code == 200

@@ -1,6 +1,7 @@
 """The same calls by rtpengine itself, where it is installed."""
 import contextlib
 import json
+import queue
 import time
 
 import pytest
@@ -97,6 +98,37 @@ def test_a_page_that_calls_is_not_greeted_before_its_answer(real, phone, page, u
         assert "a=setup:passive" in got["sdp"]  # the page says hello
     assert inc.bye().code == 200
     until(lambda: not engine.sessions, 5)
+
+
+def test_ports_of_a_session(real, phone, until):
+    """Four streams are 12 ports; one that muxes its RTCP in turn gets others, and keeps the old: README has the figures."""
+    system, engine = real
+    alice, bob = new_account(system, "alice"), new_account(system, "bob")
+    b = rings(phone(bob))
+    assert b.register().code == 200
+    until(lambda: not engine.ports, 10)
+
+    def streams(text):
+        head, _, stream = text.partition("m=")
+        return head + 4 * ("m=" + stream)
+    muxed, apart = streams(WEB), streams(WEB.replace("a=rtcp-mux\r\n", ""))
+    url, me = calls(alice, bob, {"type": "offer", "sdp": muxed})
+    inc = Incoming(b)
+    inc.accept(streams(sdp(2)))
+    until(lambda: child(alice, url, bob.email).get("session"), 5)
+    assert engine.ports == 12
+    for n in range(12):
+        wanted = {"type": "offer", "sdp": muxed if n % 2 else apart}
+        until(lambda: alice.request("PUT", me, json={"session": wanted}).status_code == 202, 5)  # pylint: disable=cell-var-from-loop
+        try:
+            inc.say(200, "OK", streams(sdp(2)), inc.next("INVITE", 3))
+        except queue.Empty:
+            break
+        until(lambda: "pending" not in child(alice, url, alice.email), 5)
+    assert child(alice, url, alice.email)["sip"]["reason"] == "Media Changed Too Often"
+    assert 12 < engine.ports <= 38
+    assert inc.bye().code == 200
+    until(lambda: not engine.sessions and not engine.ports, 10)
 
 
 def test_rtpengine_is_killed(real, phone, until):

@@ -191,6 +191,31 @@ static void test_the_first(void **state)
 	assert_false(aim_first(&sa, &sdp));
 }
 
+static void test_ports(void **state)
+{
+	static const char sdp[] = HEAD AT "m=audio 4000 RTP/AVP 0\r\n"
+					  "m=video 0 RTP/AVP 31\nm=audio\n"
+					  "m=audio 65535 RTP/AVP 0\r\n";
+	uint16_t portv[AIM_STREAMS_MAX];
+	struct pl pl;
+
+	(void)state;
+	pl_set_str(&pl, sdp);
+	aim_ports(portv, &pl);
+	assert_int_equal(portv[0], 4000);
+	assert_int_equal(portv[1], 0);
+	assert_int_equal(portv[2], 0);
+	assert_int_equal(portv[3], 65535);
+	pl_set_str(&pl, HEAD AT
+		   "m=audio 70000 RTP/AVP 0\r\n" AUDIO AUDIO AUDIO AUDIO AUDIO);
+	aim_ports(portv, &pl);
+	assert_int_equal(portv[0], 0);
+	assert_int_equal(portv[3], 4000);
+	pl_set_str(&pl, "");
+	aim_ports(portv, &pl);
+	assert_int_equal(portv[0], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_rtcp_to_nowhere),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_the_first),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

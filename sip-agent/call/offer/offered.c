@@ -153,18 +153,22 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 	(void)arg;
 	if (!o || o->u || o->uac || o->said)
 		return;
+	if (err) {
+		offer_tell(l, 488, bridge_why(err), NULL);
+		offer_end(o, 0);
+		return;
+	}
 	buf_add(&o->answer, sdp->p, sdp->l);
-	if (!err)
-		err = request_write(&o->req, l, "INVITE",
-				    sdp->l ? UAS_ALLOW
-					    "Content-Type: application/sdp\r\n"
-					   : UAS_ALLOW,
-				    sdp);
+	err = request_write(&o->req, l, "INVITE",
+			    sdp->l ? UAS_ALLOW
+				    "Content-Type: application/sdp\r\n"
+				   : UAS_ALLOW,
+			    sdp);
 	if (!err)
 		err = uac_alloc(&o->uac, l->legs->ag, &o->req.out, on_invited,
 				o);
 	if (err) {
-		offer_tell(l, l->legs->ag->ng ? 488 : 500, NULL, NULL);
+		offer_tell(l, 500, NULL, NULL);
 		offer_end(o, 0);
 		return;
 	}
@@ -194,7 +198,8 @@ static int choose_border(struct offer *o, const struct pl *sdp)
 		return 0;
 	if (!l->legs->ag->ng)
 		return EHOSTUNREACH;
-	err = border_open(&ss->border, l, l->legs->ag->ng, web, l->d.local_tag);
+	err = border_open(&ss->border, l, l->legs->ag->ng, l->account, web,
+			  l->d.local_tag);
 	o->opens = !err;
 
 	return err;

@@ -40,15 +40,17 @@ static int border_alloc(struct border **bp, struct leg *l)
  * Have a relay stand there
  *
  * @param bp  Set to it, owned by the leg
+ * @param account Who pays for it
  * @param web Its phone speaks WebRTC, and its call does not; else the other way
  *            round
  * @param tag Our tag of the dialog, which is its name at the relay: a phone
  * that calls chooses all else that names one, and could name another's
  *
- * @return 0, EHOSTUNREACH where no relay answers, or ENOMEM
+ * @return 0, EHOSTUNREACH where no relay answers, EDQUOT where the account that
+ *         pays has too many, or ENOMEM
  */
-int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
-		const char *tag)
+int border_open(struct border **bp, struct leg *l, struct ng *n,
+		int64_t account, bool web, const char *tag)
 {
 	struct border *b;
 	int err;
@@ -56,7 +58,7 @@ int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
 	err = border_alloc(&b, l);
 	if (err)
 		return err;
-	err = bridge_alloc(&b->bridge, n, tag, web);
+	err = bridge_alloc(&b->bridge, n, account, tag, web);
 	if (err)
 		mem_deref(b);
 	else
@@ -68,7 +70,7 @@ int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
 /** The same where one stands there already, as its row says; ENOENT: it is not
     one of ours */
 int border_resume(struct border **bp, struct leg *l, struct ng *n,
-		  const char *relay, bool web, const char *tag)
+		  int64_t account, const char *relay, bool web, const char *tag)
 {
 	struct border *b;
 	int err;
@@ -76,7 +78,7 @@ int border_resume(struct border **bp, struct leg *l, struct ng *n,
 	err = border_alloc(&b, l);
 	if (err)
 		return err;
-	err = bridge_resume(&b->bridge, n, relay, tag, web);
+	err = bridge_resume(&b->bridge, n, account, relay, tag, web);
 	if (err)
 		mem_deref(b);
 	else

@@ -21,10 +21,11 @@ struct ng;
  */
 typedef void(border_h)(struct leg *l, int err, const struct pl *sdp, void *arg);
 
-int border_open(struct border **bp, struct leg *l, struct ng *n, bool web,
-		const char *tag);
+int border_open(struct border **bp, struct leg *l, struct ng *n,
+		int64_t account, bool web, const char *tag);
 int border_resume(struct border **bp, struct leg *l, struct ng *n,
-		  const char *relay, bool web, const char *tag);
+		  int64_t account, const char *relay, bool web,
+		  const char *tag);
 const char *border_relay(const struct border *b);
 bool border_web(const struct border *b);
 int border_say(struct border *b, enum bridge_what what, bool of_phone,
