@@ -39,6 +39,7 @@
 #include "pg/pgbatch.h"
 #include "pg/pgloop.h"
 #include "registrar/registrar.h"
+#include "settings/ours.h"
 #include "settings/reach.h"
 #include "settings/settings.h"
 #include "transaction/address.h"
@@ -272,12 +273,14 @@ static void bound_connections(struct budget_conf *conf, size_t descriptors)
 _Static_assert((int)LISTEN_MAX <= (int)NG_RELAYS_MAX,
 	       "all relays of the settings are asked");
 
-/* Media goes where SIP may */
-static bool may_aim(const struct sa *sa, void *arg)
+/* Media goes where SIP may, and to relays; never to us, who may be at the
+   address of one */
+static bool may_aim(const struct sa *sa, bool relay, void *arg)
 {
 	const struct program *p = arg;
 
-	return settings_may_send(p->set, sa, false);
+	return relay ? !settings_is_own(p->set, sa)
+		     : settings_may_send(p->set, sa, false);
 }
 
 static int open_relays(struct program *p)

@@ -343,6 +343,16 @@ void ng_learn(struct ng *n, size_t relay, const struct sa *media)
 		n->relayv[relay].media = *media;
 }
 
+static bool is_of_relay(const struct ng *n, const struct sa *sa)
+{
+	for (size_t i = 0; i < n->relayc; i++) {
+		if (sa_cmp(&n->relayv[i].media, sa, SA_ADDR))
+			return true;
+	}
+
+	return false;
+}
+
 /**
  * Whether a relay may be told to send media there
  *
@@ -355,13 +365,10 @@ bool ng_may_aim(const struct ng *n, const struct sa *sa)
 		if (sa_port(&n->relayv[i].sa) == sa_port(sa))
 			return false;
 	}
-	for (size_t i = 0; i < n->relayc; i++) {
-		if (sa_cmp(&n->relayv[i].media, sa, SA_ADDR))
-			return true;
-	}
 
 	/* the unspecified one: nothing is sent (RFC 3264 section 8.4) */
-	return sa_is_any(sa) || !n->mayh || n->mayh(sa, n->may_arg);
+	return sa_is_any(sa) || !n->mayh ||
+	       n->mayh(sa, is_of_relay(n, sa), n->may_arg);
 }
 
 /* --- whose sessions they are -------------------------------------------------

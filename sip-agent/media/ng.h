@@ -31,8 +31,12 @@ enum {
  */
 typedef void(ng_h)(int err, const struct pl *dict, void *arg);
 
-/** @return Whether media may be sent there */
-typedef bool(ng_may_h)(const struct sa *sa, void *arg);
+/**
+ * @param relay A relay has media sent to that address
+ *
+ * @return Whether media may be sent there
+ */
+typedef bool(ng_may_h)(const struct sa *sa, bool relay, void *arg);
 
 int ng_alloc(struct ng **np, const struct sa *relayv, size_t relayc);
 void ng_guard(struct ng *n, ng_may_h *h, void *arg);

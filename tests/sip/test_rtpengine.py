@@ -131,6 +131,23 @@ def test_ports_of_a_session(real, phone, until):
     until(lambda: not engine.sessions and not engine.ports, 10)
 
 
+def test_media_to_where_the_agent_listens(real, phone, until):
+    """It is at the address that the relay itself has media sent to, to which others may be sent."""
+    system, engine = real
+    assert real_call(system, phone, until)[2].bye().code == 200
+    for port in system.sip_port, system.sip_port - 1:  # RTP, and RTCP
+        alice, bob = new_account(system, "alice"), new_account(system, "bob")
+        b = rings(phone(bob))
+        assert b.register().code == 200
+        url, _ = calls(alice, bob, {"type": "offer", "sdp": WEB})
+        inc = Incoming(b)
+        inc.accept(sdp(2).replace("40002", str(port)))
+        inc.next("BYE")
+        got = until(lambda: next(c for c in [child(alice, url, bob.email)] if c["state"] == "ended"), 8)  # pylint: disable=cell-var-from-loop
+        assert got["sip"] == {**got["sip"], "code": 488, "reason": "Media Address Not Allowed"}
+    until(lambda: not engine.sessions, 10)
+
+
 def test_rtpengine_is_killed(real, phone, until):
     """Whoever it has cut off from the other is hung up, and says why; the next call works."""
     system, engine = real

@@ -197,6 +197,49 @@ static void test_bounds(void **state)
 	libre_close();
 }
 
+/* Nowhere but to relays, and not to all of their ports */
+static bool may(const struct sa *sa, bool relay, void *arg)
+{
+	(void)arg;
+
+	return relay && sa_port(sa) != 5060;
+}
+
+static void test_where_media_may_go(void **state)
+{
+	static const struct {
+		const char *address;
+		uint16_t port;
+		bool before, may;
+	} v[] = {
+		{"192.0.2.1", 4000, false, true},
+		{"192.0.2.1", 5060, false, false},
+		{"192.0.2.1", 2223, false, false}, /* where it is asked */
+		{"192.0.2.2", 4000, false, false},
+		{"0.0.0.0", 9, true, true},
+	};
+	struct ng *n = NULL;
+	struct sa sa;
+
+	(void)state;
+	assert_int_equal(libre_init(), 0);
+	assert_int_equal(sa_set_str(&sa, "127.0.0.1", 2223), 0);
+	assert_int_equal(ng_alloc(&n, &sa, 1), 0);
+	ng_guard(n, may, NULL);
+	for (int known = 0; known < 2; known++) {
+		for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+			assert_int_equal(
+				sa_set_str(&sa, v[i].address, v[i].port), 0);
+			assert_int_equal(ng_may_aim(n, &sa),
+					 known ? v[i].may : v[i].before);
+		}
+		assert_int_equal(sa_set_str(&sa, "192.0.2.1", 30000), 0);
+		ng_learn(n, 0, &sa);
+	}
+	mem_deref(n);
+	libre_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_who_fails_is_put_back),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_where_media_may_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
