@@ -125,10 +125,22 @@ static int offer_translated(struct leg *l)
 				on_offer, NULL);
 }
 
+/* A phone that refuses WebRTC most often does so because that is what it is;
+   what else it refuses is its own affair */
+static void untranslated(struct leg *l, int code, const char *reason, bool web,
+			 int err)
+{
+	if (web)
+		log_warn_often(1, "relay_is_needed", LOG_INT("leg", l->id),
+			       LOG_STR("why", bridge_why(err)));
+	callee_ended(l, code, web ? bridge_why(err) : reason, NULL);
+}
+
 /* It refuses what it was offered: once more, in the other kind */
-static bool try_other(struct leg *l, int code)
+static bool try_other(struct leg *l, int code, const char *reason)
 {
 	const struct pl offer = {l->session.offer.p, l->session.offer.len};
+	int err;
 
 	if ((code != 488 && code != 415 && code != 606) || !rings(l) ||
 	    l->session.tried || !offer.l ||
@@ -142,9 +154,11 @@ static bool try_other(struct leg *l, int code)
 		border_close(&l->session.border);
 		return !callee_encode_body(l, &offer) && !start(l);
 	}
-	if (offer_translated(l))
-		return false;
-	l->uac = mem_deref(l->uac);
+	err = offer_translated(l);
+	if (err)
+		untranslated(l, code, reason, bridge_is_web(&offer), err);
+	else
+		l->uac = mem_deref(l->uac);
 
 	return true;
 }
@@ -156,7 +170,7 @@ static void on_end(int code, const char *reason, const struct sip_msg *msg,
 
 	if (code >= 200 && code < 300 && msg)
 		callee_answered(l, msg);
-	else if (!try_other(l, code) &&
+	else if (!try_other(l, code, reason) &&
 		 (code != 422 || !msg || !invite_again(l, msg)))
 		callee_ended(l, code, reason, msg);
 	mem_deref(l);

@@ -70,6 +70,7 @@ struct asking {
 	struct buf leg; /* its dialog, as JSON */
 	char *sdp;	/* NULL: none */
 	int64_t ring_s; /* that the caller would have it ring; 0: not said */
+	int unshown;	/* why no relay says to pages what is offered */
 	struct replaces in; /* whose place it takes; of the leg's message.
 			       Without Call-ID: nobody's */
 };
@@ -99,17 +100,21 @@ static void asking_destructor(void *arg)
 /* --- the answer of the database ----------------------------------------------
  */
 
-static void failed(struct leg *l, const struct pg_answer *ans)
+static void failed(const struct asking *a, const struct pg_answer *ans)
 {
 	const struct told_end unseen = {
 		.code = 503, .cause = "agent-lost", .unseen = true};
+	struct leg *l = a->l;
 
 	if (ans->end == PG_AWAY)
 		told_end(l->legs->told, l, &unseen, NULL);
 	/* whoever has cancelled has had his answer */
 	uas_set_cancel(l->u, NULL, NULL);
 	uas_set_tag(l->u, l->d.local_tag);
-	auth_db_failed(l->u, l->aor, ans);
+	if (a->unshown && ans->end == PG_REFUSED && ans->status == 488)
+		uas_reply(l->u, 488, bridge_why(a->unshown), NULL);
+	else
+		auth_db_failed(l->u, l->aor, ans);
 	leg_forget(l);
 	told_heard(l->legs->told, l, ans, 0, 0);
 }
@@ -161,7 +166,7 @@ static void take_answer(struct asking *a, const struct pg_answer *ans, int row,
 	if (ans->end == PG_OK)
 		made(a->l, ans, row, rows);
 	else
-		failed(a->l, ans);
+		failed(a, ans);
 	mem_deref(a);
 }
 
@@ -299,6 +304,7 @@ static void on_shown(struct leg *l, int err, const struct pl *sdp, void *arg)
 	a->leg.p[--a->leg.len] = '\0'; /* its closing bracket */
 	a->leg.max += SHOWN_MAX;
 	json_member(&a->leg, "shown", shown ? shown : "");
+	a->unshown = err;
 	if (err)
 		border_close(&l->session.border);
 	else

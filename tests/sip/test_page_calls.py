@@ -286,6 +286,16 @@ def test_a_phone_says_no_to_a_page(called, until, code, cause):
     assert child["ended"]["cause"] == cause and child["sip"]["code"] == (480 if code == 503 else code)
 
 
+def test_a_phone_of_another_kind_than_the_page_and_no_relay(called, system, until):
+    """Who calls reads what is missing, and so does an operator."""
+    alice, bob, b = called
+    url = call(alice, bob, session={"type": "offer", "sdp": sdp(1).replace("RTP/AVP", "UDP/TLS/RTP/SAVPF")})
+    Incoming(b).say(488, "Not Acceptable Here")
+    child = until(lambda: next(c for c in [children(alice, url)[bob.email]] if c["state"] == "ended"), 5)
+    assert child["ended"]["cause"] == "media" and child["sip"] == {"code": 488, "reason": "No Media Relay"}
+    until(lambda: "relay_is_needed" in system.log("restsip-agent"), 5)
+
+
 @pytest.mark.parametrize("how", ["CANCEL", "SEND", "leave", "DELETE"])
 def test_a_page_gives_up(called, until, how):
     alice, bob, b = called

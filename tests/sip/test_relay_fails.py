@@ -97,7 +97,8 @@ def test_a_phone_that_aims_wrongly(person, page, relay, until, what):
     text = text.replace("{port}", str(port)).replace("{before}", str(port - 1))
     alice, bob = person("alice", False), person("bob")
     page(alice)
-    assert Outgoing(bob.phone, f"sip:{alice.email}", text).final(8).code == 488
+    answer = Outgoing(bob.phone, f"sip:{alice.email}", text).final(8)
+    assert (answer.code, answer.reason) == (488, why)
     assert "offer" not in [said for said, _ in relay.said]
     url, _ = calls(alice, bob, {"type": "offer", "sdp": web(1)})
     inc = Incoming(bob.phone)
@@ -106,6 +107,16 @@ def test_a_phone_that_aims_wrongly(person, page, relay, until, what):
     got = until(lambda: next(c for c in [child(alice, url, bob.email)] if c["state"] == "ended"), 8)
     assert got["ended"]["cause"] == "media" and got["sip"] == {**got["sip"], "code": 488, "reason": why}
     assert "answer" not in [said for said, _ in relay.said]
+
+
+def test_a_phone_that_aims_wrongly_within_a_call(web_to_phone, relay, until):
+    """It hears why, and the call goes on."""
+    alice, bob, side, url, _ = web_to_phone
+    answer = offer(side, HEAD + 5 * STREAM).get(timeout=5)
+    assert (answer.code, answer.reason) == (488, "Too Many Media Streams")
+    assert child(alice, url, bob.email)["state"] == "joined"
+    assert side.bye().code == 200
+    until(lambda: not relay.sessions, 5)
 
 
 # ---- the agent is killed ----

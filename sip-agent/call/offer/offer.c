@@ -59,7 +59,9 @@ void offer_end(struct offer *o, uint16_t scode)
 	leave_border(o);
 	if (o->u)
 		confirm_asks(l, NULL);
-	if (o->u && !o->answered)
+	if (o->u && !o->answered && o->why)
+		uas_reply(o->u, scode, o->why, NULL);
+	else if (o->u && !o->answered)
 		uas_refuse(o->u, scode);
 	mem_deref(o);
 }

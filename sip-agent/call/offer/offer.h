@@ -28,6 +28,7 @@ struct offer {
 	bool said;	      /**< the phone has, in answer to our refresh */
 	bool asked; /**< the database has not said yet whether it may be */
 	border_h *translated; /**< waits for the relay; NULL: nobody does */
+	const char *why;      /**< its phone is refused, NULL: as is usual */
 	struct border *was;   /**< what its leg has without it */
 	bool opens;	      /**< its leg has got a relay for it */
 	bool acks;	      /**< its phone has said 2xx, and has had no ACK */

@@ -220,10 +220,12 @@ static void on_heard(struct leg *l, int err, const struct pl *sdp, void *arg)
 	(void)arg;
 	if (!offer_is_open(o))
 		return;
-	if (err)
+	if (err) {
+		o->why = bridge_why(err);
 		offer_end(o, 488);
-	else if (ask(l, sdp))
+	} else if (ask(l, sdp)) {
 		offer_end(o, 500);
+	}
 }
 
 /**
