@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "call/session/session.h"
 #include "common/pgres.h"
+#include "media/bridge.h"
 #include "parse/uri.h"
 #include "pg/pgloop.h"
 #include "pg/pgval.h"
@@ -40,6 +41,7 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 {
 	const char *sdp = pgres_text(ans->res, row, "sdp");
 	const size_t len = sdp ? strlen(sdp) : 0;
+	const struct pl offer = {sdp, len};
 	struct mbuf *mb = mbuf_alloc(1024 + len);
 	char timer[SESSION_HDRS_SIZE];
 	int err;
@@ -51,7 +53,7 @@ static int encode(struct leg *l, const struct pg_answer *ans, int row)
 	l->offerless = !len;
 	l->invite_cseq = LEG_INVITE_CSEQ;
 	session_said(l, sdp, len);
-	if (l->legs->ag->ng && len)
+	if (len && (l->legs->ag->ng || bridge_is_web(&offer)))
 		buf_add(&l->session.offer, sdp, len);
 	err = mbuf_printf(mb, "Max-Forwards: %lld\r\n",
 			  pgres_int(ans->res, row, "hops"));

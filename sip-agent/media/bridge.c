@@ -19,18 +19,27 @@ enum {
 	FIRST_TRIES = 1, /* where there is another; NG_TRIES_MAX of both */
 };
 
+/* What one side has said, as the relay has heard it */
+struct saying {
+	struct buf sdp; /* empty: nothing is known of it */
+	bool of_phone;
+};
+
 struct bridge {
 	struct ng *ng;
 	struct ng_seat *seat;
 	size_t relay;
 	char address[ADDRESS_SIZE];
 	char *id;
-	bool web;	  /* the phone speaks WebRTC, its call plain RTP */
-	bool known;	  /* the relay has heard of both sides */
-	bool open;	  /* it has heard of one */
-	bool moves;	  /* another relay is asked if this one fails */
-	struct buf words; /* that it is asked */
+	bool web;	       /* the phone speaks WebRTC, its call plain RTP */
+	bool known;	       /* the relay has heard of both sides */
+	bool open;	       /* it has heard of one */
+	bool moves;	       /* another relay is asked if this one fails */
+	struct buf words;      /* that it is asked */
+	struct saying offered; /* and not answered yet */
+	struct saying offer, answer; /* that both sides have agreed on */
 	struct ng_ask *ask, *look;
+	struct ng_ask *again; /* what was agreed on is said once more */
 	enum bridge_what what;
 	bool of_phone; /* what is being said */
 	uint16_t portv[2]
@@ -51,8 +60,12 @@ static void destructor(void *arg)
 
 	mem_deref(b->ask);
 	mem_deref(b->look);
+	mem_deref(b->again);
 	mem_deref(b->seat);
 	buf_free(&b->words);
+	buf_free(&b->offered.sdp);
+	buf_free(&b->offer.sdp);
+	buf_free(&b->answer.sdp);
 	mem_deref(b->id);
 }
 
@@ -120,6 +133,9 @@ static int make(struct bridge **bp, struct ng *n, int64_t account, size_t relay,
 	if (!b)
 		return ENOMEM;
 	buf_init(&b->words, ASK_MAX);
+	buf_init(&b->offered.sdp, AIM_SDP_MAX);
+	buf_init(&b->offer.sdp, AIM_SDP_MAX);
+	buf_init(&b->answer.sdp, AIM_SDP_MAX);
 	b->ng = n;
 	b->web = web;
 	b->known = b->open = had;
@@ -260,9 +276,9 @@ static int move(struct bridge *b)
 }
 
 /* One that has got other ports keeps the old ones, until the session ends */
-static void count_moved(struct bridge *b, const struct pl *sdp)
+static void count_moved(struct bridge *b, bool of_phone, const struct pl *sdp)
 {
-	uint16_t *had = b->portv[b->of_phone], portv[AIM_STREAMS_MAX];
+	uint16_t *had = b->portv[of_phone], portv[AIM_STREAMS_MAX];
 
 	aim_ports(portv, sdp);
 	for (size_t i = 0; i < AIM_STREAMS_MAX; i++) {
@@ -271,6 +287,17 @@ static void count_moved(struct bridge *b, const struct pl *sdp)
 		b->moved += had[i] && had[i] != portv[i];
 		had[i] = portv[i];
 	}
+}
+
+/* It has heard the answer: what was offered is what both sides have now */
+static void agreed(struct bridge *b)
+{
+	b->known = true;
+	if (!b->offered.sdp.len)
+		return;
+	buf_free(&b->offer.sdp);
+	b->offer = b->offered;
+	buf_init(&b->offered.sdp, AIM_SDP_MAX);
 }
 
 static void on_answer(int err, const struct pl *dict, void *arg)
@@ -285,13 +312,13 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 	if (!err && aim_first(&at, &sdp))
 		ng_learn(b->ng, b->relay, &at);
 	if (!err)
-		count_moved(b, &sdp);
+		count_moved(b, b->of_phone, &sdp);
 	if (err)
 		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
 			       LOG_STR("session", b->id),
 			       LOG_STR("why", bridge_why(err)));
 	else if (b->what == BRIDGE_ANSWER)
-		b->known = true;
+		agreed(b);
 	if (err && b->what == BRIDGE_OFFER)
 		ng_failed(b->ng, b->relay);
 	if (err && b->moves && !move(b))
@@ -347,6 +374,28 @@ static int check(struct bridge *b, enum bridge_what what, struct buf *heard,
 	return err;
 }
 
+static void write_ask(struct buf *ask, const struct bridge *b,
+		      enum bridge_what what, const struct saying *s)
+{
+	const bool of_offerer = s->of_phone == (what == BRIDGE_OFFER);
+
+	buf_free(ask);
+	buf_init(ask, ASK_MAX);
+	buf_char(ask, 'd');
+	bencode_member(ask, "command",
+		       what == BRIDGE_OFFER ? "offer" : "answer");
+	bencode_member(ask, "call-id", b->id);
+	bencode_member(ask, "from-tag", of_offerer ? tag_phone : tag_call);
+	if (what == BRIDGE_ANSWER || b->known)
+		bencode_member(ask, "to-tag",
+			       of_offerer ? tag_call : tag_phone);
+	/* the phone's other side speaks what it does not */
+	write_flags(ask, what, s->of_phone ? !b->web : b->web);
+	bencode_str(ask, "sdp");
+	bencode_mem(ask, s->sdp.p, s->sdp.len);
+	buf_char(ask, 'e');
+}
+
 /**
  * Say something to the other side
  *
@@ -360,50 +409,96 @@ static int check(struct bridge *b, enum bridge_what what, struct buf *heard,
 int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, bridge_h *h, void *arg)
 {
-	const bool of_offerer = of_phone == (what == BRIDGE_OFFER);
-	struct buf *ask = &b->words, heard;
+	struct saying said = {.of_phone = of_phone};
+	struct saying *kept = what == BRIDGE_OFFER ? &b->offered : &b->answer;
 	size_t other = b->relay;
 	int err;
 
 	if (b->ask)
 		return EBUSY;
-	buf_init(&heard, AIM_SDP_MAX);
-	err = check(b, what, &heard, sdp);
+	buf_init(&said.sdp, AIM_SDP_MAX);
+	err = check(b, what, &said.sdp, sdp);
 	if (err) {
-		buf_free(&heard);
+		buf_free(&said.sdp);
 		return err;
 	}
-	buf_free(ask);
-	buf_init(ask, ASK_MAX);
-	buf_char(ask, 'd');
-	bencode_member(ask, "command",
-		       what == BRIDGE_OFFER ? "offer" : "answer");
-	bencode_member(ask, "call-id", b->id);
-	bencode_member(ask, "from-tag", of_offerer ? tag_phone : tag_call);
-	if (what == BRIDGE_ANSWER || b->known)
-		bencode_member(ask, "to-tag",
-			       of_offerer ? tag_call : tag_phone);
-	/* the phone's other side speaks what it does not */
-	write_flags(ask, what, of_phone ? !b->web : b->web);
-	bencode_str(ask, "sdp");
-	bencode_mem(ask, heard.p, heard.len);
-	buf_char(ask, 'e');
+	b->again = mem_deref(b->again);
+	write_ask(&b->words, b, what, &said);
+	buf_free(&kept->sdp);
+	*kept = said;
 	b->what = what;
 	b->of_phone = of_phone;
 	b->h = h;
 	b->arg = arg;
 	b->moves = what == BRIDGE_OFFER && !b->open && !ng_other(b->ng, &other);
-	err = ng_ask(&b->ask, b->ng, b->relay, ask,
-		     b->moves ? FIRST_TRIES : NG_TRIES_MAX, on_answer, b);
-	buf_free(&heard);
 
-	return err;
+	return ng_ask(&b->ask, b->ng, b->relay, &b->words,
+		      b->moves ? FIRST_TRIES : NG_TRIES_MAX, on_answer, b);
 }
 
 /** Who waits for what is being said does so no more */
 void bridge_hush(struct bridge *b)
 {
 	b->ask = mem_deref(b->ask);
+}
+
+static void say_again(struct bridge *b, enum bridge_what what, ng_h *h)
+{
+	struct buf ask;
+
+	buf_init(&ask, ASK_MAX);
+	write_ask(&ask, b, what, what == BRIDGE_OFFER ? &b->offer : &b->answer);
+	if (ng_ask(&b->again, b->ng, b->relay, &ask, NG_TRIES_MAX, h, b))
+		b->again = NULL;
+	buf_free(&ask);
+}
+
+/* @return Whether it has heard that, and what that was translated to */
+static bool heard_again(struct bridge *b, bool of_phone, int err,
+			const struct pl *dict)
+{
+	struct pl sdp;
+
+	b->again = NULL;
+	if (!err)
+		err = read_sdp(&sdp, dict);
+	if (err)
+		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
+			       LOG_STR("session", b->id),
+			       LOG_STR("why", bridge_why(err)));
+	else
+		count_moved(b, of_phone, &sdp);
+
+	return !err;
+}
+
+static void on_answer_again(int err, const struct pl *dict, void *arg)
+{
+	struct bridge *b = arg;
+
+	(void)heard_again(b, b->answer.of_phone, err, dict);
+}
+
+static void on_offer_again(int err, const struct pl *dict, void *arg)
+{
+	struct bridge *b = arg;
+
+	if (heard_again(b, b->offer.of_phone, err, dict))
+		say_again(b, BRIDGE_ANSWER, on_answer_again);
+}
+
+/**
+ * What was offered is not taken, and the sides go on with what they had: so is
+ * the relay to, which has media sent to where an offer says from then on. It
+ * hears that once more; what a process before has said to it is not known
+ */
+void bridge_refused(struct bridge *b)
+{
+	if (!b->offered.sdp.len)
+		return;
+	buf_free(&b->offered.sdp);
+	if (b->offer.sdp.len && b->answer.sdp.len && !b->ask)
+		say_again(b, BRIDGE_OFFER, on_offer_again);
 }
 
 /* --- its end -----------------------------------------------------------------
@@ -448,6 +543,7 @@ void bridge_end(struct bridge *b)
 {
 	b->ask = mem_deref(b->ask);
 	b->look = mem_deref(b->look);
+	b->again = mem_deref(b->again);
 	remove_at(b->ng, b->relay, b->id);
 }
 

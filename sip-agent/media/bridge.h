@@ -41,6 +41,7 @@ const char *bridge_relay(const struct bridge *b);
 int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, bridge_h *h, void *arg);
 void bridge_hush(struct bridge *b);
+void bridge_refused(struct bridge *b);
 int bridge_look(struct bridge *b, void (*gone)(void *arg), void *arg);
 void bridge_end(struct bridge *b);
 void bridge_delete(struct ng *n, const char *relay, const char *id);

@@ -134,6 +134,14 @@ class Rtpengine:
     def sessions(self):
         return sessions(("127.0.0.1", self.port))
 
+    def aims(self):
+        """Where it sends media to, by its sessions' sides: ports."""
+        made = {}
+        for call in self.sessions:
+            for side, tag in ask(("127.0.0.1", self.port), "query", **{"call-id": call})["tags"].items():
+                made[side] = [stream["advertised endpoint"]["port"] for media in tag["medias"] for stream in media["streams"][:1]]
+        return made
+
     @property
     def ports(self):
         """How many it holds for media."""

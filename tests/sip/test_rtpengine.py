@@ -131,6 +131,30 @@ def test_ports_of_a_session(real, phone, until):
     until(lambda: not engine.sessions and not engine.ports, 10)
 
 
+@pytest.mark.parametrize("who", ["page", "phone"])
+def test_a_session_that_is_refused(real, phone, until, who):
+    """The relay has media sent to where an offer says at once: until that is refused."""
+    system, engine = real
+    until(lambda: not engine.sessions, 10)
+    alice, bob, inc, url, me = real_call(system, phone, until)
+    was = engine.aims()
+    assert was["phone"] == [40002] and was["call"]
+    if who == "page":
+        wanted = WEB.replace("m=audio 40001", "m=audio 45000").replace("sendrecv", "sendonly")
+        until(lambda: alice.request("PUT", me, json={"session": {"type": "offer", "sdp": wanted}}).status_code == 202, 5)
+        request = inc.next("INVITE")
+        assert engine.aims()["call"] == [45000]
+        inc.say(488, "Not Acceptable Here", request=request)
+    else:
+        found = offer(inc, sdp(2).replace("40002", "45000"), 40)
+        until(lambda: engine.aims()["phone"] == [45000], 5)
+        assert found.get(timeout=40).code == 488  # no page answers
+    until(lambda: engine.aims() == was, 5, engine.aims)
+    assert child(alice, url, bob.email)["state"] == "joined"
+    assert inc.bye().code == 200
+    until(lambda: not engine.sessions, 10)
+
+
 def test_media_to_where_the_agent_listens(real, phone, until):
     """It is at the address that the relay itself has media sent to, to which others may be sent."""
     system, engine = real

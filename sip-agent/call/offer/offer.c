@@ -47,6 +47,16 @@ static void leave_border(struct offer *o)
 	}
 }
 
+/** The phone refuses it, or does not hear of it; as a relay may have */
+void offer_refused(struct offer *o)
+{
+	struct leg *l = o->l;
+
+	offer_end(o, 0);
+	if (l->state == LEG_UP)
+		border_refused(l->session.border);
+}
+
 /** Done with; a phone that waits for an answer gets one */
 void offer_end(struct offer *o, uint16_t scode)
 {
@@ -59,6 +69,8 @@ void offer_end(struct offer *o, uint16_t scode)
 	leave_border(o);
 	if (o->u)
 		confirm_asks(l, NULL);
+	if (scode && l->state == LEG_UP)
+		border_refused(l->session.border);
 	if (o->u && !o->answered && o->why)
 		uas_reply(o->u, scode, o->why, NULL);
 	else if (o->u && !o->answered)

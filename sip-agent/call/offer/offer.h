@@ -41,6 +41,7 @@ struct offer *offer_make(struct leg *l);
 int offer_alloc(struct offer **op, struct leg *l);
 bool offer_is_open(const struct offer *o);
 void offer_end(struct offer *o, uint16_t scode);
+void offer_refused(struct offer *o);
 void offer_translate(struct leg *l, enum bridge_what what, bool of_phone,
 		     const struct pl *sdp, border_h *h);
 void offer_tell(const struct leg *l, int code, const char *reason,

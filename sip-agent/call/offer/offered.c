@@ -91,7 +91,7 @@ static void on_invited(int code, const char *reason, const struct sip_msg *msg,
 		accepted(o, msg);
 	} else {
 		offer_tell(l, code ? code : 480, reason, NULL);
-		offer_end(o, 0);
+		offer_refused(o);
 		if (code == 481) /* it knows nothing of the call */
 			bye_lost(l);
 	}
@@ -155,7 +155,7 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 		return;
 	if (err) {
 		offer_tell(l, 488, bridge_why(err), NULL);
-		offer_end(o, 0);
+		offer_refused(o);
 		return;
 	}
 	buf_add(&o->answer, sdp->p, sdp->l);
@@ -169,7 +169,7 @@ static void offer_now(struct leg *l, int err, const struct pl *sdp, void *arg)
 				o);
 	if (err) {
 		offer_tell(l, 500, NULL, NULL);
-		offer_end(o, 0);
+		offer_refused(o);
 		return;
 	}
 	tmr_start(&o->tmr, PHONE_MS, too_late, o);
@@ -257,7 +257,7 @@ void offered_withdraw(struct leg *l)
 		uac_cancel(l->offer->uac, NULL);
 	} else if (l->offer && !l->offer->u && !l->offer->uac &&
 		   !l->offer->said) {
-		offer_end(l->offer, 0); /* its relay has not answered yet */
+		offer_refused(l->offer); /* its relay has not answered yet */
 		offer_tell(l, 487, NULL, NULL);
 	}
 }

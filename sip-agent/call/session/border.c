@@ -151,6 +151,13 @@ void border_forget(struct border *b)
 	bridge_hush(b->bridge);
 }
 
+/** What was offered across it was not taken: see bridge_refused */
+void border_refused(struct border *b)
+{
+	if (b)
+		bridge_refused(b->bridge);
+}
+
 static void on_gone(void *arg)
 {
 	struct border *b = arg;

@@ -32,6 +32,7 @@ int border_say(struct border *b, enum bridge_what what, bool of_phone,
 	       const struct pl *sdp, border_h *h, void *arg);
 bool border_asks(const struct border *b);
 void border_forget(struct border *b);
+void border_refused(struct border *b);
 void border_watch(struct border *b, void (*goneh)(struct leg *l));
 void border_close(struct border **bp);
 
