@@ -228,9 +228,9 @@ static void remove_at(struct ng *n, size_t relay, const char *id)
 	bencode_str(&ask, "delete-delay");
 	buf_str(&ask, "i0e");
 	buf_char(&ask, 'e');
-	/* what is lost ends by itself: after a minute without media, or an hour
-	   where nobody has answered */
-	(void)ng_ask(NULL, n, relay, &ask, NG_TRIES_MAX, NULL, NULL);
+	/* what is lost all the same ends by itself: after a minute without
+	   media, or an hour where nobody has answered, or both have held */
+	(void)ng_end(n, relay, &ask, id);
 	buf_free(&ask);
 }
 
@@ -269,6 +269,7 @@ static int move(struct bridge *b)
 		return err;
 	remove_at(b->ng, b->relay, b->id);
 	set_relay(b, other);
+	ng_begin(b->ng, b->relay, b->id);
 	b->moves = false;
 
 	return ng_ask(&b->ask, b->ng, b->relay, &b->words,
@@ -416,6 +417,8 @@ int bridge_say(struct bridge *b, enum bridge_what what, bool of_phone,
 
 	if (b->ask)
 		return EBUSY;
+	if (!b->open)
+		ng_begin(b->ng, b->relay, b->id);
 	buf_init(&said.sdp, AIM_SDP_MAX);
 	err = check(b, what, &said.sdp, sdp);
 	if (err) {

@@ -35,6 +35,7 @@ struct ng {
 	size_t relayc, next;
 	struct hash *asks; /* by their cookies */
 	struct hash *seats;
+	struct list ends; /* asks of ng_end */
 	size_t count;
 	struct tmr tmr;
 	ng_may_h *mayh;
@@ -50,6 +51,8 @@ struct ng_seat {
 /* Its table has a reference, until it is answered, given up or cancelled */
 struct ng_ask {
 	struct le le;
+	struct le ends;
+	char *id; /* of the session that is to end */
 	struct relay *relay;
 	char cookie[COOKIE_SIZE];
 	struct mbuf *mb;
@@ -67,6 +70,8 @@ static void ask_destructor(void *arg)
 	if (a->le.list)
 		a->relay->ng->count--;
 	hash_unlink(&a->le);
+	list_unlink(&a->ends);
+	mem_deref(a->id);
 	mem_deref(a->mb);
 }
 
@@ -219,6 +224,45 @@ int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,
 		*ap = a;
 
 	return 0;
+}
+
+/**
+ * Have a relay end a session, for which nobody waits: it is told for longer, as
+ * far as that takes no more than half of the places
+ *
+ * @param id What it calls it
+ */
+int ng_end(struct ng *n, size_t relay, const struct buf *dict, const char *id)
+{
+	const bool has_time = n->count < NG_ASKS_MAX / 2;
+	struct ng_ask *a;
+	int err;
+
+	err = ng_ask(&a, n, relay, dict,
+		     has_time ? NG_TRIES_LAST : NG_TRIES_MAX, NULL, NULL);
+	if (err)
+		return err;
+	err = str_dup(&a->id, id);
+	if (err) /* it could end another that is begun meanwhile */
+		mem_deref(a);
+	else
+		list_append(&n->ends, &a->ends, a);
+
+	return err;
+}
+
+/** One of that name begins there: what has ended before is not told any more */
+void ng_begin(struct ng *n, size_t relay, const char *id)
+{
+	struct le *le = list_head(&n->ends);
+
+	while (le) {
+		struct ng_ask *a = le->data;
+
+		le = le->next;
+		if (a->relay == &n->relayv[relay] && !str_cmp(a->id, id))
+			mem_deref(a);
+	}
 }
 
 /* --- are they there? ------------------------------------------------------

@@ -18,6 +18,7 @@ enum {
 	NG_ASKS_MAX = 4096,	    /* under way, of all relays */
 	NG_AGAIN_MS = 1000,	    /* it is repeated after that */
 	NG_TRIES_MAX = 3,	    /* and given up after as many of those */
+	NG_TRIES_LAST = 20,	    /* of ng_end */
 	NG_PUT_BACK_MS = 30 * 1000, /* others are asked rather, see ng_failed */
 	NG_BODY_MAX = 60000,	    /* bytes; a datagram has 65,507 */
 	NG_SEATS_MAX = 64,	    /* of an account, at all relays */
@@ -47,6 +48,8 @@ int ng_other(struct ng *n, size_t *relay);
 void ng_failed(struct ng *n, size_t relay);
 int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
 int ng_seat(struct ng_seat **sp, struct ng *n, int64_t account, bool had);
+int ng_end(struct ng *n, size_t relay, const struct buf *dict, const char *id);
+void ng_begin(struct ng *n, size_t relay, const char *id);
 size_t ng_count(const struct ng *n);
 const struct sa *ng_address(const struct ng *n, size_t relay);
 int ng_ask(struct ng_ask **ap, struct ng *n, size_t relay,

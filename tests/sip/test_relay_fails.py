@@ -74,6 +74,18 @@ def test_a_relay_that_has_lost_a_call(talk, relay, until):
     until(lambda: [r for r in [side.phone.requests.get(timeout=5)] if r.method == "BYE"], 5)
 
 
+def test_a_relay_that_is_away_when_a_call_ends(talk, relay, until):
+    """For longer than anybody waits for it: it hears of that once it is back."""
+    _, _, side, _, _ = talk
+    until(lambda: relay.sessions, 5)
+    relay.way = "mute"
+    assert side.bye().code == 200
+    time.sleep(5)
+    assert relay.sessions
+    relay.way = "ok"
+    until(lambda: not relay.sessions, 10)
+
+
 # ---- what no relay is asked ----
 
 HEAD = sdp(2).split("m=")[0]

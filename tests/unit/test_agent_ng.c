@@ -184,8 +184,12 @@ static void test_bounds(void **state)
 	assert_int_equal(ng_alloc(&n, &sa, 1), 0);
 	buf_init(&b, 2 * NG_BODY_MAX);
 	buf_str(&b, "de");
-	for (int i = 0; i < NG_ASKS_MAX; i++)
+	assert_int_equal(ng_end(n, 0, &b, "one"), 0);
+	assert_int_equal(ng_end(n, 0, &b, "other"), 0);
+	ng_begin(n, 0, "one");
+	for (int i = 1; i < NG_ASKS_MAX; i++)
 		assert_int_equal(ng_ask(&a, n, 0, &b, 1, NULL, NULL), 0);
+	assert_int_equal(ng_end(n, 0, &b, "third"), EBUSY);
 	assert_int_equal(ng_ask(NULL, n, 0, &b, 1, NULL, NULL), EBUSY);
 	mem_deref(a);
 	assert_int_equal(ng_ask(NULL, n, 0, &b, 1, NULL, NULL), 0);
