@@ -62,13 +62,13 @@ export function why(ended, me, isCalled = false) {
 	return ended?.by && ended.cause !== 'busy' ? `${text}, by ${ended.by === me ? 'you' : short(ended.by)}` : text;
 }
 
-/** What is wrong, and what to do about it. */
-export function problem(error) {
-	if (error.name === 'NotAllowedError') return 'The microphone was refused. Allow it beside the page\'s address, and try again; or only listen.';
-	if (error.name === 'NotFoundError') return 'There is no microphone or camera here. Plug one in, and try again; or only listen.';
-	if (error.name === 'NotReadableError') return 'The microphone or camera is in use by another program. Close that, and try again; or only listen.';
+/** What is wrong, and what to do about it. instead: what one can do without a microphone. */
+export function problem(error, instead = '; or only listen') {
+	if (error.name === 'NotAllowedError') return `The microphone was refused. Allow it beside the page's address, and try again${instead}.`;
+	if (error.name === 'NotFoundError') return `There is no microphone or camera here. Plug one in, and try again${instead}.`;
+	if (error.name === 'NotReadableError') return `The microphone or camera is in use by another program. Close that, and try again${instead}.`;
 	if (!navigator.mediaDevices && error instanceof TypeError && /getUserMedia/.test(error.message)) {
-		return 'A browser gives a microphone only to pages over https, or of 127.0.0.1. You can listen.';
+		return `A browser gives a microphone only to pages over https, or of 127.0.0.1${instead}.`;
 	}
 	if (error instanceof TypeError) return `The server does not answer. (${error.message})`;
 	return error.message;

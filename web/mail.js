@@ -73,7 +73,7 @@ export class Mail {
 			try {
 				await this.#listen(to, close, cancel);
 			} catch (error) {
-				this.text.textContent = problem(error);
+				this.text.textContent = problem(error, '; or write to them');
 			}
 		}, { className: 'go' }), cancel);
 		this.acts.firstChild.focus();

@@ -32,6 +32,7 @@ export class People {
 		state.addEventListener('change', say);
 		note.addEventListener('change', say);
 		this.element = el('aside', { 'aria-label': `Contacts of ${phone.email}` }, el('div', { className: 'own' }, this.me, state, note), this.list,
+			el('p', { className: 'empty' }, 'Nobody else yet. Add somebody by their email; then write to them, or call.'),
 			form('Add somebody', [field('email', 'Email of somebody', { type: 'email', required: true })], 'Add', ({ email }) => this.pick(email)));
 	}
 
@@ -56,6 +57,13 @@ export class People {
 	/** The stream is back: a login of it may have lapsed. */
 	back() {
 		return this.said && this.phone.api.presence(this.said);
+	}
+
+	/** At the end of a session: one is not here any more, at once. */
+	async leave() {
+		const { name, store } = this.phone.api;
+		const n = store.getItem(`${name}.login`);
+		if (n) await this.phone.api.request('DELETE', `/login/me/${n}`).catch(() => {});
 	}
 
 	add(email) {

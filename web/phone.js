@@ -43,7 +43,9 @@ export class Phone {
 			el('header', { className: 'top' }, el('h1', { className: 'me' }, this.email), this.status,
 				button('What just happened', () => this.drawer.toggle(), { className: 'quiet' }),
 				button('Sign out', async () => {
+					const left = this.people.leave();
 					this.close();
+					await left;
 					await this.api.signOut().catch(() => {});
 					leave();
 				}, { className: 'quiet' })),

@@ -180,12 +180,15 @@ def test_what_just_happened_is_shown_as_one_would_do_it(pair):
 
 
 def test_signing_out_forgets_and_a_reload_does_not(page, account):
-    pane = sign_in(page, account("erin"))
+    erin = account("erin")
+    pane = sign_in(page, erin)
+    until(lambda: pane.says("aside", "Nobody else yet") != bool(pane.text(".people")), WAIT_S, "people, or a word on how to add some")
     page.refresh()
     pane.await_text(".connection", "Connected")
     pane.press("Sign out", ".top")
     until(lambda: page.find_element(By.ID, "door").is_displayed(), WAIT_S, "the door")
     assert page.execute_script("return Object.keys(sessionStorage)") == []
+    assert erin.request("GET", erin.login).json() == [], "others still see her"
     page.refresh()
     until(lambda: page.find_element(By.ID, "door").is_displayed(), WAIT_S, "the door")
 
