@@ -151,8 +151,7 @@ static void change_seat(struct viewer *v, const struct opened *o)
 	v->seat.version = 0;
 }
 
-/* For as long as it looks, `part` stays: a participant, or logins; if at all.
- */
+/* As long as it looks, `part` stays, if any: a participant, or logins. */
 static void take_part(struct viewer *v, struct topic *part)
 {
 	if (v->part && v->part->topic == part)

@@ -98,9 +98,8 @@ struct viewer {
 	struct stream *stream; /* the outlet's */
 	struct seat seat;
 	struct seat session; /* the caller's: access is asked for at its end */
-	struct seat
-		*part;	 /* of who stays by it, as in struct opened; or null */
-	int64_t checked; /* of a call: the version as of which it may */
+	struct seat *part;   /* who stays by it, see struct opened; or null */
+	int64_t checked;     /* of a call: the version as of which it may */
 	struct page *page;   /* null: it looks at no list */
 	struct mail *mail;   /* null: it gets no messages */
 	char *key;	     /* as asked; null: as in the topic */
