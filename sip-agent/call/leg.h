@@ -86,8 +86,8 @@ struct leg {
 	bool secure, rest;
 	int64_t account; /**< who pays for questions to addresses */
 	struct tmr tmr;	 /**< rings too long; the ACK is late */
-
-	int asks; /**< questions about it that are under way, see told_heard */
+	int asks;	 /**< questions about it under way, see told_heard */
+	int notifies;	 /**< of its REFERs, that its phone has not answered */
 	struct list orders; /**< that wait for the answers, owned */
 	int pairs;	    /**< how many of that kind were done */
 	int64_t cseq_told;  /**< our CSeq that the row has */

@@ -43,16 +43,22 @@ end $$;
 create function app.participant_end(p_part app.participant, p_prior bigint, p_by bigint default null, out version bigint, out bell text[])
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_before bigint[] := app.call_seers_before(p_part.call_id);
+	v_role text := app.transfer_role(p_part);
+	v_alone bool := (select c.ends_alone from app.call c where c.id = p_part.call_id);
+	v_before bigint[];
 	v_by bigint := coalesce(p_by, p_part.account_id);
 begin
-	if app.transfer_role(p_part) in ('by', 'to') then
+	if v_role in ('by', 'to') then
 		bell := app.call_over(p_part, 0, 'hangup', 487, p_by => v_by);
 		version := app.version_of('call', p_part.call_id);
 		return;
+	elsif v_role = 'kept' and not v_alone then
+		bell := app.transfer_void(p_part.call_id, 0);
+		p_prior := app.version_of('call', p_part.call_id);
 	end if;
+	v_before := app.call_seers_before(p_part.call_id);
 	version := app.advance('call', p_part.call_id);
-	if p_part.side <> 'in' and exists (select from app.call c where c.id = p_part.call_id and c.ends_alone) then
+	if p_part.side <> 'in' and v_alone then
 		if p_part.side = 'callee' and p_part.state <> 'joined' then
 			bell := app.legs_hang_up(p_part.call_id, 0, 'declined', 603, 'Decline');
 		end if;
@@ -61,7 +67,7 @@ begin
 			else app.call_end(p_part.call_id, p_prior, 'declined', p_by => v_by) end;
 		return;
 	end if;
-	bell := app.participant_part(p_part, v_by);
+	bell := bell || app.participant_part(p_part, v_by);
 	perform app.call_seers_set(p_part.call_id);
 	bell := bell || app.publish('call', p_part.call_id, version, p_prior, array[p_part.account_id], v_before);
 end $$;

@@ -1,10 +1,11 @@
 -- A phone takes the place of another of its account that rings (INVITE with Replaces, RFC 3891): who calls is answered by it.
 
--- The kinds of media of a session, in order. Two that offer to each other have each other's answer where these are the same.
+-- The media of a session and how each is carried, in order. Two that offer to each other have each other's answer where these are
+-- the same; but not in WebRTC, where an answer says who greets whom (RFC 5763, section 5).
 create function app.sdp_media(p_sdp text) returns text[]
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-	return array(select m[1] from regexp_matches(p_sdp, '\nm=(\S+) ', 'g') m);
+	return array(select m[1] || ' ' || m[2] from regexp_matches(p_sdp, '\nm=(\S+) \S+ (\S+)', 'g') m);
 end $$;
 
 -- p_leg, p_sdp: as of api.sip_invite. p_call_id, p_tag, p_other_tag: of the dialog that the ringing phone has. Kind of the first row:
@@ -33,8 +34,10 @@ begin
 		when coalesce(v_old.account_id, v_part.account_id) <> v_account then 403
 		when v_old.state in ('answered', 'up') then 486 -- what is up is not taken over (section 3)
 		when v_old.state not in ('calling', 'ringing') or v_old.direction = 'in' or v_part.state not in ('calling', 'ringing') then 481
+		when v_old.secure and not p_secure and coalesce(p_leg ->> 'flow', '') not like 'tls:%' then 403 -- who calls wants TLS
 		when app.sdp_media(app.pickup_offer(v_old)) <> app.sdp_media(p_sdp)
-			or app.sdp_kind(app.pickup_offer(v_old)) <> app.sdp_kind(p_sdp) or p_sdp is null or app.pickup_offer(v_old) is null
+			or 'webrtc' in (app.sdp_kind(app.pickup_offer(v_old)), app.sdp_kind(p_sdp))
+			or p_sdp is null or app.pickup_offer(v_old) is null
 			then 488 end;
 	if v_first.code is null then
 		v_first.kind := 'made';

@@ -65,6 +65,13 @@ begin
 	return query select * from app.leg_take(p_agent, v_first, v_bell);
 end $$;
 
+-- Whether what its phone is told goes over TLS.
+create function app.leg_has_tls(p_leg app.leg) returns bool
+language plpgsql immutable as $$
+begin
+	return p_leg.secure or coalesce(p_leg.flow like 'tls:%', false);
+end $$;
+
 -- Of the phone that asks: its leg, and that of its second call.
 create function app.transfer_join(p_leg app.leg, p_second app.leg, p_agent int, p_cseq bigint, p_tells bool) returns text[]
 language plpgsql volatile as $$
@@ -90,9 +97,16 @@ begin
 		-- pages have no offer to give
 		when v_kept_leg.id is null or v_to_leg.id is null
 			or app.sdp_kind(v_kept.session ->> 'sdp') <> app.sdp_kind(v_to.session ->> 'sdp')
+			-- nor does what was to go over TLS alone come to who has none
+			or not (app.leg_has_tls(v_kept_leg) and app.leg_has_tls(v_to_leg)) and exists (select from app.leg l
+				where l.call_id in (p_leg.call_id, p_second.call_id) and l.secure and l.ended_at is null)
 			or exists (select from app.participant p
 				where p.call_id = p_leg.call_id and p.account_id = v_to.account_id and p.left_at is null)
 			then app.transfer_line(488, null)
+		-- a call that others are in is not ended for them
+		when exists (select from app.participant p
+			where p.call_id = p_second.call_id and p.left_at is null and p.id not in (p_second.participant_id, v_to.id))
+			then app.transfer_line(403, 'Others Are In That Call')
 		when app.leg_is_asked(v_kept_leg) or app.leg_is_asked(v_to_leg) then app.transfer_line(491, null) end;
 	if v_said is not null then
 		return app.transfer_tell(v_t, p_agent, '100 Trying') || app.transfer_tell(v_t, p_agent, v_said);

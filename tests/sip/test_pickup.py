@@ -108,7 +108,7 @@ def test_of_a_call_that_was_sent_on(people, account, phone, until):
     assert past(bob) == [("received", alice.email, "transferred", False)]
 
 
-def test_by_others_and_of_others(people, account, phone):
+def test_by_others_and_of_others(people, system, account, phone):
     """Whoever knows a Call-ID and tags has no say in it."""
     _, _, a, b, d = people
     out, inc = ringing(a, b)
@@ -120,6 +120,11 @@ def test_by_others_and_of_others(people, account, phone):
     inc.call_id = was
     assert Outgoing(d, b.aor, sdp(5), [("Replaces", "x")]).final().code == 400
     assert Outgoing(d, b.aor, sdp(5) + "m=video 5000 RTP/AVP 99\r\n", replaces(inc)).final().code == 488
+    assert Outgoing(d, b.aor, sdp(5).replace("RTP/AVP", "RTP/SAVP"), replaces(inc)).final().code == 488
+    sips = "update app.leg set secure = %s where sip_call_id = %s returning id"
+    system.query_owner(sips, [True, inc.call_id])
+    assert Outgoing(d, b.aor, sdp(5), replaces(inc)).final().code == 403  # in clear
+    system.query_owner(sips, [False, inc.call_id])
     out.cancel()
     assert out.final().code == 487
     cancel = inc.next("CANCEL", WAIT_S)

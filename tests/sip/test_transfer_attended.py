@@ -1,4 +1,5 @@
 """Who is in two calls has the two others talk to each other (Replaces in Refer-To, RFC 3891): or both calls are as they were."""
+import time
 import types
 
 import pytest
@@ -51,6 +52,35 @@ def is_as_it_was(s):
         request(inc, "INFO")
         assert out.bye().code == 200
         request(inc, "BYE")
+
+
+def test_a_phone_that_answers_no_notify_is_sent_four(account, phone, until):
+    """Each of these is over at once, and has two: bob is in the call already."""
+    alice, bob = account("alice"), account("bob")
+    a, b = telling(rings(phone(alice))), rings(phone(bob))
+    assert a.register().code == b.register().code == 200
+    out, inc = up(a, b)
+    out2, inc2 = up(a, b)
+    answered, seen = a.answer, set()
+
+    def silent(message):
+        if message.method != "NOTIFY":
+            return answered(message)
+        seen.add(message.get("cseq"))
+        return None
+    a.answer = silent
+    for _ in range(4):
+        assert refer(out, replaces(out2)).code == 202
+    until(lambda: len(seen) >= 4, WAIT_S)
+    time.sleep(1)
+    assert len(seen) == 4
+    a.answer = answered  # they are repeated
+    until(lambda: a.told.qsize() >= 4, WAIT_S)
+    assert refer(out, replaces(out2)).code == 202
+    until(lambda: a.told.qsize() >= 6, WAIT_S)
+    for one, other in ((out, inc), (out2, inc2)):
+        assert one.bye().code == 200
+        request(other, "BYE")
 
 
 @pytest.mark.parametrize("gone", ["stays", "hangs up"])

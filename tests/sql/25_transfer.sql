@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(55);
+select plan(59);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -135,6 +135,13 @@ select throws_ok($$ select pg_temp.refer(pg_temp.leg(0), 8) $$, 'RS403', null, '
 select inspect.set_bound('invites', 1000), pg_temp.refer(pg_temp.leg(0), 9),
 	pg_temp.answered(pg_temp.leg(2), E'v=0\r\no=- 3 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 3 RTP/AVP 0\r\n') \g /dev/null
 select is(pg_temp.payers(), 'a -, c a', 'of the two who talk the page has called the other');
+-- The page that is kept leaves while who comes is rung.
+select id from api.call_create(null, pg_temp.proof('alice'), null, null, null, null, '{}', null, null,
+	jsonb_build_object('type', 'offer', 'sdp', E'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 1 RTP/AVP 0\r\n'), '["bob@example.net"]') \g /dev/null
+select pg_temp.answered(pg_temp.leg(0), E'v=0\r\no=- 2 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 2 RTP/AVP 0\r\n'), pg_temp.refer(pg_temp.leg(0)) \g /dev/null
+select app.call_leave((select max(call_id) from app.leg), (select id from app.account where email = 'alice@example.net')) \g /dev/null
+select is(pg_temp.claim(), 'notify 487 Request Terminated, cancel, bye', 'nobody is rung any more, the phone that has asked hears of it');
+select is(pg_temp.who() || ' ' || pg_temp.moves(), 'a left, b left hangup, c left cancelled 0', 'and all are out of it');
 
 -- The second call of an attended transfer is no more: the first is not kept from going on.
 select pg_temp.up('d2'), pg_temp.up('d1') \g /dev/null
@@ -142,7 +149,17 @@ select is((select string_agg(pg_temp.said(kind, code, reason, sdp), ', ') from a
 	'd2', 'l', 'r') where kind is not null), 'refer 202, notify 100 Trying, notify 488 Not Acceptable Here', 'nobody is joined with themselves');
 update app.participant p set account_id = (select id from app.account where email = 'carol@example.net')
 where p.side = 'callee' and p.call_id = (select call_id from app.leg where sip_call_id = 'd2');
-select is((select string_agg(kind, ', ') from api.leg_refer_join((select agent from ids), pg_temp.leg(0), 8, true, 'd2', 'l', 'r')
+create function pg_temp.joined(p_cseq int) returns text language sql as $$
+	select string_agg(pg_temp.said(kind, code, reason, sdp), ', ') from api.leg_refer_join((select agent from ids), pg_temp.leg(0), p_cseq, true,
+		'd2', 'l', 'r') where kind is not null $$;
+update app.leg l set secure = true where l.sip_call_id = 'd2';
+select is(pg_temp.joined(8), 'refer 202, notify 100 Trying, notify 488 Not Acceptable Here', 'who called by sips: is not joined with one in clear');
+update app.leg l set secure = false where l.sip_call_id = 'd2';
+insert into app.participant (call_id, n, account_id)
+select l.call_id, 99, a.id from app.leg l, app.account a where l.sip_call_id = 'd2' and a.email = 'bob@example.net';
+select is(pg_temp.joined(9), 'refer 202, notify 100 Trying, notify 403 Others Are In That Call', 'a call of more than two does not end for that');
+delete from app.participant p where p.n = 99;
+select is((select string_agg(kind, ', ') from api.leg_refer_join((select agent from ids), pg_temp.leg(0), 10, true, 'd2', 'l', 'r')
 	where kind is not null), 'refer, pair, pair, pair, pair, notify, offer', 'two calls are to be one');
 delete from app.resource r using app.transfer t where r.kind = 'call' and r.id = t.from_call_id;
 update app.transfer t set made_at = now() - interval '5 min';

@@ -21,6 +21,7 @@
 
 enum {
 	NOTIFIES_MAX = 10000, /* of all legs */
+	NOTIFIES_LEG_MAX = 4, /* whose phone does not answer them */
 	HDRS_SIZE = 256,
 	BODY_SIZE = 256,
 };
@@ -101,7 +102,8 @@ static void on_asked(const struct pg_answer *ans, void *arg)
 			  r->tells ? "" : "Refer-Sub: false\r\n");
 	else
 		uas_refuse(r->u, (uint16_t)code);
-	if (code != 202)
+	/* where that is not known, the database goes on between the two */
+	if (code != 202 && ans->err != APP_OUTCOME_UNKNOWN)
 		together(r);
 	told_heard(r->l->legs->told, r->l, ans, 0, pg_rows(ans));
 	mem_deref(r);
@@ -234,6 +236,8 @@ static void notify_destructor(void *arg)
 	list_unlink(&n->le);
 	mem_deref(n->uac);
 	leg_request_free(&n->req);
+	if (n->l)
+		n->l->notifies--;
 	mem_deref(n->l);
 }
 
@@ -288,12 +292,14 @@ void refer_notify(struct leg *l, int64_t cseq, const char *said)
 
 	pl_set_str(&pl, said ? said : "");
 	if (l->state != LEG_UP || !pl.l || !uri_is_line(&pl) ||
+	    l->notifies >= NOTIFIES_LEG_MAX ||
 	    list_count(&l->legs->notifies) >= NOTIFIES_MAX)
 		return;
 	n = mem_zalloc(sizeof(*n), notify_destructor);
 	if (!n)
 		return;
 	n->l = mem_ref(l);
+	l->notifies++;
 	list_append(&l->legs->notifies, &n->le, n);
 	if (notify_send(n, cseq, said))
 		mem_deref(n);
