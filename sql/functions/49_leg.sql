@@ -75,7 +75,10 @@ declare
 	v_bell text[];
 begin
 	if p_item ? 'relay' then
-		perform app.leg_relayed(l.id, p_item) from app.leg l where l.id = p_leg and l.agent_id = p_agent;
+		perform app.leg_relayed(l.id, p_item) from app.leg l
+		where l.id = p_leg and l.agent_id = p_agent
+			-- that it rang may be heard after what it has answered
+			and (p_item ->> 'state' <> 'ringing' or l.state in ('calling', 'ringing'));
 	end if;
 	if p_item ->> 'state' = 'moved' then
 		update app.leg l set flow = nullif(p_item ->> 'flow', ''), peer = p_item ->> 'peer',

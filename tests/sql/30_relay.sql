@@ -1,6 +1,6 @@
 -- Media relays: which leg needs one, and that a leg which has one is to its call what the other side is.
 begin;
-select plan(39);
+select plan(40);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -63,6 +63,9 @@ select is(pg_temp.spoke('bob'), 'webrtc', 'the contact''s kind is kept');
 select api.leg_news(:agent, jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(1), 'state', 'moved', 'relay', '127.0.0.1:22222',
 	'own_said', 'x', 'own_heard', 'y'))) \g /dev/null
 select is((l.own_said, l.own_heard)::text, '(x,y)', 'news of it') from pg_temp.row(1) l;
+select api.leg_news((select agent from ids), jsonb_build_array(jsonb_build_object('leg', pg_temp.leg(1), 'state', 'ringing', 'code', 180,
+	'relay', '127.0.0.1:22222'))) \g /dev/null
+select is((l.state, l.own_said, l.own_heard)::text, '(up,x,y)', 'that it rang is heard after what it has answered') from pg_temp.row(1) l;
 select pg_temp.over(), pg_temp.over() \g /dev/null
 select is((l.state, l.relay, l.own_said, l.own_heard)::text, '(ended,127.0.0.1:22222,,)', 'its sessions go when it ends') from pg_temp.row(1) l;
 select is(pg_temp.invite('c4', 'rtp'), 'made, invite 1', 'the next call knows');
