@@ -68,7 +68,7 @@ export function problem(error, instead = '; or only listen') {
 	if (error.name === 'NotFoundError') return `There is no microphone or camera here. Plug one in, and try again${instead}.`;
 	if (error.name === 'NotReadableError') return `The microphone or camera is in use by another program. Close that, and try again${instead}.`;
 	if (!navigator.mediaDevices && error instanceof TypeError && /getUserMedia/.test(error.message)) {
-		return `A browser gives a microphone only to pages over https, or of 127.0.0.1${instead}.`;
+		return `A browser gives a microphone only to pages over https, or of 127.0.0.1. Open it so${instead}.`;
 	}
 	if (error instanceof TypeError) return `The server does not answer. (${error.message})`;
 	return error.message;
