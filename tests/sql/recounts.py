@@ -60,7 +60,10 @@ RECOUNTS = {
         select count(*) from app.participant p where p.call_id = c.id and p.side <> 'in' and p.state <> 'left')""",
     "rings that go on": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
         where p.state in ('calling', 'ringing') and c.state <> 'ended' and p.ring_until is null""",
-    "transfers of nobody": "select t.call_id, t.state from app.transfer t where t.state <> 'undone'",
+    # who is kept may be a page, and who comes rings by pages for as long as any
+    "transfers of nobody": """select t.call_id, t.state from app.transfer t
+        where t.state <> 'undone' and not (t.state = 'ringing' and 2 = (select count(*) from app.participant p
+            where p.left_at is null and (p.id = t.kept_id or p.id = t.to_id and p.ring_until > now())))""",
     "calls that dial for nobody": """select c.id from app.call c where c.dials and not exists (
         select from app.participant p where p.call_id = c.id and p.side = 'caller' and p.state <> 'left')""",
     "who has left what has ended": """select p.id, p.state from app.participant p join app.call c on c.id = p.call_id
