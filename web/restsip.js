@@ -4,7 +4,7 @@
  * @typedef {{headers?: Record<string, string>, signal?: AbortSignal}} Options
  * @typedef {MediaStream | MediaStreamConstraints | null} Media  What to send; null: listen only.
  */
-const GATHER_MS = 3000, WAIT_MS = 500, WAIT_MOST_MS = 10000, TRIES = 3;
+const GATHER_MS = 3000, WAIT_MS = 500, WAIT_MOST_MS = 10000, TRIES = 3, SILENT_MS = 40000; // a stream says something every 15 s
 
 /** An answer that is a problem (RFC 9457); `more` has all its members. */
 export class Problem extends Error {
@@ -86,16 +86,15 @@ export class Restsip {
 	 */
 	async signIn(email, password) {
 		this.#keep();
-		const session = await this.request('POST', '/session', undefined, { headers: { Authorization: basic(email, password) } });
-		return this.#keep(session);
+		return this.#keep(await this.request('POST', '/session', undefined, { headers: { Authorization: basic(email, password) } }));
 	}
 
 	/** GET /session: goes on with the token that is kept; null: there is none, or it has ended. */
 	async resume() {
 		try {
 			return this.token ? this.#keep(await this.request('GET', '/session')) : null;
-		} catch (error) {
-			if (!(error instanceof Problem) || error.status !== 401) throw error;
+		} catch (/** @type {any} */ error) {
+			if (error.status !== 401) throw error;
 			return this.#keep();
 		}
 	}
@@ -123,8 +122,8 @@ export class Restsip {
 		const n = this.store.getItem(kept);
 		try {
 			if (n) return await this.request('PUT', `/login/me/${n}`, { presence });
-		} catch (error) {
-			if (!(error instanceof Problem) || error.status !== 404) throw error;
+		} catch (/** @type {any} */ error) {
+			if (error.status !== 404) throw error;
 		}
 		const made = await this.request('POST', '/login/me', { lifetime: 'stream', presence });
 		this.store.setItem(kept, made.id);
@@ -161,31 +160,31 @@ export class Restsip {
 	}
 
 	/**
-	 * GET url, a stream; several: GET /watch?r=…&r=…. After a drop it resumes by itself where it was.
+	 * GET url, a stream; several: GET /watch?r=…&r=…. After a drop, or a silence, it resumes by itself where it was.
 	 * Ends with the resource, by signal, and when the loop is left; throws Problem when it is refused.
 	 * @param {string | string[]} url
-	 * @param {{signal?: AbortSignal, since?: string, connection?: (state: 'open' | 'lost') => void}} [options]
+	 * @param {{signal?: AbortSignal, since?: string, connection?: (state: 'open' | 'lost') => void}} options
 	 * @returns {AsyncGenerator<StreamEvent>}
 	 */
-	async *watch(url, options = {}) {
-		const { signal, connection = () => {} } = options;
-		let { since } = options;
-		const path = Array.isArray(url) ? `/watch?${url.map((r) => `r=${encodeURIComponent(r)}`).join('&')}` : url;
-		const stop = new AbortController();
+	async *watch(url, { signal, since, connection = () => {} } = {}) {
+		const path = Array.isArray(url) ? `/watch?${new URLSearchParams(url.map((r) => ['r', r]))}` : url;
+		let stop = new AbortController();
 		const abort = () => stop.abort();
 		signal?.addEventListener('abort', abort);
 		try {
 			for (let wait_ms = WAIT_MS; !signal?.aborted; wait_ms = Math.min(wait_ms * 2, WAIT_MOST_MS)) {
 				try {
-					const headers = new Headers({ Accept: 'application/x-ndjson' });
-					if (this.token) headers.set('Authorization', `Bearer ${this.token}`);
-					if (since) headers.set('Last-Event-ID', since);
-					const response = await fetch(this.base + path, { headers, signal: stop.signal, credentials: 'omit' });
-					const { status, ok } = response;
-					if (status >= 400 && status < 500 && status !== 429) await this.#read(response, 'GET', path);
-					if (ok) {
+					stop = new AbortController();
+					const headers = {
+						Accept: 'application/x-ndjson',
+						...(this.token && { Authorization: `Bearer ${this.token}` }),
+						...(since && { 'Last-Event-ID': since }),
+					};
+					const response = await soon(fetch(this.base + path, { headers, signal: stop.signal, credentials: 'omit' }), stop);
+					if (/^4(?!29)/.test(`${response.status}`)) await this.#read(response, 'GET', path);
+					if (response.ok) {
 						connection('open');
-						for await (const event of lines(response)) {
+						for await (const event of lines(response, stop)) {
 							wait_ms = WAIT_MS;
 							since = event.id ?? since;
 							yield event;
@@ -463,9 +462,19 @@ export const basic = (email, password) => `Basic ${btoa(String.fromCharCode(...n
  * @param {number} wait_ms @param {AbortSignal} [signal] @returns {Promise<void>}
  */
 const pause = (wait_ms, signal) => new Promise((done) => {
-	setTimeout(() => done(), wait_ms);
+	setTimeout(done, wait_ms);
 	signal?.addEventListener('abort', () => done(), { once: true });
 });
+
+/**
+ * What a stream's server says next; it is stopped where that is nothing.
+ * @template T
+ * @param {Promise<T>} said @param {AbortController} stop
+ */
+function soon(said, stop) {
+	const timer = setTimeout(() => stop.abort(), SILENT_MS);
+	return said.finally(() => clearTimeout(timer));
+}
 
 /**
  * What goes out; its type, where the browser does not know it.
@@ -484,15 +493,14 @@ function encode(body, headers) {
 
 /**
  * Each line as JSON; empty ones are heartbeats.
- * @param {Response} response @returns {AsyncGenerator<StreamEvent>}
+ * @param {Response} response @param {AbortController} stop @returns {AsyncGenerator<StreamEvent>}
  */
-async function* lines({ body }) {
-	const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader();
-	const decoder = new TextDecoder();
+async function* lines({ body }, stop) {
+	const reader = /** @type {ReadableStream<Uint8Array>} */ (body).pipeThrough(new TextDecoderStream()).getReader();
 	for (let rest = ''; ;) {
-		const { value, done } = await reader.read();
+		const { value, done } = await soon(reader.read(), stop);
 		if (done) return;
-		const parts = (rest + decoder.decode(value, { stream: true })).split('\n');
+		const parts = (rest + value).split('\n');
 		rest = parts.pop() || '';
 		for (const part of parts) if (part.trim()) yield JSON.parse(part);
 	}

@@ -87,6 +87,26 @@ def test_the_state_of_the_connection_is_told(account, browser, until):
     until(lambda: states() == ["lost", "ended"], 20, "that it has ended at once")
 
 
+def test_a_stream_that_has_died_without_a_word_is_opened_anew(account, browser, until):
+    """No heartbeat comes any more, or no answer at all: 40 s here are 400 ms. What a slow reader does meanwhile is no silence."""
+    client(browser, account("alice"))
+    browser.execute_script("""window.states = []; window.asked = []; window.real = window.fetch; const wait = window.setTimeout;
+        window.setTimeout = (f, ms, ...more) => wait(f, ms / 100, ...more);
+        window.fetch = (url, { headers, signal }) => {
+            asked.push(headers['Last-Event-ID']);
+            const dead = new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)));
+            if (asked.length === 2) return dead;
+            if (asked.length > 2) { window.setTimeout = wait; return real(url, { headers, signal }); }
+            const body = new ReadableStream({ start(to) { to.enqueue(new TextEncoder().encode('{"event":"state","id":"7.1","data":{}}\\n'));
+                dead.catch((e) => to.error(e)); } });
+            return Promise.resolve(new Response(body));
+        };
+        (async () => { for await (const e of api.watch('/user/me', { since: '7.0', connection: (s) => states.push(s) })) window.last = e; })();""")
+    until(lambda: browser.execute_script("return states") == ["open", "lost", "lost", "open"], 20, "that it is open again")
+    assert browser.execute_script("return asked") == ["7.0", "7.1", "7.1"]
+    until(lambda: browser.execute_script("return last.data.id"), 20, "the state, from the server")
+
+
 def test_a_request_that_is_made_again_is_done_once(account, browser):
     """The answer to the first is lost on its way: the second has the same key."""
     alice, bob = account("alice"), account("bob")
