@@ -1,7 +1,3 @@
-/*
- * The relay never recodes: what both ends can speak is theirs to agree on. What
- * it is asked for each way was tried with Chromium and plain phones.
- */
 #include "media/bridge.h"
 
 #include <errno.h>
@@ -11,11 +7,10 @@
 #include "media/aim.h"
 #include "media/bencode.h"
 #include "media/ng.h"
-#include "pg/pgval.h"
+#include "media/ngword.h"
 
 enum {
 	ADDRESS_SIZE = 64,
-	ASK_MAX = NG_BODY_MAX,
 	FIRST_TRIES = 1, /* where there is another; NG_TRIES_MAX of both */
 };
 
@@ -50,9 +45,6 @@ struct bridge {
 	void (*goneh)(void *arg);
 	void *gone_arg;
 };
-
-/* The two sides, by the tags that the relay knows them by */
-static const char tag_phone[] = "phone", tag_call[] = "call";
 
 static void destructor(void *arg)
 {
@@ -132,7 +124,7 @@ static int make(struct bridge **bp, struct ng *n, int64_t account, size_t relay,
 
 	if (!b)
 		return ENOMEM;
-	buf_init(&b->words, ASK_MAX);
+	buf_init(&b->words, NG_BODY_MAX);
 	buf_init(&b->offered.sdp, AIM_SDP_MAX);
 	buf_init(&b->offer.sdp, AIM_SDP_MAX);
 	buf_init(&b->answer.sdp, AIM_SDP_MAX);
@@ -212,19 +204,11 @@ const char *bridge_relay(const struct bridge *b)
 	return b->address;
 }
 
-static void write_about(struct buf *b, const char *command, const char *id)
-{
-	buf_init(b, ASK_MAX);
-	buf_char(b, 'd');
-	bencode_member(b, "command", command);
-	bencode_member(b, "call-id", id);
-}
-
 static void remove_at(struct ng *n, size_t relay, const char *id)
 {
 	struct buf ask;
 
-	write_about(&ask, "delete", id);
+	ngword_about(&ask, "delete", id);
 	bencode_str(&ask, "delete-delay");
 	buf_str(&ask, "i0e");
 	buf_char(&ask, 'e');
@@ -236,25 +220,6 @@ static void remove_at(struct ng *n, size_t relay, const char *id)
 
 /* --- what is said ------------------------------------------------------------
  */
-
-static bool is_sdp(const struct pl *sdp)
-{
-	return sdp->l && sdp->l <= BRIDGE_SDP_MAX &&
-	       !strncmp(sdp->p, "v=0", MIN(sdp->l, 3)) && has(sdp, "\nm=") &&
-	       pg_is_text(sdp->p, sdp->l);
-}
-
-static int read_sdp(struct pl *sdp, const struct pl *dict)
-{
-	struct pl result;
-
-	if (bencode_find(&result, dict, "result"))
-		return EBADMSG;
-	if (pl_strcmp(&result, "ok"))
-		return ENOTSUP;
-
-	return !bencode_find(sdp, dict, "sdp") && is_sdp(sdp) ? 0 : EBADMSG;
-}
 
 static void on_answer(int err, const struct pl *dict, void *arg);
 
@@ -309,7 +274,7 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 
 	b->ask = NULL;
 	if (!err)
-		err = read_sdp(&sdp, dict);
+		err = ngword_heard(&sdp, dict);
 	if (!err && aim_first(&at, &sdp))
 		ng_learn(b->ng, b->relay, &at);
 	if (!err)
@@ -327,29 +292,6 @@ static void on_answer(int err, const struct pl *dict, void *arg)
 	b->open |= !err;
 	buf_free(&b->words);
 	b->h(err, &sdp, b->arg);
-}
-
-static void write_flags(struct buf *b, enum bridge_what what, bool web)
-{
-	bencode_member(b, "ICE", web ? "force" : "remove");
-	/* What speaks to a page before its call has an answer is taken for
-	   whoever does answer: another's page, to which the relay's DTLS hello
-	   is a false start */
-	if (what == BRIDGE_OFFER)
-		bencode_member(b, web ? "DTLS" : "DTLS-reverse", "passive");
-	if (web)
-		bencode_member(b, "transport-protocol", "UDP/TLS/RTP/SAVPF");
-	else if (what == BRIDGE_OFFER) /* an answer is as its offer was */
-		bencode_member(b, "transport-protocol", "RTP/AVP");
-	if (!web) {
-		bencode_words(b, "rtcp-mux", "demux");
-		bencode_words(b, "replace", "origin session-connection");
-	} else if (what == BRIDGE_ANSWER) {
-		bencode_words(b, "rtcp-mux", "accept");
-	} else {
-		bencode_words(b, "rtcp-mux", "offer require");
-		bencode_words(b, "flags", "SDES-off generate-mid");
-	}
 }
 
 static bool may_aim(const struct sa *sa, void *arg)
@@ -378,23 +320,18 @@ static int check(struct bridge *b, enum bridge_what what, struct buf *heard,
 static void write_ask(struct buf *ask, const struct bridge *b,
 		      enum bridge_what what, const struct saying *s)
 {
-	const bool of_offerer = s->of_phone == (what == BRIDGE_OFFER);
+	const struct ngword word = {
+		.id = b->id,
+		.sdp = {s->sdp.p, s->sdp.len},
+		.is_offer = what == BRIDGE_OFFER,
+		.of_phone = s->of_phone,
+		.known = b->known,
+		/* the phone's other side speaks what it does not */
+		.to_web = s->of_phone ? !b->web : b->web,
+	};
 
 	buf_free(ask);
-	buf_init(ask, ASK_MAX);
-	buf_char(ask, 'd');
-	bencode_member(ask, "command",
-		       what == BRIDGE_OFFER ? "offer" : "answer");
-	bencode_member(ask, "call-id", b->id);
-	bencode_member(ask, "from-tag", of_offerer ? tag_phone : tag_call);
-	if (what == BRIDGE_ANSWER || b->known)
-		bencode_member(ask, "to-tag",
-			       of_offerer ? tag_call : tag_phone);
-	/* the phone's other side speaks what it does not */
-	write_flags(ask, what, s->of_phone ? !b->web : b->web);
-	bencode_str(ask, "sdp");
-	bencode_mem(ask, s->sdp.p, s->sdp.len);
-	buf_char(ask, 'e');
+	ngword_say(ask, &word);
 }
 
 /**
@@ -449,7 +386,7 @@ static void say_again(struct bridge *b, enum bridge_what what, ng_h *h)
 {
 	struct buf ask;
 
-	buf_init(&ask, ASK_MAX);
+	buf_init(&ask, NG_BODY_MAX);
 	write_ask(&ask, b, what, what == BRIDGE_OFFER ? &b->offer : &b->answer);
 	if (ng_ask(&b->again, b->ng, b->relay, &ask, NG_TRIES_MAX, h, b))
 		b->again = NULL;
@@ -464,7 +401,7 @@ static bool heard_again(struct bridge *b, bool of_phone, int err,
 
 	b->again = NULL;
 	if (!err)
-		err = read_sdp(&sdp, dict);
+		err = ngword_heard(&sdp, dict);
 	if (err)
 		log_warn_often(1, "relay_failed", LOG_STR("relay", b->address),
 			       LOG_STR("session", b->id),
@@ -533,7 +470,7 @@ int bridge_look(struct bridge *b, void (*gone)(void *arg), void *arg)
 		return EBUSY;
 	b->goneh = gone;
 	b->gone_arg = arg;
-	write_about(&ask, "query", b->id);
+	ngword_about(&ask, "query", b->id);
 	buf_char(&ask, 'e');
 	err = ng_ask(&b->look, b->ng, b->relay, &ask, NG_TRIES_MAX, on_look, b);
 	buf_free(&ask);

@@ -12,7 +12,6 @@ struct bridge;
 struct ng;
 
 enum {
-	BRIDGE_SDP_MAX = 48 * 1024,
 	BRIDGE_MOVED_MAX = 8, /* streams that got other ports, of a session */
 };
 
