@@ -8,6 +8,7 @@
 #include "media/bencode.h"
 #include "media/ng.h"
 #include "media/ngword.h"
+#include "media/seat.h"
 
 enum {
 	ADDRESS_SIZE = 64,
@@ -22,7 +23,7 @@ struct saying {
 
 struct bridge {
 	struct ng *ng;
-	struct ng_seat *seat;
+	struct seat *seat;
 	size_t relay;
 	char address[ADDRESS_SIZE];
 	char *id;
@@ -132,7 +133,7 @@ static int make(struct bridge **bp, struct ng *n, int64_t account, size_t relay,
 	b->web = web;
 	b->known = b->open = had;
 	set_relay(b, relay);
-	err = ng_seat(&b->seat, n, account, had);
+	err = seat_take(&b->seat, ng_seats(n), account, had);
 	if (!err)
 		err = str_dup(&b->id, id);
 	if (err) {
@@ -156,7 +157,7 @@ static int make(struct bridge **bp, struct ng *n, int64_t account, size_t relay,
  * @param web     The phone speaks WebRTC
  *
  * @return 0, EHOSTUNREACH where no relay answers, EDQUOT where the account has
- *         NG_SEATS_MAX, or ENOMEM
+ *         SEATS_MAX, or ENOMEM
  */
 int bridge_alloc(struct bridge **bp, struct ng *n, int64_t account,
 		 const char *id, bool web)

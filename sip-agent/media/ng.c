@@ -11,6 +11,7 @@
 #include "common/secret.h"
 #include "logre.h"
 #include "media/bencode.h"
+#include "media/seat.h"
 
 enum {
 	COOKIE_BYTES = 8,
@@ -34,18 +35,12 @@ struct ng {
 	struct relay relayv[NG_RELAYS_MAX];
 	size_t relayc, next;
 	struct hash *asks; /* by their cookies */
-	struct hash *seats;
+	struct seats *seats;
 	struct list ends; /* asks of ng_end */
 	size_t count;
 	struct tmr tmr;
 	ng_may_h *mayh;
 	void *may_arg;
-};
-
-/* Who has a session pays for it */
-struct ng_seat {
-	struct le le;
-	int64_t account;
 };
 
 /* Its table has a reference, until it is answered, given up or cancelled */
@@ -82,7 +77,6 @@ static void destructor(void *arg)
 	tmr_cancel(&n->tmr);
 	hash_flush(n->asks);
 	mem_deref(n->asks);
-	hash_clear(n->seats);
 	mem_deref(n->seats);
 	for (size_t i = 0; i < n->relayc; i++)
 		mem_deref(n->relayv[i].us);
@@ -415,54 +409,10 @@ bool ng_may_aim(const struct ng *n, const struct sa *sa)
 	       n->mayh(sa, is_of_relay(n, sa), n->may_arg);
 }
 
-/* --- whose sessions they are -------------------------------------------------
- */
-
-static void seat_destructor(void *arg)
+/** Whose sessions they have; borrowed */
+struct seats *ng_seats(struct ng *n)
 {
-	struct ng_seat *s = arg;
-
-	hash_unlink(&s->le);
-}
-
-/* Of one account, as far as there may be any */
-static size_t count_seats(const struct ng *n, int64_t account)
-{
-	const struct list *l = hash_list(n->seats, (uint32_t)account);
-	size_t count = 0;
-
-	for (const struct le *le = list_head(l); le; le = le->next) {
-		const struct ng_seat *s = le->data;
-
-		count += s->account == account;
-	}
-
-	return count;
-}
-
-/**
- * Take a place for a session
- *
- * @param sp      Set to it, owned by the caller, who frees it with the session
- * @param account Who pays for it
- * @param had     It is there already, and only counted
- *
- * @return 0, EDQUOT where that account has NG_SEATS_MAX, or ENOMEM
- */
-int ng_seat(struct ng_seat **sp, struct ng *n, int64_t account, bool had)
-{
-	struct ng_seat *s;
-
-	if (!had && count_seats(n, account) >= NG_SEATS_MAX)
-		return EDQUOT;
-	s = mem_zalloc(sizeof(*s), seat_destructor);
-	if (!s)
-		return ENOMEM;
-	s->account = account;
-	hash_append(n->seats, (uint32_t)account, &s->le, s);
-	*sp = s;
-
-	return 0;
+	return n->seats;
 }
 
 size_t ng_count(const struct ng *n)
@@ -514,7 +464,7 @@ int ng_alloc(struct ng **np, const struct sa *relayv, size_t relayc)
 		return ENOMEM;
 	err = hash_alloc(&n->asks, BUCKETS);
 	if (!err)
-		err = hash_alloc(&n->seats, BUCKETS);
+		err = seats_alloc(&n->seats);
 	for (size_t i = 0; !err && i < relayc && i < NG_RELAYS_MAX; i++)
 		err = open_relay(n, &relayv[i]);
 	if (!err && relayc > NG_RELAYS_MAX)

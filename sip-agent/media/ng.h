@@ -11,7 +11,7 @@
 
 struct ng;
 struct ng_ask;
-struct ng_seat;
+struct seats;
 
 enum {
 	NG_RELAYS_MAX = 8,
@@ -21,7 +21,6 @@ enum {
 	NG_TRIES_LAST = 20,	    /* of ng_end */
 	NG_PUT_BACK_MS = 30 * 1000, /* others are asked rather, see ng_failed */
 	NG_BODY_MAX = 60000,	    /* bytes; a datagram has 65,507 */
-	NG_SEATS_MAX = 64,	    /* of an account, at all relays */
 };
 
 /**
@@ -47,7 +46,7 @@ int ng_pick(struct ng *n, size_t *relay);
 int ng_other(struct ng *n, size_t *relay);
 void ng_failed(struct ng *n, size_t relay);
 int ng_find(size_t *relay, const struct ng *n, const struct sa *sa);
-int ng_seat(struct ng_seat **sp, struct ng *n, int64_t account, bool had);
+struct seats *ng_seats(struct ng *n);
 int ng_end(struct ng *n, size_t relay, const struct buf *dict, const char *id);
 void ng_begin(struct ng *n, size_t relay, const char *id);
 size_t ng_count(const struct ng *n);

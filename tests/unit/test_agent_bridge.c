@@ -12,6 +12,7 @@
 
 #include "media/bridge.h"
 #include "media/ng.h"
+#include "media/seat.h"
 
 /* As they are written there, for PostgreSQL's COPY */
 static void unescape(char *text)
@@ -57,7 +58,7 @@ static void test_kinds(void **state)
 static void test_sessions_of_an_account(void **state)
 {
 	enum { HERS = 1, HIS = 257 }; /* they share a bucket */
-	struct bridge *bv[NG_SEATS_MAX], *b = NULL;
+	struct bridge *bv[SEATS_MAX], *b = NULL;
 	struct ng *n = NULL;
 	struct sa sa;
 
@@ -65,7 +66,7 @@ static void test_sessions_of_an_account(void **state)
 	assert_int_equal(libre_init(), 0);
 	assert_int_equal(sa_set_str(&sa, "127.0.0.1", 9), 0);
 	assert_int_equal(ng_alloc(&n, &sa, 1), 0);
-	for (int i = 0; i < NG_SEATS_MAX; i++)
+	for (int i = 0; i < SEATS_MAX; i++)
 		assert_int_equal(bridge_alloc(&bv[i], n, HERS, "x", true), 0);
 	assert_int_equal(bridge_alloc(&b, n, HERS, "x", true), EDQUOT);
 	assert_int_equal(bridge_alloc(&b, n, HIS, "x", true), 0);
@@ -77,7 +78,7 @@ static void test_sessions_of_an_account(void **state)
 	mem_deref(b);
 	assert_int_equal(bridge_alloc(&bv[0], n, HERS, "x", true), 0);
 	mem_deref(n); /* whoever is the first to go */
-	for (int i = 0; i < NG_SEATS_MAX; i++)
+	for (int i = 0; i < SEATS_MAX; i++)
 		mem_deref(bv[i]);
 	libre_close();
 }
