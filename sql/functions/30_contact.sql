@@ -70,6 +70,10 @@ begin
 		group by split_part(u.param, '=', 1) having count(*) > 1);
 end $$;
 
+-- Whether what goes over a flow goes over TLS; null: there is no flow.
+create function app.flow_has_tls(p_flow text) returns bool
+language sql immutable as $$ select coalesce(p_flow like 'tls:%', false) $$;
+
 -- A comparison key without its third part, which is where a phone behind a NAT has registered from.
 create function app.uri_key(p_key text) returns text
 language sql immutable as $$ select substring(p_key from '^\S*(?: \S+)?') $$;

@@ -88,7 +88,7 @@ end $$;
 create function app.is_secure(p_login app.login) returns bool
 language plpgsql immutable as $$
 begin
-	return p_login.contact ~* '^sips:' or coalesce(p_login.flow like 'tls:%', false);
+	return p_login.contact ~* '^sips:' or app.flow_has_tls(p_login.flow);
 end $$;
 
 -- Whether a binding is the one that its device is reached by: of several flows the latest (RFC 5626, section 7).

@@ -147,7 +147,7 @@ end $$;
 create function app.may_leave_flow(p_sub app.subscription) returns bool
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-	return p_sub.flow not like 'tls:%'
+	return not app.flow_has_tls(p_sub.flow)
 		or coalesce(substring(p_sub.route from '^<([^>]*)>'), p_sub.remote_target) ~* '^sips:|;transport=tls(;|\?|$)';
 end $$;
 

@@ -121,7 +121,7 @@ begin
 	select l.flow, l.agent_id into flow, agent_id
 	from app.login l
 	where l.account_id = p_account and l.expires_at > now() and l.flow <> p_lost
-		and (l.flow like 'tls:%' or p_lost not like 'tls:%')
+		and (app.flow_has_tls(l.flow) or not app.flow_has_tls(p_lost))
 		and app.is_phone_at(l.*::app.login, p_peer)
 		and (l.contact = p_contact or l.credential_id = p_credential and not exists (
 			select from app.login o
@@ -137,7 +137,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 begin
 	return exists (select from app.login l
 		where l.account_id = p_account and l.contact = p_contact and l.expires_at > now()
-			and (l.dials = 'tls' or l.dials = 'tcp' and p_lost not like 'tls:%'));
+			and (l.dials = 'tls' or l.dials = 'tcp' and not app.flow_has_tls(p_lost)));
 end $$;
 
 -- A phone has registered over a connection that is new: what it has subscribed to, and could not be told, is due; so is the BYE of

@@ -34,7 +34,7 @@ begin
 		when coalesce(v_old.account_id, v_part.account_id) <> v_account then 403
 		when v_old.state in ('answered', 'up') then 486 -- what is up is not taken over (section 3)
 		when v_old.state not in ('calling', 'ringing') or v_old.direction = 'in' or v_part.state not in ('calling', 'ringing') then 481
-		when v_old.secure and not p_secure and coalesce(p_leg ->> 'flow', '') not like 'tls:%' then 403 -- who calls wants TLS
+		when v_old.secure and not p_secure and not app.flow_has_tls(p_leg ->> 'flow') then 403 -- who calls wants TLS
 		when app.sdp_media(app.pickup_offer(v_old)) <> app.sdp_media(p_sdp)
 			or 'webrtc' in (app.sdp_kind(app.pickup_offer(v_old)), app.sdp_kind(p_sdp))
 			or p_sdp is null or app.pickup_offer(v_old) is null

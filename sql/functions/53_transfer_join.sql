@@ -69,7 +69,7 @@ end $$;
 create function app.leg_has_tls(p_leg app.leg) returns bool
 language plpgsql immutable as $$
 begin
-	return p_leg.secure or coalesce(p_leg.flow like 'tls:%', false);
+	return p_leg.secure or app.flow_has_tls(p_leg.flow);
 end $$;
 
 -- Of the phone that asks: its leg, and that of its second call.
