@@ -11,6 +11,7 @@
 #include "agent.h"
 #include "call/request.h"
 #include "call/tell/told.h"
+#include "common/log.h"
 #include "parse/hdr.h"
 #include "parse/refer.h"
 #include "parse/uri.h"
@@ -291,10 +292,14 @@ void refer_notify(struct leg *l, int64_t cseq, const char *said)
 	struct pl pl;
 
 	pl_set_str(&pl, said ? said : "");
-	if (l->state != LEG_UP || !pl.l || !uri_is_line(&pl) ||
-	    l->notifies >= NOTIFIES_LEG_MAX ||
-	    list_count(&l->legs->notifies) >= NOTIFIES_MAX)
+	if (l->state != LEG_UP || !pl.l || !uri_is_line(&pl))
 		return;
+	if (l->notifies >= NOTIFIES_LEG_MAX ||
+	    list_count(&l->legs->notifies) >= NOTIFIES_MAX) {
+		log_warn_often(1, "refer_notify_dropped",
+			       LOG_INT("leg", l->id));
+		return;
+	}
 	n = mem_zalloc(sizeof(*n), notify_destructor);
 	if (!n)
 		return;
