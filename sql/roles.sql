@@ -62,6 +62,9 @@ begin
 	end loop;
 end $$;
 
+-- The lists are read below the oldest transaction of this database (app.xmin): the owner has to see of others' which those are.
+grant pg_read_all_stats to restsip_owner;
+
 -- Locks by number mean that a process is there, or that somebody is at an account: nobody takes one but our functions.
 do $$
 declare

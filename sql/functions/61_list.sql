@@ -13,11 +13,26 @@ begin
 	return app.epoch_xid(pg_current_xact_id());
 end $$;
 
--- The oldest transaction that runs: whatever is below it can be seen, or was rolled back.
+-- The oldest transaction that runs here: whatever is below it can be seen, or was rolled back. What runs in other databases of
+-- the cluster, such as somebody's import of an hour, has its numbers among ours and is nothing to us. Who that is is asked
+-- before the snapshot is taken: whom one reader has left out, the next one, later, leaves out too, so this never goes back.
 create function app.xmin() returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+	v_snapshot pg_snapshot := pg_current_snapshot();
+	v_elsewhere text[];
 begin
-	return app.epoch_xid(pg_snapshot_xmin(pg_current_snapshot()));
+	if pg_snapshot_xmin(v_snapshot) < pg_snapshot_xmax(v_snapshot) then
+		v_elsewhere := array(
+			select a.backend_xid::text from pg_stat_get_activity(null) a
+			where a.backend_xid is not null
+				and a.datid <> (select d.oid from pg_database d where d.datname = current_database()))
+			|| array(select p.transaction::text from pg_prepared_xacts p where p.database <> current_database());
+		v_snapshot := pg_current_snapshot();
+	end if;
+	return app.epoch_xid(coalesce(
+		(select min(x.xid) from pg_snapshot_xip(v_snapshot) x (xid) where x.xid::xid::text <> all (v_elsewhere)),
+		pg_snapshot_xmax(v_snapshot)));
 end $$;
 
 -- Makes last what xmin() says, before anybody is told: after a crash the numbers of transactions whose commits were in

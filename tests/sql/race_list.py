@@ -166,6 +166,23 @@ def test_what_commits_late_is_not_overtaken(api, stream):
     assert reader.read() == []
 
 
+def test_what_runs_in_another_database_holds_up_nobody(api, stream):
+    """Its transactions have numbers among ours."""
+    alice = Account("a")
+    with psycopg.connect(os.environ["RESTSIP_TEST_PG"], dbname="postgres", user="postgres") as other:
+        other.execute("select pg_current_xact_id()")
+        reader = Reader(stream, alice).await_page()
+        alice.register(api)
+        rows = reader.read()
+        assert [row[5] for row in rows] == [alice.email] and not reader.more
+        with transaction():
+            assert reader.read() == [], "it went back"
+            alice.unregister(api)
+            assert reader.read() == [] and reader.more, "what runs here is waited for"
+        assert [row[5] for row in reader.read()] == [alice.email]
+    assert reader.read() == [], "it went back"
+
+
 def test_what_is_rolled_back_never_was(api, stream):
     alice, bob = Account("a"), Account("b")
     reader = Reader(stream, bob).await_page()
