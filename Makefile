@@ -253,6 +253,9 @@ install: all
 	sed 's|@SHARE@|$(SHARE)|' deploy/nginx/restsip.conf \
 		>$(DESTDIR)$(SHARE)/nginx-site.conf
 	chmod -R u=rwX,go=rX $(DESTDIR)$(SHARE)
+	sed 's|@SYSCONFDIR@|$(SYSCONFDIR)|' deploy/certificate-renewed \
+		>$(DESTDIR)$(SHARE)/certificate-renewed
+	chmod 755 $(DESTDIR)$(SHARE)/certificate-renewed
 	install -m 644 $(addprefix deploy/nginx/,http.conf limits.conf main.conf \
 		page.conf pass.conf server.conf) $(NGINX)/restsip
 	[ -e $(ORIGINS) ] || install -m 644 deploy/nginx/origins.conf $(ORIGINS)

@@ -367,6 +367,7 @@ static int open_all(struct program *p)
 	p->claimerv[0] = outbox_claimer(p->ag.outbox);
 	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);
+	p->ag.tls = transport_tls(p->tp);
 
 	return prober_alloc(&p->ag.prober, p->ag.addresses, p->ag.sip,
 			    transport_tls(p->tp));

@@ -33,6 +33,8 @@ static const struct {
 } metrics[] = {
 	{"restsip_process_up", "gauge",
 	 "Whether an agent or a stream process is there."},
+	{"restsip_certificate_seconds", "gauge",
+	 "Until the certificate ends that an agent shows over TLS."},
 	{"restsip_relay_legs", "gauge",
 	 "Phones whose media pass a media relay, by relay."},
 	{"restsip_api_responses_total", "counter",

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -32,6 +33,7 @@ struct certificate {
 	const char *chain, *key;
 	struct look
 		seenv[2]; /* of chain and key, when last loaded or refused */
+	uint64_t warn_ms; /* of its end, not before */
 	struct tmr tmr;
 	struct fd_watch watch; /* SIGHUP */
 };
@@ -115,6 +117,7 @@ int certificate_load(struct certificate *c)
 	ERR_clear_error();
 	if (is_usable(c) && use(tls_openssl_context(c->tls), c)) {
 		log_info("certificate", LOG_STR("file", c->chain));
+		c->warn_ms = 0;
 		return 0;
 	}
 
@@ -127,6 +130,38 @@ int certificate_load(struct certificate *c)
 		memset(c->seenv, 0, sizeof(c->seenv));
 
 	return EINVAL;
+}
+
+/**
+ * When the certificate ends that is shown
+ *
+ * @param tls libre's context; NULL where there is no TLS
+ *
+ * @return Seconds of the epoch; 0 where there is none
+ */
+int64_t certificate_ends(const struct tls *tls)
+{
+	const X509 *x = tls ? SSL_CTX_get0_certificate(tls_openssl_context(tls))
+			    : NULL;
+	struct tm tm;
+
+	if (!x || ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1)
+		return 0;
+
+	return timegm(&tm);
+}
+
+/* Who renews it may have failed, or have put it elsewhere: told once a day */
+static void warn_of_end(struct certificate *c)
+{
+	const int64_t left_s = certificate_ends(c->tls) - time(NULL);
+
+	if (left_s >= CERTIFICATE_SOON_S || tmr_jiffies() < c->warn_ms)
+		return;
+
+	c->warn_ms = tmr_jiffies() + CERTIFICATE_WARN_MS;
+	log_warn("certificate_ends", LOG_STR("file", c->chain),
+		 LOG_INT("left_s", left_s));
 }
 
 /* --- when --------------------------------------------------------------- */
@@ -142,6 +177,7 @@ static void look_handler(void *arg)
 	if (!is_same(&nowv[0], &c->seenv[0]) ||
 	    !is_same(&nowv[1], &c->seenv[1]))
 		(void)certificate_load(c);
+	warn_of_end(c);
 }
 
 static void hup_handler(int flags, void *arg)

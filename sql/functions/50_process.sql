@@ -174,6 +174,13 @@ begin
 	return found;
 end $$;
 
+-- An agent says when the certificate ends that it shows: p_ends in seconds of the epoch, null where it has none.
+create function api.agent_certificate(p_agent int, p_ends bigint) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	update app.agent g set certificate_ends = to_timestamp(p_ends) where g.id = p_agent;
+end $$;
+
 create function api.stream_start(p_name text) returns table (process int)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -222,6 +229,6 @@ begin
 		app.can_write();
 end $$;
 
-grant execute on function api.agent_start, api.agent_beat to restsip_agent;
+grant execute on function api.agent_start, api.agent_beat, api.agent_certificate to restsip_agent;
 grant execute on function api.stream_start, api.stream_beat to restsip_stream;
 grant execute on function api.ready to restsip_api;

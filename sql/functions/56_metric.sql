@@ -38,6 +38,10 @@ begin
 		cross join lateral app.processes(c.class) p
 		order by c.class, p.name limit 1000)
 		union all
+		(select 'restsip_certificate_seconds{name="' || app.metric_label(g.name) || '"} '
+			|| floor(extract(epoch from g.certificate_ends - now()))::bigint
+		from app.agent g where app.is_fresh(g.beat_at) and g.certificate_ends is not null order by g.name limit 1000)
+		union all
 		(select 'restsip_relay_legs{relay="' || app.metric_label(l.relay) || '"} ' || count(*)
 		from app.leg l where l.relay is not null and l.ended_at is null group by l.relay order by l.relay limit 100);
 end $$;

@@ -106,7 +106,7 @@ comment on column inspect.attempt.code is 'The SIP status code; null: it never l
 comment on column inspect.attempt.reason is 'The reason phrase with it.';
 
 create view inspect.agent as
-select g.name, g.id, app.is_alive(29285, g.id, g.beat_at) as alive, g.started_at, g.beat_at, g.free_since, g.dead_at,
+select g.name, g.id, app.is_alive(29285, g.id, g.beat_at) as alive, g.started_at, g.beat_at, g.free_since, g.dead_at, g.certificate_ends,
 	(select count(*) from app.login l where l.agent_id = g.id and l.expires_at > now()) as contacts,
 	(select count(*) from app.lease t where t.agent_id = g.id) as sending
 from app.agent g;
@@ -118,6 +118,7 @@ comment on column inspect.agent.started_at is 'When it last connected.';
 comment on column inspect.agent.beat_at is 'When it last said that it is there, or null: not since then.';
 comment on column inspect.agent.free_since is 'Since when it has not been seen, or null.';
 comment on column inspect.agent.dead_at is 'When it was given up and its work handed on, or null.';
+comment on column inspect.agent.certificate_ends is 'When the certificate ends that it shows over TLS, or null: it has none.';
 comment on column inspect.agent.contacts is 'Contacts whose flow it has.';
 comment on column inspect.agent.sending is 'Deliveries that it works on.';
 

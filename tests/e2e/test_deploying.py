@@ -58,6 +58,19 @@ look options timeout 5 head -c 11 <&3
 ! type systemd-analyze >/dev/null || look units systemd-analyze verify --man=no /usr/local/lib/systemd/system/restsip-{api@1,agent@1,stream}.service
 """
 
+# Someone renews the certificate, as certbot would have it put in place: each door shows the new one.
+RENEW = r"""
+install -d -m 700 /root/renewed
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=renewed.example.net -keyout /root/renewed/privkey.pem -out /root/renewed/fullchain.pem 2>/dev/null
+RENEWED_LINEAGE=/root/renewed /usr/local/share/restsip/certificate-renewed
+shown() { timeout 10 openssl s_client -connect "$1" </dev/null 2>/dev/null | openssl x509 -noout -subject 2>/dev/null; }
+for door in 127.0.0.1:443 192.0.2.1:5061; do
+	for i in $(seq 100); do ! shown $door | grep -q renewed || break; sleep 0.2; done
+	look renewed-${door#*:} shown $door
+done
+look renewed-key stat -c '%a %U %G' /etc/restsip/tls/key.pem
+"""
+
 # After the first look.
 AGAIN = "echo '== put back'\nset -x\n"
 
@@ -109,10 +122,12 @@ def judge(said, sign_up=r'"id":"dave@example.net"'):
 def test_its_lines_lead_to_a_running_system(work):
     """Which is still there once it was backed up and put back."""
     build, backup = blocks()[:-2], blocks()[-2:]
-    said = in_root(work, AS_NEW + BOOT + "".join(build) + LOOK + AGAIN + "".join(backup) + LOOK)
+    said = in_root(work, AS_NEW + BOOT + "".join(build) + LOOK + RENEW + AGAIN + "".join(backup) + LOOK)
     first, second = said.split("== put back\n")
     judge(first)
     judge(second, "account-exists")
+    for what, expected in {"443": "CN = renewed", "5061": "CN = renewed", "key": "640 root restsip"}.items():
+        assert re.search(f"^renewed-{what}: .*{expected}", first, re.MULTILINE), first[-3000:]
 
 
 @pytest.mark.long

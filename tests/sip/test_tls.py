@@ -1,5 +1,6 @@
 """SIP over TLS: its certificate, and that what belongs there never goes in clear."""
 import os
+import re
 import secrets
 import signal
 import socket
@@ -298,18 +299,18 @@ def fixture_own_system(systems):
     return systems("tls", {"RESTSIP_DEMO": "no"})
 
 
-def made_up(folder, name="made-up"):
+def made_up(folder, name="made-up", days=30):
     """A certificate for this host that nobody but its key has signed."""
     crt = folder / f"{name}.crt"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", crt.with_suffix(".key"), "-out", crt],
+                    "-days", str(days), "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", crt.with_suffix(".key"), "-out", crt],
                    check=True, capture_output=True, timeout=20)
     return crt
 
 
-def new_certificate(system, name):
+def new_certificate(system, name, days=30):
     """A pair of its own, written beside the one in use; owned as that is."""
-    crt = made_up(system.certificate.parent, name)
+    crt = made_up(system.certificate.parent, name, days)
     key = crt.with_suffix(".key")
     made = os.stat(system.certificate)
     for path in (crt, key):
@@ -359,6 +360,20 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(own_system, until):
     assert shown(own_system) == before
     install(own_system, new_certificate(own_system, "whole"))
     until(lambda: shown(own_system) != before, 10)
+
+
+def test_when_it_ends_is_told(own_system, until):
+    """In time, by /metrics and to psql; in the log from two weeks before."""
+    def left_days():
+        found = re.search(r'^restsip_certificate_seconds{name="[^"]+"} (-?\d+)$', own_system.request("GET", "/metrics").text, re.MULTILINE)
+        return found and int(found[1]) // 86400
+    install(own_system, new_certificate(own_system, "good", 100))
+    until(lambda: left_days() == 99, 15)
+    log = own_system.log("restsip-agent").count("event=certificate_ends")
+    install(own_system, new_certificate(own_system, "soon", 10))
+    until(lambda: left_days() == 9, 15)
+    until(lambda: own_system.log("restsip-agent").count("event=certificate_ends") == log + 1, 10)
+    assert own_system.query("select extract(day from certificate_ends - now())::int as days from inspect.agent") == [{"days": 9}]
 
 
 @pytest.mark.parametrize("more,goes", [("", False), (";transport=tls", True)])

@@ -26,7 +26,7 @@ create temp table stays (name text, why text);
 insert into stays
 select t.name, s.why
 from (values
-	('it is only shown', 'account.created_at account.disabled_at agent.started_at attempt.began_at attempt.ended_at
+	('it is only shown', 'account.created_at account.disabled_at agent.certificate_ends agent.started_at attempt.began_at attempt.ended_at
 		call.created_at credential.created_at credential.used_at duty.failed_at epoch.since leg.made_at leg.ringing_at
 		leg.answered_at leg_trace.base login.created_at message.created_at migration.applied_at operation.at participant.joined_at past_call.joined_at
 		past_call.started_at
