@@ -61,7 +61,7 @@ look options timeout 5 head -c 11 <&3
 # Someone renews the certificate, as certbot would have it put in place: each door shows the new one.
 RENEW = r"""
 install -d -m 700 /root/renewed
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=renewed.example.net -keyout /root/renewed/privkey.pem -out /root/renewed/fullchain.pem 2>/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=renewed.example.net -addext subjectAltName=DNS:sip.example.net -keyout /root/renewed/privkey.pem -out /root/renewed/fullchain.pem 2>/dev/null
 RENEWED_LINEAGE=/root/renewed /usr/local/share/restsip/certificate-renewed
 shown() { timeout 10 openssl s_client -connect "$1" </dev/null 2>/dev/null | openssl x509 -noout -subject 2>/dev/null; }
 for door in 127.0.0.1:443 192.0.2.1:5061; do
@@ -69,6 +69,18 @@ for door in 127.0.0.1:443 192.0.2.1:5061; do
 	look renewed-${door#*:} shown $door
 done
 look renewed-key stat -c '%a %U %G' /etc/restsip/tls/key.pem
+"""
+
+# A dump that broke off is no reason to lose what is there. What stands in the place of %s puts back.
+BROKEN = r"""
+cp -p /var/backups/restsip/dump /var/backups/restsip/whole
+truncate -s -2000 /var/backups/restsip/dump
+cat >/root/put-back <<'END'
+%s
+END
+look broken-restore bash -euc '. /root/put-back; echo restored'
+mv /var/backups/restsip/whole /var/backups/restsip/dump
+look broken-kept runuser -u postgres -- psql -XAt restsip -c "select email from inspect.account where email ~ '^dave'"
 """
 
 # After the first look.
@@ -122,10 +134,12 @@ def judge(said, sign_up=r'"id":"dave@example.net"'):
 def test_its_lines_lead_to_a_running_system(work):
     """Which is still there once it was backed up and put back."""
     build, backup = blocks()[:-2], blocks()[-2:]
-    said = in_root(work, AS_NEW + BOOT + "".join(build) + LOOK + RENEW + AGAIN + "".join(backup) + LOOK)
+    said = in_root(work, AS_NEW + BOOT + "".join(build) + LOOK + RENEW + backup[0] + BROKEN % backup[1] + AGAIN + backup[1] + LOOK)
     first, second = said.split("== put back\n")
     judge(first)
     judge(second, "account-exists")
+    assert re.search("^broken-restore: (?!.*restored)", first, re.MULTILINE), first[-3000:]
+    assert "\nbroken-kept: dave@example.net" in first, first[-3000:]
     for what, expected in {"443": "CN = renewed", "5061": "CN = renewed", "key": "640 root restsip"}.items():
         assert re.search(f"^renewed-{what}: .*{expected}", first, re.MULTILINE), first[-3000:]
 
