@@ -13,6 +13,7 @@
 #include "auth/credential.h"
 #include "auth/step.h"
 #include "auth/verdict.h"
+#include "common/aor.h"
 #include "gate/budget.h"
 #include "gate/nonce.h"
 #include "parse/hdr.h"
@@ -77,7 +78,7 @@ static bool is_our_uri(const struct auth *a)
 		return true;
 	if (!settings_to_aor(set, said, &a->digest.uri) &&
 	    !settings_to_aor(set, meant, &msg->ruri))
-		return !strcmp(said, meant);
+		return aor_same(said, meant);
 
 	return !uri_decode(&uri, &a->digest.uri) && !pl_isset(&uri.user) &&
 	       settings_is_ours(set, &uri);

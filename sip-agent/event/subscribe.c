@@ -198,8 +198,9 @@ static int ask(struct subscribe *s, const struct auth_id *id, const char *aor)
 		pg_int(s->expires_s),
 	};
 
-	return pgloop_query_alone(ag->pl, aor, &stmt_subscribe, valv,
-				  on_subscribed, s);
+	/* within a dialog, which names no resource: for the watcher's own */
+	return pgloop_query_alone(ag->pl, *aor ? aor : id->aor, &stmt_subscribe,
+				  valv, on_subscribed, s);
 }
 
 /* Take what the database needs from the request, then ask it */

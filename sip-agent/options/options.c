@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "auth/auth.h"
+#include "common/aor.h"
 #include "parse/hdr.h"
 #include "parse/nameaddr.h"
 #include "parse/uri.h"
@@ -281,7 +282,7 @@ static bool is_for_sender(const struct agent *ag, const struct sip_msg *msg)
 	       settings_is_ours(ag->set, &msg->uri) &&
 	       !nameaddr_decode(&na, hdr_get(msg, HDR_FROM)) &&
 	       !settings_to_aor(ag->set, from, &na.uri) &&
-	       !settings_to_aor(ag->set, to, &msg->ruri) && !strcmp(from, to);
+	       !settings_to_aor(ag->set, to, &msg->ruri) && aor_same(from, to);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/aor.h"
 #include "pg/loop_re.h"
 
 enum {
@@ -108,10 +109,18 @@ int pgloop_query_alone(struct pgloop *pl, const char *aor,
 			       arg);
 }
 
-/** What tells an account's statements from those of others */
+/** What tells an account's statements from those of others, however it is
+    written */
 uint64_t pgloop_whose(const char *aor)
 {
-	return aor ? turn_key_of('a', aor, strlen(aor)) : 0;
+	char key[AOR_BUF];
+
+	if (!aor)
+		return 0;
+	str_ncpy(key, aor, sizeof(key));
+	aor_fold(key);
+
+	return turn_key_of('a', key, strlen(key));
 }
 
 /* --- life --------------------------------------------------------------- */

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from answers import is_json, is_problem
+from phone import digest
 from restsip_system import TOP, Account
 
 PG_TIMEOUT_S = 60
@@ -96,6 +97,21 @@ def test_a_phone_registers_in_any_case(system, alice, phone, logins):
     assert one.register(expires=0, sender=f"sip:{alice.email}", to=f"sip:{alice.email.lower()}").contacts == {}
 
 
+def test_options_to_oneself_reach_the_phone_in_any_case(alice, phone):
+    one = phone(alice, options=486)
+    assert one.register().code == 200
+    assert one.request("OPTIONS", f"sip:{other(alice.email)}").code == 486
+
+
+def test_a_digests_uri_is_of_the_account_in_any_case(alice, phone):
+    one = phone(alice)
+    assert one.register().code == 200
+    one.nc += 1
+    uri = f"sip:{other(alice.email)}:5060"
+    headers = [("Content-Type", "text/plain"), ("Authorization", digest(one.challenge, "MESSAGE", uri, one.username, one.password, one.nc))]
+    assert one.exchange(one.build("MESSAGE", one.aor, headers, b"hi")).code == 200
+
+
 def test_sha256_is_offered_in_any_case(alice, phone):
     one = phone(alice, algorithm="SHA-256")
     one.user = one.user.swapcase()
@@ -119,6 +135,7 @@ def fixture_earlier(systems):
     for email in (hers, bobs):
         made.account(email)
     done = run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", superuser, "-c", f"""
+        drop view inspect.account;
         alter table app.account drop column email_key;
         delete from app.migration where name = '0040_email_key';
         delete from app.applied;

@@ -28,7 +28,7 @@ def fixture_own_account(own_system):
 @contextlib.contextmanager
 def held(system, table, accounts):
     """As whoever looks into it by psql holds these accounts' rows."""
-    where = {"resource": "kind = 'login' and id", "account": "id", "login": "account_id"}[table]
+    where = {"resource": "kind = 'login' and id", "account": "id", "login": "account_id", "subscription": "watcher_id"}[table]
     with psycopg.connect(system.pg_owner) as db:
         ids = [row[0] for row in db.execute("select id from app.account where email = any (%s)",
                                             [[a.email for a in accounts]])]
@@ -81,6 +81,36 @@ def test_who_waits_for_a_lock_waits_alone(own_system, own_account, phone, until,
     assert all(a.get("retry-after") for a in refused())
     for p in waiting + others:
         assert p.register(expires=600).code == 200
+
+
+def test_refreshes_of_subscriptions_wait_alone(own_system, own_account, phone, until):
+    """Within their dialogs SUBSCRIBEs name no resource: those of one watcher wait for that one's, and for nobody else's."""
+    locked = [own_account(f"watcher{i}") for i in range(LOCKED)]
+    waiting = [phone(a).subscribe(f"sip:{a.email}", "presence") for a in locked]
+    strangers = [phone(a).subscribe(f"sip:{a.email}", "presence") for a in (own_account(f"reader{i}") for i in range(STRANGERS))]
+    assert {s.answer.code for s in waiting + strangers} == {200}
+    refused, served = [], []
+    stop = threading.Event()
+
+    def wait(s):
+        while not stop.is_set():
+            refused.append(s.refresh(timeout_s=20).code)
+
+    def serve(s):
+        while not stop.is_set() and len(served) < 100 * STRANGERS:
+            served.append(s.refresh(timeout_s=20).code)
+
+    with held(own_system, "subscription", locked):
+        threads = in_threads(*(lambda s=s: wait(s) for s in waiting), *(lambda s=s: serve(s) for s in strangers))
+        try:
+            until(lambda: len(refused) >= LOCKED and len(served) > 4 * STRANGERS, 30)
+        finally:
+            stop.set()
+            for t in threads:
+                t.join(30)
+    assert set(served) == {200}, "a stranger was held up"
+    assert 503 in refused
+    assert {s.refresh().code for s in waiting} == {200}
 
 
 def test_a_storm_of_ends_holds_nobody_up(own_system, own_account, phone, until):

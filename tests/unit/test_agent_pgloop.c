@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "pg/pgloop.h"
 #include "pg/pgval.h"
 #include "transaction/codes.h"
 
@@ -104,6 +105,17 @@ static void each_refusal_has_its_code(void **state)
 				 cases[i].scode);
 }
 
+/* However it is written: a MESSAGE names its recipient as its sender likes */
+static void an_account_has_one_turn(void **state)
+{
+	(void)state;
+	assert_int_equal(pgloop_whose("aLICE@example.net"),
+			 pgloop_whose("Alice@example.net"));
+	assert_int_not_equal(pgloop_whose("alice@example.net"),
+			     pgloop_whose("bob@example.net"));
+	assert_int_equal(pgloop_whose(NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +123,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_set_is_null),
 		cmocka_unit_test(what_is_no_text_is_refused),
 		cmocka_unit_test(each_refusal_has_its_code),
+		cmocka_unit_test(an_account_has_one_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
