@@ -10,21 +10,23 @@ static const char sql[] =
 	"select c.n, c.username, c.realm, c.algorithm, c.label, c.created_at, "
 	"c.used_at, c.contacts from inspect.account a "
 	"left join inspect.credential c on c.email = a.email "
-	"where a.email = $1 order by c.n";
+	"where a.email_key = $1 order by c.n";
 
 enum ctl_exit credential_list(struct ctl *c)
 {
-	char email[AOR_BUF];
-	const char *params[] = {email};
-	enum ctl_exit end = command_email(email, c->argv[0]);
+	char key[AOR_BUF];
+	const char *params[] = {key};
+	enum ctl_exit end = command_email(key, c->argv[0]);
 	PGresult *res = NULL;
 
-	if (!end)
+	if (!end) {
+		aor_fold(key);
 		end = db_ask(c->db, &res, sql, params, 1);
+	}
 	if (end)
 		return end;
 	if (!PQntuples(res)) {
-		ctl_say("There is no account %s.", email);
+		ctl_say("There is no account %s.", c->argv[0]);
 		end = CTL_REFUSED;
 	} else if (!PQgetisnull(res, 0, 0))
 		end = output_rows(c, res);

@@ -8,7 +8,7 @@
 
 static const char account_sql[] =
 	"select email, name, created_at, disabled_at, sessions "
-	"from inspect.account where email = $1";
+	"from inspect.account where email_key = $1";
 static const char contacts_sql[] =
 	"select n, contact, source, left_s, credential, user_agent "
 	"from inspect.login where email = $1 order by n";
@@ -47,17 +47,21 @@ static enum ctl_exit print_json(const PGresult *account,
 
 enum ctl_exit user_show(struct ctl *c)
 {
-	char email[AOR_BUF];
-	const char *params[] = {email};
+	char key[AOR_BUF];
+	const char *params[] = {key};
 	PGresult *account = NULL, *contacts = NULL, *credentials = NULL;
-	enum ctl_exit end = command_email(email, c->argv[0]);
+	enum ctl_exit end = command_email(key, c->argv[0]);
 
-	if (!end)
+	if (!end) {
+		aor_fold(key);
 		end = db_ask(c->db, &account, account_sql, params, 1);
+	}
 	if (!end && !PQntuples(account)) {
-		ctl_say("There is no account %s.", email);
+		ctl_say("There is no account %s.", c->argv[0]);
 		end = CTL_REFUSED;
 	}
+	if (!end)
+		params[0] = PQgetvalue(account, 0, 0);
 	if (!end)
 		end = db_ask(c->db, &contacts, contacts_sql, params, 1);
 	if (!end)

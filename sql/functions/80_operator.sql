@@ -2,11 +2,13 @@
 -- of these writes down what it did (inspect.operation) and rings by itself, in its own transaction, for nobody rings after
 -- it. 81_operator_account.sql has what is done to accounts.
 
+-- An account is written down by its email as that stands in inspect.account, whatever was typed.
 create function app.operated(p_what text, p_about text, p_detail text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
 	insert into app.operation (role, program, what, about, detail)
-	values (session_user, current_setting('application_name'), p_what, p_about, p_detail);
+	values (session_user, current_setting('application_name'), p_what,
+		coalesce((select a.email from app.account a where a.email_key = app.email_key(p_about)), p_about), p_detail);
 	delete from app.operation o where o.at < now() - make_interval(days => app.bound('operations_kept')::int);
 end $$;
 

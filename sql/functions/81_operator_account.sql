@@ -1,6 +1,6 @@
 -- What an operator may do to accounts, in psql or by restsipctl. The same rules hold as for their owners, whose functions
--- these call; only that nobody has to show a password, and that sign-up may be closed. Emails are as they stand in
--- inspect.account; RS404 for who is not there.
+-- these call; only that nobody has to show a password, and that sign-up may be closed. Emails are compared without case, as
+-- everywhere; RS404 for who is not there.
 
 -- p_hash: what crypt(3) gives for the password; restsipctl makes it. An email that rests after its account was deleted is
 -- an operator's to give again.
@@ -64,9 +64,11 @@ comment on function inspect.user_enable(text) is 'Undoes inspect.user_disable().
 create function inspect.user_delete(p_email text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_bell text[] := app.account_end(app.target(null, p_email));
+	v_account bigint := app.target(null, p_email);
+	v_email text := app.email(v_account);
+	v_bell text[] := app.account_end(v_account);
 begin
-	perform app.operated('user delete', p_email);
+	perform app.operated('user delete', v_email);
 	perform app.ring_now(v_bell);
 end $$;
 comment on function inspect.user_delete(text) is
@@ -145,6 +147,10 @@ begin
 	else
 		begin
 			v_source := app.source(p_who::inet::text);
+			-- A source is an address, or the /64 of one.
+			if masklen(p_who::inet) <> all (case family(p_who::inet) when 4 then array[32] else array[64, 128] end) then
+				perform app.refuse(400, 'invalid-parameter', format('%s is a network: name an address, or the /64 of an IPv6 one.', p_who));
+			end if;
 		exception when invalid_text_representation then
 			perform app.refuse(400, 'invalid-parameter', format('%s is neither an email nor an address.', p_who));
 		end;

@@ -5,7 +5,7 @@ select a.email, a.created_at,
 	(select count(*) from app.login l where l.account_id = a.id and l.expires_at > now()) as contacts,
 	(select count(*) from app.credential c where c.account_id = a.id) as credentials,
 	(select count(*) from app.session s where s.account_id = a.id and s.expires_at > now()) as sessions,
-	a.disabled_at, a.profile ->> 'name' as name
+	a.disabled_at, a.profile ->> 'name' as name, a.email_key
 from app.account a;
 comment on view inspect.account is 'Accounts.';
 comment on column inspect.account.email is 'The email, which is the SIP address-of-record.';
@@ -15,6 +15,7 @@ comment on column inspect.account.credentials is 'How many SIP devices have a di
 comment on column inspect.account.sessions is 'How many bearer tokens are valid now.';
 comment on column inspect.account.disabled_at is 'Since when an operator has disabled it; null: it works.';
 comment on column inspect.account.name is 'What its profile calls it.';
+comment on column inspect.account.email_key is 'What the email is known by, whatever its case.';
 
 create view inspect.login as
 select a.email, l.n, l.contact, l.source, l.expires_s as expires, l.expires_at,

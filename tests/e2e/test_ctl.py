@@ -190,6 +190,23 @@ def test_a_source_is_unlocked(ctl):
     left = system.query_owner("delete from app.throttle where key like %s returning key", ("%2001:db8:7%",))
     assert [row["key"] for row in left] == keys[3:]
     assert "neither an email nor an address" in ctl.refused("unlock", "example.net")
+    for network in ("192.0.2.0/24", "2001:db8::/32"):
+        assert "is a network" in ctl.refused("unlock", network)
+    ctl.done("unlock", "2001:db8:7::/64")
+
+
+def test_an_email_is_found_in_any_case(ctl, user):
+    """And is written down as it was signed up with, so that all that was done to an account is found."""
+    alice = user("Alice")
+    is_json(alice.request("POST", "/user/me/credential", json={"label": "desk"}, auth=alice.auth), 201)
+    typed = alice.email.swapcase().replace("EXAMPLE.NET", "example.net")
+    shown = ctl.json("user", "show", typed)
+    assert shown["email"] == alice.email and [c["label"] for c in shown["credentials"]] == ["desk"]
+    assert [c["n"] for c in ctl.json("credential", "list", typed)] == [1]
+    for args in (("kick",), ("credential", "delete"), ("user", "disable"), ("user", "delete")):
+        ctl.done(*args, typed, *({"credential delete": ["1"], "user delete": ["--yes"]}.get(" ".join(args), [])))
+    assert [what for what, _ in operations(ctl, alice.email)] == ["user add", "kick", "credential delete", "user disable", "user delete"]
+    assert typed in ctl.refused("user", "show", typed)
 
 
 def test_settings(ctl):
