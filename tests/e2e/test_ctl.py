@@ -181,6 +181,14 @@ def test_kick_ends_all_that_is_open(ctl, user):
     is_json(sign_in(alice), 201)
 
 
+def test_where_sign_up_is_closed_from_the_first_start_there_is_the_demo_too(systems):
+    """README has one close it so."""
+    closed = systems("closed", {"RESTSIP_HTTP_SIGNUP": "closed"})
+    for name in ("alice", "bob", "carol"):
+        is_json(closed.request("POST", "/session", auth=(f"{name}@example.net", f"{name}-demo")), 201)
+    is_problem(closed.request("POST", "/user", json={"email": "dave@example.net", "password": "dave-secret"}), 403, "signup-closed")
+
+
 def test_a_source_is_unlocked(ctl):
     system = ctl.system
     keys = ["hs:2001:db8:7::", "hp:2001:db8:7:::x@example.net", "ds:2001:db8:7::", "hs:2001:db8:77::"]
