@@ -35,6 +35,8 @@ static const struct {
 	 "Whether an agent or a stream process is there."},
 	{"restsip_certificate_seconds", "gauge",
 	 "Until the certificate ends that an agent shows over TLS."},
+	{"restsip_transaction_seconds", "gauge",
+	 "How long the oldest transaction runs that writes."},
 	{"restsip_relay_legs", "gauge",
 	 "Phones whose media pass a media relay, by relay."},
 	{"restsip_api_responses_total", "counter",

@@ -22,6 +22,23 @@ language sql immutable as $$
 	select replace(replace(replace(p_value, '\', '\\'), '"', '\"'), e'\n', '\n')
 $$;
 
+-- Whose transactions run in this database, the oldest first. Streams of the lists, and busy lamps, wait for those that write
+-- (app.xmin); what is deleted, for all.
+create function app.transactions()
+returns table (pid int, role text, program text, state text, writes bool, began_at timestamptz)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+	return query
+		select a.pid, a.usename::text, a.application_name, a.state, a.backend_xid is not null, a.xact_start
+		from pg_stat_activity a
+		where a.datname = current_database() and a.backend_type = 'client backend' and a.xact_start is not null
+			and a.pid <> pg_backend_pid()
+		union all
+		select null, p.owner::text, p.gid, 'prepared', true, p.prepared
+		from pg_prepared_xacts p where p.database = current_database()
+		order by 6;
+end $$;
+
 -- Leaves the figures of who is asked, so that no counter goes back when another is asked next. Those of all others that are
 -- there: lines of samples.
 create function api.metrics(p_host text, p_pid int, p_figures text) returns table (figures text)
@@ -41,6 +58,10 @@ begin
 		(select 'restsip_certificate_seconds{name="' || app.metric_label(g.name) || '"} '
 			|| floor(extract(epoch from g.certificate_ends - now()))::bigint
 		from app.agent g where app.is_fresh(g.beat_at) and g.certificate_ends is not null order by g.name limit 1000)
+		union all
+		(select 'restsip_transaction_seconds '
+			|| greatest(floor(extract(epoch from clock_timestamp() - min(t.began_at))), 0)::bigint
+		from app.transactions() t where t.writes)
 		union all
 		(select 'restsip_relay_legs{relay="' || app.metric_label(l.relay) || '"} ' || count(*)
 		from app.leg l where l.relay is not null and l.ended_at is null group by l.relay order by l.relay limit 100);

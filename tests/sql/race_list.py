@@ -166,6 +166,21 @@ def test_what_commits_late_is_not_overtaken(api, stream):
     assert reader.read() == []
 
 
+def test_an_operator_sees_whom_readers_wait_for(api):
+    def shown():
+        seconds = [row[0] for row in api.execute("select figures from api.metrics('test', 1, '') where figures ~ '^restsip_transaction'")]
+        with connect("restsip_inspect") as db:
+            return db.execute("select pid, role, program, state from inspect.transaction where writes and seconds >= 1").fetchall(), seconds
+    with psycopg.connect(os.environ["RESTSIP_TEST_PG"], user="postgres", application_name="forgotten") as held:
+        pid = held.info.backend_pid
+        held.execute("select pg_current_xact_id()")
+        time.sleep(1.6)
+        rows, seconds = shown()
+        assert (pid, "postgres", "forgotten", "idle in transaction") in rows, rows
+        assert len(seconds) == 1 and int(seconds[0].split()[1]) >= 1, seconds
+    assert pid not in [row[0] for row in shown()[0]]
+
+
 def test_what_runs_in_another_database_holds_up_nobody(api, stream):
     """Its transactions have numbers among ours."""
     alice = Account("a")
