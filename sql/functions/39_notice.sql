@@ -23,10 +23,15 @@ declare
 	v_email text := app.email(p_recipient);
 	v_send app.send;
 begin
-	select s.* into v_send from app.send s
-	where s.account_id = p_recipient and s.sender_id = p_sender and s.inbox is not null
-		and (s.n = v_n or v_n is null and s.message_id = p_id)
-	order by s.id desc limit 1;
+	if v_n is not null then
+		select s.* into v_send from app.send s
+		where s.account_id = p_recipient and s.n = v_n and s.sender_id = p_sender and s.inbox is not null;
+	else -- the latest of that id, by the index of ids, however many its sender has sent
+		select f.* into v_send from (
+			select s.* from app.send s
+			where s.account_id = p_recipient and s.message_id = p_id and s.sender_id = p_sender and s.inbox is not null offset 0) f
+		order by f.id desc limit 1;
+	end if;
 	if p_id like '%@restsip' and v_n is not null then
 		return array(select d.id from app.delivery d
 			where d.send_id = v_send.id and d.kind <> 'stream' and app.delivery_call_id(d.id, v_send, v_email) = p_id);
