@@ -30,7 +30,8 @@ export function when(at) {
 	const day = new Date(at);
 	const isToday = day.toDateString() === new Date().toDateString();
 	return isToday ? day.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
-		: day.toLocaleString([], { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+		: day.toLocaleString([], { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit',
+			...(day.getFullYear() === new Date().getFullYear() ? {} : { year: 'numeric' }) });
 }
 
 export const time = (at) => el('time', { dateTime: at }, when(at));

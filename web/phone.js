@@ -16,6 +16,7 @@ const CONNECTION = {
 	lost: 'Connection lost; trying again…',
 	closed: 'Signed out by the server: sign in again',
 };
+const CALL = /^\/call\/\d+$/;
 const SAID_MS = 8000;
 const HEARD = 200;
 
@@ -73,6 +74,7 @@ export class Phone {
 		}
 		if (name === 'device') this.device.show();
 		if (name === 'past') this.past.seen();
+		if (name === 'meet') this.meet.seen();
 	}
 
 	isShown(name) {
@@ -88,8 +90,10 @@ export class Phone {
 		if (this.#heard.has(message.id)) return; // a crash of the server may send it once more
 		this.#heard.add(message.id);
 		if (this.#heard.size > HEARD) this.#heard.delete(this.#heard.values().next().value);
-		const { command, meeting, digits, reason } = message.json || {};
-		if (command === 'invite' && meeting) this.meet.asked(message);
+		const { command, meeting, digits, reason, url } = message.json || {};
+		// What names anything else is a text: nobody has this page ask for a path, or a site, of their choice.
+		if (command && !CALL.test(url)) this.chat.take(message);
+		else if (command === 'invite' && meeting) this.meet.asked(message);
 		else if (command === 'invite') this.attempt(() => this.calls.take(message));
 		else if (command === 'cancel') this.calls.withdrawn(message);
 		else if (command === 'reject') return; // the call's own stream says so
@@ -124,7 +128,8 @@ export class Phone {
 	close() {
 		this.live.close();
 		this.calls.close();
-		for (const what of ['chat', 'call', 'login']) this.api.store.removeItem(`${this.api.name}.${what}`);
+		this.meet.close();
+		for (const what of ['chat', 'call', 'login', 'meet']) this.api.store.removeItem(`${this.api.name}.${what}`);
 		this.element.remove();
 	}
 }
