@@ -36,6 +36,7 @@ def pair(system, page):
         alice, bob = bob, alice
     for one in (alice, bob):
         one.await_text(".connection", "Connected")
+    alice.await_text(".log", "Hello, bob!")  # from here on the page turns to no view by itself
     yield alice, bob
     for one in (alice, bob):
         if one.says(".acts", "Hang up"):
