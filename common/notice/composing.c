@@ -10,8 +10,8 @@
 #define NS "urn:ietf:params:xml:ns:im-iscomposing"
 
 static const char no_composing[] =
-	"The body is an isComposing document (RFC 3994) with a state, active "
-	"or idle";
+	"The body is an isComposing document (RFC 3994; its namespace is " NS
+	") with a state, active or idle";
 
 /* What an element is, by where it stands. */
 enum element {
