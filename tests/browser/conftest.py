@@ -18,6 +18,7 @@ from baresip import play
 from call_ends import Desk, Page, Soft
 from linphone import give_way_out
 from restsip_system import until
+import softphone
 
 WAIT_S = 60
 PAGE = pathlib.Path(__file__).with_name("call_page.html")
@@ -33,6 +34,18 @@ def browser(tmp_path):
     driver = start_browser(tmp_path)
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The softphone's, in a browser with a microphone; nothing in it may go wrong unsaid."""
+    driver = start_browser(tmp_path, *softphone.MEDIA_FLAGS)
+    driver.set_window_size(1600, 900)
+    softphone.hook(driver)
+    yield driver
+    said = softphone.complaints(driver)
+    driver.quit()
+    assert said == []
 
 
 class Site(http.server.BaseHTTPRequestHandler):

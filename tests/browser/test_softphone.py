@@ -3,25 +3,12 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from call_phone import Incoming, rings
-from chromium import start_browser
 from phone import Phone
 from restsip_system import until
-from softphone import MEDIA_FLAGS, WAIT_S, Pane, complaints, heard, hook, sign_in
+from softphone import WAIT_S, Pane, heard, sign_in
 
 SDP = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
        "a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n")
-
-
-@pytest.fixture
-def page(tmp_path):
-    """A browser with a microphone; nothing in it may go wrong unsaid."""
-    driver = start_browser(tmp_path, *MEDIA_FLAGS)
-    driver.set_window_size(1600, 900)
-    hook(driver)
-    yield driver
-    said = complaints(driver)
-    driver.quit()
-    assert said == []
 
 
 @pytest.fixture

@@ -3,24 +3,11 @@ import datetime
 
 import pytest
 
-from chromium import start_browser
 from restsip_system import until
-from softphone import MEDIA_FLAGS, WAIT_S, complaints, hook, sign_in
+from softphone import WAIT_S, sign_in
 
 pytestmark = pytest.mark.timeout(300)
 MEETINGS = "[aria-label=Meetings]"
-
-
-@pytest.fixture
-def page(tmp_path):
-    """A browser; nothing in it may go wrong unsaid."""
-    driver = start_browser(tmp_path, *MEDIA_FLAGS)
-    driver.set_window_size(1200, 900)
-    hook(driver)
-    yield driver
-    said = complaints(driver)
-    driver.quit()
-    assert said == []
 
 
 @pytest.fixture
