@@ -142,7 +142,6 @@ declare
 	v_extra jsonb := coalesce(p_extra, '{}')
 		- array['id', 'url', 'self', 'contact', 'expires', 'expires_at', 'source', 'lifetime', 'q', 'user_agent'];
 	v_q numeric := p_set.q;
-	v_key text := app.login_key(p_account, p_key, p_set.call_id, p_set.instance);
 begin
 	if p_extra ? 'q' then
 		if jsonb_typeof(p_extra -> 'q') <> 'number' or not (p_extra ->> 'q')::numeric between 0 and 1 then
@@ -162,6 +161,11 @@ begin
 	end if;
 	expires_s := least(p_expires_s, app.max_lifetime_s());
 	expires_at := now() + make_interval(secs => expires_s);
+	-- Found first, and changed by its id: one statement that does both would be planned anew each time.
+	v_id := case when p_key is null then p_set.id else coalesce(
+		(select l.id from app.login l where l.account_id = p_account and l.key = p_key),
+		(select l.id from app.login l where l.account_id = p_account
+			and l.key = app.login_key(p_account, p_key, p_set.call_id, p_set.instance))) end;
 	-- No column that an index has changes here but sweep_at, and that seldom.
 	update app.login l set contact = p_contact, key = p_key, source = p_source, expires_s = login_put.expires_s,
 		expires_at = login_put.expires_at, sweep_at = least(l.sweep_at, login_put.expires_at), q = v_q,
@@ -171,10 +175,9 @@ begin
 		credential_id = p_set.credential_id, extra = v_extra, name = p_set.name, params = p_set.params,
 		doc = app.login_doc(l.n, p_email, p_source, p_contact, login_put.expires_s, login_put.expires_at, v_q,
 			p_set.user_agent, v_extra, p_set.name, p_set.params)
-	where l.account_id = p_account and l.expires_at > now()
-		and (l.key = v_key or p_key is null and l.id = p_set.id)
-	returning l.id, l.n, l.doc into v_id, n, doc;
-	created := v_id is null;
+	where l.id = v_id and l.expires_at > now()
+	returning l.n, l.doc into n, doc;
+	created := n is null;
 	if created then
 		perform app.refuse_own_address(p_key);
 		bell := app.login_make_room(p_account);
