@@ -77,6 +77,15 @@ begin
 	return case when p_session ->> 'sdp' ~ '\nm=' then app.sdp_next(p_refused, p_session ->> 'sdp') else p_refused end;
 end $$;
 
+-- What a phone has answered a page, as its session. An answer says who begins DTLS (RFC 8842, section 5.3): of a phone that leaves that
+-- open in one the role stays which it has, as p_had, its own session before, or p_page, that of the page, tells.
+create function app.answer_session(p_sdp text, p_had jsonb, p_page jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+	return app.sdp_session('answer', regexp_replace(p_sdp, '\na=setup:actpass(?=\s)', E'\na=setup:'
+		|| case when p_had ->> 'sdp' ~ '\na=setup:active\s' or p_page ->> 'sdp' ~ '\na=setup:passive\s' then 'active' else 'passive' end, 'g'));
+end $$;
+
 -- An answer has as many media as its offer (RFC 3264, section 6): what sdp_next has added to that is not told.
 create function app.sdp_cut(p_offer text, p_sdp text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -462,7 +471,7 @@ begin
 		update app.participant p set pending = null, session = case when p_sdp is null then p.session else p.pending end,
 			code = case when p_sdp is null then p_code end, reason = case when p_sdp is null then p_reason end
 		where p.id = v_page.id;
-		update app.participant p set session = app.sdp_session('answer', p_sdp)
+		update app.participant p set session = app.answer_session(p_sdp, p.session, v_page.session)
 		where p.id = p_leg.participant_id and p.state = 'joined' and p_sdp is not null;
 		update app.leg l set asking = null, remote_sdp = coalesce(p_sdp, l.remote_sdp), local_sdp = case
 			when p_sdp is null and p_reason is not null then app.sdp_kept(l.local_sdp, v_page.session) else l.local_sdp end
@@ -501,7 +510,7 @@ begin
 	if v_far.id is not null then
 		v_bell := app.leg_order(v_far, p_agent, 'accept', p_sdp => app.far_told(v_far, v_leg, p_sdp, false));
 	end if;
-	update app.participant p set session = app.sdp_session('answer', p_sdp)
+	update app.participant p set session = app.answer_session(p_sdp, p.session, (app.leg_page(v_leg)).session)
 	where p.id = v_leg.participant_id and p.state = 'joined';
 	if found then
 		v_bell := v_bell || app.call_changed(v_leg.call_id);

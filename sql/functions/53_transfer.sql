@@ -265,7 +265,7 @@ begin
 		else l.local_sdp end
 	where l.id = p_leg.id;
 	if p_t.state = 'asking' and p_sdp is not null and (app.participant_of(p_t.to_id)).id is not null then
-		update app.participant p set session = app.sdp_session('answer', p_sdp), hold = false where p.id = p_leg.participant_id;
+		update app.participant p set session = app.answer_session(p_sdp, p.session, null), hold = false where p.id = p_leg.participant_id;
 		if v_to.id is not null then
 			v_said := app.sdp_cut(v_to.remote_sdp,
 				case when p_t.from_call_id is null then p_sdp else app.sdp_next(v_to.local_sdp, p_sdp) end);

@@ -1,6 +1,6 @@
 -- Pages in calls with phones: who wins, how a ring ends, what is told of it, and that nothing rings for ever.
 begin;
-select plan(54);
+select plan(55);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -183,5 +183,13 @@ select lives_ok(format('select api.leg_ended(%s, ''[{"leg": %s, "code": 487}]'')
 select app.rings_tell() \g /dev/null
 select is((select l.state || ', ' || d.state from app.leg l join app.delivery d on d.id = l.delivery_id where l.id = :leg), 'ended, cancelled',
 	'that is the end of it');
+select is((select string_agg(substring(app.answer_session(s.said, app.sdp_session('offer', s.had), app.sdp_session('answer', s.page)) ->> 'sdp',
+		'setup:(\w+)\r\nb=1'), ' ') from (values
+		(E'v=0\r\na=setup:actpass\r\nb=1', 'v=0', E'v=0\r\na=setup:active\r\n'),
+		(E'v=0\r\na=setup:actpass\r\nb=1', 'v=0', E'v=0\r\na=setup:passive\r\n'),
+		(E'v=0\r\na=setup:actpass\r\nb=1', E'v=0\r\na=setup:active\r\n', E'v=0\r\na=setup:actpass\r\n'),
+		(E'v=0\r\na=setup:actpass\r\nb=1', null, null),
+		(E'v=0\r\na=setup:active\r\nb=1', 'v=0', E'v=0\r\na=setup:active\r\n')) s (said, had, page)),
+	'passive active active passive active', 'an answer that leaves open who begins DTLS has the role that the phone has');
 select * from finish();
 rollback;

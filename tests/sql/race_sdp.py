@@ -24,7 +24,7 @@ LONG_ONES = {
     "formats": BASE + "a=rtpmap:0 x\r\n" * 3400, "lines": "v=0" + "\n" * SIZE, "returns": "v=0\r\n" + "\r" * SIZE,
     "word": "v=0\no=- 1 1 IN IP4 h\nm=" + "a" * SIZE + " 9 RTP/AVP 0\n"}
 READERS = ["app.sdp_holds(%s)", "app.sdp_kind(%s)", "app.sdp_inactive(%s)", "app.sdp_session('offer', %s)", "app.sdp_media(%s)",
-           "app.session_sdp(jsonb_build_object('sdp', %s::text))"]
+           "app.answer_session(%s, null, null)", "app.session_sdp(jsonb_build_object('sdp', %s::text))"]
 
 
 @pytest.fixture(name="db")
