@@ -8,7 +8,6 @@
 
 struct agent;
 
-int invite_open(struct agent *ag);
 void invite_handle(struct agent *ag, const struct sip_msg *msg);
 
 #endif

@@ -8,7 +8,7 @@
 #include "call/callee.h"
 #include "call/caller.h"
 #include "call/info.h"
-#include "call/invite.h"
+#include "call/invite_ask.h"
 #include "call/keys.h"
 #include "call/load.h"
 #include "call/order/orders.h"
@@ -75,7 +75,7 @@ int legs_alloc(struct legs **lsp, struct agent *ag)
 	if (!err)
 		err = told_alloc(&ls->told, ls, ag, orders_do, orders_put_off);
 	if (!err)
-		err = invite_open(ag);
+		err = invite_ask_open(ag);
 	if (!err)
 		err = answered_open(ag);
 	if (err)
