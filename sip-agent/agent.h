@@ -25,7 +25,6 @@ struct prober;
 struct strans_table;
 struct settings;
 struct sip;
-struct tls;
 struct trust;
 struct uas_list;
 
@@ -36,7 +35,6 @@ struct agent {
 	struct budget *budget;
 	struct trust *trust;
 	struct sip *sip;
-	struct tls *tls; /* libre's; NULL: no TLS here */
 	struct pgloop *pl;
 	struct credcache *credcache; /* auth.c's */
 	/* asked for by auth.c */

@@ -47,6 +47,7 @@
 #include "transaction/probe.h"
 #include "transaction/strans.h"
 #include "transaction/uas.h"
+#include "transport/certificate_told.h"
 #include "transport/libre_seam.h"
 #include "transport/transport.h"
 #include "work/claimer.h"
@@ -72,6 +73,7 @@ struct program {
 	struct settings *set;
 	struct gate *gate;
 	struct transport *tp;
+	struct certificate_told *certificate;
 	struct claimer *claimerv[CLAIMERS]; /* of the outbox, the notifier */
 	struct tmr tmr_drain, tmr_watchdog, tmr_upkeep;
 	struct upkeep upkeep;
@@ -248,6 +250,7 @@ static void close_all(struct program *p)
 	p->ag.flows = mem_deref(p->ag.flows);
 	p->ag.uas = mem_deref(p->ag.uas);
 	p->ag.strans = mem_deref(p->ag.strans);
+	p->certificate = mem_deref(p->certificate);
 	p->tp = mem_deref(p->tp);
 	p->gate = mem_deref(p->gate);
 	p->ag.budget = mem_deref(p->ag.budget);
@@ -358,6 +361,9 @@ static int open_all(struct program *p)
 	if (!err)
 		err = transport_alloc(&p->tp, p->set, p->gate, p->ag.budget,
 				      on_request, on_response, p);
+	if (!err)
+		err = certificate_told_alloc(&p->certificate, p->ag.pl,
+					     transport_tls(p->tp));
 	if (err)
 		return err;
 	gate_set_known(p->gate, on_known, p);
@@ -367,7 +373,6 @@ static int open_all(struct program *p)
 	p->claimerv[0] = outbox_claimer(p->ag.outbox);
 	p->claimerv[1] = notifier_claimer(p->ag.notifier);
 	p->ag.sip = transport_sip(p->tp);
-	p->ag.tls = transport_tls(p->tp);
 
 	return prober_alloc(&p->ag.prober, p->ag.addresses, p->ag.sip,
 			    transport_tls(p->tp));

@@ -1,6 +1,6 @@
 /*
- * What is to be done from time to time: the database's own janitor, and what
- * could not be told yet: flows that have ended, and when our certificate does.
+ * What is to be done from time to time: the database's own janitor, and flows
+ * that have ended, which could not be told yet.
  */
 #include "work/janitor.h"
 
@@ -13,7 +13,6 @@
 #include "pg/pgloop.h"
 #include "pg/pgval.h"
 #include "transaction/flow.h"
-#include "transport/certificate.h"
 
 struct janitor {
 	struct agent *ag;
@@ -22,8 +21,6 @@ struct janitor {
 	size_t lost_count;
 	bool telling; /* a flow's end is on its way to the database */
 	bool asking;
-	int64_t ends; /* of our certificate, as the database knows it; -1: not
-		       */
 };
 
 struct lost_flow {
@@ -37,12 +34,6 @@ static const struct pg_stmt stmt_janitor = {
 	.name = "janitor",
 	.sql = "select * from api.janitor($1)",
 	.nparams = 1,
-	.write = true,
-};
-static const struct pg_stmt stmt_certificate = {
-	.name = "agent_certificate",
-	.sql = "select api.agent_certificate($1, $2)",
-	.nparams = 2,
 	.write = true,
 };
 static const struct pg_stmt stmt_flow_lost = {
@@ -179,40 +170,12 @@ static void ask(struct janitor *j)
 	}
 }
 
-static void on_certificate(const struct pg_answer *ans, void *arg)
-{
-	struct janitor *j = arg;
-
-	if (ans->end != PG_OK)
-		j->ends = -1;
-	mem_deref(j);
-}
-
-static void tell_certificate(struct janitor *j)
-{
-	struct pgloop *pl = j->ag->pl;
-	const int64_t ends = certificate_ends(j->ag->tls);
-	const struct pg_val valv[] = {
-		pg_int(pgloop_agent(pl)),
-		ends ? pg_int(ends) : pg_null(),
-	};
-
-	if (ends == j->ends || !pgloop_is_ready(pl))
-		return;
-	if (pgloop_query_in(pl, PG_JANITOR, 0, &stmt_certificate, valv,
-			    on_certificate, j))
-		return;
-	mem_ref(j);
-	j->ends = ends;
-}
-
 static void run(void *arg)
 {
 	struct janitor *j = arg;
 
 	tmr_start(&j->tmr, JANITOR_MS, run, j);
 	tell_next(j);
-	tell_certificate(j);
 	ask(j);
 }
 
@@ -233,7 +196,6 @@ int janitor_alloc(struct janitor **jp, struct agent *ag)
 		return ENOMEM;
 
 	j->ag = ag;
-	j->ends = -1;
 	tmr_start(&j->tmr, JANITOR_MS, run, j);
 	*jp = j;
 
