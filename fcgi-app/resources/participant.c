@@ -63,18 +63,12 @@ void participant_put(struct exchange *x)
 		{"session", JSON_ANY, false, 0, 0, false},
 	};
 	const struct json *found;
-	const char *extra, *session = NULL;
+	const char *extra, *session;
 	struct pg_args args;
 
-	if (!body_form(x, table, 1, &found, &extra))
+	if (!body_form(x, table, 1, &found, &extra) ||
+	    !body_form_text(x, found, &session))
 		return;
-	if (found) {
-		session = body_text(found, x->arena);
-		if (!session) {
-			body_form_no_memory(x);
-			return;
-		}
-	}
 	begin(x, &args);
 	pg_arg_text(&args, session);
 	pg_arg_text(&args, extra);

@@ -9,6 +9,15 @@ void body_form_no_memory(struct exchange *x)
 	exchange_error(x, APP_BUSY);
 }
 
+bool body_form_text(struct exchange *x, const struct json *v, const char **out)
+{
+	*out = v ? body_text(v, x->arena) : NULL;
+	if (v && !*out)
+		body_form_no_memory(x);
+
+	return !v || *out;
+}
+
 void body_form_refuse(struct exchange *x, const char *pointer,
 		      const char *detail)
 {

@@ -33,6 +33,14 @@ bool body_form_or_empty(struct exchange *x, const struct body_member *table,
 			size_t n, const struct json **found,
 			const char **extra);
 
+/**
+ * A member as the text that came, whatever it is.
+ *
+ * @param out  null where it is not there
+ * @return false: a problem has been answered
+ */
+bool body_form_text(struct exchange *x, const struct json *v, const char **out);
+
 /** 400 `invalid-member` at a place. */
 void body_form_refuse(struct exchange *x, const char *pointer,
 		      const char *detail);
