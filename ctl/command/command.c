@@ -26,6 +26,17 @@ enum ctl_exit command_email(char email[static AOR_BUF], const char *text)
 	return CTL_USAGE;
 }
 
+/** What an email is known by, whatever its case, as of inspect.account */
+enum ctl_exit command_email_key(char key[static AOR_BUF], const char *text)
+{
+	const enum ctl_exit end = command_email(key, text);
+
+	if (!end)
+		aor_fold(key);
+
+	return end;
+}
+
 /** Whether it is the number of a contact or credential */
 enum ctl_exit command_number(const char *text)
 {

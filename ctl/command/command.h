@@ -28,6 +28,7 @@ command_h who;
 command_h setting;
 
 enum ctl_exit command_email(char email[static AOR_BUF], const char *text);
+enum ctl_exit command_email_key(char key[static AOR_BUF], const char *text);
 enum ctl_exit command_number(const char *text);
 enum ctl_exit command_call(struct ctl *c, const char *sql,
 			   const char *const *params, int n, char *out,

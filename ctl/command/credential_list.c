@@ -16,13 +16,11 @@ enum ctl_exit credential_list(struct ctl *c)
 {
 	char key[AOR_BUF];
 	const char *params[] = {key};
-	enum ctl_exit end = command_email(key, c->argv[0]);
+	enum ctl_exit end = command_email_key(key, c->argv[0]);
 	PGresult *res = NULL;
 
-	if (!end) {
-		aor_fold(key);
+	if (!end)
 		end = db_ask(c->db, &res, sql, params, 1);
-	}
 	if (end)
 		return end;
 	if (!PQntuples(res)) {

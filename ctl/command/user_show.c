@@ -50,12 +50,10 @@ enum ctl_exit user_show(struct ctl *c)
 	char key[AOR_BUF];
 	const char *params[] = {key};
 	PGresult *account = NULL, *contacts = NULL, *credentials = NULL;
-	enum ctl_exit end = command_email(key, c->argv[0]);
+	enum ctl_exit end = command_email_key(key, c->argv[0]);
 
-	if (!end) {
-		aor_fold(key);
+	if (!end)
 		end = db_ask(c->db, &account, account_sql, params, 1);
-	}
 	if (!end && !PQntuples(account)) {
 		ctl_say("There is no account %s.", c->argv[0]);
 		end = CTL_REFUSED;
