@@ -5,6 +5,7 @@
 
 #include "gate/recheck.h"
 #include "gate/refusal.h"
+#include "parse/hdr.h"
 #include "parse/sanity.h"
 
 enum { ANSWER_EXTRA = 512 };
