@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -20,6 +21,7 @@
 enum {
 	LOOK_MS = 100,	  /* for who has waited too long */
 	LOGINS_A_NEW = 3, /* logins in a row while a new password waits */
+	NICENESS = 10,	  /* of the thread: to all else a hash gives way */
 };
 
 enum queue {
@@ -100,6 +102,7 @@ static void *hasher_thread(void *arg)
 	const uint64_t one = 1;
 	struct job *j;
 
+	(void)setpriority(PRIO_PROCESS, 0, NICENESS); /* in Linux, a thread's */
 	while ((j = job_await(h))) {
 		job_run(j);
 		/* Fails only where it is readable anyhow. */

@@ -61,6 +61,7 @@ from (values
 	('sender_stored', 100, 'messages', 'of one sender that wait for one account'),
 	('sender_stored_bytes', 2097152, 'bytes', 'of one sender that wait for one account'),
 	('sends', 600, 'a minute', 'messages that an account sends'),
+	('sends_contacts', 2400, 'a minute', 'contacts that the messages of an account go to'),
 	('sends_scheduled', 100, 'messages', 'of a sender that are due later'),
 	('sends_stored', 1000, 'messages', 'that wait for an account'),
 	('sends_stored_bytes', 16777216, 'bytes', 'that wait for an account'),

@@ -138,6 +138,7 @@ create function app.composing_tell(p_sender bigint, p_account bigint, p_says tex
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_bell text[];
+	v_told text[];
 begin
 	perform app.send_check(p_sender);
 	perform app.caller_holds(p_sender);
@@ -145,7 +146,7 @@ begin
 	if app.has_stream(p_account) then
 		v_bell := array['restsip_change|composing/' || app.email(p_account) || ' ' || app.email(p_sender) || ' ' || p_says];
 	end if;
-	v_bell := v_bell || array(
+	v_told := array(
 		select app.job_bell(g.id) || 'composing ' || l.id || ' ' || p_sender || ' ' || p_says
 		from app.login l
 		cross join lateral (
@@ -153,8 +154,8 @@ begin
 		where l.account_id = p_account and l.contact is not null and l.expires_at > now()
 			and (not p_secure or app.is_secure(l.*::app.login)) and app.is_devices_latest(l.*::app.login)
 		order by l.n limit 32);
-	perform app.send_count(p_sender);
-	return v_bell;
+	perform app.send_count(p_sender, cardinality(v_told));
+	return v_bell || v_told;
 end $$;
 
 -- p_says: active or idle, a blank, and for how many seconds, or 0.

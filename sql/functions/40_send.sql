@@ -217,8 +217,8 @@ end $$;
 create function app.send_too_many(p_since timestamptz) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-	perform app.refuse_for(429, 'too-many-sends', format('An account sends at most %s messages a minute.',
-		app.bound('sends')), extract(epoch from p_since + interval '1 minute' - now()));
+	perform app.refuse_for(429, 'too-many-sends', format('An account sends at most %s messages a minute, and to %s contacts.',
+		app.bound('sends'), app.bound('sends_contacts')), extract(epoch from p_since + interval '1 minute' - now()));
 end $$;
 
 -- RS429 where an account has sent its messages of this minute already. Only a look: app.send_count counts.
@@ -228,7 +228,8 @@ declare
 	v_since timestamptz;
 begin
 	select r.since into v_since from app.send_rate r
-	where r.account_id = p_sender_id and r.since > now() - interval '1 minute' and r.sends >= app.bound('sends');
+	where r.account_id = p_sender_id and r.since > now() - interval '1 minute'
+		and (r.sends >= app.bound('sends') or r.deliveries >= app.bound('sends_contacts'));
 	if found then
 		perform app.send_too_many(v_since);
 	end if;
@@ -274,20 +275,21 @@ begin
 		order by o.id limit 1000));
 end $$;
 
--- Counts a message of an account: a refusal undoes that. This row is locked last, and until the commit, so that no two
--- at once pass as the last one.
-create function app.send_count(p_sender_id bigint) returns void
+-- Counts a message of an account, and to how many contacts it goes: a refusal undoes that. This row is locked last, and
+-- until the commit, so that no two at once pass as the last one.
+create function app.send_count(p_sender_id bigint, p_contacts bigint default 1) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_rate record;
 begin
-	insert into app.send_rate as r (account_id, since, sends, total) values (p_sender_id, now(), 1, 1)
+	insert into app.send_rate as r (account_id, since, sends, deliveries, total) values (p_sender_id, now(), 1, p_contacts, 1)
 	on conflict (account_id) do update set
 		since = case when r.since > now() - interval '1 minute' then r.since else now() end,
 		sends = case when r.since > now() - interval '1 minute' then r.sends + 1 else 1 end,
+		deliveries = case when r.since > now() - interval '1 minute' then r.deliveries else 0 end + p_contacts,
 		total = r.total + 1
-	returning r.since, r.sends, r.total into v_rate;
-	if v_rate.sends > app.bound('sends') then
+	returning r.since, r.sends, r.deliveries - p_contacts as before, r.total into v_rate;
+	if v_rate.sends > app.bound('sends') or v_rate.before >= app.bound('sends_contacts') then
 		perform app.send_too_many(v_rate.since);
 	end if;
 	if v_rate.total % 500 = 0 then -- to look costs something
@@ -366,7 +368,8 @@ begin
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'offline', 'queued');
 	end if;
 	if p_sender_id is not null then
-		perform app.send_count(p_sender_id);
+		perform app.send_count(p_sender_id,
+			(select count(*) from app.delivery d where d.send_id = v_send.id and d.kind = 'contact'));
 	end if;
 	if p_sender_id is not null and not v_due then
 		perform app.send_count_scheduled(p_sender_id);

@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(78);
+select plan(83);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -298,6 +298,22 @@ update app.send_rate set since = now() - interval '1 minute';
 select is(pg_temp.send('bob', 'alice'), 'stored', 'and it is true');
 \o /dev/null
 select pg_temp.is_bound('sends', null);
+delete from app.send;
+delete from app.send_rate;
+select pg_temp.is_bound('sends_contacts', 3);
+select api.login_register(null, pg_temp.proof('alice'), 'me', c, c, 600, '{}', null)
+from unnest(array['sip:a1@192.0.2.1', 'sip:a2@192.0.2.1']) c;
+select pg_temp.send('bob', 'alice');
+\o
+select is(pg_temp.send('bob', 'alice'), 'queued', 'the one that reaches as many contacts as a minute''s go to');
+select throws_ok($$ select pg_temp.send('bob', 'alice') $$, 'RS429', 'too-many-sends', 'one more');
+select is(pg_temp.retry_s(), '60', 'it says when to come again');
+select is(pg_temp.send('alice', 'bob'), 'stored', 'others are served');
+update app.send_rate set since = now() - interval '1 minute';
+select is(pg_temp.send('bob', 'alice'), 'queued', 'and it is true');
+\o /dev/null
+select pg_temp.is_bound('sends_contacts', null);
+select api.login_delete(null, pg_temp.proof('alice'), 'me', l.n, null) from app.login l where l.contact like 'sip:a_@192.0.2.1';
 delete from app.send;
 select pg_temp.is_bound('sends_scheduled', 2);
 select pg_temp.send('bob', 'alice', 'b1', now() + interval '1 hour');
