@@ -61,8 +61,9 @@ static bool is_ascii_domain(const char *s)
 }
 
 /**
- * A domain in the one form that is stored and compared: lower case, and
- * A-labels for what is not ASCII (RFC 5891).
+ * A domain in the one form that is stored and compared: lower case, A-labels
+ * for what is not ASCII (RFC 5891), and without the root's dot at its end (RFC
+ * 1034, section 3.1; RFC 3261, section 25.1).
  *
  * @param out  Written only on success
  * @return  0, or EBADMSG
@@ -82,6 +83,8 @@ int domain_parse(char out[static AOR_BUF], const char *p, size_t n)
 		text[i] = (char)(c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c);
 		plain = plain && (unsigned char)c < 0x80;
 	}
+	if (text[n - 1] == '.')
+		n--;
 	text[n] = '\0';
 	if (!plain) {
 		if (idn2_to_ascii_8z(text, &ascii,

@@ -190,6 +190,16 @@ def test_the_email_of_a_second_credential_is_its_username_too(account, phone):
     assert p.register().code == 200
 
 
+def test_the_dot_of_the_root_makes_no_other_domain(account, phone):
+    alice = account("alice")
+    p = phone(alice)
+    p.domain += "."
+    assert p.aor.endswith("@example.net.")
+    assert p.register().code == 200
+    assert p.message(p.aor).code in (200, 202) and p.subscribe(p.aor, "reg").answer.code == 200
+    assert [c["source"] for c in alice.request("GET", "/login/me").json()] == ["sip"]
+
+
 @pytest.mark.parametrize("username", ["{}@EXAMPLE.NET", "{}@example.org", "{}@example.net@example.net", "@example.net", "{}@",
                                       "x{}@example.net"])
 def test_another_username_is_nobody(account, phone, username):

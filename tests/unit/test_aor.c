@@ -54,6 +54,16 @@ static void the_domain_is_lower_cased_and_the_local_part_is_not(void **state)
 	assert_form("Alice@EXAMPLE.Net", "Alice@example.net");
 }
 
+static void the_dot_of_the_root_goes(void **state)
+{
+	(void)state;
+	assert_form("alice@example.net.", "alice@example.net");
+	assert_form("a@B\xc3\x9c"
+		    "CHER.",
+		    "a@xn--bcher-kva");
+	assert_refused("a@.");
+}
+
 static void what_is_not_ascii_in_a_domain_becomes_idna(void **state)
 {
 	(void)state;
@@ -75,7 +85,7 @@ static void what_is_no_address_is_refused(void **state)
 		"a@b c",   "a@b\n",   "a\r\n@b",    "a\tb@c", "\"a\"@b",
 		"a<b>@c",  "<a@b>",   "a%40b@c",    "a@b%2e", "a(x)@b",
 		"a,b@c",   "a:b@c",   "a;b@c",	    "a\\b@c", "a@[::1]",
-		"a@-b",	   "a@b-",    "a@b-.c",	    "a@.b",   "a@b.",
+		"a@-b",	   "a@b-",    "a@b-.c",	    "a@.b",   "a@b..",
 		"a@b..c",  "a@b_c",   "\xc3\xa4@b", "a@\xff", "a@\xc0\xaf",
 		"sip:a@b", "a#b@c",   "a{b}@c",	    "a|b@c",  "a@b/c",
 		"a@b\x01", "a\x7f@b", "a`b@c",	    "a^b@c",
@@ -175,6 +185,7 @@ int main(void)
 		cmocka_unit_test(plain_emails_stay_as_they_are),
 		cmocka_unit_test(
 			the_domain_is_lower_cased_and_the_local_part_is_not),
+		cmocka_unit_test(the_dot_of_the_root_goes),
 		cmocka_unit_test(what_is_not_ascii_in_a_domain_becomes_idna),
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(a_nul_is_refused_wherever_it_stands),
