@@ -2,12 +2,6 @@
 -- decided here, under the lock of the call's resource, so that there is one winner, whichever door it comes by. How legs come and
 -- end, and what agents are ordered to do with them: the files beside this.
 
-create function app.sdp_session(p_type text, p_sdp text) returns jsonb
-language plpgsql immutable as $$
-begin
-	return case when p_sdp is not null then jsonb_build_object('type', p_type, 'sdp', p_sdp) end;
-end $$;
-
 -- Their calls' resources, locked in order: before any of their rows. Legs that outlive their call have only those.
 create function app.leg_lock_calls(p_legs bigint[]) returns void
 language plpgsql volatile as $$
@@ -267,22 +261,6 @@ begin
 	v_first.kind := 'won';
 	v_first.peer := case when v_caller.agent_id = p_agent then v_caller.id end;
 	return query select * from app.leg_take(p_agent, v_first, v_bell);
-end $$;
-
--- Whether an offer puts the other side on hold: nothing that is open in it goes both ways (RFC 3264, section 8.4).
-create function app.sdp_holds(p_sdp text) returns bool
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-	c_way constant text := '\na=(sendrecv|sendonly|recvonly|inactive)\M';
-	c_at constant text := '\nc=IN IP[46] ([^\s/]+)';
-	v_parts text[] := regexp_split_to_array(replace(p_sdp, E'\r', ''), '\n(?=m=)');
-	v_way text := coalesce(substring(v_parts[1] from c_way), 'sendrecv'); -- of the session
-	v_at text := coalesce(substring(v_parts[1] from c_at), '');
-begin
-	return coalesce((
-		select bool_and(coalesce(substring(p from c_way), v_way) in ('sendonly', 'inactive')
-			or coalesce(substring(p from c_at), v_at) in ('0.0.0.0', '::'))
-		from unnest(v_parts[2:]) p where p !~ '^m=\S+ 0[ /]'), false);
 end $$;
 
 -- Both sides of a call have a new session: p_leg has offered.

@@ -1,13 +1,5 @@
 -- A phone takes the place of another of its account that rings (INVITE with Replaces, RFC 3891): who calls is answered by it.
 
--- The media of a session and how each is carried, in order. Two that offer to each other have each other's answer where these are
--- the same; but not in WebRTC, where an answer says who greets whom (RFC 5763, section 5).
-create function app.sdp_media(p_sdp text) returns text[]
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-	return array(select m[1] || ' ' || m[2] from regexp_matches(p_sdp, '\nm=(\S+) \S+ (\S+)', 'g') m);
-end $$;
-
 -- p_leg, p_sdp: as of api.sip_invite. p_call_id, p_tag, p_other_tag: of the dialog that the ringing phone has. Kind of the first row:
 -- made, as there, or refused (code).
 create function api.sip_pickup(p_agent int, p_credential bigint, p_ha1 text, p_leg jsonb, p_sdp text, p_secure bool,
