@@ -2,6 +2,7 @@
 import queue
 import re
 import secrets
+import threading
 import time
 
 SDP = ("v=0\r\no=- {n} 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -10,6 +11,9 @@ SDP = ("v=0\r\no=- {n} 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\
 
 def sdp(n=1):
     return SDP.format(n=n)
+
+
+HOLD = sdp(5).replace("sendrecv", "sendonly")
 
 
 def uri_of(value):
@@ -157,3 +161,32 @@ def rings(phone):
     """Makes a phone leave INVITEs to the test; all else is answered with 200, an ACK with nothing."""
     phone.answer = lambda request: None if request.method in ("INVITE", "ACK") else 200
     return phone
+
+
+def up(a, b):
+    """A call that is up: both sides of it."""
+    out = Outgoing(a, b.aor, sdp(1))
+    inc = Incoming(b)
+    inc.accept()
+    out.confirm()
+    return out, inc
+
+
+def offer(side, body, timeout_s=5, also=()):
+    """A re-INVITE, in a thread of its own, until its final answer, which is ACKed: where that comes."""
+    side.cseq += 1
+    cseq, branch = side.cseq, "z9hG4bK" + secrets.token_hex(8)
+    head = [("From", side.mine), ("To", side.theirs), ("Contact", f"<{side.phone.contact}>"), *also]
+    raw = side.phone.build("INVITE", side.target, head + ([("Content-Type", "application/sdp")] if body else []), body,
+                           cseq=cseq, call_id=side.call_id, branch=branch)
+    found = queue.Queue()
+
+    def run():
+        answer = side.phone.exchange(raw, timeout_s)
+        more = {} if answer.code == 200 else {"branch": branch}
+        answers = not body and answer.code == 200
+        side.phone.send(side.phone.build("ACK", side.target, head + ([("Content-Type", "application/sdp")] if answers else []),
+                                         sdp(7) if answers else b"", cseq=cseq, call_id=side.call_id, **more))
+        found.put(answer)
+    threading.Thread(target=run, daemon=True).start()
+    return found

@@ -6,10 +6,9 @@ import threading
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, up
 
 from phone import new_account
-from test_calls import HOLD, offer, up
 from test_transfer import changes_over, next_of, passes, refer, request as of_dialog, telling, told
 from test_update import Update, answers_too_late
 

@@ -1,6 +1,5 @@
 """An agent or stream process that others cannot see: a connection that has died without a word, a process that hung."""
 import os
-import re
 import signal
 import subprocess
 

@@ -1,9 +1,8 @@
 """Phones move in calls: over another connection, behind a NAT, to another address, to another agent."""
 import pytest
-from call_phone import Incoming, rings, sdp
+from call_phone import Incoming, rings, sdp, up
 
 from phone import Phone, new_account
-from test_calls import up
 from test_calls_outlive import back, fixture_pair, hung_up, over, rows  # noqa: F401 pylint: disable=unused-import
 
 

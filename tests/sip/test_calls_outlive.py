@@ -9,10 +9,9 @@ import threading
 
 import psycopg
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, up
 
 from phone import Message, Phone, new_account
-from test_calls import HOLD, offer, up
 from test_transfer import changes_over, refer, request as of_dialog, say, telling, told
 
 AGENT = "restsip-agent"

@@ -5,11 +5,10 @@ import threading
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, rings, sdp, up
 from silent_proxy import behind_proxy
 
 from phone import new_account
-from test_calls import up
 from test_keys import keys, press
 from test_page_calls import call, children, command
 from test_pickup import replaces, ringing

@@ -11,10 +11,9 @@ import types
 
 import pytest
 import requests
-from call_phone import Incoming, Outgoing, rings, sdp, tag_of
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, tag_of, up
 
 from phone import new_account
-from test_calls import HOLD, offer, up
 from test_transfer import changes_over, refer, request as of_dialog, say, telling, told
 
 ROUNDS = 200 if os.environ.get("RESTSIP_LONG") == "1" else 10

@@ -3,9 +3,8 @@ import queue
 
 import pytest
 from answers import is_json, is_problem, time_in
-from call_phone import Incoming, Outgoing, rings, sdp, tag_of
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, tag_of
 
-from test_calls import HOLD, offer
 from test_page_calls import WEBRTC, children, command
 from test_page_calls import offer as session_offer
 from test_transfer import causes, changes_over, next_of, passes, refer, request, say

@@ -7,10 +7,9 @@ import time
 import xml.etree.ElementTree as ET
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, rings, sdp, up
 
 from phone import new_account
-from test_calls import up
 from test_events import state, subscriptions
 
 AGENT = "restsip-agent"

@@ -1,8 +1,7 @@
 """A phone takes the place of another of its account that rings (INVITE with Replaces, RFC 3891)."""
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp, tag_of
+from call_phone import Incoming, Outgoing, rings, sdp, tag_of, up
 
-from test_calls import up
 from test_divert import send_on
 from test_page_calls import COMPLETED, call, children
 from test_page_calls import offer as session_offer

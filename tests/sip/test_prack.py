@@ -2,9 +2,9 @@
 import queue
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp, tag_of, uri_of
+from call_phone import HOLD, Incoming, Outgoing, rings, sdp, tag_of, uri_of
 
-from test_calls import HOLD, call_of
+from test_calls import call_of
 
 RELIABLY = [("Require", "100rel")]
 

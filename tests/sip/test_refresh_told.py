@@ -7,7 +7,8 @@ import pytest
 from call_phone import Incoming, Outgoing, rings, sdp
 
 from phone import new_account
-from test_page_calls import children, origin
+from test_page_calls import children
+from test_page_sessions import origin
 from test_session_timer import accept
 from test_transfer import changes_over, next_of, refer, request, say, telling, told, url_of
 

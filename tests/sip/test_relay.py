@@ -1,10 +1,9 @@
 """Calls between WebRTC and plain RTP, by a media relay: who answers, holds, hands on and hangs up."""
 import pytest
-from call_phone import Incoming, Outgoing
+from call_phone import Incoming, Outgoing, offer
 # pylint: disable-next=unused-import
 from relay_calls import (calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_phone_to_web,
                          fixture_relay, fixture_talk, fixture_web_to_phone, how_it_ended, is_plain, is_web, of, sdp, web)
-from test_calls import offer
 from test_transfer import refer, say, telling
 
 

@@ -3,12 +3,11 @@ import contextlib
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing
+from call_phone import Incoming, Outgoing, offer
 from phone import new_account
 # pylint: disable-next=unused-import
 from relay_calls import (AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_phone_to_web,
                          fixture_relay, fixture_talk, fixture_web_to_phone, how_it_ended, is_plain, is_web, of, sdp, web)
-from test_calls import offer
 
 # ---- the relay is away, or lies ----
 

@@ -1,11 +1,10 @@
 """Calls by a media relay of which something is refused, picked up or said twice: each keeps the media that it has."""
 import queue
 
-from call_phone import Incoming, Outgoing, rings
+from call_phone import Incoming, Outgoing, offer, rings
 from phone import new_account
 # pylint: disable-next=unused-import
 from relay_calls import AGENT, calls, child, command, fixture_clean, fixture_own_system, fixture_person, fixture_relay, sdp, web
-from test_calls import offer
 from test_pickup import replaces
 
 

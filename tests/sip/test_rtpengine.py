@@ -5,13 +5,12 @@ import queue
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings
+from call_phone import Incoming, Outgoing, offer, rings
 from ice import IcePeer
 from ng import RTPENGINE, FakeRelay, Rtpengine
 from phone import new_account
 from relay_calls import AGENT, calls, child, command, how_it_ended, is_plain, is_web, sdp, web
 from restsip_system import until as wait_until
-from test_calls import offer
 
 
 @pytest.fixture(scope="module", name="real")

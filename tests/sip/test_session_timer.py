@@ -1,4 +1,4 @@
-"""Session timers in calls (RFC 4028), and phones that are asked because they know none."""
+"""Session timers in calls (RFC 4028)."""
 import contextlib
 import itertools
 import os
@@ -8,12 +8,12 @@ import re
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import Incoming, Outgoing, offer, rings, sdp
 from limited import SANITIZED
 
 from phone import new_account
-from test_calls import call_of, offer
-from test_page_calls import leg_of, order
+from test_calls import call_of
+from test_page_sessions import leg_of, order
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
 S, MIN_S, PROBE_S = (90, 90, 20) if LONG else (4, 3, 2)
@@ -487,46 +487,3 @@ def test_a_thousand_legs_of_the_process_before(pair, own_system, until):
                            "delete from app.call where id in (select call_id from l) returning 1")
     assert out.bye().code == 200
     inc.next("BYE")
-
-
-# ---- phones that know none ----
-
-def test_a_phone_without_a_timer_is_asked(pair, over, until):
-    a, b = pair()
-    out, inc, _ = up(a, b)
-    until(lambda: len(came(a, "OPTIONS")) > 1 and len(came(b, "OPTIONS")) > 1, 4 * PROBE_S + 10)
-    assert not came(a, "BYE") and not came(b, "BYE")
-    asked = came(b, "OPTIONS")[-1]
-    assert (asked.get("call-id"), asked.get("to"), asked.uri) == (inc.call_id, inc.mine, b.contact)
-    b.options = None
-    assert Incoming.next(out, "BYE", 6 * PROBE_S + 15)
-    assert over(a) == {"unreachable"}
-
-
-@pytest.mark.parametrize("code", [481, 408])
-def test_a_phone_that_knows_of_no_call(pair, over, code):
-    a, b = pair()
-    out, _, _ = up(a, b)
-    b.options = code
-    assert Incoming.next(out, "BYE", 2 * PROBE_S + 10)
-    assert over(a) == {"unreachable"}
-
-
-@pytest.mark.parametrize("transport", ["udp", "tls"])
-def test_baresip_is_killed_in_a_call(pair, over, until, softphone, transport):
-    """SIGKILL, so that it says no BYE; it knows no session timers."""
-    a, b = pair()
-    owner = new_account(a.owner.system, "carol")
-    killed = softphone(owner, a.owner, transport)
-    out = Outgoing(a, f"sip:{owner.email}", sdp(1).replace("192.0.2.1", "127.0.0.1"))
-    assert out.next(10).code == 180
-    killed.command("accept")
-    out.confirm(timeout_s=10)
-    until(lambda: came(a, "OPTIONS"), 4 * PROBE_S + 10)
-    killed.process.kill()
-    killed.process.wait(10)
-    if transport == "tls" and not LONG:  # it could come back over another connection, for two minutes
-        until(lambda: a.owner.system.query_owner("update app.leg set lost_at = now() - interval '3 min', asked_at = '-infinity' "
-                                                 "where lost_at is not null and state = 'up' returning 1"), 10)
-    assert Incoming.next(out, "BYE", 6 * PROBE_S + 150 * LONG + 20)
-    assert over(a) == {"unreachable"} and b

@@ -6,9 +6,8 @@ import random
 import threading
 
 import pytest
-from call_phone import Incoming, Outgoing, sdp
+from call_phone import HOLD, Incoming, Outgoing, offer, sdp, up
 
-from test_calls import HOLD, offer, up
 from test_calls_races import Sides, accepts_offers
 from test_session_timer import TIMER, accept, refresh_by_update
 from test_transfer import request, say

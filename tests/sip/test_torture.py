@@ -3,7 +3,6 @@
 They lie beside the project, not in it; without them these tests are skipped.
 """
 import csv
-import pathlib
 import re
 import secrets
 import socket

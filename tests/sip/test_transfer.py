@@ -3,11 +3,11 @@ import queue
 import time
 
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, up
 
-from test_calls import HOLD, offer, up
-from test_page_calls import WEBRTC, call, children, command, origin
+from test_page_calls import WEBRTC, call, children, command
 from test_page_calls import offer as session_offer
+from test_page_sessions import origin
 
 WAIT_S = 10
 

@@ -2,11 +2,11 @@
 import types
 
 import pytest
-from call_phone import Outgoing, rings, sdp, tag_of
+from call_phone import HOLD, Outgoing, rings, sdp, tag_of, up
 
 from phone import new_account
-from test_calls import HOLD, up
-from test_page_calls import children, command, origin
+from test_page_calls import children, command
+from test_page_sessions import origin
 from test_pickup import past
 from test_transfer import causes, next_of, passes, refer, request, say, telling, told, url_of
 

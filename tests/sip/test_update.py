@@ -3,9 +3,9 @@ import threading
 
 import psycopg
 import pytest
-from call_phone import Incoming, Outgoing, rings, sdp, uri_of
+from call_phone import HOLD, Incoming, Outgoing, offer, rings, sdp, up, uri_of
 
-from test_calls import HOLD, call_of, offer, up
+from test_calls import call_of
 
 SDP_TYPE = [("Content-Type", "application/sdp")]
 
