@@ -23,7 +23,7 @@ def fixture_agent(limited, tmp_path):
     def make(**how):
         one = Program(limited, AGENT, tmp_path / f"agent-{len(made)}.log", **how)
         made.append(one)
-        until(lambda: "event=ready" in one.log(), 20, one.log)
+        until(lambda: "event=ready" in one.log() and "connection=asked" in one.log(), 20, one.log)
         return one
     yield make
     for one in made:
