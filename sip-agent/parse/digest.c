@@ -11,6 +11,7 @@
 
 #include "common/hex.h"
 #include "common/secret.h"
+#include "parse/hdr.h"
 
 enum {
 	PIECES_MAX = 12,
@@ -194,28 +195,10 @@ static const char *const param_names[P_COUNT] = {
 	[P_USERNAME] = "username",
 };
 
-static bool is_lws(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool is_token(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && strchr("-.!%*_+`'~", c) != NULL);
-}
-
-static void skip_lws(struct pl *pl)
-{
-	while (pl->l && is_lws(*pl->p))
-		pl_advance(pl, 1);
-}
-
 static int take_token(struct pl *tok, struct pl *pl)
 {
 	*tok = (struct pl){pl->p, 0};
-	while (pl->l && is_token(*pl->p)) {
+	while (pl->l && hdr_is_token_char(*pl->p)) {
 		tok->l++;
 		pl_advance(pl, 1);
 	}
@@ -227,7 +210,7 @@ static int take_token(struct pl *tok, struct pl *pl)
 static int take_unquoted(struct pl *val, struct pl *pl)
 {
 	*val = (struct pl){pl->p, 0};
-	while (pl->l && *pl->p != ',' && !is_lws(*pl->p)) {
+	while (pl->l && *pl->p != ',' && !hdr_is_lws(*pl->p)) {
 		const unsigned char c = (unsigned char)*pl->p;
 
 		if (c < 0x20 || c == 0x7f || c == '"')
@@ -281,13 +264,13 @@ static int take_param(struct pl *valv, bool *escv, struct pl *pl)
 	if (err)
 		return err;
 
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	if (!pl->l || *pl->p == ',')
 		return 0; /* it has no value, and says nothing to us */
 	if (*pl->p != '=')
 		return EBADMSG;
 	pl_advance(pl, 1);
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 
 	err = take_value(&val, &escaped, pl);
 	if (err)
@@ -392,7 +375,7 @@ static int check_params(struct digest_auth *auth, const struct pl *valv,
 /* A list may have members with nothing in them (RFC 7230 section 7) */
 static void skip_commas(struct pl *pl)
 {
-	while (pl->l && (is_lws(*pl->p) || *pl->p == ','))
+	while (pl->l && (hdr_is_lws(*pl->p) || *pl->p == ','))
 		pl_advance(pl, 1);
 }
 
@@ -412,7 +395,7 @@ int digest_parse(struct digest_auth *auth, const struct pl *hval)
 	struct pl pl = *hval, scheme;
 	int err;
 
-	skip_lws(&pl);
+	hdr_skip_lws(&pl);
 	if (take_token(&scheme, &pl) || pl_strcasecmp(&scheme, "Digest"))
 		return ENOENT;
 
@@ -420,7 +403,7 @@ int digest_parse(struct digest_auth *auth, const struct pl *hval)
 		err = take_param(valv, escv, &pl);
 		if (err)
 			return err;
-		skip_lws(&pl);
+		hdr_skip_lws(&pl);
 		if (pl.l && *pl.p != ',')
 			return EBADMSG;
 	}

@@ -147,6 +147,12 @@ bool hdr_is_lws(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+void hdr_skip_lws(struct pl *pl)
+{
+	while (pl->l && hdr_is_lws(*pl->p))
+		pl_advance(pl, 1);
+}
+
 /** Of a token (RFC 3261 section 25.1) */
 bool hdr_is_token_char(char c)
 {
@@ -175,8 +181,7 @@ int hdr_token(struct pl *tok, struct pl *list)
 		tok->l++;
 		pl_advance(list, 1);
 	}
-	while (list->l && hdr_is_lws(*list->p))
-		pl_advance(list, 1);
+	hdr_skip_lws(list);
 
 	return tok->l && (!list->l || *list->p == ',') ? 0 : EBADMSG;
 }

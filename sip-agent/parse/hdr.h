@@ -52,6 +52,7 @@ unsigned hdr_count(const struct sip_msg *msg, enum hdr h);
 bool hdr_each(const struct sip_msg *msg, enum hdr h, hdr_line_h *lh, void *arg);
 bool hdr_has_token(const struct sip_msg *msg, enum hdr h, const char *token);
 bool hdr_is_lws(char c);
+void hdr_skip_lws(struct pl *pl);
 bool hdr_is_token_char(char c);
 int hdr_token(struct pl *tok, struct pl *list);
 int hdr_number(uint64_t *num, const struct pl *val, uint64_t max);

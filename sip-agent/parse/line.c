@@ -46,8 +46,7 @@ int line_take(struct pl *line, struct pl *in)
 /** Take blanks, and ends of folded lines, from both ends of a value */
 void line_trim(struct pl *val)
 {
-	while (val->l && hdr_is_lws(*val->p))
-		pl_advance(val, 1);
+	hdr_skip_lws(val);
 	while (val->l && hdr_is_lws(val->p[val->l - 1]))
 		val->l--;
 }

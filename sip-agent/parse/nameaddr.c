@@ -7,29 +7,13 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_lws(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool is_token(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && strchr("-.!%*_+`'~", c) != NULL);
-}
+#include "parse/hdr.h"
 
 /* In a parameter's value without quotes.  More than RFC 3261's token and host:
    tags are often base64, which has `/` and `=` */
 static bool is_value(char c)
 {
 	return c > 0x20 && c < 0x7f && !strchr("\"\\,;<>", c);
-}
-
-static void skip_lws(struct pl *pl)
-{
-	while (pl->l && is_lws(*pl->p))
-		pl_advance(pl, 1);
 }
 
 /* A quoted string with its quotes */
@@ -107,7 +91,7 @@ static bool is_display(const struct pl *pl)
 
 		if (u == '<')
 			return true;
-		if (!is_lws(pl->p[i]) &&
+		if (!hdr_is_lws(pl->p[i]) &&
 		    (u <= 0x20 || u == 0x7f || strchr("\"\\,:;>", u)))
 			return false;
 	}
@@ -123,7 +107,7 @@ static int take_address(struct nameaddr *na, struct pl *pl)
 		err = take_quoted(&na->display, pl);
 		if (err)
 			return err;
-		skip_lws(pl);
+		hdr_skip_lws(pl);
 		return take_bracketed(na, pl);
 	}
 
@@ -135,7 +119,7 @@ static int take_address(struct nameaddr *na, struct pl *pl)
 		na->display.l++;
 		pl_advance(pl, 1);
 	}
-	while (na->display.l && is_lws(na->display.p[na->display.l - 1]))
+	while (na->display.l && hdr_is_lws(na->display.p[na->display.l - 1]))
 		na->display.l--;
 
 	return take_bracketed(na, pl);
@@ -153,20 +137,20 @@ static int take_param(struct pl *name, struct pl *val, struct pl *pl)
 	int err;
 
 	*val = pl_null;
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	*name = (struct pl){pl->p, 0};
-	while (pl->l && is_token(*pl->p)) {
+	while (pl->l && hdr_is_token_char(*pl->p)) {
 		name->l++;
 		pl_advance(pl, 1);
 	}
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	if (!name->l)
 		return is_param_end(pl) ? 0 : EBADMSG;
 
 	if (!pl->l || *pl->p != '=')
 		return 0;
 	pl_advance(pl, 1);
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 
 	if (pl->l && *pl->p == '"') {
 		err = take_quoted(val, pl);
@@ -192,14 +176,14 @@ static int take_params(struct nameaddr *na, struct pl *pl)
 	const char *start;
 	int err;
 
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	start = pl->p;
 	while (pl->l && *pl->p == ';') {
 		pl_advance(pl, 1);
 		err = take_param(&name, &val, pl);
 		if (err)
 			return err;
-		skip_lws(pl);
+		hdr_skip_lws(pl);
 	}
 	na->params = (struct pl){start, (size_t)(pl->p - start)};
 
@@ -219,14 +203,14 @@ int nameaddr_take(struct nameaddr *na, struct pl *list)
 	int err;
 
 	memset(na, 0, sizeof(*na));
-	skip_lws(list);
+	hdr_skip_lws(list);
 	if (!list->l)
 		return ENOENT;
 
 	if (*list->p == '*') {
 		struct pl rest = {list->p + 1, list->l - 1};
 
-		skip_lws(&rest);
+		hdr_skip_lws(&rest);
 		if (!rest.l) {
 			na->star = true;
 			*list = rest;
@@ -246,7 +230,7 @@ int nameaddr_take(struct nameaddr *na, struct pl *list)
 	if (*list->p != ',')
 		return EBADMSG;
 	pl_advance(list, 1);
-	skip_lws(list);
+	hdr_skip_lws(list);
 
 	return list->l ? 0 : EBADMSG;
 }
@@ -284,7 +268,7 @@ bool nameaddr_param(const struct nameaddr *na, const char *name, struct pl *val)
 			return false;
 		if (!pl_strcasecmp(&found, name))
 			return !val->p || val->l;
-		skip_lws(&pl);
+		hdr_skip_lws(&pl);
 	}
 
 	return false;
@@ -304,18 +288,18 @@ bool nameaddr_next_param(struct pl *name, struct pl *text, struct pl *rest)
 	struct pl val;
 
 	do {
-		skip_lws(rest);
+		hdr_skip_lws(rest);
 		if (!rest->l || *rest->p != ';')
 			return false;
 		pl_advance(rest, 1);
-		skip_lws(rest);
+		hdr_skip_lws(rest);
 		text->p = rest->p;
 		if (take_param(name, &val, rest))
 			return false;
 	} while (!name->l);
 
 	text->l = (size_t)(rest->p - text->p);
-	while (is_lws(text->p[text->l - 1]))
+	while (hdr_is_lws(text->p[text->l - 1]))
 		text->l--;
 
 	return true;

@@ -13,8 +13,7 @@ static struct pl word(struct pl *rest)
 		w.l++;
 		pl_advance(rest, 1);
 	}
-	while (rest->l && hdr_is_lws(*rest->p))
-		pl_advance(rest, 1);
+	hdr_skip_lws(rest);
 
 	return w;
 }

@@ -10,8 +10,7 @@
 
 static void trim(struct pl *pl)
 {
-	while (pl->l && hdr_is_lws(pl->p[0]))
-		pl_advance(pl, 1);
+	hdr_skip_lws(pl);
 	while (pl->l && hdr_is_lws(pl->p[pl->l - 1]))
 		pl->l--;
 }

@@ -130,8 +130,7 @@ static void take_token(struct pl *tok, struct pl *pl)
 		tok->l++;
 		pl_advance(pl, 1);
 	}
-	while (pl->l && hdr_is_lws(*pl->p))
-		pl_advance(pl, 1);
+	hdr_skip_lws(pl);
 }
 
 /* type / subtype; its parameters are for whoever reads the body */
@@ -143,8 +142,7 @@ static const char *check_type(const struct pl *val)
 	if (!type.l || !pl.l || *pl.p != '/')
 		return "Bad Content-Type";
 	pl_advance(&pl, 1);
-	while (pl.l && hdr_is_lws(*pl.p))
-		pl_advance(&pl, 1);
+	hdr_skip_lws(&pl);
 	take_token(&subtype, &pl);
 
 	return subtype.l && (!pl.l || *pl.p == ';') ? NULL : "Bad Content-Type";

@@ -19,8 +19,7 @@ static int read_seconds(uint32_t *s, struct pl *params, const struct pl *val)
 	err = hdr_delay(&n, &num, UINT32_MAX);
 	if (err)
 		return err;
-	while (params->l && hdr_is_lws(*params->p))
-		pl_advance(params, 1);
+	hdr_skip_lws(params);
 	if (params->l && *params->p != ';')
 		return EBADMSG;
 	*s = (uint32_t)n;

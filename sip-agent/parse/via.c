@@ -11,19 +11,13 @@
 
 enum { PARAMS_MAX = 32 };
 
-static void skip_lws(struct pl *pl)
-{
-	while (pl->l && hdr_is_lws(*pl->p))
-		pl_advance(pl, 1);
-}
-
 static int take_char(struct pl *pl, char c)
 {
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	if (!pl->l || *pl->p != c)
 		return EBADMSG;
 	pl_advance(pl, 1);
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 
 	return 0;
 }
@@ -70,7 +64,7 @@ static int take_protocol(struct via *v, struct pl *pl)
 
 	if (!pl->l || !hdr_is_lws(*pl->p))
 		return EBADMSG;
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 
 	return 0;
 }
@@ -100,7 +94,7 @@ static int take_sent_by(struct via *v, struct pl *pl)
 	if (take_host(&v->host, pl))
 		return EBADMSG;
 
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	if (!pl->l || *pl->p != ':')
 		return 0;
 	if (take_char(pl, ':') || take_while(&digits, pl, is_digit) ||
@@ -180,7 +174,7 @@ static int take_param(struct via *v, struct pl *pl)
 		return is_param_end(pl) ? 0 : EBADMSG;
 
 	val = (struct pl){pl->p, 0}; /* there, without a value */
-	skip_lws(pl);
+	hdr_skip_lws(pl);
 	if (!pl->l || *pl->p != '=')
 		return keep(v, &name, &val);
 
@@ -207,7 +201,7 @@ int via_take(struct via *v, struct pl *list)
 	const char *end;
 
 	memset(v, 0, sizeof(*v));
-	skip_lws(list);
+	hdr_skip_lws(list);
 	if (!list->l)
 		return ENOENT;
 
@@ -216,13 +210,13 @@ int via_take(struct via *v, struct pl *list)
 		return EBADMSG;
 
 	end = list->p;
-	skip_lws(list);
+	hdr_skip_lws(list);
 	while (list->l && *list->p == ';') {
 		if (++params > PARAMS_MAX || take_char(list, ';') ||
 		    take_param(v, list))
 			return EBADMSG;
 		end = list->p;
-		skip_lws(list);
+		hdr_skip_lws(list);
 	}
 	while (end > v->val.p && hdr_is_lws(end[-1]))
 		end--;
