@@ -258,21 +258,7 @@ void mail_post(struct exchange *x)
 
 void mail_list(struct exchange *x)
 {
-	const char *path = link_to(x->arena, "/user/", x->path.email,
-				   "/messages", -1);
-	const struct page *p = page_begin(x, path, "n", true);
-	struct pg_args args;
-
-	if (!p)
-		return;
-	exchange_args(x, &args);
-	pg_arg_text(&args, x->path.email);
-	if (p->after_n)
-		pg_arg_int(&args, p->after_n);
-	else
-		pg_arg_null(&args);
-	pg_arg_int(&args, p->limit);
-	exchange_query(x, &list_stmt, &args, page_answer_version);
+	page_of_account(x, "/messages", &list_stmt);
 }
 
 static void patched(struct exchange *x, const struct pg_result *res)

@@ -5,6 +5,7 @@
 
 #include "common/pgres.h"
 #include "worker/body_form.h"
+#include "worker/link.h"
 
 static bool read_query(struct exchange *x, struct page *p, bool numbers)
 {
@@ -103,4 +104,23 @@ void page_answer_version(struct exchange *x, const struct pg_result *res)
 		return;
 	}
 	page_answer(x, res);
+}
+
+void page_of_account(struct exchange *x, const char *name,
+		     const struct pg_stmt *st)
+{
+	const char *path = link_to(x->arena, "/user/", x->path.email, name, -1);
+	const struct page *p = page_begin(x, path, "n", true);
+	struct pg_args args;
+
+	if (!p)
+		return;
+	exchange_args(x, &args);
+	pg_arg_text(&args, x->path.email);
+	if (p->after_n)
+		pg_arg_int(&args, p->after_n);
+	else
+		pg_arg_null(&args);
+	pg_arg_int(&args, p->limit);
+	exchange_query(x, st, &args, page_answer_version);
 }

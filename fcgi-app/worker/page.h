@@ -44,4 +44,15 @@ void page_answer(struct exchange *x, const struct pg_result *res);
  */
 void page_answer_version(struct exchange *x, const struct pg_result *res);
 
+/**
+ * Ask for a page of a list below /user/{email} that has a version, and numbers,
+ * the latest first; and answer with it.
+ *
+ * @param name  of the list, with its slash
+ * @param st    its parameters: the caller's, an email, the number that the page
+ *              is before (null: the latest), how many
+ */
+void page_of_account(struct exchange *x, const char *name,
+		     const struct pg_stmt *st);
+
 #endif
