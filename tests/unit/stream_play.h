@@ -238,6 +238,14 @@ static inline PGresult *result_of(const char *columns, const char *const *rows,
 	return res;
 }
 
+static inline void tell(struct pg_query *q, const struct pg_answer *a)
+{
+	assert_false(q->done);
+	q->done = true;
+	if (!q->forgotten)
+		q->answered(a, q->arg);
+}
+
 static inline void answer_rows(struct pg_query *q, const char *columns,
 			       const char *const *rows, size_t n)
 {
@@ -252,10 +260,7 @@ static inline void answer_rows(struct pg_query *q, const char *columns,
 		.pointer = "",
 	};
 
-	assert_false(q->done);
-	q->done = true;
-	if (!q->forgotten)
-		q->answered(&a, q->arg);
+	tell(q, &a);
 	PQclear(res);
 }
 
@@ -277,10 +282,7 @@ static inline void fail_query(struct pg_query *q, enum pg_end outcome,
 		.pointer = "",
 	};
 
-	assert_false(q->done);
-	q->done = true;
-	if (!q->forgotten)
-		q->answered(&a, q->arg);
+	tell(q, &a);
 }
 
 static inline void refuse(const char *name, int status, const char *slug)

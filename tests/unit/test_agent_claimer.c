@@ -1,6 +1,7 @@
 /*
  * Claiming, leases and settling, of a kind of the test's own.
  */
+#include "agent_play.h"
 #include "claimer_play.h"
 
 static void a_row_is_sent_and_its_answer_settled(void **state)
@@ -300,12 +301,6 @@ int main(void)
 		TEST(what_has_no_answer_is_given_back),
 		TEST(one_that_goes_while_the_database_works_leaves_nothing),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }

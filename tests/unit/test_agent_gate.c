@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "agent.h"
+#include "agent_play.h"
 #include "gate/budget.h"
 #include "gate/gate.h"
 #include "gate/nonce.h"
@@ -170,12 +171,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			without_memory_a_request_gets_503, setup, teardown),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }

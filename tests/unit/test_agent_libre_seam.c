@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "agent_play.h"
 #include "transport/libre_seam.h"
 
 static struct tcp_conn *accepted;
@@ -295,12 +296,6 @@ int main(void)
 		cmocka_unit_test(timers_do_not_go_by_the_time_of_day),
 		cmocka_unit_test(without_descriptors_connections_are_closed),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }

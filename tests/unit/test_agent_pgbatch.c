@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "agent_play.h"
 #include "common/json_write.h"
 #include "pg/pgbatch.h"
 
@@ -329,12 +330,6 @@ int main(void)
 		cmocka_unit_test(who_cannot_ask_is_told),
 		cmocka_unit_test(who_waits_at_the_end_is_answered),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }

@@ -37,6 +37,19 @@ static int open_socket(struct sa *sa)
 	return fd;
 }
 
+/* A socket at an address, which it is set to, with a filter of its own */
+static int filtered(struct sockfilter **fp, struct sa *here, const char *at)
+{
+	int fd;
+
+	*here = address(at, 0);
+	fd = open_socket(here);
+	assert_int_equal(sockfilter_alloc(fp), 0);
+	assert_int_equal(sockfilter_add(*fp, fd, sa_af(here)), 0);
+
+	return fd;
+}
+
 /* Over loopback a datagram is queued, or dropped, before sendto returns */
 static bool is_heard(const char *from, int server, const struct sa *to)
 {
@@ -61,13 +74,11 @@ static void drop(struct sockfilter *f, const char *from, unsigned times,
 
 static void who_floods_is_shut_out_for_a_moment(void **state)
 {
-	struct sa here = address("127.0.0.1", 0);
-	const int fd = open_socket(&here);
 	struct sockfilter *f;
+	struct sa here;
+	const int fd = filtered(&f, &here, "127.0.0.1");
 
 	(void)state;
-	assert_int_equal(sockfilter_alloc(&f), 0);
-	assert_int_equal(sockfilter_add(f, fd, AF_INET), 0);
 
 	drop(f, "127.0.0.2", SOCKFILTER_DROPS - 1, START_MS);
 	assert_true(is_heard("127.0.0.2", fd, &here));
@@ -92,13 +103,11 @@ static void who_floods_is_shut_out_for_a_moment(void **state)
 
 static void a_few_now_and_then_shut_nobody_out(void **state)
 {
-	struct sa here = address("127.0.0.1", 0);
-	const int fd = open_socket(&here);
 	struct sockfilter *f;
+	struct sa here;
+	const int fd = filtered(&f, &here, "127.0.0.1");
 
 	(void)state;
-	assert_int_equal(sockfilter_alloc(&f), 0);
-	assert_int_equal(sockfilter_add(f, fd, AF_INET), 0);
 	for (unsigned i = 0; i < 5; i++)
 		drop(f, "127.0.0.2", SOCKFILTER_DROPS - 1,
 		     START_MS + i * SOCKFILTER_WINDOW_MS);
@@ -109,13 +118,11 @@ static void a_few_now_and_then_shut_nobody_out(void **state)
 
 static void ipv6_goes_by_networks(void **state)
 {
-	struct sa here = address("::1", 0);
-	const int fd = open_socket(&here);
 	struct sockfilter *f;
+	struct sa here;
+	const int fd = filtered(&f, &here, "::1");
 
 	(void)state;
-	assert_int_equal(sockfilter_alloc(&f), 0);
-	assert_int_equal(sockfilter_add(f, fd, AF_INET6), 0);
 	drop(f, "0:0:1::1", SOCKFILTER_DROPS, START_MS);
 	assert_true(is_heard("::1", fd, &here));
 	drop(f, "::2", SOCKFILTER_DROPS, START_MS);
@@ -128,14 +135,12 @@ static void ipv6_goes_by_networks(void **state)
 
 static void more_sources_than_places_do_no_harm(void **state)
 {
-	struct sa here = address("127.0.0.1", 0);
-	const int fd = open_socket(&here);
 	struct sockfilter *f;
+	struct sa here;
+	const int fd = filtered(&f, &here, "127.0.0.1");
 	char text[16];
 
 	(void)state;
-	assert_int_equal(sockfilter_alloc(&f), 0);
-	assert_int_equal(sockfilter_add(f, fd, AF_INET), 0);
 	for (unsigned i = 0; i < 2 * SOCKFILTER_SOURCES; i++) {
 		(void)re_snprintf(text, sizeof(text), "127.0.1.%u", i + 1);
 		drop(f, text, SOCKFILTER_DROPS, START_MS);

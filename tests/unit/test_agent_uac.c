@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "agent.h"
+#include "agent_play.h"
 #include "settings/settings.h"
 #include "transaction/address.h"
 #include "transaction/flow.h"
@@ -316,12 +317,6 @@ int main(void)
 		TEST(an_answer_may_be_quicker_than_cancel),
 		TEST(who_is_told_may_let_go),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "agent.h"
+#include "agent_play.h"
 #include "gate/budget.h"
 #include "gate/trust.h"
 #include "transaction/answer.h"
@@ -339,12 +340,6 @@ int main(void)
 		TEST(others_than_invite_have_no_provisional_answers),
 		TEST(who_waits_for_people_takes_no_place),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, libre_begin, libre_end);
 }
