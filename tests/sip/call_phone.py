@@ -156,6 +156,13 @@ class Incoming(Dialog):
         self.say(200, "OK", sdp(2) if body is None else body)
         return self.next("ACK")
 
+    def cancelled(self, timeout_s=5):
+        """Waits for the CANCEL, which it gives, and does as it says: 200 to that, 487 to the INVITE."""
+        cancel = self.next("CANCEL", timeout_s)
+        self.say(200, request=cancel)
+        self.say(487)
+        return cancel
+
 
 def rings(phone):
     """Makes a phone leave INVITEs to the test; all else is answered with 200, an ACK with nothing."""

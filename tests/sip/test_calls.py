@@ -117,8 +117,7 @@ def test_nobody_answers(pair, legs):
     inc.say(180, "Ringing")
     answer = out.final()
     assert answer.code == 480 and "cause=19" in answer.get("reason")
-    inc.say(200, request=inc.next("CANCEL"))
-    inc.say(487)
+    inc.cancelled()
     assert legs(alice) == [("in", "ended", "no-answer"), ("out", "ended", "no-answer")]
     assert how_it_ended(alice) == [("no-answer", 480)] * 2
     assert who_ended(alice) == (None, "no-answer")
@@ -254,8 +253,7 @@ def test_rest_stops_the_ringing(pair, legs, until):
     assert out.next().code == 180
     assert alice.request("DELETE", call_of(alice, until)["url"]).status_code == 204
     assert out.final().code == 480
-    inc.say(200, request=inc.next("CANCEL"))
-    inc.say(487)
+    inc.cancelled()
     assert [r[1:] for r in legs(alice)] == [("ended", "cancelled")] * 2
     assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
 
@@ -270,8 +268,7 @@ def test_who_calls_says_bye_while_it_rings(pair, legs):
     out.target, out.mine, out.theirs = uri_of(ringing.get("contact")), f"<{a.aor}>;tag={out.tag}", ringing.get("to")
     assert out.bye().code == 200
     assert out.final().code == 487
-    inc.say(200, request=inc.next("CANCEL"))
-    inc.say(487)
+    inc.cancelled()
     assert [r[1:] for r in legs(alice)] == [("ended", "cancelled")] * 2
     assert [cause for cause, _ in how_it_ended(alice)] == ["cancelled"] * 2
 

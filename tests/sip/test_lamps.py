@@ -128,13 +128,18 @@ def test_only_who_sees_the_call_sees_with_whom(pair, phone, account):
     stranger.await_states("terminated")
 
 
-def test_two_phones_ring_and_one_answers(pair, phone, account):
+def two_are_called(pair, phone, account):
+    """Alice calls bob, who has two phones: carol's lamp of his, her side, and theirs."""
     a, b, _, bob = pair
     b2 = rings(phone(bob))
     assert b2.register().code == 200
     lamp = Lamp(phone(account("carol")), b.aor)
     out = Outgoing(a, b.aor, sdp(1))
-    first, second = Incoming(b), Incoming(b2)
+    return lamp, out, Incoming(b), Incoming(b2)
+
+
+def test_two_phones_ring_and_one_answers(pair, phone, account):
+    lamp, out, first, second = two_are_called(pair, phone, account)
     first.say(180)
     second.say(180)
     lamp.await_states("early", "early")
@@ -148,12 +153,7 @@ def test_two_phones_ring_and_one_answers(pair, phone, account):
 
 
 def test_one_phone_refuses_and_the_other_rings_on(pair, phone, account):
-    a, b, _, bob = pair
-    b2 = rings(phone(bob))
-    assert b2.register().code == 200
-    lamp = Lamp(phone(account("carol")), b.aor)
-    out = Outgoing(a, b.aor, sdp(1))
-    first, second = Incoming(b), Incoming(b2)
+    lamp, out, first, second = two_are_called(pair, phone, account)
     second.say(180)
     lamp.await_live("early", "trying")
     first.say(180)

@@ -31,17 +31,20 @@ def ringing(a, b):
     return out, inc
 
 
+def picks(phone, instead_of, out, inc, more=""):
+    """A phone picks up where another rings, which hears so: its side of the call."""
+    picked = Outgoing(phone, instead_of.aor, sdp(5), replaces(inc, more))
+    assert picked.confirm().body.decode() == sdp(1)
+    assert out.confirm().body.decode() == sdp(5)
+    assert inc.cancelled(WAIT_S).get("reason") == COMPLETED
+    return picked
+
+
 @pytest.mark.parametrize("more", ["", ";early-only"])
 def test_it_answers_in_its_place(people, until, more):
     alice, bob, a, b, d = people
     out, inc = ringing(a, b)
-    picked = Outgoing(d, b.aor, sdp(5), replaces(inc, more))
-    assert picked.confirm().body.decode() == sdp(1)
-    assert out.confirm().body.decode() == sdp(5)
-    cancel = inc.next("CANCEL", WAIT_S)
-    assert cancel.get("reason") == COMPLETED
-    inc.say(200, request=cancel)
-    inc.say(487)
+    picked = picks(d, b, out, inc, more)
     url, = (c["url"] for c in alice.request("GET", "/call").json() if c["owner"] == alice.email)
     found = children(alice, url)
     assert {c["state"] for c in found.values()} == {"joined"}
@@ -72,9 +75,7 @@ def test_of_a_page_that_calls(people, system, until):
     inc.say(180)
     picked = Outgoing(d, b.aor, sdp(5), replaces(inc))
     assert picked.confirm().body.decode() == sdp(1)
-    cancel = inc.next("CANCEL", WAIT_S)
-    inc.say(200, request=cancel)
-    inc.say(487)
+    inc.cancelled(WAIT_S)
     found = until(lambda: next(f for f in [children(alice, url)] if f[bob.email]["state"] == "joined"), WAIT_S)
     assert found[bob.email]["session"] == {"type": "answer", "sdp": sdp(5)}
     until(lambda: delivered(system, bob) == [("delivered", 200, "Call completed elsewhere")], WAIT_S)
@@ -93,13 +94,7 @@ def test_of_a_call_that_was_sent_on(people, account, phone, until):
     inc = Incoming(c)
     inc.say(180)
     assert out.next(WAIT_S).code == 180
-    picked = Outgoing(e, c.aor, sdp(5), replaces(inc))
-    assert picked.confirm().body.decode() == sdp(1)
-    assert out.confirm().body.decode() == sdp(5)
-    cancel = inc.next("CANCEL", WAIT_S)
-    assert cancel.get("reason") == COMPLETED
-    inc.say(200, request=cancel)
-    inc.say(487)
+    picked = picks(e, c, out, inc)
     assert picked.bye().code == 200
     request(out, "BYE")
     until(lambda: past(carol) == [("received", alice.email, "hangup", True)], WAIT_S)
@@ -126,9 +121,7 @@ def test_by_others_and_of_others(people, system, account, phone):
     system.query_owner(sips, [False, inc.call_id])
     out.cancel()
     assert out.final().code == 487
-    cancel = inc.next("CANCEL", WAIT_S)
-    inc.say(200, request=cancel)
-    inc.say(487)
+    inc.cancelled(WAIT_S)
     assert Outgoing(d, b.aor, sdp(5), replaces(inc)).final().code == 481
 
 

@@ -208,13 +208,17 @@ def code_of(owner, other, until):
     return child.get("sip", {}).get("code")
 
 
-def test_a_phone_that_calls_rings_reliably(pair, until):
-    a, b = pair
+def rings_reliably(a, b):
+    """A call that rings: both sides, the 180, and the CSeq of the INVITE."""
     out = Outgoing(a, b.aor, sdp(1), RELIABLY)
     inc = Incoming(b)
     inc.say(180, "Ringing")
     first = early(out, out.next())
-    invite = out.cseq
+    return out, inc, first, out.cseq
+
+
+def test_a_phone_that_calls_rings_reliably(pair, until):
+    out, inc, first, invite = rings_reliably(*pair)
     assert first.code == 180 and first.get("require") == "100rel" and int(first.get("rseq")) > 0
     again = out.next()
     assert (again.code, again.get("rseq")) == (180, first.get("rseq")), "until its PRACK"
@@ -231,13 +235,8 @@ def test_a_phone_that_calls_rings_reliably(pair, until):
 
 
 def test_one_at_a_time(pair, until):
-    a, b = pair
-    out = Outgoing(a, b.aor, sdp(1), RELIABLY)
-    inc = Incoming(b)
-    inc.say(180, "Ringing")
-    first = early(out, out.next())
-    invite = out.cseq
-    until(lambda: progress(inc, out, 183) or code_of(a.owner, b.owner, until) == 183, 15)
+    out, inc, first, invite = rings_reliably(*pair)
+    until(lambda: progress(inc, out, 183) or code_of(out.phone.owner, inc.phone.owner, until) == 183, 15)
     assert {x.code for x in out.answers} == {180}, "the second waits"
     assert acknowledge(out, first).code == 200
     second = until(lambda: next((x for x in [out.next()] if x.code == 183), None), 15)
@@ -247,12 +246,7 @@ def test_one_at_a_time(pair, until):
 
 
 def test_its_prack_may_come_after_the_200(pair):
-    a, b = pair
-    out = Outgoing(a, b.aor, sdp(1), RELIABLY)
-    inc = Incoming(b)
-    inc.say(180, "Ringing")
-    first = early(out, out.next())
-    invite = out.cseq
+    out, inc, first, invite = rings_reliably(*pair)
     inc.accept()
     final = out.final()
     assert acknowledge(out, first).code == 200

@@ -13,6 +13,8 @@ from limited import SANITIZED
 
 from phone import new_account
 from test_calls import call_of
+from test_page_calls import call, children
+from test_page_calls import offer as session_offer
 from test_page_sessions import leg_of, order
 
 LONG = os.environ.get("RESTSIP_LONG") == "1"
@@ -343,10 +345,7 @@ def test_our_refresh_is_refused(pair, over, code, ends):
 def test_a_page_is_no_side_of_it(pair, over, until):
     """A phone in a call with a page is bound by its timer as others are; what it refreshes the page hears nothing of."""
     a, b = pair()
-    made = a.owner.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
-                                                  "invite": [b.owner.login]})
-    assert made.status_code == 201, made.text
-    url = made.json()["url"]
+    url = call(a.owner, b.owner, session=session_offer())
     inc = Incoming(b)
     accept(inc, ("Session-Expires", f"{S};refresher=uas"))
     until(lambda: all(c["state"] == "joined" for c in a.owner.request("GET", url).json()["children"]), 10)
@@ -363,19 +362,16 @@ def test_a_page_is_no_side_of_it(pair, over, until):
 def test_a_page_offers_during_our_refresh(pair, until):
     """It is made once that is over: nobody but us knows of the refresh."""
     a, b = pair()
-    made = a.owner.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
-                                                  "invite": [b.owner.login]})
-    assert made.status_code == 201, made.text
-    url = made.json()["url"]
+    url = call(a.owner, b.owner, session=session_offer())
     inc = Incoming(b)
     head = ("Session-Expires", f"{S};refresher=uac")
     accept(inc, head)
 
     def page():
-        return next(c for c in a.owner.request("GET", url).json()["children"] if c["email"] == a.owner.email)
+        return children(a.owner, url)[a.owner.email]
     until(lambda: len([c for c in a.owner.request("GET", url).json()["children"] if c["state"] == "joined"]) == 2, 10)
     inc.invite = inc.next("INVITE", S)
-    said = a.owner.request("PUT", page()["url"], json={"session": {"type": "offer", "sdp": sdp(5)}})
+    said = a.owner.request("PUT", page()["url"], json={"session": session_offer(5)})
     assert said.status_code == 202, said.text
     assert "pending" in page()
     accept(inc, head)
@@ -391,18 +387,15 @@ def test_a_page_offers_during_our_refresh(pair, until):
 
 def test_what_is_withdrawn_during_our_refresh_is_not_offered(pair, own_system, until):
     a, b = pair()
-    made = a.owner.request("POST", "/call", json={"session": {"type": "offer", "sdp": sdp(1)}, "open": False,
-                                                  "invite": [b.owner.login]})
-    assert made.status_code == 201, made.text
-    url = made.json()["url"]
+    url = call(a.owner, b.owner, session=session_offer())
     inc = Incoming(b)
     head = ("Session-Expires", f"{max(S, 18)};refresher=uac")  # a phone has a sixth of it for our refresh
     accept(inc, head)
 
     def page():
-        return next(c for c in a.owner.request("GET", url).json()["children"] if c["email"] == a.owner.email)
+        return children(a.owner, url)[a.owner.email]
     inc.invite = inc.next("INVITE", max(S, 18))
-    said = a.owner.request("PUT", page()["url"], json={"session": {"type": "offer", "sdp": sdp(5)}})
+    said = a.owner.request("PUT", page()["url"], json={"session": session_offer(5)})
     assert said.status_code == 202, said.text
     order(own_system, leg_of(own_system, a.owner), "refuse")
     mine = until(lambda: next(c for c in [page()] if "pending" not in c), 5)
