@@ -298,24 +298,12 @@ static int open_relays(struct program *p)
 	return err;
 }
 
-static int open_all(struct program *p)
+/* What requests pass, and what keeps them until their answer */
+static int open_door(struct program *p)
 {
-	const struct sa *relayv;
-	const struct pgloop_conf conf = {
-		.conninfo = settings_conninfo(p->set),
-		.name = settings_name(p->set),
-		.addresses = settings_addresses(p->set),
-		.relays = settings_relays(p->set, &relayv) > 0,
-		.queries = settings_config(p->set)->agent.queries,
-		.ready = on_ready,
-		.bell = on_bell,
-		.fatal = on_fatal,
-		.arg = p,
-	};
 	struct budget_conf budget;
 	int err;
 
-	p->ag.set = p->set;
 	budget_conf_of(&budget, settings_config(p->set));
 	bound_connections(&budget, p->descriptors);
 	err = budget_alloc(&p->ag.budget, &budget);
@@ -329,8 +317,27 @@ static int open_all(struct program *p)
 		err = strans_alloc(&p->ag.strans);
 	if (!err)
 		err = uas_list_alloc(&p->ag.uas);
-	if (!err)
-		err = inbound_alloc(&p->ag.inbound, &p->ag);
+
+	return err;
+}
+
+/* The database, and whoever asks it, or is told by it what to do */
+static int open_work(struct program *p)
+{
+	const struct sa *relayv;
+	const struct pgloop_conf conf = {
+		.conninfo = settings_conninfo(p->set),
+		.name = settings_name(p->set),
+		.addresses = settings_addresses(p->set),
+		.relays = settings_relays(p->set, &relayv) > 0,
+		.queries = settings_config(p->set)->agent.queries,
+		.ready = on_ready,
+		.bell = on_bell,
+		.fatal = on_fatal,
+		.arg = p,
+	};
+	int err = inbound_alloc(&p->ag.inbound, &p->ag);
+
 	if (!err)
 		err = fleeting_alloc(&p->ag.fleeting, &p->ag);
 	if (!err)
@@ -352,6 +359,18 @@ static int open_all(struct program *p)
 	if (!err)
 		err = ladders_alloc(&p->ag.ladders, &p->ag,
 				    settings_trace_bytes(p->set));
+
+	return err;
+}
+
+static int open_all(struct program *p)
+{
+	int err;
+
+	p->ag.set = p->set;
+	err = open_door(p);
+	if (!err)
+		err = open_work(p);
 	if (!err)
 		err = flow_table_alloc(&p->ag.flows, pgloop_boot(p->ag.pl),
 				       on_flow_lost, p);

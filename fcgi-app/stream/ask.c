@@ -251,17 +251,12 @@ static bool parse_places(struct ask *ask, const char *s, struct arena *a)
 	return some;
 }
 
-static bool find_many(struct ask *ask, const struct request *req,
-		      struct arena *a, struct ask_problem *why)
+/* The resources of a watch, each `r=` of its query */
+static bool find_resources(struct ask *ask, const struct request *req,
+			   struct arena *a, struct ask_problem *why)
 {
-	const char *last = request_header(req, "Last-Event-ID");
-	const char *name, *since = since_of(req, &name);
-	size_t size = sizeof(*ask->many);
+	const size_t size = sizeof(*ask->many);
 
-	if (!is_watch(&ask->one))
-		return true;
-	if (ask->one.once && !last && !since)
-		last = etag_of(req, a);
 	ask->many = arena_alloc(a, WATCH_MAX * size);
 	if (!ask->many)
 		return refuse(why, 503, "busy", NULL);
@@ -283,6 +278,22 @@ static bool find_many(struct ask *ask, const struct request *req,
 		return refuse(why, 400, "invalid-parameter",
 			      "`r` names a resource to watch, such as "
 			      "r=/login/me; there is none.");
+
+	return true;
+}
+
+static bool find_many(struct ask *ask, const struct request *req,
+		      struct arena *a, struct ask_problem *why)
+{
+	const char *last = request_header(req, "Last-Event-ID");
+	const char *name, *since = since_of(req, &name);
+
+	if (!is_watch(&ask->one))
+		return true;
+	if (ask->one.once && !last && !since)
+		last = etag_of(req, a);
+	if (!find_resources(ask, req, a, why))
+		return false;
 	if (last && parse_places(ask, last, a))
 		return true;
 	if (!last && since && !parse_places(ask, since, a))

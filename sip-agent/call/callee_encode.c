@@ -95,17 +95,10 @@ static int copy(char **sp, const struct pg_answer *ans, int row,
 	return str_dup(sp, text);
 }
 
-/**
- * Read what is called, and write its INVITE
- *
- * @param row Of app.leg_work, of the kind invite
- *
- * @return 0, EINVAL where a value would end its line, or ENOMEM
- */
-int callee_encode(struct leg *l, const struct pg_answer *ans, int row)
+/* What the row of an order says of the leg */
+static int take_row(struct leg *l, const struct pg_answer *ans, int row)
 {
 	const char *contact = pgres_text(ans->res, row, "contact");
-	struct uac_request *req = &l->req.out;
 	const struct {
 		char **to;
 		const char *name;
@@ -132,12 +125,26 @@ int callee_encode(struct leg *l, const struct pg_answer *ans, int row)
 	    !l->d.remote_uri)
 		return EINVAL;
 	str_ncpy(l->aor, l->d.remote_uri + strlen("sip:"), sizeof(l->aor));
-	err = uri_of_contact(&l->contact, contact);
+
+	return uri_of_contact(&l->contact, contact);
+}
+
+/**
+ * Read what is called, and write its INVITE
+ *
+ * @param row Of app.leg_work, of the kind invite
+ *
+ * @return 0, EINVAL where a value would end its line, or ENOMEM
+ */
+int callee_encode(struct leg *l, const struct pg_answer *ans, int row)
+{
+	int err = take_row(l, ans, row);
+
 	if (!err)
 		err = str_dup(&l->req.uri, l->contact);
 	if (err)
 		return err;
-	*req = (struct uac_request){
+	l->req.out = (struct uac_request){
 		.method = "INVITE",
 		.uri = l->req.uri,
 		.route = l->req.route,

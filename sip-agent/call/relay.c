@@ -316,6 +316,51 @@ void relay_flow_lost(struct leg *l)
 		uac_flow_failed(l->relay->uac);
 }
 
+/* @return false where it was refused */
+static bool may_be_passed_on(struct leg *l, const struct leg *peer,
+			     struct uas *u)
+{
+	if (l->state <= LEG_ANSWERED || (l->relay && l->relay->from == l) ||
+	    !leg_may_offer(l)) {
+		uas_refuse_for_now(u);
+		return false;
+	}
+	if (!peer || peer->state != LEG_UP) {
+		uas_refuse(u, peer ? 491 : 488);
+		return false;
+	}
+	if (leg_is_busy(l) || leg_is_busy(peer)) {
+		uas_refuse(u, 491);
+		return false;
+	}
+
+	return true;
+}
+
+static void begin(struct leg *l, struct leg *peer, struct uas *u,
+		  const struct pl *sdp)
+{
+	struct relay *r = NULL;
+
+	uas_reply(u, 100, NULL, NULL);
+	uas_set_cancel(u, on_cancel, NULL);
+	uas_set_waiting(u);
+	if (relay_alloc(&r, l, peer, u)) {
+		uas_refuse(u, 500);
+		return;
+	}
+
+	buf_add(&r->offer, sdp->p, sdp->l);
+	l->relay = peer->relay = r;
+	l->goneh = peer->goneh = on_gone;
+	tmr_start(&r->tmr, update_is(u) ? UPDATE_ANSWER_MS : ANSWER_MS,
+		  too_late, r);
+	confirm_asks(l, uas_msg(u));
+	if (pass_on(r, "INVITE", sdp->l ? UAS_ALLOW SDP_TYPE : UAS_ALLOW, sdp,
+		    on_invited))
+		end(r, 500);
+}
+
 /**
  * An offer, or the wish for one, within the dialog of a leg
  *
@@ -324,51 +369,17 @@ void relay_flow_lost(struct leg *l)
  */
 void relay_invite(struct leg *l, struct uas *u)
 {
-	const struct sip_msg *msg = uas_msg(u);
 	struct leg *peer = leg_find(l->legs, l->peer);
-	struct relay *r = NULL;
 	struct body body;
 	int err;
 
-	if (l->state <= LEG_ANSWERED || (l->relay && l->relay->from == l) ||
-	    !leg_may_offer(l)) {
-		uas_refuse_for_now(u);
+	if (!may_be_passed_on(l, peer, u))
 		return;
-	}
-	if (!peer || peer->state != LEG_UP) {
-		uas_refuse(u, peer ? 491 : 488);
-		return;
-	}
-	if (leg_is_busy(l) || leg_is_busy(peer)) {
-		uas_refuse(u, 491);
-		return;
-	}
-	err = body_open_sdp(&body, msg, LEG_SDP_MAX);
-	if (err && err != ENODATA) {
+	err = body_open_sdp(&body, uas_msg(u), LEG_SDP_MAX);
+	if (err && err != ENODATA)
 		body_refuse(u, err);
-		body_close(&body);
-		return;
-	}
-
-	uas_reply(u, 100, NULL, NULL);
-	uas_set_cancel(u, on_cancel, NULL);
-	uas_set_waiting(u);
-	err = relay_alloc(&r, l, peer, u);
-	if (!err) {
-		buf_add(&r->offer, body.data.p, body.data.l);
-		l->relay = peer->relay = r;
-		l->goneh = peer->goneh = on_gone;
-		tmr_start(&r->tmr, update_is(u) ? UPDATE_ANSWER_MS : ANSWER_MS,
-			  too_late, r);
-		confirm_asks(l, msg);
-		err = pass_on(r, "INVITE",
-			      body.data.l ? UAS_ALLOW SDP_TYPE : UAS_ALLOW,
-			      &body.data, on_invited);
-		if (err)
-			end(r, 500);
-	} else {
-		uas_refuse(u, 500);
-	}
+	else
+		begin(l, peer, u, &body.data);
 	body_close(&body);
 }
 
