@@ -73,12 +73,14 @@ begin
 	end if;
 end $$;
 
--- One more account of a source. Whoever signs up from there in the same instant waits for this one.
+-- One more account of a source. Whoever signs up from there in the same instant waits for this one; who has made too many
+-- already waits for nobody, and writes nothing.
 create function app.signup_count(p_source text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	v_at timestamptz[];
 begin
+	perform app.signup_check(s.at) from app.signup s where s.source = p_source;
 	insert into app.signup as s (source, at) values (p_source, '{}')
 	on conflict (source) do update set source = excluded.source returning s.at into v_at;
 	perform app.signup_check(v_at);
