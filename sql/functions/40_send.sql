@@ -368,8 +368,10 @@ begin
 		insert into app.delivery (send_id, account_id, kind, state) values (send_id, p_account, 'offline', 'queued');
 	end if;
 	if p_sender_id is not null then
-		perform app.send_count(p_sender_id,
-			(select count(*) from app.delivery d where d.send_id = v_send.id and d.kind = 'contact'));
+		-- What is due later counts now, by the contacts of now: when it is due nobody is there to be refused.
+		perform app.send_count(p_sender_id, case when v_due
+			then (select count(*) from app.delivery d where d.send_id = v_send.id and d.kind = 'contact')
+			else (select count(*) from app.login l where l.account_id = p_account and l.contact is not null and l.expires_at > now()) end);
 	end if;
 	if p_sender_id is not null and not v_due then
 		perform app.send_count_scheduled(p_sender_id);

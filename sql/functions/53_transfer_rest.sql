@@ -4,7 +4,7 @@
 create function app.transfer_target(p_to jsonb) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-	v_email text := case when jsonb_typeof(p_to) = 'string' then substring(p_to #>> '{}' from '^(?:/login/)?([^/:@]{1,64}@[^/:@]{1,189})$') end;
+	v_email text := case when jsonb_typeof(p_to) = 'string' then substring(p_to #>> '{}' from '^(?:/login/)?([^/:@]{1,64}@[^/:@]{0,188}[^/:@.])\.?$') end;
 	v_account bigint;
 begin
 	select a.id into v_account from app.account a where a.email_key = app.email_key(v_email);

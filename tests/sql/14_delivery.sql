@@ -1,6 +1,6 @@
 -- Deliveries are claimed in turn; what waits for an account, and what an account sends, has bounds.
 begin;
-select plan(83);
+select plan(85);
 \o /dev/null
 \ir setup.inc
 select * from api.agent_start('test:1', 'boot1') \gset
@@ -311,8 +311,11 @@ select is(pg_temp.retry_s(), '60', 'it says when to come again');
 select is(pg_temp.send('alice', 'bob'), 'stored', 'others are served');
 update app.send_rate set since = now() - interval '1 minute';
 select is(pg_temp.send('bob', 'alice'), 'queued', 'and it is true');
+select is(pg_temp.send('bob', 'alice', 'later', now() + interval '1 hour'), 'queued', 'what is due later goes to as many');
+select throws_ok($$ select pg_temp.send('bob', 'alice', 'later', now() + interval '1 hour') $$, 'RS429', 'too-many-sends', 'and counts now');
 \o /dev/null
 select pg_temp.is_bound('sends_contacts', null);
+delete from app.send where due_at is not null;
 select api.login_delete(null, pg_temp.proof('alice'), 'me', l.n, null) from app.login l where l.contact like 'sip:a_@192.0.2.1';
 delete from app.send;
 select pg_temp.is_bound('sends_scheduled', 2);

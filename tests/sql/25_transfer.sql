@@ -1,6 +1,6 @@
 -- Who is in a call hands the other side on: by a phone's REFER, and what follows at each step, also where agents die.
 begin;
-select plan(59);
+select plan(60);
 \o /dev/null
 \ir setup.inc
 \ir legs.inc
@@ -180,5 +180,7 @@ select is(pg_temp.who() || ' ' || pg_temp.moves(), 'a joined, b joined 0', 'and 
 
 select throws_ok($$select app.transfer_lock((select id from app.account where email = 'bob@example.net'), -1)$$, 'RS400', null,
 	'who is to come has just gone');
+select is((select count(distinct app.transfer_target(to_jsonb(t))) from unnest(array['/login/carol@example.net', 'carol@Example.NET.',
+	'/login/carol@example.net.']) t), 1::bigint, 'to is an email however its domain is written');
 select * from finish();
 rollback;
