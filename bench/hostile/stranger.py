@@ -14,7 +14,8 @@ REQUESTS_MAX = 200000  # of one stranger in a round, whatever it is told
 ALL_CONNECTIONS = 32  # that one stranger's requests use at once
 GRACE_S = 5.0
 LEAST = 19  # the niceness of who comes last
-IDLE = pathlib.Path("/sys/fs/cgroup/cpu/restsip-strangers")  # where only root may
+GROUPS = pathlib.Path("/sys/fs/cgroup")
+IDLE = (GROUPS / "cpu" if (GROUPS / "cpu").exists() else GROUPS) / "restsip-strangers"  # version 1, or 2; only root may
 
 
 class Stranger:
